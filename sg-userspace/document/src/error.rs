@@ -9,7 +9,6 @@ use thiserror::Error;
 use super::{
     place::{KeyPath, Position},
     problem::Problem,
-    source::SourceLine,
     words::Excerpt,
 };
 
@@ -37,6 +36,15 @@ pub struct Fault {
     /// The line of the text. For people who can read the file: it is no part of the message. `None` if the text does not look
     /// like a policy, and may hold secrets.
     pub line: Option<SourceLine>,
+}
+
+/// A line of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceLine {
+    /// The line; what cannot be seen is replaced, character by character.
+    pub text: String,
+    /// The number of characters that the fault is about, from its column on.
+    pub length: usize,
 }
 
 impl DocumentError {

@@ -4,9 +4,9 @@
 //!
 //! 1. `yaml`: text → a tree of nodes, each of which knows its line and column. Text that is not YAML is refused here, and so are
 //!    documents that would take too much time or memory.
-//! 2. `lower` (with `blame`, `names`, `rule`, `nic`, `ports`, `address`): the tree → the parts of a policy. It reads each node as
-//!    the type it should have (`read`), so every value that does not fit has its place. It goes on after a failure, and finds
-//!    them all.
+//! 2. `lower` (with `rule`, `nic`, `ports`, `address`, `names`, `blame`): the tree → the parts of a policy. It reads each node as
+//!    the type it should have (`read`), so every value that does not fit has its place. It goes on after a failure
+//!    (`lowering`), and finds them all.
 //! 3. [`Policy::checked`](sg_model::Policy::checked): the parts → a policy. Its errors are mapped back to nodes. Of a valid
 //!    policy, `shadow` finds the rules that never decide.
 //!
@@ -18,8 +18,10 @@
 mod address;
 mod blame;
 mod error;
+mod limits;
 mod load;
 mod lower;
+mod lowering;
 mod names;
 mod nic;
 mod node;
@@ -36,9 +38,9 @@ mod tests;
 mod words;
 mod yaml;
 
-pub use error::{DocumentError, Fault, Instead, Notice, Warning};
-pub use load::{Loaded, MAX_BYTES, load, parse, read, read_opened};
+pub use error::{DocumentError, Fault, Instead, Notice, SourceLine, Warning};
+pub use limits::{Limit, MAX_BYTES};
+pub use load::{Loaded, load, parse, read, read_opened};
 pub use place::{KeyPath, Position, Step};
-pub use problem::{Limit, Problem};
-pub use source::SourceLine;
+pub use problem::Problem;
 pub use words::{Excerpt, Names, Near};

@@ -12,6 +12,7 @@ use sg_model::Policy;
 
 use super::{
     error::{DocumentError, Fault, Warning},
+    limits::MAX_BYTES,
     lower::{Lowered, lower},
     node::Node,
     place::{KeyPath, Position},
@@ -20,9 +21,6 @@ use super::{
     source,
     yaml::{self, BrokenText},
 };
-
-/// The maximum size of a document in bytes. A million prefixes take about 20 MB.
-pub const MAX_BYTES: u64 = 64 << 20;
 
 /// A parsed document.
 #[derive(Clone, Debug)]

@@ -11,12 +11,12 @@ use sg_model::{
 
 use super::{
     address,
-    blame::{blame, follows, node_of},
+    blame::{blame, follows, key_of, node_of},
     error::Notice,
+    lowering::Lowering,
     names::{Directory, Looks},
     node::{Node, Value},
     ports,
-    problem::Problem,
     read::{Failure, Failures, Fields, Keys, Read},
     rule, shadow,
 };
@@ -86,9 +86,6 @@ const INNER_ACCESS: &[(&str, bool)] = &[("accept", true), ("drop", false)];
 
 const PREFIX: &str = "write an address or CIDR, such as 203.0.113.0/24 or \"2001:db8::/32\"";
 
-/// Further warnings of a document are counted, not kept.
-const MAX_WARNINGS: usize = 1000;
-
 /// The policy of a document, and what may not be meant.
 pub(super) struct Lowered<'d> {
     pub(super) policy: Policy,
@@ -97,18 +94,7 @@ pub(super) struct Lowered<'d> {
 
 /// Converts the tree of a document, or returns its failures: one or more, at most [`Failures::MOST`].
 pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
-    let mut lowering = Lowering {
-        prefix_lists: Directory::new("prefix list", PrefixListIndex, &[]),
-        port_lists: Directory::new("port list", PortListIndex, &[]),
-        groups: Directory::new("group", GroupIndex, &[]),
-        precedence: Precedence::default(),
-        established: Established::default(),
-        mid_stream: MidStream::default(),
-        takeover: Takeover::default(),
-        default: Unmatched::default(),
-        failures: Failures::default(),
-        warnings: Warnings::default(),
-    };
+    let mut lowering = Lowering::new();
     let parts = lowering.document(root);
     let Lowering { mut failures, mut warnings, .. } = lowering;
     if !SECTIONS.iter().any(|key| root.get(key).is_some()) {
@@ -136,10 +122,7 @@ pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
             warnings.add(node, notice);
         }
     }
-    if warnings.not_kept > 0 {
-        warnings.kept.push((root, Notice::More { count: warnings.not_kept }));
-    }
-    Ok(Lowered { policy, warnings: warnings.kept })
+    Ok(Lowered { policy, warnings: warnings.into_all(root) })
 }
 
 /// `takeover`: a number of seconds, or a word.
@@ -153,113 +136,7 @@ fn takeover(node: &Node) -> Read<'_, Takeover> {
     read.ok_or_else(|| node.unfit(Takeover::ALLOWED))
 }
 
-/// The warnings of a document.
-#[derive(Default)]
-struct Warnings<'d> {
-    kept: Vec<(&'d Node, Notice)>,
-    not_kept: usize,
-}
-
-impl<'d> Warnings<'d> {
-    fn add(&mut self, node: &'d Node, notice: Notice) {
-        if self.kept.len() < MAX_WARNINGS {
-            self.kept.push((node, notice));
-        } else {
-            self.not_kept += 1;
-        }
-    }
-}
-
-/// The conversion of one document: what its names refer to, the failures and the warnings.
-///
-/// A value that cannot be read is a failure, and reading goes on with a default in its place: one reading finds all failures, and
-/// a document with one never becomes a policy.
-pub(super) struct Lowering<'d> {
-    pub(super) prefix_lists: Directory<'d, PrefixListIndex>,
-    pub(super) port_lists: Directory<'d, PortListIndex>,
-    pub(super) groups: Directory<'d, GroupIndex>,
-    /// Applies to every NIC: a document has one setting for all.
-    pub(super) precedence: Precedence,
-    /// Applies to every NIC, too.
-    pub(super) established: Established,
-    /// Applies to every NIC, too.
-    pub(super) mid_stream: MidStream,
-    /// Applies to every NIC, too.
-    pub(super) takeover: Takeover,
-    pub(super) default: Unmatched,
-    failures: Failures<'d>,
-    warnings: Warnings<'d>,
-}
-
 impl<'d> Lowering<'d> {
-    pub(super) fn warn(&mut self, node: &'d Node, notice: Notice) {
-        self.warnings.add(node, notice);
-    }
-
-    /// The value read; `None` if that failed.
-    pub(super) fn keep<T>(&mut self, read: Read<'d, T>) -> Option<T> {
-        read.map_err(|failure| self.failures.push(failure)).ok()
-    }
-
-    /// A mapping; its unknown keys fail.
-    pub(super) fn fields(&mut self, node: &'d Node, keys: &'static Keys) -> Fields<'d> {
-        let Some(entries) = self.keep(node.entries("write a mapping, key: value")) else {
-            return Fields { node, sound: false };
-        };
-        let mut unknown = entries.filter_map(|(key, _)| key.unknown_key(keys)).peekable();
-        let sound = unknown.peek().is_none();
-        while !self.failures.is_full()
-            && let Some(failure) = unknown.next()
-        {
-            self.failures.push(failure);
-        }
-        Fields { node, sound }
-    }
-
-    /// The value of a key, read by `read`; `None` if the key is missing, or that failed.
-    pub(super) fn field<T>(
-        &mut self,
-        fields: Fields<'d>,
-        key: &str,
-        read: impl FnOnce(&mut Self, &'d Node) -> Read<'d, T>,
-    ) -> Option<T> {
-        let value = fields.get(key).filter(|_| !self.failures.is_full())?;
-        let read = read(self, value);
-        self.keep(read)
-    }
-
-    /// The value of a required key. `allowed` describes the valid values.
-    pub(super) fn required(
-        &mut self,
-        fields: Fields<'d>,
-        key: &'static str,
-        allowed: &'static str,
-    ) -> Option<&'d Node> {
-        let found = fields.get(key);
-        if found.is_none() && fields.sound {
-            self.failures.push(fields.node.fails(Problem::Missing { key, allowed }));
-        }
-        found
-    }
-
-    /// The items of a list that can be read.
-    pub(super) fn each<T>(
-        &mut self,
-        list: &'d Node,
-        allowed: &'static str,
-        mut read: impl FnMut(&mut Self, &'d Node) -> Read<'d, T>,
-    ) -> Read<'d, Vec<T>> {
-        let mut all = Vec::new();
-        for item in list.items(allowed)? {
-            if self.failures.is_full() {
-                break;
-            }
-            let read = read(self, item);
-            all.extend(self.keep(read));
-        }
-        Ok(all)
-    }
-
     fn document(&mut self, root: &'d Node) -> PolicyParts {
         let fields = self.fields(root, &KEYS);
         let prefix_lists = self.field(fields, "prefix_lists", |me, node| me.named("a prefix list", node));
@@ -318,16 +195,6 @@ impl<'d> Lowering<'d> {
             all.push((key.text().unwrap_or_default(), value));
         }
         Ok(all)
-    }
-
-    /// An address or a prefix, normalised. `allowed` describes the valid values.
-    pub(super) fn prefix(&mut self, node: &'d Node, allowed: &'static str) -> Read<'d, IpNet> {
-        let written = address::prefix(node, allowed)?;
-        let read = written.trunc();
-        if written != read {
-            self.warn(node, Notice::HostBits { written: node.excerpt(), read });
-        }
-        Ok(read)
     }
 
     fn prefixes(&mut self, list: &'d Node) -> Vec<IpNet> {
@@ -403,13 +270,5 @@ impl<'d> Lowering<'d> {
 
     fn nics(&mut self, node: &'d Node) -> Read<'d, Vec<Nic>> {
         self.each(node, "write a list of NICs, - { device: eth0, groups: [NAME] }", |me, nic| Ok(me.nic(nic)))
-    }
-}
-
-/// The key of a group that holds the rules of a direction.
-pub(super) fn key_of(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
     }
 }

@@ -8,7 +8,7 @@ use sg_model::{
 use super::{
     address::address,
     error::Notice,
-    lower::Lowering,
+    lowering::Lowering,
     node::{Node, Value},
     problem::Problem,
     read::{Keys, Read},

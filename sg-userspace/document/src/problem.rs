@@ -7,10 +7,9 @@ use sg_model::{InvalidReason, NoEthertype, PortRange, text::TextError};
 use thiserror::Error;
 
 use super::{
-    load::MAX_BYTES,
+    limits::{Limit, MAX_BYTES},
     place::Position,
     words::{Excerpt, Names, Near},
-    yaml::{MAX_DEPTH, MAX_NODES, MAX_REPEATED},
 };
 
 /// A problem of a document. Every message says what was found and what is allowed.
@@ -279,18 +278,4 @@ fn alternatives(words: &[&str]) -> String {
         [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
         words => words.concat(),
     }
-}
-
-/// The limits on the time and memory that a document takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Limit {
-    /// The nesting of lists and mappings.
-    #[error("lists and mappings are nested deeper than {MAX_DEPTH}")]
-    Depth,
-    /// The number of values.
-    #[error("it holds more than {MAX_NODES} values")]
-    Nodes,
-    /// What aliases and merge keys may expand to.
-    #[error("its anchors, aliases and merge keys repeat more than {MAX_REPEATED} values; write them out")]
-    Repeated,
 }

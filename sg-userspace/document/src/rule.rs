@@ -8,7 +8,7 @@ use sg_model::{
 
 use super::{
     error::Notice,
-    lower::Lowering,
+    lowering::Lowering,
     node::{Node, Value},
     ports,
     problem::Problem,

@@ -6,7 +6,7 @@
 use sg_model::text::is_invisible;
 
 use super::{
-    error::Fault,
+    error::{Fault, SourceLine},
     lower::{KEYS, SECTIONS},
     place::Position,
     words::Excerpt,
@@ -14,15 +14,6 @@ use super::{
 
 /// A longer line is not shown.
 const LONGEST: usize = 2_000;
-
-/// A line of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceLine {
-    /// The line; what cannot be seen is replaced, character by character.
-    pub text: String,
-    /// The number of characters that the fault is about, from its column on.
-    pub length: usize,
-}
 
 /// Adds to each fault the line it is about, and to a number that YAML reads as a fraction what is written there.
 pub(super) fn add_lines(text: &str, faults: &mut [Fault]) {

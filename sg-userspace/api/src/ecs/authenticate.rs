@@ -7,10 +7,9 @@ use axum::http::header;
 use jiff::Timestamp;
 
 use super::{
-    Call, Fault, Format,
+    Call, Ecs, Fault, Format,
     call::{VERSION, VPC_ACTION, VPC_VERSION},
     nonces::{Replay, WINDOW},
-    router::Ecs,
     wire::{Pairs, Wire, is_acs3},
 };
 use crate::{

@@ -6,6 +6,7 @@
 //!                      time, nonce              of the domain
 //! ```
 //!
+//! * `state`: what the API holds between requests, for all of these.
 //! * `wire`: three places for parameters (query of a GET, query of a POST, form) become one map.
 //! * `authenticate`: both signatures. A nonce is remembered only after its signature was verified, so nobody without a key can
 //!   burn nonces or fill the memory for them.
@@ -25,6 +26,7 @@ mod nonces;
 pub mod params;
 mod reply;
 mod router;
+mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -36,4 +38,5 @@ pub use fault::Fault;
 pub use keys::{AccessKeys, Secret};
 pub use nonces::Nonces;
 pub use reply::Response;
-pub use router::{Clock, Ecs, Region, router, system_clock};
+pub use router::router;
+pub use state::{Clock, Ecs, Region, system_clock};

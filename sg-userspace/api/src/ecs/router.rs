@@ -1,63 +1,24 @@
 //! From a request to its response: the one handler of this API. Every request gets a response in the vendor's form, whatever is
 //! wrong with it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::{
     Extension, Router,
     body::Body,
     http::{self, HeaderName, Request},
 };
-use jiff::Timestamp;
-use sg_service::Service;
 
 use super::{
-    AccessKeys, Call, Fault, Nonces, Response, actions,
+    Call, Ecs, Fault, Response, actions,
     authenticate::authenticate,
     reply::ResponseContext,
     wire::{self, Wire},
 };
 use crate::{
-    attempts::Attempts,
     listen::Claim,
     request_id::{RequestId, with_ids},
 };
-
-/// The source of the current time.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The clock of the host.
-#[must_use]
-pub fn system_clock() -> Clock {
-    Arc::new(Timestamp::now)
-}
-
-/// The state of this API.
-pub struct Ecs {
-    /// The domain.
-    pub service: Service,
-    /// The keys whose signatures are accepted.
-    pub keys: Arc<dyn AccessKeys>,
-    /// The source of the current time.
-    pub clock: Clock,
-    /// Wrong secrets, over all APIs.
-    pub attempts: Arc<Attempts>,
-    /// Replay protection.
-    pub nonces: Mutex<Nonces>,
-    /// The regions that clients can list; some list them before anything else.
-    pub regions: Vec<Region>,
-}
-
-/// A region, as clients list it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Region {
-    /// `cn-hangzhou`.
-    pub id: String,
-    /// A text for people.
-    pub name: String,
-    /// The endpoint of its API: host and port, without a scheme.
-    pub endpoint: String,
-}
 
 /// The router of this API. It handles every path and method.
 pub fn router(ecs: Ecs) -> Router {

@@ -1,6 +1,11 @@
-//! The limits of a listener, each with what it protects against; `serve`, `seats`, `deadlines`, `body` and `memory` enforce them.
+//! The limits of a listener, each with what it protects against; `tcp`, `unix`, `serve`, `seats`, `deadlines`, `body` and
+//! `memory` enforce them.
 
 use std::time::Duration;
+
+/// How many connections may wait in the kernel, which takes fewer if `net.core.somaxconn` is less: its default since Linux 5.4.
+/// While they are full the kernel drops a client's SYN, and the client waits for a second or more before it tries again.
+pub(super) const BACKLOG: u32 = 4096;
 
 /// What the connections of one listener may cost.
 #[derive(Clone, Debug)]

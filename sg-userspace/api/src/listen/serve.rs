@@ -28,9 +28,6 @@ use super::{
     unix::{self, SocketFile},
 };
 
-/// How many connections may wait in the kernel, which takes fewer if `net.core.somaxconn` is less: its default since Linux 5.4.
-/// While they are full the kernel drops a client's SYN, and the client waits for a second or more before it tries again.
-pub(super) const BACKLOG: u32 = 4096;
 /// The pause after a failed `accept`.
 const PAUSE: Duration = Duration::from_millis(250);
 /// The minimum time between log lines about that.

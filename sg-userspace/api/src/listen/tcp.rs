@@ -4,7 +4,7 @@ use std::{io::ErrorKind, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::{ListenError, serve::BACKLOG};
+use super::{ListenError, limits::BACKLOG};
 
 /// The addresses on which to allow listening.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

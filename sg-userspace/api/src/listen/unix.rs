@@ -13,7 +13,7 @@ use std::{
 use sg_host::lock_file::{LockError, LockFile};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use super::{Access, ListenError, serve::BACKLOG};
+use super::{Access, ListenError, limits::BACKLOG};
 
 /// Owner and group may connect.
 const MODE: u32 = 0o660;

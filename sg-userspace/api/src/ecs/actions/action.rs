@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 
-use crate::ecs::{Call, Fault, Response, params::Kind, router::Ecs};
+use crate::ecs::{Call, Ecs, Fault, Response, params::Kind};
 
 /// The future response of an action.
 pub(in crate::ecs) type ActionFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;

@@ -9,18 +9,17 @@ use sg_service::{
 };
 
 use super::{
-    ErrorContext,
     action::{
         Action, ActionFuture, CLIENT_TOKEN, GROUP, Parameter, REGION, TAGS, integer, pages, text, texts,
     },
-    group, in_region,
+    common::{group, in_region, region, submit, tags, tags_shown, time},
     pagination::Window,
-    permission, region, submit, tags, tags_shown, time,
+    permission,
+    refusals::ErrorContext,
 };
 use crate::ecs::{
-    Call, Fault, Response,
+    Call, Ecs, Fault, Response,
     params::{Fields, Kind},
-    router::Ecs,
 };
 
 /// The maximum number of groups whose references one call returns.

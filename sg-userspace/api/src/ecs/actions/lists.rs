@@ -8,13 +8,13 @@ use sg_records::{EntryList, Family, NoExtra, PortEntry, PortSet, PrefixEntry, Pr
 use sg_service::{CreateList, DeleteLists, LabelChange, ModifyList, NewLabel, State, StoredEntry};
 
 use super::{
-    ErrorContext,
     action::{Action, ActionFuture, CLIENT_TOKEN, Parameter, REGION, TAGS, integer, pages, text, texts},
+    common::{region, submit, tags, tags_shown, time},
     pagination::Window,
     permission::vendor_range,
-    region, submit, tags, tags_shown, time,
+    refusals::ErrorContext,
 };
-use crate::ecs::{Call, Fault, Response, params::Fields, router::Ecs};
+use crate::ecs::{Call, Ecs, Fault, Response, params::Fields};
 
 /// The vendor's words for a kind of list.
 struct Words {

@@ -6,11 +6,11 @@ use sg_records::{GroupId, InstanceId, Nic, NicId};
 use sg_service::{Join, Leave, SetGroups, State};
 
 use super::{
-    ErrorContext,
     action::{Action, ActionFuture, CLIENT_TOKEN, GROUP, Parameter, REGION, text, texts},
-    in_region, region, submit,
+    common::{in_region, region, submit},
+    refusals::ErrorContext,
 };
-use crate::ecs::{Call, Fault, Response, router::Ecs};
+use crate::ecs::{Call, Ecs, Fault, Response};
 
 const MEMBERSHIP: &[Parameter] = &[
     text("RegionId", "that of the group"),

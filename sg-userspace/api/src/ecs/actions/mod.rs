@@ -2,6 +2,7 @@
 //! the domain and formats the result; it must never have quotas or refusals of its own.
 
 mod action;
+mod common;
 mod groups;
 mod lists;
 mod membership;
@@ -11,17 +12,7 @@ mod refusals;
 mod resources;
 mod rules;
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use jiff::{Timestamp, Unit};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
-
-use super::{Call, Fault, params::Fields, router::Ecs};
 pub use action::{Action, Parameter};
-use refusals::{ErrorContext, fault};
-use sg_records::{Group, GroupId, Label};
-use sg_service::{Idempotent, Operation, State};
 
 /// A noun, as a heading, and its actions.
 pub type Noun = (&'static str, &'static [Action]);
@@ -39,66 +30,4 @@ pub const NOUNS: [Noun; 6] = [
 /// The action of this name.
 pub(super) fn action(name: &str) -> Option<&'static Action> {
     NOUNS.iter().flat_map(|(_, actions)| *actions).find(|action| action.name == name)
-}
-
-/// Runs an operation; idempotently, if the call has a token.
-async fn submit<O>(ecs: &Ecs, call: &Call, about: ErrorContext, operation: O) -> Result<O::Output, Fault>
-where
-    O: Operation + Sync,
-    O::Output: Serialize + DeserializeOwned,
-{
-    let refused = |refusal| fault(&refusal, about);
-    match call.fields().text("ClientToken") {
-        None => ecs.service.submit(operation).await.map_err(refused),
-        Some(token) => {
-            // A retry is signed anew.
-            let signing =
-                |name: &str| name.starts_with("Signature") || name == "Timestamp" || name == "AccessKeyId";
-            let request: BTreeMap<&str, &str> =
-                call.parameters.iter().filter(|(name, _)| !signing(name)).collect();
-            let idempotent =
-                Idempotent::new(&call.key_id, token, &(&call.action, request), operation).map_err(refused)?;
-            ecs.service.submit(idempotent).await.map_err(refused)
-        }
-    }
-}
-
-/// The region of a call that must have one.
-fn region(call: &Call) -> Result<&str, Fault> {
-    call.fields().required("RegionId")
-}
-
-fn group(state: &State, call: &Call) -> Result<Arc<Group>, Fault> {
-    let region = region(call)?;
-    in_region(state, region, call.fields().required("SecurityGroupId")?).cloned()
-}
-
-fn in_region<'a>(state: &'a State, region: &str, id: &str) -> Result<&'a Arc<Group>, Fault> {
-    let found = state.group(&GroupId::from(id)).filter(|group| group.region == region);
-    let message = "The specified SecurityGroupId does not exist.";
-    found.ok_or_else(|| Fault::not_found("InvalidSecurityGroupId.NotFound", message))
-}
-
-/// `Tag.N.Key` and `Tag.N.Value`.
-fn tags(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Fault> {
-    let mut tags = BTreeMap::new();
-    for tag in fields.objects("Tag")? {
-        let (key, value) = (tag.required("Key")?, tag.text("Value").unwrap_or_default());
-        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(Fault::bad("Duplicate.TagKey", "The Tag.N.Key contain duplicate key."));
-        }
-    }
-    Ok(tags)
-}
-
-/// Tags in the form of responses.
-fn tags_shown(label: &Label) -> Value {
-    let tags: Vec<Value> =
-        label.tags.iter().map(|(key, value)| json!({ "TagKey": key, "TagValue": value })).collect();
-    json!({ "Tag": tags })
-}
-
-/// `2026-11-21T04:00:00Z`.
-fn time(when: Timestamp) -> String {
-    when.round(Unit::Second).unwrap_or(when).to_string()
 }

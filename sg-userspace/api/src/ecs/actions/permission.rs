@@ -12,7 +12,10 @@ use sg_records::{
 };
 use sg_service::State;
 
-use super::action::{Parameter, integer, text};
+use super::{
+    action::{Parameter, integer, text},
+    common::time,
+};
 use crate::ecs::{Fault, params::Fields};
 
 /// The names of the parameters of one end.
@@ -368,7 +371,7 @@ pub(super) fn shown(state: &State, rule: &Rule) -> Value {
     say("Priority", priority.to_string().into());
     say("NicType", nic_type.to_string().into());
     say("Description", description.as_str().into());
-    say("CreateTime", super::time(*created).into());
+    say("CreateTime", time(*created).into());
     Value::Object(fields)
 }
 

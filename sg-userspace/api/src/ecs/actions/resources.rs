@@ -9,10 +9,10 @@ use sg_service::State;
 
 use super::{
     action::{Action, ActionFuture, REGION, TAGS, integer, pages, text, texts},
+    common::{region, tags, tags_shown, time},
     pagination::Window,
-    region, tags, tags_shown, time,
 };
-use crate::ecs::{Call, Fault, Response, params::Fields, router::Ecs};
+use crate::ecs::{Call, Ecs, Fault, Response, params::Fields};
 
 pub(super) const ACTIONS: &[Action] = &[
     Action {

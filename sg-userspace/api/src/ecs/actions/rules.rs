@@ -5,13 +5,12 @@ use sg_records::{Direction, Group, NicType, RuleId};
 use sg_service::{Authorize, ModifyRule, Refusal, Revoke, RevokeMatching};
 
 use super::{
-    ErrorContext,
     action::{Action, ActionFuture, CLIENT_TOKEN, GROUP, REGION, text, texts},
-    group,
+    common::{group, submit},
     permission::{EGRESS_FLAT, EGRESS_PERMISSIONS, INGRESS_FLAT, INGRESS_PERMISSIONS, Parts, is_flat},
-    submit,
+    refusals::{ErrorContext, fault},
 };
-use crate::ecs::{Call, Fault, Response, router::Ecs};
+use crate::ecs::{Call, Ecs, Fault, Response};
 
 /// The maximum number of rules, or ids of rules, of one call.
 const MOST: usize = 100;
@@ -142,7 +141,7 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFutur
 }
 
 fn about(refusal: &Refusal, direction: Direction) -> Fault {
-    super::refusals::fault(refusal, ErrorContext::Rules(direction))
+    fault(refusal, ErrorContext::Rules(direction))
 }
 
 fn changes(parts: Parts, rule: String, direction: Direction) -> ModifyRule {

@@ -1,0 +1,46 @@
+//! What this API holds between requests: the domain, the access keys, the clock, nonces and wrong secrets. It must never know
+//! which actions there are: authentication, every action and the router use it.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use sg_service::Service;
+
+use super::{AccessKeys, Nonces};
+use crate::attempts::Attempts;
+
+/// The source of the current time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The clock of the host.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(Timestamp::now)
+}
+
+/// The state of this API.
+pub struct Ecs {
+    /// The domain.
+    pub service: Service,
+    /// The keys whose signatures are accepted.
+    pub keys: Arc<dyn AccessKeys>,
+    /// The source of the current time.
+    pub clock: Clock,
+    /// Wrong secrets, over all APIs.
+    pub attempts: Arc<Attempts>,
+    /// Replay protection.
+    pub nonces: Mutex<Nonces>,
+    /// The regions that clients can list; some list them before anything else.
+    pub regions: Vec<Region>,
+}
+
+/// A region, as clients list it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Region {
+    /// `cn-hangzhou`.
+    pub id: String,
+    /// A text for people.
+    pub name: String,
+    /// The endpoint of its API: host and port, without a scheme.
+    pub endpoint: String,
+}

@@ -2,7 +2,6 @@
 //! engines' differential tests.
 
 use std::{
-    cell::Cell,
     collections::hash_map::DefaultHasher,
     env,
     hash::{Hash, Hasher},
@@ -85,7 +84,7 @@ fn try_compile(policy: &Policy, options: &ImageOptions) -> (Result<Image, Compil
     (image, deciders)
 }
 
-fn image(policy: &Policy) -> Image {
+pub(super) fn image(policy: &Policy) -> Image {
     try_compile(policy, &OPTIONS).0.unwrap()
 }
 
@@ -100,7 +99,7 @@ pub(super) fn hosts(count: usize) -> Vec<IpNet> {
     (0..count).map(host).collect()
 }
 
-fn list_policy(prefixes: Vec<IpNet>) -> Policy {
+pub(super) fn list_policy(prefixes: Vec<IpNet>) -> Policy {
     let rule = rule(0, tcp(443, 443), Remote::PrefixList(PrefixListIndex(0)));
     let prefix_lists = vec![("list".to_owned(), prefixes)];
     Policy::new(PolicyParts { prefix_lists, ..parts(vec![group("web", vec![rule])]) }).unwrap()
@@ -280,47 +279,6 @@ fn a_hundred_thousand_prefixes_cost_less_than_twelve_words_each() {
     // Four for the bounds and their references, the rest for a directory with a node in every bucket.
     assert!(whole < 100_000 * 12, "{whole} words");
     assert!(whole < tenth * 11, "10,000 prefixes cost {tenth} words, 100,000 cost {whole}: not linear");
-}
-
-/// The longest walk of inbound TCP to port 443 from these hosts and from their neighbours, in steps.
-fn longest_walk(hosts: &[IpNet], image: &Image) -> u32 {
-    let root = header::ROOTS + Direction::Ingress as usize * 2 + Family::V4 as usize;
-    let walk = |source: IpAddr| {
-        let packet =
-            Packet { protocol: protocol::TCP, l4_selector: 443, source: source.into(), ..Packet::EMPTY };
-        let steps = Cell::new(0);
-        let keys = packet_keys(Direction::Ingress, &packet);
-        let end = Walk::from(image.words(), root).end(image.words(), &keys, || steps.set(steps.get() + 1));
-        assert!(Decision::from_word(end).is_some(), "{source}");
-        steps.get()
-    };
-    let neighbour = |host: &IpNet| match host.addr() {
-        IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() ^ 1)),
-        IpAddr::V6(_) => unreachable!("the hosts have IPv4 addresses"),
-    };
-    hosts.iter().flat_map(|host| [host.addr(), neighbour(host)]).map(walk).max().unwrap()
-}
-
-#[test]
-fn a_few_rules_cost_three_steps() {
-    for count in [4, 10, 30, 60] {
-        let spread = hosts(count);
-        let image = image(&list_policy(spread.clone()));
-        // A directory, a node of addresses, one of services.
-        assert_eq!(longest_walk(&spread, &image), 3, "{count} hosts");
-        assert!(image.words().len() <= CLASS_WORDS[0] / 8, "{count} hosts: {} words", image.words().len());
-    }
-}
-
-#[test]
-fn addresses_of_one_network_pay_for_no_directory() {
-    for count in [4, 7, 10, 30] {
-        let of_one: Vec<IpNet> = (0..count)
-            .map(|host| IpNet::from(IpAddr::V4(Ipv4Addr::from_bits(0x0a01_0000 | host << 1))))
-            .collect();
-        // Up to 64 intervals are two nodes of addresses, before one of services.
-        assert_eq!(longest_walk(&of_one, &image(&list_policy(of_one.clone()))), 3, "{count} hosts");
-    }
 }
 
 #[test]

@@ -128,7 +128,10 @@ impl Tools {
                 qemu.arg("-L").arg(directory.join(firmware));
             }
         }
-        qemu.args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", memory, "-no-reboot", "-nodefaults"]);
+        // Two processors on one thread: with a thread each, the emulator now and then runs half of an instruction that the kernel
+        // is patching (`text_poke_bp`), and the kernel stops.
+        qemu.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", memory]);
+        qemu.args(["-no-reboot", "-nodefaults"]);
         qemu.args(["-display", "none", "-serial", "stdio"]);
         qemu
     }

@@ -38,7 +38,8 @@ pub(super) struct Interval {
     pub(super) target: Target,
 }
 
-/// Estimated words of a split of `intervals` intervals; errs on the high side.
+/// Estimated words of a split of `intervals` intervals; errs on the high side, except at the root, whose sparser directory exists
+/// once a tree.
 pub(super) fn words(intervals: usize) -> usize {
     // A pair has two trees; the second adds at least a node and a table.
     let nodes = intervals.div_ceil(FANOUT) + 1;

@@ -2,7 +2,7 @@
 //!
 //! A split becomes a search tree of nodes with eight children, built bottom-up: first the tables of references, then the nodes
 //! over them, then the nodes over those, until one node is left. A split of up to four intervals is one small node. A large split
-//! has a directory in front of many small trees instead.
+//! has a directory in front of many small trees instead; at the root, where every walk begins, a split of two levels has one too.
 
 use std::mem;
 
@@ -18,6 +18,19 @@ use super::{
     interval::{BUCKET, Interval, Target},
     tree::DecisionTree,
 };
+
+/// The same of a directory at the root: most buckets are one small node, or none.
+const ROOT_BUCKET: usize = 2;
+
+/// Buckets for each interval of a directory at the root, as long as [`FEW_BITS`] index it: nearly all are one small node, or none.
+const FEW_BUCKETS: usize = 4;
+
+/// The index width, in bits, up to which a directory at the root is that sparse: 2 KiB, so that the images of small policies stay
+/// in the smallest class.
+const FEW_BITS: u32 = 8;
+
+/// The index width, in bits, above which a directory at the root is as dense as others: 32 KiB, a processor's nearest cache.
+const CACHED_BITS: u32 = 12;
 
 /// Index width of the largest directory, in bits.
 const DIRECTORY_BITS: u32 = 16;
@@ -60,8 +73,10 @@ impl Layout {
     pub(super) fn place(&mut self, tree: &DecisionTree) -> Option<u64> {
         let splits = tree.splits();
         let mut placed: Vec<(u64, u32)> = Vec::with_capacity(splits.len());
-        for (dimension, intervals) in splits {
-            let entry = self.split(dimension, intervals, tree.family, &placed);
+        let root = tree.root.resolve().ok();
+        for (number, (dimension, intervals)) in splits.enumerate() {
+            let place = if root == Some(number) { Place::Root } else { Place::Below };
+            let entry = self.split(place, dimension, intervals, tree.family, &placed);
             placed.push(entry);
             if self.words.len() > self.budget_words {
                 return None;
@@ -75,6 +90,7 @@ impl Layout {
     /// Writes a split whose targets are already placed; returns the word that leads to it and the longest walk from it.
     fn split(
         &mut self,
+        place: Place,
         dimension: Dimension,
         intervals: &[Interval],
         family: Family,
@@ -88,7 +104,7 @@ impl Layout {
             deepest = deepest.max(steps);
             (interval.key, word)
         }));
-        let (root, height) = self.dimension(dimension, dimension.key_bits(family), &resolved);
+        let (root, height) = self.dimension(place, dimension, dimension.key_bits(family), &resolved);
         self.resolved = resolved;
         (root.word(), deepest + height)
     }
@@ -97,11 +113,12 @@ impl Layout {
     /// to it and the longest walk through it.
     fn dimension(
         &mut self,
+        place: Place,
         dimension: Dimension,
         key_bits: u32,
         intervals: &[(u64, u64)],
     ) -> (Reference, u32) {
-        if let Some(bits) = directory_bits(key_bits, intervals.len()) {
+        if let Some(bits) = directory_bits(place, key_bits, intervals) {
             return self.directory(dimension, key_bits - bits, bits, intervals);
         }
         if key_bits < PAIRED_BITS {
@@ -217,14 +234,41 @@ impl Layout {
     }
 }
 
-/// The number of bits that index the directory of a split, or `None` if a tree alone is as good, which holds up to two levels.
+/// Where a split is in its decision tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Every walk passes it, and it exists once.
+    Root,
+    /// Behind another split.
+    Below,
+}
+
+/// The number of bits that index the directory of a split, or `None` if a tree alone is as good.
 /// IPv6 addresses get no directory: their upper bits are all alike.
-fn directory_bits(key_bits: u32, intervals: usize) -> Option<u32> {
-    if key_bits == PAIRED_BITS || intervals <= FANOUT * 2 {
+fn directory_bits(place: Place, key_bits: u32, intervals: &[(u64, u64)]) -> Option<u32> {
+    let count = intervals.len();
+    if key_bits == PAIRED_BITS || count <= FANOUT {
         return None;
     }
-    let bits = (intervals / BUCKET).next_power_of_two().ilog2();
-    Some(bits.clamp(NODE_WORDS.ilog2(), DIRECTORY_BITS).min(key_bits))
+    let is_small = count <= FANOUT * 2;
+    let width = |buckets: usize| buckets.next_power_of_two().ilog2();
+    let bits = match place {
+        Place::Below if is_small => return None,
+        Place::Below => width(count / BUCKET),
+        Place::Root => {
+            let few = width(count * FEW_BUCKETS).min(FEW_BITS);
+            let some = width(count / ROOT_BUCKET).min(CACHED_BITS);
+            few.max(some).max(width(count / BUCKET))
+        }
+    };
+    let bits = bits.clamp(NODE_WORDS.ilog2(), DIRECTORY_BITS).min(key_bits);
+    let bucket = |&(key, _): &(u64, u64)| key >> (key_bits - bits);
+    // Addresses of one network may all be in one bucket, whose tree is as high as that of the whole split. A tree of two levels
+    // is worth a step only if no bucket has two.
+    let apart = if is_small { FANOUT } else { count - 1 };
+    let is_crowded =
+        intervals[1..].windows(apart).any(|run| run.first().map(bucket) == run.last().map(bucket));
+    (!is_crowded).then_some(bits)
 }
 
 /// The small node over these intervals; `None` if they are too many.
@@ -257,4 +301,71 @@ fn node(keys: impl Iterator<Item = u64>, control: u64) -> [u64; NODE_WORDS] {
 /// The word that leads to a target, and the longest walk from there.
 fn resolve(target: Target, placed: &[(u64, u32)]) -> (u64, u32) {
     target.resolve().map_or_else(|decision| (decision, 0), |split| placed[split])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        net::{IpAddr, Ipv4Addr},
+    };
+
+    use ipnet::IpNet;
+    use sg_common::{
+        flow::{Direction, packet_keys},
+        image::{CLASS_WORDS, Walk, header},
+        packet::{Family, Packet, protocol},
+        verdict::Decision,
+    };
+
+    use crate::{
+        Image,
+        tests::{hosts, image, list_policy},
+    };
+
+    /// The longest walk of inbound TCP to port 443 from these hosts and from their neighbours, in steps.
+    fn longest_walk(hosts: &[IpNet], image: &Image) -> u32 {
+        let root = header::ROOTS + Direction::Ingress as usize * 2 + Family::V4 as usize;
+        let walk = |source: IpAddr| {
+            let packet =
+                Packet { protocol: protocol::TCP, l4_selector: 443, source: source.into(), ..Packet::EMPTY };
+            let steps = Cell::new(0);
+            let keys = packet_keys(Direction::Ingress, &packet);
+            let end =
+                Walk::from(image.words(), root).end(image.words(), &keys, || steps.set(steps.get() + 1));
+            assert!(Decision::from_word(end).is_some(), "{source}");
+            steps.get()
+        };
+        let neighbour = |host: &IpNet| match host.addr() {
+            IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() ^ 1)),
+            IpAddr::V6(_) => unreachable!("the hosts have IPv4 addresses"),
+        };
+        hosts.iter().flat_map(|host| [host.addr(), neighbour(host)]).map(walk).max().unwrap()
+    }
+
+    #[test]
+    fn a_few_rules_cost_three_steps() {
+        for count in [4, 10, 30, 60] {
+            let spread = hosts(count);
+            let image = image(&list_policy(spread.clone()));
+            // A directory, a node of addresses, one of services.
+            assert_eq!(longest_walk(&spread, &image), 3, "{count} hosts");
+            assert!(
+                image.words().len() <= CLASS_WORDS[0] / 8,
+                "{count} hosts: {} words",
+                image.words().len()
+            );
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_network_pay_for_no_directory() {
+        for count in [4, 7, 10, 30] {
+            let of_one: Vec<IpNet> = (0..count)
+                .map(|host| IpNet::from(IpAddr::V4(Ipv4Addr::from_bits(0x0a01_0000 | host << 1))))
+                .collect();
+            // Up to 64 intervals are two nodes of addresses, before one of services.
+            assert_eq!(longest_walk(&of_one, &image(&list_policy(of_one.clone()))), 3, "{count} hosts");
+        }
+    }
 }

@@ -84,7 +84,7 @@ fn try_compile(policy: &Policy, options: &ImageOptions) -> (Result<Image, Compil
     (image, deciders)
 }
 
-fn image(policy: &Policy) -> Image {
+pub(super) fn image(policy: &Policy) -> Image {
     try_compile(policy, &OPTIONS).0.unwrap()
 }
 
@@ -99,7 +99,7 @@ pub(super) fn hosts(count: usize) -> Vec<IpNet> {
     (0..count).map(host).collect()
 }
 
-fn list_policy(prefixes: Vec<IpNet>) -> Policy {
+pub(super) fn list_policy(prefixes: Vec<IpNet>) -> Policy {
     let rule = rule(0, tcp(443, 443), Remote::PrefixList(PrefixListIndex(0)));
     let prefix_lists = vec![("list".to_owned(), prefixes)];
     Policy::new(PolicyParts { prefix_lists, ..parts(vec![group("web", vec![rule])]) }).unwrap()

@@ -100,8 +100,12 @@ fn main() -> ExitCode {
         usize::from(left_out)
     };
     let mut left_out = 0;
-    let user_space: [(&str, &[Test]); 3] =
-        features!(TESTS: differential::engines, differential::generator, differential::scenarios);
+    let user_space: [(&str, &[Test]); 4] = features!(TESTS:
+        differential::engines,
+        differential::families,
+        differential::generator,
+        differential::scenarios,
+    );
     let programs: [(&str, &[Test]); 19] = features!(TESTS:
         hooks::programs,
         hooks::xdp,

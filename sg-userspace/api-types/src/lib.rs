@@ -23,7 +23,7 @@ pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
-pub use error::{ErrorBody, ErrorDetail};
+pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use groups::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel};
 pub use lint::{Finding, FindingKind, Severity};
 pub use lists::{CreateList, DeleteLists, ModifyList};

@@ -67,7 +67,7 @@ pub use query::{
     instance_view, list_associations, references,
 };
 pub use quota::{group_weight, members, weight};
-pub use refusal::{Field, Kind, Quota, Refusal};
+pub use refusal::{Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
 pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{

@@ -1,4 +1,4 @@
-//! What a refusal is about: kinds of objects, fields and quotas. Each is written as it is serialized.
+//! What a refusal is about: kinds of objects, fields, networks and quotas. Each but a network is written as it is serialized.
 //!
 //! It must never know why something is refused. Operations and queries name these in their refusals.
 
@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 use sg_model::MAX_GROUPS_PER_NIC;
+use sg_records::VpcId;
 
 use super::Refusal;
 
@@ -144,6 +145,27 @@ impl fmt::Display for Field {
     }
 }
 
+/// The network of an object: its VPC, or the classic network. It is serialized as the id, and written by the name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Network {
+    vpc: Option<VpcId>,
+    #[serde(skip)]
+    called: String,
+}
+
+impl Network {
+    pub(crate) const fn new(vpc: Option<VpcId>, called: String) -> Self {
+        Self { vpc, called }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.called)
+    }
+}
+
 /// A quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -189,7 +211,21 @@ impl Quota {
         if needed <= allowed {
             return Ok(());
         }
-        Err(Refusal::TooMany { quota: self, what: what.to_string(), needed, allowed })
+        Err(Refusal::TooMany {
+            quota: self,
+            what: what.to_string(),
+            needed,
+            allowed,
+            field: self.raised(needed),
+        })
+    }
+
+    /// What an object does with the things that the quota counts.
+    pub(super) const fn verb(self) -> &'static str {
+        match self {
+            Self::GroupsPerNic => "hold",
+            _ => "have",
+        }
     }
 
     /// The unit that the quota counts.
@@ -204,14 +240,10 @@ impl Quota {
         }
     }
 
-    /// Its name, and how to raise it to what is needed, if that is possible.
-    pub(super) fn raised(self, needed: u64) -> String {
-        let is_setting = !matches!(self, Self::MembersPerGroup | Self::MaxEntries);
+    /// The quota itself, if it is one field of the quotas, and that field can be as large as what is needed.
+    fn raised(self, needed: u64) -> Option<Self> {
+        let is_field = !matches!(self, Self::MembersPerGroup | Self::MaxEntries);
         let most = if self == Self::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };
-        if is_setting && needed <= most {
-            format!("{self}; `sgctl quota modify {self}={needed}` raises it")
-        } else {
-            self.to_string()
-        }
+        (is_field && needed <= most).then_some(self)
     }
 }

@@ -87,7 +87,7 @@ impl Operation for ImportRules {
             rows.push(report);
         }
         rules_of_nics(tx, &group.id)?;
-        group_references(tx, &group.id)?;
+        group_references(tx, &group)?;
         let added = rows.iter().filter(|row| row.outcome == Imported::Added).count();
         Ok(ImportReport { skipped: rows.len() - added, added, rows })
     }

@@ -3,6 +3,9 @@
 //! This crate must never know how an operation runs, who stores the records, or which server listens. The service runs the
 //! requests, the native API reads and writes them as JSON, and the ECS API translates its actions into them.
 
+// Others build on this crate, without reading it.
+#![warn(missing_docs)]
+
 mod access;
 mod apply;
 mod check;

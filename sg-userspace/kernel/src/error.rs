@@ -9,7 +9,6 @@ use super::options::Size;
 
 /// An error between user space and the kernel.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum KernelError {
     /// This build contains no eBPF programs.
     #[error(

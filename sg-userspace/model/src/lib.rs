@@ -4,6 +4,9 @@
 //! them. What a rule matches is one type for all crates, [`Match`]. This crate alone knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O. `sg-document`
 //! and `sg-service` build policies; the oracle and the compiler read them.
 
+// Others build on this crate, without reading it.
+#![warn(missing_docs)]
+
 mod device;
 mod ethertype;
 mod field;

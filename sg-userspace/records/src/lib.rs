@@ -4,6 +4,9 @@
 //! Records refer to each other by id. This crate must never know where records are stored, who requests them, or which packets
 //! they match. The store keeps them, operations change them, and the APIs and `sgctl` show them.
 
+// Others build on this crate, without reading it.
+#![warn(missing_docs)]
+
 mod caller;
 mod group;
 mod ids;

@@ -89,7 +89,6 @@ use writer::{Job, Writer};
 
 /// A change of the state.
 pub trait Operation: Send + 'static {
-    /// The result.
     type Output: Send + 'static;
 
     /// Applies the operation. It may be called again on another state, if the first could not be enforced.

@@ -30,7 +30,6 @@ pub trait StoredEntry: ListEntry<Id: Into<Key>> {
     /// All lists of this kind, by id.
     fn lists(state: &State) -> &OrdMap<Self::Id, Arc<EntryList<Self>>>;
 
-    /// The record of a list.
     fn record(list: EntryList<Self>) -> Record;
 
     /// Checks what only this kind of list requires.

@@ -17,7 +17,6 @@ pub use subject::{Field, Kind, Network, Quota};
 /// Why an operation is refused. A refused operation changes nothing, unless the variant says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
 #[serde(tag = "code", content = "details", rename_all = "snake_case")]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum Refusal {
     /// An object does not exist.
     #[error("there is no {kind} {name:?}{}", hint.as_ref().map(|hint| format!("; did you mean {hint:?}?")).unwrap_or_default())]

@@ -14,28 +14,19 @@ use super::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A VPC.
     #[serde(rename = "VPC")]
     Vpc,
-    /// A group.
     Group,
-    /// A rule.
     Rule,
-    /// A NIC.
     #[serde(rename = "NIC")]
     Nic,
-    /// An instance.
     Instance,
-    /// A prefix list.
     #[serde(rename = "prefix list")]
     PrefixList,
-    /// A port list.
     #[serde(rename = "port list")]
     PortList,
-    /// An access key.
     #[serde(rename = "access key")]
     AccessKey,
-    /// A region.
     Region,
 }
 
@@ -49,17 +40,12 @@ impl fmt::Display for Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Field {
-    /// A name.
     Name,
-    /// A description.
     Description,
-    /// The description of a rule.
     #[serde(rename = "description")]
     RuleDescription,
-    /// The key of a tag.
     #[serde(rename = "tag key")]
     TagKey,
-    /// The value of a tag.
     #[serde(rename = "tag value")]
     TagValue,
     /// The key of a tag that occurs twice.
@@ -110,27 +96,21 @@ pub enum Field {
     Family,
     /// A NIC's device.
     Device,
-    /// An address.
     Address,
     /// The position of a group on a NIC.
     Place,
     /// The groups of a NIC.
     Groups,
-    /// A region.
     Region,
-    /// A VPC.
     #[serde(rename = "VPC")]
     Vpc,
-    /// The size of a page.
     #[serde(rename = "page size")]
     PageSize,
-    /// The token of a page.
     #[serde(rename = "page token")]
     PageToken,
     /// The idempotency key of an operation.
     #[serde(rename = "idempotency key")]
     ClientToken,
-    /// A quota.
     Quota,
     /// A file of rules to import.
     File,
@@ -166,26 +146,21 @@ impl fmt::Display for Network {
     }
 }
 
-/// A quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
-    /// Groups on a NIC.
     GroupsPerNic,
     /// Rules over all groups of a NIC.
     RulesPerNic,
-    /// Members of a group.
     #[serde(rename = "members_per_basic_group or members_per_enterprise_group")]
     MembersPerGroup,
     /// Rules of a group whose remote is a group.
     #[serde(rename = "group_references_per_group")]
     GroupReferences,
-    /// Groups in a region.
     GroupsPerRegion,
     /// Entries of a list, limited by the list's own `max_entries`.
     #[serde(rename = "the list's max_entries")]
     MaxEntries,
-    /// Rules in one operation.
     RulesPerOperation,
     /// Rules in one imported file.
     RulesPerImport,

@@ -23,7 +23,6 @@ use crate::{
 pub struct ImportRules {
     /// Id or name of the group.
     pub group: String,
-    /// The file.
     pub file: RuleFile,
 }
 

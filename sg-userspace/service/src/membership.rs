@@ -57,8 +57,13 @@ fn same_network(state: &State, group: &Group, nic: &Nic) -> Result<(), Refusal> 
     if group.vpc.is_some() != nic.vpc.is_some() {
         return Err(Refusal::OtherNetwork { what, with, networks: "network types" });
     }
-    let (found, wanted) = (state.network(group.vpc.as_ref()), state.network(nic.vpc.as_ref()));
-    Err(Refusal::OtherVpc { what, found, with, wanted, demand: "a NIC holds only groups of its own VPC" })
+    Err(Refusal::OtherVpc {
+        what,
+        found: state.network(group.vpc.as_ref()).into(),
+        with,
+        wanted: state.network(nic.vpc.as_ref()).into(),
+        demand: "a NIC holds only groups of its own VPC",
+    })
 }
 
 /// Replaces the groups of a NIC, if it may hold the new ones.

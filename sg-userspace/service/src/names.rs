@@ -6,6 +6,7 @@
 
 use std::{fmt, sync::Arc};
 
+use sg_model::text::is_invisible;
 use sg_records::{
     EntryList, Group, GroupId, Id as _, Instance, InstanceId, Nic, NicId, Rule, RuleId, Vpc, VpcId,
 };
@@ -49,7 +50,7 @@ fn by_name<'a, T: 'a>(
 }
 
 /// An object in a message: by its name, which people gave it, unless it has none or `others` have the same one. `others` are asked
-/// when the message is written.
+/// when the message is written. An import is refused before all its names are checked, so one that misleads is not shown.
 fn called<'a>(
     kind: Kind,
     id: &'a str,
@@ -57,7 +58,8 @@ fn called<'a>(
     others: impl Fn() -> bool + 'a,
 ) -> impl fmt::Display + 'a {
     fmt::from_fn(move |f| {
-        let name = if name.is_empty() || others() { id } else { name };
+        let is_clear = !name.is_empty() && !name.chars().any(is_invisible);
+        let name = if is_clear && !others() { name } else { id };
         write!(f, "{kind} {name}")
     })
 }
@@ -93,7 +95,8 @@ impl State {
         let Some(id) = vpc else { return Network::new(None, "the classic network".to_owned()) };
         let name = self.vpc(id).map_or("", |vpc| vpc.label.name.as_str());
         let others = || self.vpcs().values().any(|other| other.id != *id && other.label.name == name);
-        Network::new(Some(id.clone()), called(Kind::Vpc, id.as_str(), name, others).to_string())
+        let called = called(Kind::Vpc, id.as_str(), name, others).to_string();
+        Network::new(Some(id.clone()), called)
     }
 }
 

@@ -41,9 +41,9 @@ impl Operation for RegisterNic {
             if Some(&wanted) != instance.vpc.as_ref() {
                 return Err(Refusal::OtherVpc {
                     what: "the NIC".to_owned(),
-                    found: tx.network(Some(&wanted)),
+                    found: tx.network(Some(&wanted)).into(),
                     with: format!("instance {}", instance.id),
-                    wanted: tx.network(instance.vpc.as_ref()),
+                    wanted: tx.network(instance.vpc.as_ref()).into(),
                     demand: "a NIC is in the VPC of its instance",
                 });
             }

@@ -126,9 +126,9 @@ fn named_group(state: &State, group: &Group, spec: &RuleSpec, strictness: Strict
     if named.vpc != group.vpc {
         return Err(Refusal::OtherVpc {
             what: state.called_group(named).to_string(),
-            found: state.network(named.vpc.as_ref()),
+            found: state.network(named.vpc.as_ref()).into(),
             with: state.called_group(group).to_string(),
-            wanted: state.network(group.vpc.as_ref()),
+            wanted: state.network(group.vpc.as_ref()).into(),
             demand: "a rule names only groups of its own VPC",
         });
     }

@@ -128,11 +128,11 @@ pub enum Refusal {
         /// One object.
         what: String,
         /// The network of that object.
-        found: Network,
+        found: Box<Network>,
         /// The other object.
         with: String,
         /// The network of the other object.
-        wanted: Network,
+        wanted: Box<Network>,
         /// Why both must be in the same VPC.
         #[serde(skip)]
         demand: &'static str,

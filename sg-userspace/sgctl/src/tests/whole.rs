@@ -280,7 +280,7 @@ fn rules_travel_between_groups_and_files() {
     agent.ok("rule add web --direction ingress --protocol tcp --ports 22 --remote group:ops");
     assert!(agent.ok("group clone web web-test").contains("copied 2 rules"));
     let nowhere = agent.refused("group clone web web-far --region us-1");
-    assert!(nowhere.contains("--vpc") && nowhere.contains("--classic"), "{nowhere}");
+    assert!(nowhere.contains("(`vpc`)") && nowhere.contains("(`classic`)"), "{nowhere}");
     let elsewhere = agent.ok("group clone web web-far --region us-1 --classic");
     assert!(elsewhere.contains("left out rule sgr-"), "{elsewhere}");
 

@@ -24,6 +24,8 @@
 //! This crate must never know rules, groups, files or aya programs.
 
 #![no_std]
+// Others build on this crate, without reading it.
+#![warn(missing_docs)]
 
 pub mod abi;
 pub mod clock;

@@ -26,7 +26,7 @@
 //!
 //! This crate must never hold logic that a host test cannot run: that lives in `sg-common`.
 
-#![expect(missing_docs, unreachable_pub, reason = "programs are found by name in the object, not imported")]
+#![expect(unreachable_pub, reason = "programs are found by name in the object, not imported")]
 #![expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
 #![cfg_attr(
     target_arch = "bpf",

@@ -11,9 +11,7 @@ use thiserror::Error;
 
 use super::{apply::enforcer::EnforcerError, host::error::HostError, input::trusted_file::Untrusted};
 
-/// An error of the agent.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum AgentError {
     /// An instance, its files and pins, or the devices of the host.
     #[error(transparent)]

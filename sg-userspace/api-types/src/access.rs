@@ -1,4 +1,4 @@
-//! Requests and responses for access keys, and the request that changes quotas.
+//! Requests and responses for access keys.
 //!
 //! The secret of a key is only in the response that creates it; no other type here may have it. The service runs the requests;
 //! the native API and `sgctl` exchange them as JSON.
@@ -55,34 +55,4 @@ impl From<&AccessKey> for AccessKeyView {
 pub struct DeleteAccessKey {
     /// Id of the key. Required.
     pub key: String,
-}
-
-/// Changes quotas. Unspecified fields are left unchanged. Lowering a quota removes nothing: objects that exceed the new value
-/// stay, and operations that would exceed it further are refused.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModifyQuotas {
-    /// Groups on one NIC. Range: 1 to 10.
-    pub groups_per_nic: Option<u32>,
-    /// Rules on one NIC, over all its groups and both directions. A rule that names a list counts as the list's `max_entries`
-    /// rules.
-    pub rules_per_nic: Option<u32>,
-    /// Member addresses of one basic group.
-    pub members_per_basic_group: Option<u32>,
-    /// Members of one enterprise group: NICs, and addresses on other hosts.
-    pub members_per_enterprise_group: Option<u32>,
-    /// Rules of one group whose remote is a group.
-    pub group_references_per_group: Option<u32>,
-    /// Groups in one region.
-    pub groups_per_region: Option<u32>,
-    /// Largest `max_entries` of a prefix list.
-    pub entries_per_prefix_list: Option<u32>,
-    /// Largest `max_entries` of a port list.
-    pub entries_per_port_list: Option<u32>,
-    /// Rules in one imported file.
-    pub rules_per_import: Option<u32>,
-    /// Rules in one request that adds rules.
-    pub rules_per_operation: Option<u32>,
-    /// Tags of one object.
-    pub tags: Option<u32>,
 }

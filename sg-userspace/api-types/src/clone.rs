@@ -1,10 +1,10 @@
-//! Request and response for copying a group, in the same VPC or to another.
+//! Requests and responses for copying a group, in the same VPC or to another, and for restoring its rules from a copy.
 //!
-//! The service decides which rules can exist in the copy; the response reports the others. The native API and `sgctl` exchange
-//! these types as JSON.
+//! The service decides which rules can exist in the copy, or in the group; the responses report the others. The native API and
+//! `sgctl` exchange these types as JSON.
 
 use serde::{Deserialize, Serialize};
-use sg_records::{Group, RuleId};
+use sg_records::{Group, Rule, RuleId};
 use utoipa::ToSchema;
 
 use crate::NewLabel;
@@ -63,4 +63,29 @@ pub struct Cloned {
     pub rules: usize,
     /// Rules that were not copied, and why.
     pub left_out: Vec<LeftOut>,
+}
+
+/// Adds the rules of another group to a group and, with `complete`, deletes all its other rules.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RestoreRules {
+    /// Id or name of the group to change. Taken from the path.
+    pub group: String,
+    /// Id or name of the group whose rules are taken. Must be of the same region and network type. Required.
+    pub from: String,
+    /// Also delete rules that the other group does not have. Default: false.
+    pub complete: bool,
+}
+
+/// How the rules of the group changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Restored {
+    /// Rules that were added.
+    pub added: Vec<Rule>,
+    /// Rules that were deleted.
+    pub removed: Vec<Rule>,
+    /// Number of rules that both groups already had.
+    pub kept: usize,
+    /// Rules of the other group that cannot exist in this one, and why.
+    pub skipped: Vec<LeftOut>,
 }

@@ -4,9 +4,8 @@
 //! is.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 /// Body of every error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -26,6 +25,32 @@ pub struct ErrorDetail {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub details: Value,
+}
+
+/// The details of an error with the code `too_many`: what a request needs more of than a quota allows.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ExceededQuota {
+    /// Name of the quota.
+    pub quota: String,
+    /// Kind and name of the object that would exceed it.
+    pub what: String,
+    /// Number that the request needs.
+    pub needed: u64,
+    /// Number that the quota allows.
+    pub allowed: u64,
+    /// Field of [`ModifyQuotas`](crate::ModifyQuotas) that can be raised to `needed`. `None` if no field can.
+    pub field: Option<String>,
+}
+
+impl ErrorDetail {
+    /// The quota that the request would exceed, if the error is that.
+    #[must_use]
+    pub fn exceeded_quota(&self) -> Option<ExceededQuota> {
+        if self.code != "too_many" {
+            return None;
+        }
+        ExceededQuota::deserialize(&self.details).ok()
+    }
 }
 
 impl ErrorBody {

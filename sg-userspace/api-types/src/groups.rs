@@ -1,13 +1,13 @@
-//! Requests that create, change and delete groups.
+//! Requests that create, change and delete groups, and the names, descriptions and tags in them.
 //!
-//! The service checks quotas and whether the fields fit together; these types must never do so. The native API and `sgctl`
-//! exchange them as JSON, and the ECS API builds them.
+//! The service checks quotas, values and whether the fields fit together; these types must never do so. The native API and `sgctl`
+//! exchange them as JSON, and the ECS API builds them. Requests about other objects have the same labels.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sg_records::GroupType;
 use utoipa::ToSchema;
-
-use crate::{LabelChange, NewLabel};
 
 /// Creates a group without rules.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -47,4 +47,39 @@ pub struct ModifyGroup {
 pub struct DeleteGroups {
     /// Ids or names of the groups. Either all of them are deleted or none.
     pub groups: Vec<String>,
+}
+
+/// Name, description and tags of a new object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct NewLabel {
+    /// Name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter. Need not be unique. Default: no name.
+    pub name: String,
+    /// Description: 2 to 256 characters, not beginning with `http://` or `https://`. Default: none.
+    pub description: String,
+    /// Tags: keys of 1 to 128 characters with values of up to 128. Their number is limited by the quota `tags`. Default: none.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Changes of an object's name, description and tags. Unspecified fields are left unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct LabelChange {
+    /// New name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter. Empty: remove the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// New description: 2 to 256 characters, not beginning with `http://` or `https://`. Empty: remove the description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// New tags. They replace all existing tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+impl LabelChange {
+    /// Whether the change has no field.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.name.is_none() && self.description.is_none() && self.tags.is_none()
+    }
 }

@@ -1,7 +1,7 @@
-//! Response to an import of rules from a JSON or CSV file.
+//! Responses to imports: of rules from a JSON or CSV file, and of the whole store.
 //!
-//! An import overwrites nothing: rules that exist are skipped, and invalid rows are skipped and reported. The service runs it;
-//! the native API and `sgctl` show the report.
+//! An import of rules overwrites nothing: rules that exist are skipped, and invalid rows are skipped and reported. An import of the
+//! store replaces all of it. The service runs both; the native API and `sgctl` show these types, which must never decide anything.
 
 use serde::{Deserialize, Serialize};
 use sg_records::{Direction, RuleSpec};
@@ -43,4 +43,13 @@ pub struct ImportReport {
     pub added: usize,
     /// Number of rows that were skipped.
     pub skipped: usize,
+}
+
+/// How many records an import changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Replaced {
+    /// Number of records that were deleted.
+    pub removed: usize,
+    /// Number of records that were created or changed.
+    pub put: usize,
 }

@@ -117,7 +117,6 @@ pub enum CompileError {
     OverBudget {
         /// The NIC's device.
         device: String,
-        /// The budget in bytes.
         budget_bytes: usize,
         /// The rules with the most combinations of prefixes and ports, largest first.
         costliest: Vec<String>,

@@ -73,7 +73,6 @@ impl LoweredRule {
         }
     }
 
-    /// The condition in one dimension.
     pub(super) fn condition(&self, dimension: Dimension) -> Condition<'_> {
         match dimension {
             Dimension::RemoteHigh => Condition::High(End::Remote, &self.remote),

@@ -380,7 +380,6 @@ struct Node {
     offset: usize,
     /// It is a pair of nodes.
     paired: bool,
-    /// It is a small one.
     small: bool,
 }
 

@@ -8,7 +8,6 @@ use thiserror::Error;
 
 /// An error between user space and the kernel.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum KernelError {
     /// This build contains no eBPF programs.
     #[error(

@@ -1,13 +1,19 @@
 //! The meaning of a policy: groups, rules, prefix lists, port lists and NICs.
 //!
 //! A [`Policy`] is valid by construction: references resolve, ranges are not reversed, and only protocols that have ports have
-//! them. What a rule matches is one type for all crates, [`Match`]. This crate alone knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O. `sg-document`
-//! and `sg-service` build policies; the oracle and the compiler read them.
+//! them. What a rule matches is one type for all crates, [`Match`]. This crate alone knows precedence ([`precedence`]) and
+//! membership (`membership`). It must never do I/O. `sg-document` and `sg-service` build policies; the oracle and the compiler
+//! read them.
+
+// Others build on this crate, without reading it.
+#![warn(missing_docs)]
 
 mod device;
 mod ethertype;
 mod field;
+mod flows;
 mod group;
+mod invalid;
 mod matches;
 mod membership;
 mod nic;
@@ -27,17 +33,14 @@ mod written;
 pub use device::DeviceFacts;
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
 pub use field::{MatchField, Scope};
+pub use flows::{Established, MidStream, NamedTakeover, Takeover};
 pub use group::{Group, GroupType};
+pub use invalid::{FamilyName, Invalid, InvalidPolicy, InvalidReason, Place};
 pub use matches::{Conditions, IcmpMessage, Indices, Match, Misfit, Named, References, Resolve, Service};
 pub use membership::identifies;
-pub use nic::{
-    Established, Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,
-};
+pub use nic::{Hook, Ipsec, MAX_GROUPS_PER_NIC, Nic, Role, Unmatched};
 pub use numbers::{Bounded, HeaderNumbers, OutOfBounds};
-pub use policy::{
-    Decider, FamilyName, GroupIndex, Invalid, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts,
-    PortListIndex, PrefixListIndex, RuleIndex,
-};
+pub use policy::{Decider, GroupIndex, Policy, PolicyParts, PortListIndex, PrefixListIndex, RuleIndex};
 pub use ports::{PortRange, PortSetError, Ports, port_range, port_ranges, write_port_ranges};
 pub use precedence::Precedence;
 pub use protocol::{Protocol, ProtocolError, ProtocolName, UnknownProtocol};

@@ -115,7 +115,6 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// Checks the groups of the NIC at `position`.
     fn check_groups_of(&self, nic: &Nic, position: usize, problems: &mut Problems) -> Result<(), Full> {
         if !(1..=MAX_GROUPS_PER_NIC).contains(&nic.groups.len()) {
             let reason = InvalidReason::GroupCount { found: nic.groups.len() };

@@ -17,7 +17,6 @@ pub enum Step {
 /// A result and the steps that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// The result of the check.
     pub answer: CheckResult,
     /// The steps evaluated before, in order. Empty if the packet never reached the groups (DHCP, anti-spoofing).
     pub evaluated: Vec<Step>,

@@ -22,19 +22,9 @@ const WITH_PORTS: &str = "tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite)";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ends {
     /// IPv4 addresses.
-    V4 {
-        /// The sender.
-        source: Ipv4Addr,
-        /// The receiver.
-        destination: Ipv4Addr,
-    },
+    V4 { source: Ipv4Addr, destination: Ipv4Addr },
     /// IPv6 addresses.
-    V6 {
-        /// The sender.
-        source: Ipv6Addr,
-        /// The receiver.
-        destination: Ipv6Addr,
-    },
+    V6 { source: Ipv6Addr, destination: Ipv6Addr },
 }
 
 /// The part of the packet that depends on its protocol.

@@ -4,22 +4,33 @@
 //! Records refer to each other by id. This crate must never know where records are stored, who requests them, or which packets
 //! they match. The store keeps them, operations change them, and the APIs and `sgctl` show them.
 
+// Others build on this crate, without reading it.
+#![warn(missing_docs)]
+
+mod caller;
+mod group;
 mod ids;
 mod list;
+mod nic;
 mod ports;
-mod record;
 mod rule;
+mod settings;
+mod vpc;
 
+pub use caller::{AccessKey, Token};
+pub use group::{Group, Label, Member};
 pub use ids::{
     AccessKeyId, GroupId, Id, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
 };
-pub use list::{EntryList, ListEntry, NoExtra, PortEntry, PortList, PrefixEntry, PrefixFamily, PrefixList};
-pub use ports::PortSet;
-pub use record::{
-    AccessKey, Family, Group, Instance, Label, Member, Nic, Order, Quotas, Settings, Token, Vpc,
+pub use list::{
+    EntryList, Family, ListEntry, NoExtra, PortEntry, PortList, PrefixEntry, PrefixFamily, PrefixList,
 };
+pub use nic::{Instance, Nic};
+pub use ports::PortSet;
 pub use rule::{Direction, Ids, Match, NicType, Ports, Remote, Rule, RuleSpec};
+pub use settings::{Quotas, Settings};
 pub use sg_model::{
     Action, Established, GroupType, Hook, PortSetError, Protocol, ProtocolError, Role, WrittenError, net,
     port_range, shortest,
 };
+pub use vpc::{Order, Vpc};

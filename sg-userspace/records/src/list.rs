@@ -4,13 +4,16 @@
 //! written and which quota they have. It must never know which rules name a list. The service changes lists; the APIs and
 //! `sgctl` parse and show them.
 
-use std::{fmt::Debug, hash::Hash};
+use std::{
+    fmt::{self, Debug},
+    hash::Hash,
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use super::{Family, Id, Label, PortListId, PortSet, PortSetError, PrefixListId, Quotas, net, shortest};
+use super::{Id, Label, PortListId, PortSet, PortSetError, PrefixListId, Quotas, net, shortest};
 
 /// An entry of a list, and with it a kind of list.
 pub trait ListEntry:
@@ -168,6 +171,39 @@ impl ListEntry for PortEntry {
 
     fn show(ports: &PortSet) -> String {
         ports.to_string()
+    }
+}
+
+/// Address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+pub enum Family {
+    /// IPv4.
+    #[serde(rename = "IPv4")]
+    #[value(name = "ipv4")]
+    V4,
+    /// IPv6.
+    #[serde(rename = "IPv6")]
+    #[value(name = "ipv6")]
+    V6,
+}
+
+impl Family {
+    /// The family of a prefix.
+    #[must_use]
+    pub const fn of(net: IpNet) -> Self {
+        match net {
+            IpNet::V4(_) => Self::V4,
+            IpNet::V6(_) => Self::V6,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
     }
 }
 

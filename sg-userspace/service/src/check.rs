@@ -28,7 +28,6 @@ pub fn check_packet(
     answer(state, &policy, &mut ImageEngine::new(&policy), &probe)
 }
 
-/// The policy of one NIC.
 fn judges(state: &State, nic: &str, facts: impl Fn(&str) -> DeviceFacts) -> Result<Policy, Refusal> {
     let nic = state.find_target(nic)?;
     policy_for(state, nic, facts).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })

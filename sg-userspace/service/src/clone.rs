@@ -29,8 +29,7 @@ impl Operation for CloneGroup {
         // A VPC does not reach into another region, and a copy leaves its VPC only if the request says so.
         if !same_region && !self.classic && self.vpc.is_none() && original.vpc.is_some() {
             let allowed =
-                "a copy in another region needs a VPC there (sgctl: --vpc VPC), or becomes a classic group \
-                           (sgctl: --classic)"
+                "a copy in another region needs a VPC there (`vpc`), or becomes a classic group (`classic`)"
                     .to_owned();
             return Err(Refusal::Missing { field: Field::Vpc, allowed });
         }

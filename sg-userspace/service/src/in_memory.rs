@@ -15,10 +15,7 @@ use sg_store::{Change, Key, Record, Store, StoreError};
 
 /// A store that a second handle can inspect.
 #[derive(Clone, Debug, Default)]
-pub struct Remembers(
-    /// The records.
-    pub Arc<Mutex<BTreeMap<Key, Record>>>,
-);
+pub struct Remembers(pub Arc<Mutex<BTreeMap<Key, Record>>>);
 
 impl Store for Remembers {
     fn load(&mut self) -> Result<Vec<Record>, StoreError> {

@@ -79,8 +79,8 @@ impl<'a> Check<'a> {
             Record::Group(group) => self.group(group),
             Record::Rule(rule) => self.rule(rule),
             Record::Member(member) => self.member(member),
-            Record::PrefixList(list) => self::list(list),
-            Record::PortList(list) => self::list(list),
+            Record::PrefixList(list) => self::list(self.state, list),
+            Record::PortList(list) => self::list(self.state, list),
             Record::Instance(instance) => self.instance(instance),
             Record::Nic(nic) => self.nic(nic),
             Record::AccessKey(key) => access_key(key),
@@ -219,11 +219,11 @@ impl<'a> Check<'a> {
     }
 }
 
-fn list<E: StoredEntry>(list: &EntryList<E>) -> Result<(), Refusal> {
+fn list<E: StoredEntry>(state: &State, list: &EntryList<E>) -> Result<(), Refusal> {
     id(&list.id)?;
     named_region(&list.region)?;
     check_label(&list.label)?;
-    check_list(list, u32::MAX)
+    check_list(state, list, u32::MAX)
 }
 
 fn access_key(key: &AccessKey) -> Result<(), Refusal> {

@@ -67,7 +67,7 @@ pub use query::{
     instance_view, list_associations, references,
 };
 pub use quota::{group_weight, members, weight};
-pub use refusal::{Field, Kind, Quota, Refusal};
+pub use refusal::{Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
 pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
@@ -89,7 +89,6 @@ use writer::{Job, Writer};
 
 /// A change of the state.
 pub trait Operation: Send + 'static {
-    /// The result.
     type Output: Send + 'static;
 
     /// Applies the operation. It may be called again on another state, if the first could not be enforced.

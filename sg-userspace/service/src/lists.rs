@@ -30,7 +30,6 @@ pub trait StoredEntry: ListEntry<Id: Into<Key>> {
     /// All lists of this kind, by id.
     fn lists(state: &State) -> &OrdMap<Self::Id, Arc<EntryList<Self>>>;
 
-    /// The record of a list.
     fn record(list: EntryList<Self>) -> Record;
 
     /// Checks what only this kind of list requires.
@@ -157,20 +156,24 @@ impl<E: StoredEntry> Operation for DeleteLists<E> {
 
 fn put<E: StoredEntry>(tx: &mut Tx, list: EntryList<E>) -> Result<EntryList<E>, Refusal> {
     let (_, limit) = E::QUOTA;
-    check_list(&list, limit(&tx.settings().quotas))?;
+    check_list(tx, &list, limit(&tx.settings().quotas))?;
     tx.put(E::record(list.clone()));
     Ok(list)
 }
 
 /// Checks a list that may have at most `limit` entries.
-pub(super) fn check_list<E: StoredEntry>(list: &EntryList<E>, limit: u32) -> Result<(), Refusal> {
+pub(super) fn check_list<E: StoredEntry>(
+    state: &State,
+    list: &EntryList<E>,
+    limit: u32,
+) -> Result<(), Refusal> {
     if !(1..=limit).contains(&list.max_entries) {
         let (quota, _) = E::QUOTA;
         let allowed = format!("1 to {limit} (quota {quota})");
         return Err(Refusal::invalid(Field::MaxEntries, list.max_entries, allowed));
     }
     let needed = list.entries.len() as u64;
-    Quota::MaxEntries.check(format_args!("list {}", list.id), needed, list.max_entries)?;
+    Quota::MaxEntries.check(state.called_list(list), needed, list.max_entries)?;
     list.entries.iter().try_for_each(|entry| remark(entry.description()))?;
     E::check(list)?;
     once(&list.entries)

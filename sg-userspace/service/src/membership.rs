@@ -28,14 +28,14 @@ pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(),
         return Err(Refusal::Missing { field: Field::Groups, allowed });
     }
     let needed = nic.groups.len() as u64;
-    Quota::GroupsPerNic.check(format_args!("NIC {}", nic.id), needed, allowed)?;
+    Quota::GroupsPerNic.check(state.called_nic(nic), needed, allowed)?;
     let mut first: Option<&Group> = None;
     for (place, id) in nic.groups.iter().enumerate() {
         let group: &Group = state.find_group(id.as_str())?;
         if nic.groups[..place].contains(id) {
             return Err(Refusal::invalid(Field::Groups, id, "each group once"));
         }
-        same_network(group, nic)?;
+        same_network(state, group, nic)?;
         if let Some(first) = first
             && first.kind != group.kind
         {
@@ -46,18 +46,24 @@ pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(),
     Ok(())
 }
 
-fn same_network(group: &Group, nic: &Nic) -> Result<(), Refusal> {
-    let (what, with) = (format!("group {}", group.id), format!("NIC {}", nic.id));
+fn same_network(state: &State, group: &Group, nic: &Nic) -> Result<(), Refusal> {
+    if group.region == nic.region && group.vpc == nic.vpc {
+        return Ok(());
+    }
+    let (what, with) = (state.called_group(group).to_string(), state.called_nic(nic).to_string());
     if group.region != nic.region {
         return Err(Refusal::OtherNetwork { what, with, networks: "regions" });
     }
     if group.vpc.is_some() != nic.vpc.is_some() {
         return Err(Refusal::OtherNetwork { what, with, networks: "network types" });
     }
-    if group.vpc != nic.vpc {
-        return Err(Refusal::OtherVpc { what, found: group.vpc.clone(), with, wanted: nic.vpc.clone() });
-    }
-    Ok(())
+    Err(Refusal::OtherVpc {
+        what,
+        found: state.network(group.vpc.as_ref()).into(),
+        with,
+        wanted: state.network(nic.vpc.as_ref()).into(),
+        demand: "a NIC holds only groups of its own VPC",
+    })
 }
 
 /// Replaces the groups of a NIC, if it may hold the new ones.

@@ -1,15 +1,17 @@
-//! Lookup of objects by id, or by name if exactly one object has it. Every reference in an operation may be either.
+//! Lookup of objects by id, or by name if exactly one object has it; and the other way round, what a refusal calls an object. Every
+//! reference in an operation may be either.
 //!
 //! A text in the form of an id is never looked up as a name: otherwise a deleted id would resolve to an object that has it as its
 //! name. Called by all operations and by queries. It must never change anything.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
+use sg_model::text::is_invisible;
 use sg_records::{
     EntryList, Group, GroupId, Id as _, Instance, InstanceId, Nic, NicId, Rule, RuleId, Vpc, VpcId,
 };
 
-use super::{Kind, Refusal, State, StoredEntry};
+use super::{Kind, Network, Refusal, State, StoredEntry};
 
 /// The lowest similarity at which an existing name is suggested in place of an unknown one.
 const ALIKE: f64 = 0.75;
@@ -44,6 +46,57 @@ fn by_name<'a, T: 'a>(
             let ids = several.iter().map(|(id, _)| (*id).to_owned()).collect();
             Err(Refusal::Ambiguous { kind, name: name.to_owned(), ids })
         }
+    }
+}
+
+/// An object in a message: by its name, which people gave it, unless it has none or `others` have the same one. `others` are asked
+/// when the message is written. An import is refused before all its names are checked, so one that misleads is not shown.
+fn called<'a>(
+    kind: Kind,
+    id: &'a str,
+    name: &'a str,
+    others: impl Fn() -> bool + 'a,
+) -> impl fmt::Display + 'a {
+    fmt::from_fn(move |f| {
+        let is_clear = !name.is_empty() && !name.chars().any(is_invisible);
+        let name = if is_clear && !others() { name } else { id };
+        write!(f, "{kind} {name}")
+    })
+}
+
+impl State {
+    /// A group in a message.
+    pub(super) fn called_group<'a>(&'a self, group: &'a Group) -> impl fmt::Display + 'a {
+        let same = |other: &Arc<Group>| other.id != group.id && other.label.name == group.label.name;
+        let others = move || self.groups().values().any(same);
+        called(Kind::Group, group.id.as_str(), &group.label.name, others)
+    }
+
+    /// A NIC in a message. One without a name has that of its device.
+    pub(super) fn called_nic<'a>(&'a self, nic: &'a Nic) -> impl fmt::Display + 'a {
+        let own = nic.label.name.as_str();
+        let name = if own.is_empty() { nic.device.as_deref().unwrap_or_default() } else { own };
+        let others = move || self.nics().values().any(|other| other.id != nic.id && other.label.name == name);
+        called(Kind::Nic, nic.id.as_str(), name, others)
+    }
+
+    /// A list in a message.
+    pub(super) fn called_list<'a, E: StoredEntry>(
+        &'a self,
+        list: &'a EntryList<E>,
+    ) -> impl fmt::Display + 'a {
+        let same = |other: &Arc<EntryList<E>>| other.id != list.id && other.label.name == list.label.name;
+        let others = move || E::lists(self).values().any(same);
+        called(E::KIND, list.id.as_ref(), &list.label.name, others)
+    }
+
+    /// The network of an object in a VPC, or without one.
+    pub(super) fn network(&self, vpc: Option<&VpcId>) -> Network {
+        let Some(id) = vpc else { return Network::new(None, "the classic network".to_owned()) };
+        let name = self.vpc(id).map_or("", |vpc| vpc.label.name.as_str());
+        let others = || self.vpcs().values().any(|other| other.id != *id && other.label.name == name);
+        let called = called(Kind::Vpc, id.as_str(), name, others).to_string();
+        Network::new(Some(id.clone()), called)
     }
 }
 

@@ -39,10 +39,13 @@ impl Operation for RegisterNic {
         if let (Some(instance), Some(wanted)) = (&instance, &self.vpc) {
             let wanted = tx.find_vpc(wanted)?.id.clone();
             if Some(&wanted) != instance.vpc.as_ref() {
-                let with = format!("instance {}", instance.id);
-                let found = Some(wanted);
-                let wanted = instance.vpc.clone();
-                return Err(Refusal::OtherVpc { what: "the NIC".to_owned(), found, with, wanted });
+                return Err(Refusal::OtherVpc {
+                    what: "the NIC".to_owned(),
+                    found: tx.network(Some(&wanted)).into(),
+                    with: format!("instance {}", instance.id),
+                    wanted: tx.network(instance.vpc.as_ref()).into(),
+                    demand: "a NIC is in the VPC of its instance",
+                });
             }
         }
         device(tx, self.device.as_deref(), &id)?;

@@ -28,7 +28,6 @@ pub enum ProjectError {
     /// A rule whose fields do not fit together.
     #[error("{rule}: {reason}")]
     Rule {
-        /// The rule.
         rule: String,
         /// What does not fit.
         reason: &'static str,

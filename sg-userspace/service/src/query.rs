@@ -89,7 +89,6 @@ fn alike(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The view of a group.
 #[must_use]
 pub fn group_view(state: &State, group: &Group) -> GroupView {
     let (allowed, there) = members(state, group);
@@ -177,7 +176,6 @@ pub fn find_nics(
     paginate(state.nics().values().filter(admits), |nic| nic.id.to_string(), |nic| Nic::clone(nic), page)
 }
 
-/// The view of an instance.
 #[must_use]
 pub fn instance_view(state: &State, instance: &Instance) -> InstanceView {
     let mut nics: Vec<Nic> = state.nics_of_instance(&instance.id).map(|nic| Nic::clone(nic)).collect();

@@ -43,15 +43,15 @@ pub(super) fn rules_of_nic(
     let groups = nic.groups.iter();
     let needed =
         groups.map(|group| *weights.entry(group.clone()).or_insert_with(|| group_weight(state, group))).sum();
-    Quota::RulesPerNic.check(format_args!("NIC {}", nic.id), needed, allowed)
+    Quota::RulesPerNic.check(state.called_nic(nic), needed, allowed)
 }
 
 /// Checks how many rules of a group name a group.
-pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Refusal> {
+pub(super) fn group_references(state: &State, group: &Group) -> Result<(), Refusal> {
     let allowed = state.settings().quotas.group_references_per_group;
     let names_group = |rule: &Rule| matches!(rule.spec.matches.remote, Remote::Group(_));
-    let needed = state.rules_of(group).filter(|rule| names_group(rule)).count() as u64;
-    Quota::GroupReferences.check(format_args!("group {group}"), needed, allowed)
+    let needed = state.rules_of(&group.id).filter(|rule| names_group(rule)).count() as u64;
+    Quota::GroupReferences.check(state.called_group(group), needed, allowed)
 }
 
 /// The maximum and the current number of members of a group. In a basic group the addresses of NICs count, in an enterprise group
@@ -73,5 +73,5 @@ pub fn members(state: &State, group: &Group) -> (u64, u64) {
 /// Checks the member quota of a group.
 pub(super) fn members_of_group(state: &State, group: &Group) -> Result<(), Refusal> {
     let (allowed, needed) = members(state, group);
-    Quota::MembersPerGroup.check(format_args!("group {}", group.id), needed, allowed)
+    Quota::MembersPerGroup.check(state.called_group(group), needed, allowed)
 }

@@ -27,8 +27,8 @@ impl Operation for RestoreRules {
             return Err(Refusal::NothingToChange);
         }
         let between = |networks| Refusal::OtherNetwork {
-            what: format!("group {}", group.id),
-            with: format!("group {}", from.id),
+            what: tx.called_group(&group).to_string(),
+            with: tx.called_group(&from).to_string(),
             networks,
         };
         if group.region != from.region {
@@ -73,7 +73,7 @@ impl Operation for RestoreRules {
             restored.added.extend(put_rules(tx, &group.id, direction, specs));
         }
         rules_of_nics(tx, &group.id)?;
-        group_references(tx, &group.id)?;
+        group_references(tx, &group)?;
         Ok(restored)
     }
 }

@@ -124,21 +124,18 @@ fn named_group(state: &State, group: &Group, spec: &RuleSpec, strictness: Strict
     let Remote::Group(id) = &spec.matches.remote else { return Ok(()) };
     let Some(named) = state.group(id) else { return Ok(()) };
     if named.vpc != group.vpc {
-        let called = |group: &Group| match group.label.name.as_str() {
-            "" => format!("group {}", group.id),
-            name => format!("group {} ({name})", group.id),
-        };
         return Err(Refusal::OtherVpc {
-            what: called(named),
-            found: named.vpc.clone(),
-            with: called(group),
-            wanted: group.vpc.clone(),
+            what: state.called_group(named).to_string(),
+            found: state.network(named.vpc.as_ref()).into(),
+            with: state.called_group(group).to_string(),
+            wanted: state.network(group.vpc.as_ref()).into(),
+            demand: "a rule names only groups of its own VPC",
         });
     }
     if named.region != group.region {
         return Err(Refusal::OtherNetwork {
-            what: format!("group {}", named.id),
-            with: format!("group {}", group.id),
+            what: state.called_group(named).to_string(),
+            with: state.called_group(group).to_string(),
             networks: "regions",
         });
     }

@@ -45,7 +45,7 @@ impl Operation for Authorize {
             specs.iter().filter_map(|spec| there.get(&Identity::of(spec)).cloned().or_else(|| made.next()));
         let all = all.collect();
         rules_of_nics(tx, &group.id)?;
-        group_references(tx, &group.id)?;
+        group_references(tx, &group)?;
         Ok(all)
     }
 }
@@ -54,11 +54,7 @@ fn count(found: usize, allowed: u64) -> Result<(), Refusal> {
     if found == 0 {
         return Err(Refusal::NothingToChange);
     }
-    if found as u64 > allowed {
-        let (what, needed) = ("this request".to_owned(), found as u64);
-        return Err(Refusal::TooMany { quota: Quota::RulesPerOperation, what, needed, allowed });
-    }
-    Ok(())
+    Quota::RulesPerOperation.check("this request", found as u64, allowed)
 }
 
 /// Creates rules from checked specifications.

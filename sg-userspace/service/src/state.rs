@@ -13,7 +13,6 @@ use sg_records::{
 };
 use sg_store::{Key, Record};
 
-/// All records.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     vpcs: OrdMap<VpcId, Arc<Vpc>>,
@@ -56,14 +55,12 @@ macro_rules! kinds {
                 }
             )*
 
-            /// All records.
             pub fn records(&self) -> impl Iterator<Item = Record> {
                 std::iter::once(Record::Settings(Arc::clone(&self.settings)))
                     $(.chain(self.$all.values().cloned().map(Record::$kind)))*
                     .chain(self.members.values().flat_map(OrdMap::values).cloned().map(Record::Member))
             }
 
-            /// The record with this key.
             #[must_use]
             pub fn get(&self, key: &Key) -> Option<Record> {
                 Some(match key {
@@ -104,21 +101,13 @@ macro_rules! kinds {
     };
 }
 kinds! {
-    /// The VPC with this id.
     vpc vpcs(id: VpcId) -> Vpc;
-    /// The group with this id.
     group groups(id: GroupId) -> Group;
-    /// The rule with this id.
     rule rules(id: RuleId) -> Rule;
-    /// The prefix list with this id.
     prefix_list prefix_lists(id: PrefixListId) -> PrefixList;
-    /// The port list with this id.
     port_list port_lists(id: PortListId) -> PortList;
-    /// The instance with this id.
     instance instances(id: InstanceId) -> Instance;
-    /// The NIC with this id.
     nic nics(id: NicId) -> Nic;
-    /// The access key with this id.
     access_key access_keys(id: AccessKeyId) -> AccessKey;
     /// The kept response to the operation with this token.
     token tokens(token: String) -> Token;
@@ -163,19 +152,16 @@ impl State {
         self.members.get(group)?.get(&address)
     }
 
-    /// The NICs of an instance, by id.
     pub fn nics_of_instance(&self, instance: &InstanceId) -> impl Iterator<Item = &Arc<Nic>> {
         let ids = self.nics_of_instance.get(instance).into_iter().flatten();
         ids.filter_map(|id| self.nics.get(id))
     }
 
-    /// The groups of a VPC.
     pub fn groups_of_vpc(&self, vpc: &VpcId) -> impl Iterator<Item = &Arc<Group>> {
         let ids = self.groups_of_vpc.get(vpc).into_iter().flatten();
         ids.filter_map(|id| self.groups.get(id))
     }
 
-    /// The NICs of a VPC.
     pub fn nics_of_vpc(&self, vpc: &VpcId) -> impl Iterator<Item = &Arc<Nic>> {
         let ids = self.nics_of_vpc.get(vpc).into_iter().flatten();
         ids.filter_map(|id| self.nics.get(id))

@@ -1,7 +1,7 @@
 //! Export and import of a group's rules as a JSON or CSV file, in which a rule is a row.
 //!
-//! Fields have the names of the clouds' APIs, and those of numbers in headers (`IcmpType`, `Dscp`), `Enabled` and `Name` in addition, which only sgd has.
-//! The native API calls it.
+//! Fields have the names of the clouds' APIs, and those of numbers in headers (`IcmpType`, `Dscp`), `Enabled` and `Name` in
+//! addition, which only sgd has. The native API calls it.
 
 mod column;
 mod file;

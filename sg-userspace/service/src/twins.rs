@@ -20,7 +20,6 @@ use super::{Field, Kind, Refusal, State, refusal::excerpt};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Space<'a> {
     Of(Kind),
-    /// The rules of a group.
     Rules(&'a GroupId),
 }
 

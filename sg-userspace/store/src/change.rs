@@ -90,23 +90,15 @@ impl Follow for () {
 }
 
 kinds! {
-    /// A VPC.
     Vpc "vpc" (Vpc, VpcId) = |vpc| vpc.id.clone();
-    /// A group.
     Group "group" (Group, GroupId) = |group| group.id.clone();
-    /// A rule.
     Rule "rule" (Rule, RuleId) = |rule| rule.id.clone();
     /// A member on another host.
     Member "member" (Member, (GroupId, IpAddr)) = |member| (member.group.clone(), member.address);
-    /// A prefix list.
     PrefixList "prefix_list" (PrefixList, PrefixListId) = |list| list.id.clone();
-    /// A port list.
     PortList "port_list" (PortList, PortListId) = |list| list.id.clone();
-    /// An instance.
     Instance "instance" (Instance, InstanceId) = |instance| instance.id.clone();
-    /// A NIC.
     Nic "nic" (Nic, NicId) = |nic| nic.id.clone();
-    /// An access key.
     AccessKey "access_key" (AccessKey, AccessKeyId) = |key| key.id.clone();
     /// The kept response to an operation with a token.
     Token "token" (Token, String) = |token| token.token.clone();
@@ -114,7 +106,6 @@ kinds! {
     Settings "settings" (Settings, ()) = |_settings| ();
 }
 
-/// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// Inserts the record, or replaces the one with its key.

@@ -7,7 +7,6 @@ use thiserror::Error;
 
 /// Why a store could not be opened, read or written.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum StoreError {
     /// An operation on the file or its directory failed.
     #[error("cannot {doing} {}: {source}", path.display())]

@@ -7,7 +7,7 @@
 //!
 //! The agent's object must never hold any of it, and nothing here knows of images or rules.
 
-#![expect(missing_docs, unreachable_pub, reason = "programs are found by name in the object, not imported")]
+#![expect(unreachable_pub, reason = "programs are found by name in the object, not imported")]
 #![expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
 #![no_std]
 #![no_main]

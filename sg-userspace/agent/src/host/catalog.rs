@@ -129,7 +129,6 @@ pub enum CatalogError {
     Unreadable {
         /// The path of the file.
         path: PathBuf,
-        /// The cause.
         source: io::Error,
     },
     /// The file is damaged: no agent wrote it like this.

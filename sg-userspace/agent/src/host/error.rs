@@ -9,7 +9,6 @@ use thiserror::Error;
 
 /// An error about what is on the host.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum HostError {
     /// An instance name that cannot be part of a path.
     #[error("instance name {name:?}: 1 to 64 letters, digits, '-' and '_' are allowed")]

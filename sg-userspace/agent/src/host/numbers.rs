@@ -65,7 +65,6 @@ impl Outcome {
     }
 }
 
-/// A rule and its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleNumber {
     /// Unique within a direction of its group.
@@ -76,7 +75,6 @@ pub struct RuleNumber {
     pub number: u32,
 }
 
-/// A group and its numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupNumbers {
     /// The name of the group.
@@ -90,7 +88,6 @@ pub struct GroupNumbers {
 }
 
 impl GroupNumbers {
-    /// The rules of one direction.
     #[must_use]
     pub fn rules(&self, direction: Direction) -> &[RuleNumber] {
         match direction {

@@ -57,7 +57,6 @@ pub enum Untrusted {
         user(*owner)
     )]
     Directory {
-        /// The directory.
         directory: PathBuf,
         /// The UID of its owner.
         owner: u32,
@@ -68,7 +67,6 @@ pub enum Untrusted {
          `chmod go-w` it"
     )]
     WritableDirectory {
-        /// The directory.
         directory: PathBuf,
         /// The directory's mode.
         mode: u32,
@@ -80,7 +78,6 @@ pub enum Untrusted {
         user(*owner)
     )]
     Link {
-        /// The link.
         link: PathBuf,
         /// The UID of its owner.
         owner: u32,

@@ -24,7 +24,6 @@ use crate::{
 /// How often the program's own log is forwarded, if it is on.
 const PROGRAM_LOG_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The options of an agent.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
     /// The instance, which determines files and pins.
@@ -61,10 +60,7 @@ enum StartMode {
         layout: u32,
     },
     /// Something is there that cannot be continued.
-    Takeover {
-        /// The reason.
-        why: String,
-    },
+    Takeover { why: String },
 }
 
 /// Examines the host and returns an agent that knows what is in force. The agent loads the program for its first policy; until

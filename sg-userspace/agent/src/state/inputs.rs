@@ -24,7 +24,6 @@ pub(crate) struct Inputs<'a> {
     policy: &'a Policy,
     numbers: &'a Numbers,
     hashes: &'a RandomState,
-    /// The policy before, and its sums.
     before: Option<(&'a Policy, &'a Sums)>,
     known: HashMap<Part, u64>,
     sums: Sums,

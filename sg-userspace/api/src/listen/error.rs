@@ -7,7 +7,6 @@ use thiserror::Error;
 
 /// Why a listener could not be created.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum ListenError {
     /// An address that other hosts can reach, without permission for that.
     #[error(

@@ -1,22 +1,22 @@
 //! The reasons for which operations are refused: one list for all APIs.
 //!
-//! A message is one sentence: what is wrong, where, and what to do. Serialized, a refusal is its code and the values of its fields,
-//! which the native API sends. Each API maps it to a status or a vendor's code; this file must never know those.
+//! A message is one sentence: what is wrong, where, and what to do. Clients of every API read it, so it must never name a command of
+//! one of them. Serialized, a refusal is its code and the values of its fields, which the native API sends. Each API maps it to a
+//! status or a vendor's code; this file must never know those.
 
 mod subject;
 
 use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
-use sg_records::{GroupId, NicId, RuleId, VpcId};
+use sg_records::{GroupId, NicId, RuleId};
 use thiserror::Error;
 
-pub use subject::{Field, Kind, Quota};
+pub use subject::{Field, Kind, Network, Quota};
 
 /// Why an operation is refused. A refused operation changes nothing, unless the variant says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
 #[serde(tag = "code", content = "details", rename_all = "snake_case")]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum Refusal {
     /// An object does not exist.
     #[error("there is no {kind} {name:?}{}", hint.as_ref().map(|hint| format!("; did you mean {hint:?}?")).unwrap_or_default())]
@@ -70,13 +70,15 @@ pub enum Refusal {
     #[error("{field} is missing: {allowed}")]
     Missing { field: Field, allowed: String },
     /// A quota would be exceeded.
-    #[error("{what} would have {needed} {}, {allowed} are allowed ({})", quota.unit(), quota.raised(*needed))]
+    #[error("{what} would {} {needed} {}, {allowed} are allowed ({quota})", quota.verb(), quota.unit())]
     TooMany {
         quota: Quota,
         /// The object that would exceed it.
         what: String,
         needed: u64,
         allowed: u64,
+        /// The field of the quotas that can be raised to `needed`. `None`: no field can.
+        field: Option<Quota>,
     },
     /// A group still has members.
     #[error("group {group} still has members: remove {} from it first", some(members))]
@@ -121,16 +123,19 @@ pub enum Refusal {
     )]
     MixedTypes { group: GroupId, other: GroupId },
     /// Objects of different VPCs.
-    #[error("{what} is in {}, {with} in {}: both must be in the same VPC", network(found.as_ref()), network(wanted.as_ref()))]
+    #[error("{what} is in {found}, {with} in {wanted}: {demand}")]
     OtherVpc {
         /// One object.
         what: String,
-        /// The VPC of that object.
-        found: Option<VpcId>,
+        /// The network of that object.
+        found: Box<Network>,
         /// The other object.
         with: String,
-        /// The VPC of the other object.
-        wanted: Option<VpcId>,
+        /// The network of the other object.
+        wanted: Box<Network>,
+        /// Why both must be in the same VPC.
+        #[serde(skip)]
+        demand: &'static str,
     },
     /// Objects of a VPC and of the classic network, or of different regions.
     #[error("{what} and {with} are in different {networks}")]
@@ -250,13 +255,10 @@ fn some(names: &[String]) -> String {
     }
 }
 
-fn network(vpc: Option<&VpcId>) -> String {
-    vpc.map_or_else(|| "the classic network".to_owned(), |vpc| format!("VPC {vpc}"))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{json, to_value};
+    use sg_api_types::{ErrorDetail, ExceededQuota};
 
     use super::*;
 
@@ -276,15 +278,21 @@ mod tests {
     }
 
     #[test]
-    fn an_exceeded_quota_is_raised_where_that_is_possible() {
-        let refused = |quota, needed| {
-            Refusal::TooMany { quota, what: "NIC eni-1".to_owned(), needed, allowed: 5 }.to_string()
+    fn an_exceeded_quota_says_which_field_raises_it_where_one_can() {
+        let refused = |quota: Quota, needed| quota.check("NIC web-1", needed, 5_u32).unwrap_err();
+        let message = refused(Quota::GroupsPerNic, 6).to_string();
+        assert_eq!(message, "NIC web-1 would hold 6 groups, 5 are allowed (groups_per_nic)");
+
+        let exceeded = |quota, needed| {
+            let mut said = to_value(refused(quota, needed)).unwrap();
+            let (code, details) = (said["code"].as_str().unwrap().to_owned(), said["details"].take());
+            ErrorDetail { code, message: String::new(), details }.exceeded_quota().unwrap()
         };
-        assert_eq!(
-            refused(Quota::GroupsPerNic, 6),
-            "NIC eni-1 would have 6 groups, 5 are allowed (groups_per_nic; `sgctl quota modify groups_per_nic=6` raises it)"
-        );
-        let refused = refused(Quota::GroupsPerNic, 11);
-        assert_eq!(refused, "NIC eni-1 would have 11 groups, 5 are allowed (groups_per_nic)");
+        let six = exceeded(Quota::GroupsPerNic, 6);
+        let (quota, what) = ("groups_per_nic".to_owned(), "NIC web-1".to_owned());
+        let field = Some(quota.clone());
+        assert_eq!(six, ExceededQuota { quota, what, needed: 6, allowed: 5, field });
+        assert_eq!(exceeded(Quota::GroupsPerNic, 11).field, None, "a NIC holds ten groups at most");
+        assert_eq!(exceeded(Quota::MaxEntries, 6).field, None, "the list limits itself");
     }
 }

@@ -1,4 +1,4 @@
-//! What a refusal is about: kinds of objects, fields and quotas. Each is written as it is serialized.
+//! What a refusal is about: kinds of objects, fields, networks and quotas. Each but a network is written as it is serialized.
 //!
 //! It must never know why something is refused. Operations and queries name these in their refusals.
 
@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 use sg_model::MAX_GROUPS_PER_NIC;
+use sg_records::VpcId;
 
 use super::Refusal;
 
@@ -13,28 +14,19 @@ use super::Refusal;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A VPC.
     #[serde(rename = "VPC")]
     Vpc,
-    /// A group.
     Group,
-    /// A rule.
     Rule,
-    /// A NIC.
     #[serde(rename = "NIC")]
     Nic,
-    /// An instance.
     Instance,
-    /// A prefix list.
     #[serde(rename = "prefix list")]
     PrefixList,
-    /// A port list.
     #[serde(rename = "port list")]
     PortList,
-    /// An access key.
     #[serde(rename = "access key")]
     AccessKey,
-    /// A region.
     Region,
 }
 
@@ -48,17 +40,12 @@ impl fmt::Display for Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Field {
-    /// A name.
     Name,
-    /// A description.
     Description,
-    /// The description of a rule.
     #[serde(rename = "description")]
     RuleDescription,
-    /// The key of a tag.
     #[serde(rename = "tag key")]
     TagKey,
-    /// The value of a tag.
     #[serde(rename = "tag value")]
     TagValue,
     /// The key of a tag that occurs twice.
@@ -109,27 +96,21 @@ pub enum Field {
     Family,
     /// A NIC's device.
     Device,
-    /// An address.
     Address,
     /// The position of a group on a NIC.
     Place,
     /// The groups of a NIC.
     Groups,
-    /// A region.
     Region,
-    /// A VPC.
     #[serde(rename = "VPC")]
     Vpc,
-    /// The size of a page.
     #[serde(rename = "page size")]
     PageSize,
-    /// The token of a page.
     #[serde(rename = "page token")]
     PageToken,
     /// The idempotency key of an operation.
     #[serde(rename = "idempotency key")]
     ClientToken,
-    /// A quota.
     Quota,
     /// A file of rules to import.
     File,
@@ -144,26 +125,42 @@ impl fmt::Display for Field {
     }
 }
 
-/// A quota.
+/// The network of an object: its VPC, or the classic network. It is serialized as the id, and written by the name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Network {
+    vpc: Option<VpcId>,
+    #[serde(skip)]
+    called: String,
+}
+
+impl Network {
+    pub(crate) const fn new(vpc: Option<VpcId>, called: String) -> Self {
+        Self { vpc, called }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.called)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
-    /// Groups on a NIC.
     GroupsPerNic,
     /// Rules over all groups of a NIC.
     RulesPerNic,
-    /// Members of a group.
     #[serde(rename = "members_per_basic_group or members_per_enterprise_group")]
     MembersPerGroup,
     /// Rules of a group whose remote is a group.
     #[serde(rename = "group_references_per_group")]
     GroupReferences,
-    /// Groups in a region.
     GroupsPerRegion,
     /// Entries of a list, limited by the list's own `max_entries`.
     #[serde(rename = "the list's max_entries")]
     MaxEntries,
-    /// Rules in one operation.
     RulesPerOperation,
     /// Rules in one imported file.
     RulesPerImport,
@@ -189,7 +186,21 @@ impl Quota {
         if needed <= allowed {
             return Ok(());
         }
-        Err(Refusal::TooMany { quota: self, what: what.to_string(), needed, allowed })
+        Err(Refusal::TooMany {
+            quota: self,
+            what: what.to_string(),
+            needed,
+            allowed,
+            field: self.raised(needed),
+        })
+    }
+
+    /// What an object does with the things that the quota counts.
+    pub(super) const fn verb(self) -> &'static str {
+        match self {
+            Self::GroupsPerNic => "hold",
+            _ => "have",
+        }
     }
 
     /// The unit that the quota counts.
@@ -204,14 +215,10 @@ impl Quota {
         }
     }
 
-    /// Its name, and how to raise it to what is needed, if that is possible.
-    pub(super) fn raised(self, needed: u64) -> String {
-        let is_setting = !matches!(self, Self::MembersPerGroup | Self::MaxEntries);
+    /// The quota itself, if it is one field of the quotas, and that field can be as large as what is needed.
+    fn raised(self, needed: u64) -> Option<Self> {
+        let is_field = !matches!(self, Self::MembersPerGroup | Self::MaxEntries);
         let most = if self == Self::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };
-        if is_setting && needed <= most {
-            format!("{self}; `sgctl quota modify {self}={needed}` raises it")
-        } else {
-            self.to_string()
-        }
+        (is_field && needed <= most).then_some(self)
     }
 }

@@ -40,6 +40,24 @@ fn applied(world: &mut World, name: &str, text: &str) -> Result<Difference, Refu
 }
 
 #[test]
+fn a_refusal_calls_an_object_by_its_name_if_no_other_has_it() {
+    let mut world = World::new();
+    let (web, vpc) = (world.group("web"), world.vpc.clone());
+    assert_eq!(world.tx.called_group(&web).to_string(), "group web");
+    assert_eq!(world.tx.network(Some(&vpc.id)).to_string(), "VPC net");
+    assert_eq!(world.tx.network(None).to_string(), "the classic network");
+    let nic = world.nic("10.0.0.1", &["web"]);
+    assert_eq!(world.tx.called_nic(&nic).to_string(), format!("NIC {}", nic.id));
+    assert_eq!(world.tx.called_nic(&Nic { device: Some("eth0".to_owned()), ..nic }).to_string(), "NIC eth0");
+
+    let mut unclear = web.clone();
+    "\u{202e}bew".clone_into(&mut unclear.label.name);
+    assert_eq!(world.tx.called_group(&unclear).to_string(), format!("group {}", web.id));
+    world.group("web");
+    assert_eq!(world.tx.called_group(&web).to_string(), format!("group {}", web.id));
+}
+
+#[test]
 fn a_twin_of_a_group_is_refused_and_names_the_other() {
     for (one, other) in TWINS {
         let mut world = World::new();

@@ -23,7 +23,6 @@ use crate::{
 pub struct ImportRules {
     /// Id or name of the group.
     pub group: String,
-    /// The file.
     pub file: RuleFile,
 }
 
@@ -87,7 +86,7 @@ impl Operation for ImportRules {
             rows.push(report);
         }
         rules_of_nics(tx, &group.id)?;
-        group_references(tx, &group.id)?;
+        group_references(tx, &group)?;
         let added = rows.iter().filter(|row| row.outcome == Imported::Added).count();
         Ok(ImportReport { skipped: rows.len() - added, added, rows })
     }

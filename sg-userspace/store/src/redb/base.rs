@@ -131,7 +131,6 @@ impl Base {
         self.number(COMMITS)
     }
 
-    /// All records.
     pub(super) fn load(&self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
         self.each(|key, value| {

@@ -6,7 +6,6 @@ use thiserror::Error;
 
 /// Why an export cannot be imported. Nothing of it is.
 #[derive(Debug, Error)]
-#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum ImportError {
     /// The file cannot be read.
     #[error("line {line}: {source}")]

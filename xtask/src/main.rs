@@ -9,6 +9,8 @@ mod aside;
 mod bench;
 mod boot;
 mod build;
+#[cfg(test)]
+mod circles;
 mod clients;
 #[cfg(test)]
 mod commands;
@@ -20,6 +22,8 @@ mod failures;
 mod fresh;
 mod fuzz;
 mod guest;
+#[cfg(test)]
+mod imports;
 mod kernel;
 mod linker;
 #[cfg(test)]

@@ -247,6 +247,8 @@ impl FlowKeyV4 {
     }
 }
 
+const _: () = assert!(size_of::<FlowKey>() == 48 && size_of::<FlowKeyV4>() == 16);
+
 /// (source, destination) to (remote, local), and back: the same swap.
 #[inline(always)]
 fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {

@@ -18,7 +18,6 @@ pub use fields::{Icmp, IpFields, Packet, Part};
 pub use named::{NAMED, name};
 pub use network::{embedded_offset, finish_plain, is_plain, network, plain};
 pub use read::{Bytes, Parsed, Payload, announced, ethernet, parse};
-use read::{MAX_VLAN_TAGS, TAG};
 pub use vlan::{Tag, Vlan};
 
 /// Bytes of an Ethernet header without VLAN tags.

@@ -1,7 +1,10 @@
 //! The name by which a policy may accept a frame that is neither IP nor ARP. It must never decide, nor name a frame that its
 //! receiver takes for something else. Called by the datapath for frames that [`super::ethernet`] refused as not IP.
 
-use super::{ETHERNET, Frame, MAX_VLAN_TAGS, TAG, Window as _, ethertype};
+use super::{
+    ETHERNET, Frame, Window as _, ethertype,
+    vlan::{MAX_VLAN_TAGS, TAG},
+};
 
 /// Bytes of the header of an LLC frame without sequence numbers (IEEE 802.2).
 const LLC: usize = 3;

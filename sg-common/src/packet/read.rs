@@ -1,13 +1,10 @@
 //! Parses a frame from its Ethernet header, and provides frames in user space. Unreadable frames yield a [`Reason`].
 
-use super::{ETHERNET, Family, Frame, Packet, Tag, Vlan, Window, ethertype, network};
+use super::{
+    ETHERNET, Family, Frame, Packet, Tag, Vlan, Window, ethertype, network,
+    vlan::{MAX_VLAN_TAGS, TAG},
+};
 use crate::verdict::Reason;
-
-/// VLAN tags that are looked through (IEEE 802.1Q, and 802.1ad before it).
-pub(super) const MAX_VLAN_TAGS: usize = 2;
-
-/// Bytes of one.
-pub(super) const TAG: usize = 4;
 
 /// The payload that an Ethernet header announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,12 @@ use core::fmt;
 
 use super::ethertype;
 
+/// VLAN tags that are looked through (IEEE 802.1Q, and 802.1ad before it).
+pub(super) const MAX_VLAN_TAGS: usize = 2;
+
+/// Bytes of one.
+pub(super) const TAG: usize = 4;
+
 /// A VLAN tag (IEEE 802.1Q 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {

@@ -12,11 +12,13 @@
 mod engine;
 mod image;
 mod kernel;
+mod kind;
 mod oracle;
 mod stream;
 
-pub use engine::{Engine, EngineError, EngineKind, ImageFault, UnknownEngine};
+pub use engine::{Engine, EngineError, ImageFault};
 pub use image::{CompiledNic, ImageEngine};
 pub use kernel::KernelEngine;
+pub use kind::{EngineKind, UnknownEngine};
 pub use oracle::OracleEngine;
 pub use stream::{Form, StreamError, stream};

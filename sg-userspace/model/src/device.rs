@@ -1,12 +1,37 @@
-//! Facts about a device that documents do not repeat: its addresses, networks and Ethernet address.
+//! A device: whose it is, and facts about it that documents do not repeat: its addresses, networks and Ethernet address.
 //!
 //! The model must never look at devices itself: the agent and `sgctl` scan them and fill in the facts.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{Mac, Role, identifies};
+use super::Mac;
+
+/// The owner of the device: this host, or a guest.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The device is the host's own: packets that the device receives are inbound.
+    #[default]
+    Host,
+    /// The device is the host end of a guest's NIC, such as a veth or tap: packets that the device receives are the guest's
+    /// outbound traffic.
+    Guest,
+}
+
+/// Whether `address` identifies a host wherever it is seen, which a link-local address does not.
+#[must_use]
+pub const fn identifies(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    }
+}
 
 /// The facts about a NIC's device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,8 +7,7 @@
 
 use std::{
     convert::Infallible,
-    fmt::{self, Debug, Display},
-    hash::Hash,
+    fmt::{self, Display},
 };
 
 use ipnet::IpNet;
@@ -16,53 +15,8 @@ use sg_common::packet::{Family, has_ports, protocol};
 use thiserror::Error;
 
 use super::{
-    Bounded, GroupIndex, HeaderNumbers, MatchField, PortListIndex, Ports, PrefixListIndex, Protocol, Remote,
-    Scope,
+    Bounded, HeaderNumbers, Indices, MatchField, Ports, Protocol, References, Remote, Resolve, Scope,
 };
-
-/// How a rule refers to groups and lists.
-pub trait References: Copy + Debug + Default + Eq + Hash + Ord {
-    /// A reference to a group.
-    type Group: Clone + Debug + Display + Eq + Hash + Ord;
-    /// A reference to a prefix list.
-    type PrefixList: Clone + Debug + Display + Eq + Hash + Ord;
-    /// A reference to a port list.
-    type PortList: Clone + Debug + Display + Eq + Hash + Ord;
-}
-
-/// By their positions in a policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Indices;
-
-impl References for Indices {
-    type Group = GroupIndex;
-    type PrefixList = PrefixListIndex;
-    type PortList = PortListIndex;
-}
-
-/// Finds, for references of one kind, those of another: [`Match::try_map`] asks it.
-pub trait Resolve<From: References, To: References> {
-    /// Why there is none.
-    type Error;
-
-    /// The reference to the same group.
-    ///
-    /// # Errors
-    /// If there is none.
-    fn group(&mut self, group: &From::Group) -> Result<To::Group, Self::Error>;
-
-    /// The reference to the same prefix list.
-    ///
-    /// # Errors
-    /// If there is none.
-    fn prefix_list(&mut self, list: &From::PrefixList) -> Result<To::PrefixList, Self::Error>;
-
-    /// The reference to the same port list.
-    ///
-    /// # Errors
-    /// If there is none.
-    fn port_list(&mut self, list: &From::PortList) -> Result<To::PortList, Self::Error>;
-}
 
 /// The packets that a rule matches. Two rules match the same packets if theirs are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

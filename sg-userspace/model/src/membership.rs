@@ -5,16 +5,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::{GroupIndex, Policy};
-
-/// Whether `address` identifies a host wherever it is seen, which a link-local address does not.
-#[must_use]
-pub const fn identifies(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => !v4.is_link_local(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
-    }
-}
+use super::{GroupIndex, Policy, identifies};
 
 impl Policy {
     /// The addresses of all members of `group`, of this host and of others.

@@ -10,26 +10,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Action, AllowedSources, DeviceFacts, Established, Ethertype, GroupIndex, Mac, MidStream, Precedence,
-    Takeover,
+    Action, AllowedSources, DeviceFacts, Established, Ethertype, GroupIndex, Mac, MidStream, Role, Takeover,
 };
 
 /// The maximum number of groups of one NIC.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
-
-/// The owner of the device: this host, or a guest.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The device is the host's own: packets that the device receives are inbound.
-    #[default]
-    Host,
-    /// The device is the host end of a guest's NIC, such as a veth or tap: packets that the device receives are the guest's
-    /// outbound traffic.
-    Guest,
-}
 
 /// The hook for packets that a device receives.
 #[derive(
@@ -53,6 +38,18 @@ pub enum Ipsec {
     Pass,
     /// They are evaluated by the rules, too. Not with the hook `xdp`.
     Judge,
+}
+
+/// How the rules of several groups combine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precedence {
+    /// Group after group, in the NIC's order. Within a group by priority; at equal priority drop before reject before accept,
+    /// then as written. This is the order of Huawei Cloud.
+    #[default]
+    Sequence,
+    /// The rules of all groups together, by priority; at equal priority drop before reject before accept, then by the order of
+    /// the groups, then as written. This is the order of Alibaba Cloud.
+    Merged,
 }
 
 /// What happens to packets that no rule matches and that are not accepted by default.

@@ -3,53 +3,14 @@
 //! A [`Policy`] exists only after its parts were checked, and must never change afterwards except for device facts. `sg-document`
 //! and `sg-service` build policies; all other crates read them.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
 use super::{
-    DeviceFacts, Direction, Group, Invalid, InvalidPolicy, Nic, PortRange, Rule, validity::problems,
+    DeviceFacts, Direction, Group, GroupIndex, Invalid, InvalidPolicy, Nic, PortListIndex, PortRange,
+    PrefixListIndex, Rule, RuleIndex, validity::problems,
 };
-
-macro_rules! index {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(
-            /// The position in the policy's list.
-            pub usize,
-        );
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "#{}", self.0)
-            }
-        }
-    };
-}
-index!(
-    /// A reference to a group of the policy.
-    GroupIndex
-);
-index!(
-    /// A reference to a prefix list of the policy.
-    PrefixListIndex
-);
-index!(
-    /// A reference to a port list of the policy.
-    PortListIndex
-);
-
-/// A reference to a rule of the policy: its group, direction and position as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RuleIndex {
-    /// The rule's group.
-    pub group: GroupIndex,
-    /// The rule's direction.
-    pub direction: Direction,
-    /// Its position in that direction, counted from 0.
-    pub position: usize,
-}
 
 /// What decided about a packet that starts a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,19 +5,7 @@
 //! 3. The default: inbound is dropped; outbound is accepted for basic groups and dropped for enterprise groups. What is dropped
 //!    may be rejected instead, see [`Unmatched`](super::Unmatched).
 
-use super::{Action, Direction, GroupIndex, GroupType, Nic, Policy, Rule, RuleIndex};
-
-/// How the rules of several groups combine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Precedence {
-    /// Group after group, in the NIC's order. Within a group by priority; at equal priority drop before reject before accept,
-    /// then as written. This is the order of Huawei Cloud.
-    #[default]
-    Sequence,
-    /// The rules of all groups together, by priority; at equal priority drop before reject before accept, then by the order of
-    /// the groups, then as written. This is the order of Alibaba Cloud.
-    Merged,
-}
+use super::{Action, Direction, GroupIndex, GroupType, Nic, Policy, Precedence, Rule, RuleIndex};
 
 /// Everything that can decide about a packet of one NIC and one direction, in order of evaluation.
 #[derive(Clone, Debug)]

@@ -18,22 +18,13 @@ use sg_service::Service;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Native,
+    Caller, Native,
     error::{Failed, WithStatus as _},
 };
 use crate::{
     attempts::Wrong,
     listen::{Claim, HeldBack, Peer},
 };
-
-/// How callers are authenticated.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Caller {
-    /// By the unix socket, which already admitted them; the kernel gives their uid.
-    Socket,
-    /// By the id and secret of an access key in the request.
-    AccessKey,
-}
 
 /// The caller, as an extension of every request; idempotency keys are kept by caller.
 #[derive(Clone, Debug, Eq, PartialEq)]

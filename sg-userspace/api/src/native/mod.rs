@@ -5,6 +5,7 @@
 //!            identity   one table  query: parameters ─► function of a snapshot
 //! ```
 //!
+//! * `state`: what the API holds between requests.
 //! * `request`: the context and the body of a request, and its operation.
 //! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
@@ -23,6 +24,7 @@ mod nics;
 mod request;
 mod routes;
 mod rules;
+mod state;
 #[cfg(test)]
 mod tests;
 mod whole;
@@ -31,25 +33,9 @@ use std::sync::Arc;
 
 use axum::{Router, http::HeaderName};
 
-pub use caller::Caller;
-
-use super::{attempts::Attempts, request_id::with_ids};
+use super::request_id::with_ids;
 use routes::Routes;
-use sg_agent::Instance;
-use sg_service::Service;
-
-/// The state of this API.
-#[derive(Clone, Debug)]
-pub struct Native {
-    /// The service, which runs operations.
-    pub service: Service,
-    /// The sgd instance whose NICs the status lists.
-    pub instance: Instance,
-    /// How callers are authenticated.
-    pub caller: Caller,
-    /// The count of wrong secrets, over all APIs.
-    pub attempts: Arc<Attempts>,
-}
+pub use state::{Caller, Native};
 
 /// The router of this API.
 pub fn router(native: Native) -> Router {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{GroupIndex, PortListIndex, PrefixListIndex};
 
 fn of(text: &str) -> Match {
     Match::of(text.parse().unwrap())

@@ -198,6 +198,10 @@ impl<'a> Check<'a> {
         check_label(&nic.label)?;
         self.place(&nic.region, nic.vpc.as_ref(), Some(&nic.label))?;
         check_parts(nic)?;
+        // A request may name a group; a record has its id.
+        if let Some(id) = nic.groups.iter().find(|id| self.state.group(id).is_none()) {
+            return Err(missing(Kind::Group, id.as_str()));
+        }
         fit_together(self.state, nic, MAX_GROUPS_PER_NIC as u64)?;
         if let Some(device) = &nic.device
             && let Some(other) = self.devices.insert(device.clone(), nic.id.clone())

@@ -320,6 +320,19 @@ proptest! {
     }
 }
 
+/// A request may name a group instead of giving its id. A record with a name would be no NIC's group once there is another name.
+#[test]
+fn a_nic_that_names_its_group_is_refused() {
+    let mut world = World::new();
+    let group = world.group("web");
+    world.nic("10.0.0.5", &["web"]);
+    let file = exported(&world.tx);
+    let edited = file.replace(&format!("\"groups\":[\"{}\"]", group.id), "\"groups\":[\"web\"]");
+    assert_ne!(file, edited);
+    let refused = imported(&edited, &mut empty()).unwrap_err();
+    assert!(refused.starts_with("line ") && refused.ends_with("there is no group \"web\""), "{refused}");
+}
+
 /// An earlier version accepted an import of such a state, and after the next rule nothing could be exported any more.
 #[test]
 fn places_of_rules_that_are_near_the_end_are_counted_anew() {

@@ -7,14 +7,14 @@ const fs = require('fs');
 const path = require('path');
 const yaml = require('yaml');
 
-// The clients are to talk to nobody but the server under test.
+// The clients are to connect to nobody but the server under test.
 for (const name of Object.keys(process.env)) {
   if (name.toLowerCase().endsWith('_proxy')) delete process.env[name];
 }
 
 const REQUEST_ID = '~^[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$';
 
-/** The API refused. `body` is the whole answer, where the client shows it. */
+/** The API refused. `body` is the whole response, where the client shows it. */
 class Refused extends Error {
   constructor(status, code, requestId, body) {
     super(`${status} ${code}`);
@@ -46,7 +46,7 @@ function need(good, expected, found, place) {
 }
 
 /** Compares. `expected` says what must be there, as README.md explains; more may be. */
-function expect(expected, found, place = 'the answer') {
+function expect(expected, found, place = 'the response') {
   if (isObject(expected) && Object.keys(expected).some((key) => key.startsWith('='))) {
     for (const [matcher, argument] of Object.entries(expected)) MATCHERS[matcher](argument, found, place);
   } else if (isObject(expected)) {
@@ -126,10 +126,10 @@ function filled(value, known) {
   return value;
 }
 
-/** What lies at `where` of an answer: `A.B.0.C`. */
-function at(answer, where) {
-  const found = where.split('.').reduce((value, part) => value?.[part], answer);
-  if (found === undefined) throw new Unexpected(`expected something at ${where}, found ${shown(answer)}`);
+/** What lies at `where` of a response: `A.B.0.C`. */
+function at(response, where) {
+  const found = where.split('.').reduce((value, part) => value?.[part], response);
+  if (found === undefined) throw new Unexpected(`expected something at ${where}, found ${shown(response)}`);
   return found;
 }
 
@@ -140,16 +140,16 @@ async function allPages(call, action, parameters, where) {
   const items = [];
   for (let page = 1; page < 100; page++) {
     if (byNumber) parameters = { ...parameters, PageNumber: page };
-    const answer = await call(action, parameters);
-    const found = at(answer, where);
+    const response = await call(action, parameters);
+    const found = at(response, where);
     need(found.length <= size, `no more than ${size} items`, found, where);
     items.push(...found);
-    if (byNumber) expect({ PageNumber: page }, answer);
-    if (byNumber ? items.length >= answer.TotalCount || !found.length : !answer.NextToken) {
+    if (byNumber) expect({ PageNumber: page }, response);
+    if (byNumber ? items.length >= response.TotalCount || !found.length : !response.NextToken) {
       found.splice(0, found.length, ...items);
-      return answer;
+      return response;
     }
-    if (!byNumber) parameters = { ...parameters, NextToken: answer.NextToken };
+    if (!byNumber) parameters = { ...parameters, NextToken: response.NextToken };
   }
   throw new Unexpected(`expected an end of the pages of ${action}, found none`);
 }
@@ -157,13 +157,13 @@ async function allPages(call, action, parameters, where) {
 /** Expects a refusal: `CODE` or `STATUS CODE`, or one of several. */
 async function refusal(wanted, call) {
   const all = [wanted].flat();
-  let answer;
+  let response;
   try {
-    answer = await call();
+    response = await call();
   } catch (refused) {
     if (!(refused instanceof Refused)) throw refused;
     const both = `${refused.status} ${refused.code}`;
-    need(all.includes(both) || all.includes(refused.code), `a refusal ${all.join(' or ')}`, both, 'the answer');
+    need(all.includes(both) || all.includes(refused.code), `a refusal ${all.join(' or ')}`, both, 'the response');
     expect(REQUEST_ID, refused.requestId, 'RequestId of the refusal');
     if (refused.body) {
       const text = { '=type': 'string' };
@@ -171,15 +171,15 @@ async function refusal(wanted, call) {
     }
     return;
   }
-  throw new Unexpected(`expected a refusal ${all.join(' or ')}, found ${shown(answer)}`);
+  throw new Unexpected(`expected a refusal ${all.join(' or ')}, found ${shown(response)}`);
 }
 
 /** Why a step did not go as it should. */
 function why(error) {
   if (error instanceof Unexpected) return error.message;
-  if (error instanceof Refused) return `expected an answer, found a refusal ${error.message}`;
-  // What a client says of itself: nobody there, or an answer that it cannot read.
-  return `expected an answer, found ${error.name}: ${error.message}`;
+  if (error instanceof Refused) return `expected a response, found a refusal ${error.message}`;
+  // What a client says of itself: nobody there, or a response that it cannot read.
+  return `expected a response, found ${error.name}: ${error.message}`;
 }
 
 /** Does one step of the life-cycle. */
@@ -189,12 +189,12 @@ async function one(step, connect, known, environment) {
   const parameters = Object.fromEntries(given.filter(([, value]) => value !== null));
   const call = connect(step.as?.key ?? environment.key, step.as?.secret ?? environment.secret);
   if ('refused' in step) return refusal(step.refused, () => call(step.call, parameters));
-  const answer = 'pages' in step
+  const response = 'pages' in step
     ? await allPages(call, step.call, parameters, step.pages)
     : await call(step.call, parameters);
-  expect({ RequestId: REQUEST_ID, Code: null }, answer);
-  expect(step.answer ?? {}, answer);
-  for (const [name, where] of Object.entries(step.keep ?? {})) known[name] = at(answer, where);
+  expect({ RequestId: REQUEST_ID, Code: null }, response);
+  expect(step.response ?? {}, response);
+  for (const [name, where] of Object.entries(step.keep ?? {})) known[name] = at(response, where);
 }
 
 /** The whole life-cycle. `connect(key, secret)` gives a function that makes a call: `call(action, parameters)`. */

@@ -11,7 +11,7 @@ import secrets
 import sys
 
 HERE = pathlib.Path(__file__).parent
-# The clients are to talk to nobody but the server under test.
+# The clients are to connect to nobody but the server under test.
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
 
@@ -20,7 +20,7 @@ TYPES = {"string": str, "integer": int, "boolean": bool, "array": list, "object"
 
 
 class Refused(Exception):
-    """The API refused. `body` is the whole answer, where the client shows it."""
+    """The API refused. `body` is the whole response, where the client shows it."""
 
     def __init__(self, status, code, request_id, body=None):
         super().__init__(f"{status} {code}")
@@ -58,10 +58,10 @@ class Report:
         except Unexpected as error:
             self.fail(name, error)
         except Refused as refused:
-            self.fail(name, f"expected an answer, found a refusal {refused}")
+            self.fail(name, f"expected a response, found a refusal {refused}")
         except Exception as error:
-            # What a client says of itself: nobody there, or an answer that it cannot read.
-            self.fail(name, f"expected an answer, found {type(error).__name__}: {error}")
+            # What a client says of itself: nobody there, or a response that it cannot read.
+            self.fail(name, f"expected a response, found {type(error).__name__}: {error}")
         self.done += 1
         print(f"ok  {self.client}: {name}", flush=True)
         return result
@@ -74,7 +74,7 @@ class Report:
         print(f"{self.client}: {self.done} steps as expected")
 
 
-def expect(expected, found, place="the answer"):
+def expect(expected, found, place="the response"):
     """Compares. `expected` says what must be there, as README.md explains; more may be."""
     if isinstance(expected, dict) and any(key.startswith("=") for key in expected):
         for matcher, argument in expected.items():
@@ -159,14 +159,14 @@ def filled(value, known):
     return value
 
 
-def at(answer, path):
-    """What lies at `path` of an answer: `A.B.0.C`."""
+def at(response, path):
+    """What lies at `path` of a response: `A.B.0.C`."""
     for part in path.split("."):
         try:
-            answer = answer[int(part)] if part.isdigit() else answer[part]
+            response = response[int(part)] if part.isdigit() else response[part]
         except (KeyError, IndexError, TypeError):
-            raise Unexpected(f"expected something at {path}, found {answer!r}") from None
-    return answer
+            raise Unexpected(f"expected something at {path}, found {response!r}") from None
+    return response
 
 
 def all_pages(call, action, parameters, path):
@@ -176,16 +176,16 @@ def all_pages(call, action, parameters, path):
     for page in range(1, 100):
         if by_number:
             parameters = {**parameters, "PageNumber": page}
-        answer = call(action, parameters)
-        found = at(answer, path)
+        response = call(action, parameters)
+        found = at(response, path)
         need(len(found) <= size, f"no more than {size} items", found, path)
         items += found
         if by_number:
-            expect({"PageNumber": page}, answer)
-        if (len(items) >= answer["TotalCount"] or not found) if by_number else not answer.get("NextToken"):
+            expect({"PageNumber": page}, response)
+        if (len(items) >= response["TotalCount"] or not found) if by_number else not response.get("NextToken"):
             found[:] = items
-            return answer
-        parameters = parameters if by_number else {**parameters, "NextToken": answer["NextToken"]}
+            return response
+        parameters = parameters if by_number else {**parameters, "NextToken": response["NextToken"]}
     raise Unexpected(f"expected an end of the pages of {action}, found none")
 
 
@@ -193,16 +193,16 @@ def refusal(wanted, call):
     """Expects a refusal: `CODE` or `STATUS CODE`, or one of several."""
     wanted = wanted if isinstance(wanted, list) else [wanted]
     try:
-        answer = call()
+        response = call()
     except Refused as refused:
         both = f"{refused.status} {refused.code}"
-        need(both in wanted or refused.code in wanted, f"a refusal {' or '.join(wanted)}", both, "the answer")
+        need(both in wanted or refused.code in wanted, f"a refusal {' or '.join(wanted)}", both, "the response")
         expect("~" + REQUEST_ID, refused.request_id, "RequestId of the refusal")
         if refused.body is not None:
             text = {"=type": "string"}
             expect({key: text for key in ("RequestId", "HostId", "Code", "Message", "Recommend")}, refused.body)
         return
-    raise Unexpected(f"expected a refusal {' or '.join(wanted)}, found {answer!r}")
+    raise Unexpected(f"expected a refusal {' or '.join(wanted)}, found {response!r}")
 
 
 def one(step, connect, known, settings):
@@ -215,13 +215,13 @@ def one(step, connect, known, settings):
     if "refused" in step:
         return refusal(step["refused"], lambda: call(step["call"], parameters))
     if "pages" in step:
-        answer = all_pages(call, step["call"], parameters, step["pages"])
+        response = all_pages(call, step["call"], parameters, step["pages"])
     else:
-        answer = call(step["call"], parameters)
-    expect({"RequestId": "~" + REQUEST_ID, "Code": None}, answer)
-    expect(step.get("answer", {}), answer)
+        response = call(step["call"], parameters)
+    expect({"RequestId": "~" + REQUEST_ID, "Code": None}, response)
+    expect(step.get("response", {}), response)
     for name, path in step.get("keep", {}).items():
-        known[name] = at(answer, path)
+        known[name] = at(response, path)
 
 
 def run(client, connect):

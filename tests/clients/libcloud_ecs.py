@@ -26,12 +26,12 @@ DRIVER = driver_of(SETTINGS.key, SETTINGS.secret)
 
 
 def request(action, **parameters):
-    """An action that the driver has no method for. The answer is an XML element."""
+    """An action that the driver has no method for. The response is an XML element."""
     parameters = {"Action": action, "RegionId": SETTINGS.region, **parameters}
-    answer = DRIVER.connection.request(DRIVER.path, parameters).object
-    cycle.expect(f"{action}Response", answer.tag, "the outermost element")
-    cycle.expect("~" + cycle.REQUEST_ID, answer.findtext("RequestId"), "RequestId")
-    return answer
+    response = DRIVER.connection.request(DRIVER.path, parameters).object
+    cycle.expect(f"{action}Response", response.tag, "the outermost element")
+    cycle.expect("~" + cycle.REQUEST_ID, response.findtext("RequestId"), "RequestId")
+    return response
 
 
 def refused(status, code, work):

@@ -1,5 +1,5 @@
-//! A firewall of the kind that most of those in eBPF are: the longest prefix tells who the other end is, a second table of
-//! prefixes what it may reach, and a table of flows lets answers in.
+//! A firewall of the kind that most of those in eBPF are: the longest prefix classifies the remote, a second table of
+//! prefixes what it may reach, and a table of flows lets replies in.
 //!
 //! It is here to be measured beside, by `benches/peers/lpm.rs`, which fills the tables. IPv4 without options, TCP and UDP;
 //! flows never end but by making room. What it leaves out (states, timeouts, fragments, counters, changes as a whole) makes it
@@ -57,7 +57,7 @@ pub fn lpm_ingress(ctx: TcContext) -> i32 {
     let asked = [one, two, three, four, protocol as u8, high, low, 0];
     match LPM_SERVICES.get(&Key::new(56, asked)) {
         Some(1) => {
-            // Where there is no room the answer meets the rules as well.
+            // Where there is no room the reply meets the rules as well.
             let _ = LPM_FLOWS.insert(flow, 1, 0);
             TC_ACT_UNSPEC
         }
@@ -65,7 +65,7 @@ pub fn lpm_ingress(ctx: TcContext) -> i32 {
     }
 }
 
-/// What is sent passes, and its answers with it.
+/// What is sent passes, and its replies with it.
 #[classifier]
 pub fn lpm_egress(ctx: TcContext) -> i32 {
     if let Some(sent) = read(ctx.data(), ctx.data_end()) {

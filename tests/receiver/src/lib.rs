@@ -2,7 +2,7 @@
 //!
 //! The filter's engines share one parser, so that they agree about a frame that all of them misread. Here nobody asks
 //! them: the bytes are written by [`frames`], [`stories`] says what lies they tell, and what arrived is told by the
-//! sockets and answers of a [`receiver`]. [`verdict`] judges the datagram that arrived, by the rules alone. Beside the
+//! sockets and replies of a [`receiver`]. [`verdict`] judges the datagram that arrived, by the rules alone. Beside the
 //! filtered stack stands a twin without a filter, which tells what would arrive, and one behind nftables with conntrack,
 //! which tells what a filter may be expected to let pass.
 //!

@@ -1,4 +1,4 @@
-//! The receiver: a stack as Linux has it, whose sockets and answers tell what arrived.
+//! The receiver: a stack as Linux has it, whose sockets and replies tell what arrived.
 //!
 //! It owns the sockets. It must never filter: what nobody reads is lost for the judgement.
 

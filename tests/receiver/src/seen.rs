@@ -16,8 +16,8 @@ pub enum By {
     Raw,
     /// By a socket of its transport: all of it was right.
     Socket,
-    /// By the stack's answer: a SYN/ACK, an echo reply, a neighbour advertisement.
-    Answer,
+    /// By the stack's reply: a SYN/ACK, an echo reply, a neighbour advertisement.
+    Reply,
     /// Not at all: a reset or an error came back, from the stack or from a filter that rejects.
     Refusal,
 }
@@ -77,7 +77,7 @@ impl Seen {
 
     /// Whether its transport header is not all there. Of what a raw socket saw all bytes are known.
     #[must_use]
-    pub fn is_cut_off(&self) -> bool {
+    pub fn is_truncated(&self) -> bool {
         // RFC 9293 3.1, RFC 9260 3, RFC 4340 5.1, RFC 768, RFC 3828 3.1, RFC 792 and RFC 4443 2.1.
         let least = match self.protocol {
             number::TCP => 20,
@@ -114,7 +114,7 @@ impl fmt::Display for Seen {
         let by = match self.by {
             By::Raw => "raw socket",
             By::Socket => "socket",
-            By::Answer => "answer",
+            By::Reply => "reply",
             By::Refusal => "refusal",
         };
         write!(f, "{by}: protocol {}", self.protocol)?;

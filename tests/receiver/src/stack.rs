@@ -33,7 +33,7 @@ const MTU: u16 = 1500;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a stack is not as Linux has it by default: no lie may cost it memory for longer than a second or so, no limit on
-/// answers may hide what arrived, and no half-open connections may hold up others.
+/// replies may hide what arrived, and no half-open connections may hold up others.
 const RECEIVING: [(&str, &str); 14] = [
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/default/rp_filter", "0"),
@@ -59,7 +59,7 @@ pub struct Stack {
     pub receiver: Host,
     sockets: Receiver,
     frames: Socket,
-    answers: [Socket; 2],
+    replies: [Socket; 2],
     /// The Ethernet addresses of the frames.
     pub link: Link,
     marked: u64,
@@ -87,9 +87,9 @@ impl Stack {
                 written(link.from)
             ))?;
         }
-        let answers = [packet_socket(&sender, 0x0800)?, packet_socket(&sender, 0x86dd)?];
+        let replies = [packet_socket(&sender, 0x0800)?, packet_socket(&sender, 0x86dd)?];
         let sockets = Receiver::open(&receiver)?;
-        Ok(Self { sender, receiver, sockets, frames, answers, link, marked: 0 })
+        Ok(Self { sender, receiver, sockets, frames, replies, link, marked: 0 })
     }
 
     /// Sends all frames of these cases and tells what arrived.
@@ -108,7 +108,7 @@ impl Stack {
         self.wait()?;
         let mut arrivals = Arrivals::new();
         self.sockets.drain(&mut arrivals)?;
-        self.drain_answers(&mut arrivals)?;
+        self.drain_replies(&mut arrivals)?;
         Ok(arrivals)
     }
 
@@ -157,10 +157,10 @@ impl Stack {
         }
     }
 
-    /// What the stack answered, and thereby says that it received.
-    fn drain_answers(&self, arrivals: &mut Arrivals) -> Result<()> {
+    /// The replies of the stack, which show what it received.
+    fn drain_replies(&self, arrivals: &mut Arrivals) -> Result<()> {
         let mut buffer = vec![0; 2048];
-        for (socket, family) in self.answers.iter().zip(Family::ALL) {
+        for (socket, family) in self.replies.iter().zip(Family::ALL) {
             loop {
                 let length = match nix::sys::socket::recv(
                     socket.as_raw_fd(),
@@ -171,7 +171,7 @@ impl Stack {
                     Err(Errno::EAGAIN) => break,
                     Err(error) => return Err(error).context("the sender's socket"),
                 };
-                if let Some((case, seen)) = answered(family, &buffer[..length]) {
+                if let Some((case, seen)) = seen_by_reply(family, &buffer[..length]) {
                     arrivals.entry(case).or_default().push(seen);
                 }
             }
@@ -180,8 +180,8 @@ impl Stack {
     }
 }
 
-/// What the receiver must have received to answer so.
-fn answered(family: Family, frame: &[u8]) -> Option<(u32, Seen)> {
+/// What the receiver must have received to reply so.
+fn seen_by_reply(family: Family, frame: &[u8]) -> Option<(u32, Seen)> {
     let (to, protocol, bytes) = match family {
         Family::V4 => {
             let to: [u8; 4] = frame.get(30..34)?.try_into().ok()?;
@@ -193,7 +193,7 @@ fn answered(family: Family, frame: &[u8]) -> Option<(u32, Seen)> {
         }
     };
     let case = case_of(to)?;
-    let seen = |bytes: Vec<u8>| Seen { by: By::Answer, family, protocol, hop_limit: None, bytes };
+    let seen = |bytes: Vec<u8>| Seen { by: By::Reply, family, protocol, hop_limit: None, bytes };
     let refused = |bytes: &[u8]| Seen { by: By::Refusal, ..seen(bytes.to_vec()) };
     if protocol == number::TCP && bytes.get(13)? & 0x17 == flags::SYN | flags::ACK {
         let mut asked = vec![0; 14];

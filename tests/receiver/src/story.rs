@@ -59,18 +59,18 @@ pub enum Lie {
     Destination,
     /// A group's Ethernet address as the sender's.
     GroupSource,
-    /// A transport header that is cut off, or lies.
+    /// A transport header that is truncated, or lies.
     Transport,
     /// Bytes changed at random.
     Noise,
 }
 
-/// What the receiver began: what answers it may come in.
+/// What the receiver began: replies to it may come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The protocol.
     pub protocol: u8,
-    /// The ports of what answers: from, to. For an echo, its identifier twice.
+    /// The ports of the reply: from, to. For an echo, its identifier twice.
     pub ports: [u16; 2],
 }
 
@@ -285,7 +285,7 @@ impl Teller {
         self.send_bytes(packet.kind(), &packet.bytes(), trailer);
     }
 
-    /// Sends these bytes as a packet of this `EtherType`. What no wire carries is cut off.
+    /// Sends these bytes as a packet of this `EtherType`. What no wire carries is truncated.
     pub fn send_bytes(&mut self, kind: u16, packet: &[u8], trailer: &[u8]) {
         let mut bytes = frame(self.link, &self.tags, kind, packet, trailer);
         bytes.truncate(1500);
@@ -304,7 +304,7 @@ impl Teller {
         &mut self.steps
     }
 
-    /// Now and then, changes what was written: a byte here or there, a frame that is cut off, said again or out of turn.
+    /// Now and then, changes what was written: a byte here or there, a truncated frame, said again or out of turn.
     fn noise(&mut self) {
         if !self.once_in(16) || self.steps.is_empty() {
             return;
@@ -323,9 +323,9 @@ impl Teller {
                 self.steps.swap(place, other);
             }
             2 => {
-                let cut = self.rng.usize(1..24);
+                let end = self.rng.usize(1..24);
                 if let Step::Frame(frame) = &mut self.steps[place] {
-                    frame.truncate(frame.len().saturating_sub(cut).max(14));
+                    frame.truncate(frame.len().saturating_sub(end).max(14));
                 }
             }
             _ => self.change_byte(place),

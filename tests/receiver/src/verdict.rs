@@ -19,8 +19,8 @@ use crate::{
 pub enum Permit {
     /// A rule accepts it.
     Rule,
-    /// It answers what the receiver began.
-    Answer,
+    /// It replies to what the receiver began.
+    Reply,
     /// It is neighbour discovery.
     Discovery,
     /// It is an error about what the receiver sent.
@@ -63,7 +63,7 @@ pub enum Kind {
     Tags,
     /// A frame is for somebody else.
     Address,
-    /// Neighbour discovery in fragments or with something around it, where none is needed, and answers to neighbours that may not
+    /// Neighbour discovery in fragments or with something around it, where none is needed, and replies to neighbours that may not
     /// have asked: no receiver tells.
     Discovery,
     /// Bytes changed at random.
@@ -102,7 +102,7 @@ impl Judge {
         if self.sends_bare(case) && self.is_discovery(case, seen) {
             return Ok(Permit::Discovery);
         }
-        if seen.is_cut_off() {
+        if seen.is_truncated() {
             return if self.policy.accepts(asked_of_number(seen)) && !matters(seen) {
                 Ok(Permit::Rule)
             } else {
@@ -112,8 +112,8 @@ impl Judge {
         if self.policy.accepts(asked(seen)) {
             return Ok(Permit::Rule);
         }
-        if is_answer(case, seen, arrived) {
-            return Ok(Permit::Answer);
+        if is_reply(case, seen, arrived) {
+            return Ok(Permit::Reply);
         }
         if is_error_about(case, seen, arrived) {
             return Ok(Permit::Error);
@@ -142,8 +142,8 @@ impl Judge {
         if seen.family != Family::V6 {
             return false;
         }
-        // Of what it answered, a stack has made sure; the message itself it does not show.
-        if seen.by == By::Answer {
+        // Of what it replied to, a stack has made sure; the message itself it does not show.
+        if seen.by == By::Reply {
             return seen.icmp_type() == Some(135);
         }
         let Some(kind) = seen.icmp_type() else { return false };
@@ -168,12 +168,12 @@ impl Judge {
         }
         let unread = message[4] & !flags == 0 && message[5..8] == [0; 3];
         let to_it = kind == 135 && message[8..24] == octets(case.ends.to)[..];
-        unread && (to_the_link(case) || to_it || self.is_answer_to_neighbour(case, seen))
+        unread && (to_the_link(case) || to_it || self.is_reply_to_neighbour(case, seen))
     }
 
-    /// Whether it may be the answer to a neighbour that asked. The receiver asks now and then who a source is (RFC 4861 7.2.2), and
-    /// for ten seconds it may be answered.
-    fn is_answer_to_neighbour(self, case: &Case, seen: &Seen) -> bool {
+    /// Whether it may be the reply to a neighbour that asked. The receiver asks now and then who a source is (RFC 4861 7.2.2), and
+    /// for ten seconds a reply may come.
+    fn is_reply_to_neighbour(self, case: &Case, seen: &Seen) -> bool {
         let out = self.combination.direction == Direction::Egress;
         out && seen.icmp_type() == Some(136) && !to_the_link(case)
     }
@@ -193,7 +193,7 @@ impl Judge {
     /// The kind of the difference, where a filter blocks what it should not; none is a fault.
     #[must_use]
     pub fn kind(self, case: &Case, seen: &Seen, permit: Permit) -> Option<Kind> {
-        if permit == Permit::Discovery && (self.sends_more(case) || self.is_answer_to_neighbour(case, seen)) {
+        if permit == Permit::Discovery && (self.sends_more(case) || self.is_reply_to_neighbour(case, seen)) {
             return Some(Kind::Discovery);
         }
         case.lies.iter().find_map(|lie| match lie {
@@ -230,7 +230,7 @@ fn asked(seen: &Seen) -> Asked {
     Asked { family: seen.family, protocol: seen.protocol, detail }
 }
 
-/// Answers of a DHCP server, and what a router says of itself.
+/// Replies of a DHCP server, and what a router says of itself.
 fn is_server(seen: &Seen) -> bool {
     match seen.family {
         Family::V4 => seen.protocol == number::UDP && seen.ports() == Some([67, 68]),
@@ -242,7 +242,7 @@ fn is_server(seen: &Seen) -> bool {
 
 /// Whether the receiver began what it belongs to. A SYN begins something of its own, unless both ends ask at once (RFC 9293
 /// 3.5): then nothing else of the connection has arrived but resets, which anybody may forge.
-fn is_answer(case: &Case, seen: &Seen, arrived: &[Seen]) -> bool {
+fn is_reply(case: &Case, seen: &Seen, arrived: &[Seen]) -> bool {
     let reply = match seen.family {
         Family::V4 => 0,
         Family::V6 => 129,

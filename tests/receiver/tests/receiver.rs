@@ -22,7 +22,7 @@ const ARRIVING: [&str; 8] = [
     "extension headers",
     "fragments",
     "atomic fragment",
-    "answers",
+    "replies",
     "neighbour discovery",
     "errors",
 ];

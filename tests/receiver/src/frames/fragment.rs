@@ -24,12 +24,12 @@ pub struct Fragment {
     pub bytes: Vec<u8>,
 }
 
-/// Cuts a datagram before these places, which are rising multiples of eight.
+/// Splits a datagram before these places, which are rising multiples of eight.
 #[must_use]
-pub fn split(datagram: &Datagram, identification: u32, cuts: &[usize]) -> Vec<Fragment> {
+pub fn split(datagram: &Datagram, identification: u32, splits: &[usize]) -> Vec<Fragment> {
     let length = datagram.bytes.len();
     let mut starts = vec![0];
-    starts.extend(cuts.iter().copied().filter(|&cut| 0 < cut && cut < length));
+    starts.extend(splits.iter().copied().filter(|&at| 0 < at && at < length));
     let ends = starts.iter().skip(1).copied().chain([length]);
     let parts = starts.iter().zip(ends);
     parts

@@ -46,7 +46,7 @@ impl Ends {
         if self.from.is_ipv4() { Family::V4 } else { Family::V6 }
     }
 
-    /// Those of what answers.
+    /// Those of the reply.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self { from: self.to, to: self.from }

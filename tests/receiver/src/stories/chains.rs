@@ -22,7 +22,7 @@ pub(super) fn headers(teller: &mut Teller) {
 /// The packet ends within its chain of headers or behind it; what would follow stands in the trailer.
 pub(super) fn unfinished(teller: &mut Teller) {
     if teller.family() == Family::V4 {
-        return lengths::cut(teller);
+        return lengths::truncated(teller);
     }
     teller.lie(Lie::BrokenChain);
     teller.lie(Lie::Length);

@@ -54,7 +54,7 @@ pub(super) fn about(teller: &mut Teller) {
 }
 
 /// What the error is about stands behind its end, or lies about itself.
-pub(super) fn cut(teller: &mut Teller) {
+pub(super) fn truncated(teller: &mut Teller) {
     teller.lie(Lie::Length);
     teller.lie(Lie::Transport);
     let (opened, mut packet) = sent(teller);

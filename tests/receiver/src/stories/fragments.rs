@@ -5,13 +5,13 @@ use crate::{
     story::{Lie, Teller},
 };
 
-/// Rising places to cut at, multiples of eight.
-fn cuts(teller: &mut Teller, length: usize) -> Vec<usize> {
+/// Rising places to split at, multiples of eight.
+fn splits(teller: &mut Teller, length: usize) -> Vec<usize> {
     let wanted = teller.rng.usize(1..4);
-    let mut cuts: Vec<usize> = (0..wanted).map(|_| teller.rng.usize(..=length / 8) * 8).collect();
-    cuts.sort_unstable();
-    cuts.dedup();
-    cuts
+    let mut splits: Vec<usize> = (0..wanted).map(|_| teller.rng.usize(..=length / 8) * 8).collect();
+    splits.sort_unstable();
+    splits.dedup();
+    splits
 }
 
 /// Whether the first fragment lacks some of the headers.
@@ -21,14 +21,14 @@ fn note_tiny(teller: &mut Teller, datagram: &Datagram, fragments: &[Fragment]) {
     }
 }
 
-/// A datagram long enough to be cut, and its fragments.
+/// A datagram long enough to be split, and its fragments.
 fn made(teller: &mut Teller) -> (Datagram, Vec<Fragment>) {
     let length = teller.rng.usize(16..120);
     let data = teller.bytes(length);
     let transport = teller.transport_of(&data);
     let datagram = teller.datagram_of(&transport);
-    let (identification, cuts) = (teller.identification(), cuts(teller, datagram.bytes.len()));
-    let fragments = split(&datagram, identification, &cuts);
+    let (identification, splits) = (teller.identification(), splits(teller, datagram.bytes.len()));
+    let fragments = split(&datagram, identification, &splits);
     note_tiny(teller, &datagram, &fragments);
     (datagram, fragments)
 }
@@ -117,8 +117,8 @@ pub(super) fn headless(teller: &mut Teller) {
     // Where the chain goes on behind the first fragment, what it says may be another thing than the truth.
     let datagram = Datagram::new(teller.ends, &extensions, transport.protocol, &transport.bytes);
     let reach = datagram.chain / 8 + usize::from(teller.once_in(2));
-    let cut = teller.rng.usize(..=reach.max(1)) * 8;
-    let fragments = split(&datagram, teller.identification(), &[cut.max(8)]);
+    let at = teller.rng.usize(..=reach.max(1)) * 8;
+    let fragments = split(&datagram, teller.identification(), &[at.max(8)]);
     for (place, fragment) in fragments.iter().enumerate() {
         let mut packet = fragment.packet(&[]);
         packet.hop_limit = 255;
@@ -148,8 +148,8 @@ pub(super) fn tiny(teller: &mut Teller) {
     teller.lie(Lie::TinyFirst);
     let transport = teller.transport();
     let datagram = Datagram::new(teller.ends, &[], transport.protocol, &transport.bytes);
-    let cut = teller.pick(&[8, 16]);
-    let fragments = split(&datagram, teller.identification(), &[cut]);
+    let at = teller.pick(&[8, 16]);
+    let fragments = split(&datagram, teller.identification(), &[at]);
     for fragment in &fragments {
         let trailer = teller.padding();
         teller.send(&fragment.packet(&[]), &trailer);
@@ -250,8 +250,8 @@ pub(super) fn nested(teller: &mut Teller) {
         bytes.extend(&datagram.bytes);
         let within =
             Datagram { ends: datagram.ends, first: number::FRAGMENT, bytes, chain: datagram.chain + 8 };
-        let cut = teller.rng.usize(1..5) * 8;
-        let fragments = split(&within, teller.identification(), &[cut]);
+        let at = teller.rng.usize(1..5) * 8;
+        let fragments = split(&within, teller.identification(), &[at]);
         teller.send_all(&fragments);
     } else {
         // Each fragment has two.

@@ -38,7 +38,7 @@ pub(super) fn flooded(teller: &mut Teller) {
 }
 
 /// The packet ends within its transport header or its data, and the rest is a trailer.
-pub(super) fn cut(teller: &mut Teller) {
+pub(super) fn truncated(teller: &mut Teller) {
     teller.lie(Lie::Length);
     teller.lie(Lie::Transport);
     let Transport { protocol, mut bytes } = teller.transport();
@@ -59,7 +59,7 @@ pub(super) fn cut(teller: &mut Teller) {
     teller.send(&packet, &trailer);
 }
 
-/// The length field says zero. IPv6: Linux cuts such a packet at the end of its header, unless hop-by-hop options come first
+/// The length field says zero. IPv6: Linux truncates such a packet at the end of its header, unless hop-by-hop options come first
 /// (`ip6_rcv_core`): then it reads on.
 pub(super) fn nothing(teller: &mut Teller) {
     teller.lie(Lie::Length);

@@ -1,13 +1,13 @@
 //! The kinds of cases. Each is one way in which frames may say one thing to a filter and another to a receiver, with
 //! lots drawn for the rest.
 
-mod answers;
 mod chains;
 mod discovery;
 mod errors;
 mod fragments;
 mod lengths;
 mod matter;
+mod replies;
 
 use crate::story::Teller;
 
@@ -29,7 +29,7 @@ const fn story(name: &'static str, weight: u32, tell: fn(&mut Teller)) -> Story 
 pub const STORIES: &[Story] = &[
     story("whole", 10, lengths::whole),
     story("for another host", 2, lengths::flooded),
-    story("cut by its length", 8, lengths::cut),
+    story("truncated by its length", 8, lengths::truncated),
     story("length of nothing", 4, lengths::nothing),
     story("longer than the frame", 2, lengths::longer),
     story("header length", 4, lengths::header),
@@ -49,9 +49,9 @@ pub const STORIES: &[Story] = &[
     story("atomic fragment", 4, fragments::atomic),
     story("fragments of two protocols", 3, fragments::two_protocols),
     story("fragments of two datagrams", 5, fragments::two_datagrams),
-    story("answers", 5, answers::honest),
-    story("new within old", 5, answers::new_within_old),
+    story("replies", 5, replies::honest),
+    story("new within old", 5, replies::new_within_old),
     story("neighbour discovery", 6, discovery::whole),
     story("errors", 4, errors::about),
-    story("errors cut off", 4, errors::cut),
+    story("truncated errors", 4, errors::truncated),
 ];

@@ -1,4 +1,4 @@
-//! What the receiver began: answers come in without a rule, and what only looks like one does not.
+//! What the receiver began: replies come in without a rule, and what only looks like one does not.
 
 use crate::{
     frames::{
@@ -8,7 +8,7 @@ use crate::{
     story::{Lie, Opened, Teller},
 };
 
-/// The receiver begins something; returns the protocol and the ports of what answers it.
+/// The receiver begins something; returns the protocol and the ports of the reply.
 fn begin(teller: &mut Teller) -> Opened {
     let family = teller.family();
     let protocol = teller.pick(&[number::TCP, number::UDP, crate::rules::icmp(family)]);
@@ -29,7 +29,7 @@ fn begin(teller: &mut Teller) -> Opened {
     opened
 }
 
-fn answer_to(teller: &mut Teller, opened: Opened) -> transport::Transport {
+fn reply_to(teller: &mut Teller, opened: Opened) -> transport::Transport {
     let ends = teller.ends;
     let data = teller.data();
     match opened.protocol {
@@ -45,8 +45,8 @@ fn answer_to(teller: &mut Teller, opened: Opened) -> transport::Transport {
 
 pub(super) fn honest(teller: &mut Teller) {
     let opened = begin(teller);
-    let answer = answer_to(teller, opened);
-    let datagram = teller.datagram_of(&answer);
+    let reply = reply_to(teller, opened);
+    let datagram = teller.datagram_of(&reply);
     if teller.once_in(3) {
         let fragments = split(&datagram, teller.identification(), &[datagram.chain.div_ceil(8) * 8 + 24]);
         teller.send_all(&fragments);
@@ -56,14 +56,14 @@ pub(super) fn honest(teller: &mut Teller) {
     }
 }
 
-/// A new connection over an old one's ports, and other things that the answer's ports are to let in.
+/// A new connection over an old one's ports, and other things that the reply's ports are to let in.
 pub(super) fn new_within_old(teller: &mut Teller) {
     teller.lie(Lie::Transport);
     let opened = begin(teller);
     let ends = teller.ends;
     if teller.once_in(2) {
-        let answer = answer_to(teller, opened);
-        teller.send(&Datagram::new(ends, &[], answer.protocol, &answer.bytes).whole(), &[]);
+        let reply = reply_to(teller, opened);
+        teller.send(&Datagram::new(ends, &[], reply.protocol, &reply.bytes).whole(), &[]);
         if teller.once_in(2) && opened.protocol == number::TCP {
             let end = transport::tcp(ends, opened.ports, flags::RST | flags::ACK, &[]);
             teller.send(&Packet::new(ends, end.protocol, end.bytes), &[]);
@@ -87,8 +87,8 @@ pub(super) fn new_within_old(teller: &mut Teller) {
         _ => {
             // The ports in the first fragment, the flags in the second.
             teller.lie(Lie::TinyFirst);
-            let cut = datagram.chain.div_ceil(8) * 8 + 8;
-            let fragments = split(&datagram, identification, &[cut]);
+            let at = datagram.chain.div_ceil(8) * 8 + 8;
+            let fragments = split(&datagram, identification, &[at]);
             for fragment in &fragments {
                 let trailer = if fragment.more {
                     let ack = transport::tcp(ends, opened.ports, flags::ACK, &[]);

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_of_another_network_claims_nothing() {
+    fn a_truncated_message_or_one_of_another_network_claims_nothing() {
         for length in 0..FRAME.len() {
             assert_eq!(arp(&&FRAME[..length], 14, Direction::Ingress), None);
         }

@@ -1,5 +1,5 @@
-//! What another processor noted a moment after our clock was read is never old: flows and datagrams. The rate of
-//! answers is tried in `reject_budget.rs`.
+//! What another processor recorded a moment after our clock was read is never old: flows and datagrams. The rate of
+//! rejects is tried in `reject_budget.rs`.
 
 use sg_common::{
     flow::{Direction, FlowEntry, FlowKey, PortsProtoNic, State},
@@ -23,7 +23,7 @@ fn alone(word: &mut u64, _: u64, after: u64) -> bool {
 }
 
 #[test]
-fn a_flow_noted_a_moment_later_lives() {
+fn a_flow_seen_a_moment_later_lives() {
     let timeouts = [1; 8];
     for (now, then) in clocks() {
         for (protocol, family) in [(protocol::TCP, Family::V4), (protocol::UDP, Family::V6), (47, Family::V4)]
@@ -40,7 +40,7 @@ fn a_flow_noted_a_moment_later_lives() {
 }
 
 #[test]
-fn a_datagram_noted_a_moment_later_goes_on() {
+fn a_datagram_seen_a_moment_later_goes_on() {
     for (now, then) in clocks() {
         let first = Packet { part: Part::First, payload: 34, end: 42, ..Packet::EMPTY };
         let next = Packet { part: Part::Last, offset: 8, ..first };

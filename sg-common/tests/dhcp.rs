@@ -104,7 +104,7 @@ fn question(from: &'static str, to: &'static str, has: [u8; 4]) -> Udp {
     Udp { ports: [68, 67], from, to, message, lies: 0, trailer: 0 }
 }
 
-fn answer(options: &[u8]) -> Udp {
+fn bootp_reply(options: &[u8]) -> Udp {
     let message = bootp(2, 7, [NOBODY, OWN], options);
     Udp { ports: [67, 68], from: "10.0.0.1", to: "10.0.0.5", message, lies: 0, trailer: 0 }
 }
@@ -128,11 +128,11 @@ fn a_client_asks_everybody_or_one_server() {
     }
     let name = Name { client: 0x0200_0000_0005, transaction: 7, vlan: Vlan::NONE };
     assert_eq!(question("0.0.0.0", ALL, NOBODY).read(Egress).unwrap().name, name);
-    assert_eq!(answer(&OFFER).read(Ingress).unwrap().name, name);
+    assert_eq!(bootp_reply(&OFFER).read(Ingress).unwrap().name, name);
 }
 
 #[test]
-fn a_server_answers_and_perhaps_gives_an_address() {
+fn a_server_replies_and_perhaps_assigns_an_address() {
     let lease = Assigns(Lease { client: 0x0a00_0005, server: 0x0a00_0001 });
     let late = [&[0, 0, 51, 4, 0, 0, 1, 0, 61, 3, 1, 2, 3][..], &ACK].concat();
     for (what, options, wanted) in [
@@ -142,25 +142,25 @@ fn a_server_answers_and_perhaps_gives_an_address() {
         ("refusal", &[53, 1, 6, 54, 4, 10, 0, 0, 1, 255], Reply),
         ("of nobody", &[53, 1, 5, 255], Reply),
         ("of a short name", &[53, 1, 5, 54, 3, 10, 0, 0, 255], Reply),
-        ("cut short", &[53, 1, 5, 54, 4, 10], Reply),
+        ("truncated", &[53, 1, 5, 54, 4, 10], Reply),
         ("no options", &[255], Reply),
         ("nothing", &[], Reply),
     ] {
-        assert_eq!(answer(options).kind(Ingress), Some(wanted), "{what}");
-        assert_eq!(answer(options).kind(Egress), None, "{what}, from a server here");
+        assert_eq!(bootp_reply(options).kind(Ingress), Some(wanted), "{what}");
+        assert_eq!(bootp_reply(options).kind(Egress), None, "{what}, from a server here");
     }
     // Who has an address and asks for settings only gets none.
-    let informs = answer(&ACK).with(|udp| udp.message = bootp(2, 7, [OWN, NOBODY], &ACK));
+    let informs = bootp_reply(&ACK).with(|udp| udp.message = bootp(2, 7, [OWN, NOBODY], &ACK));
     assert_eq!(informs.kind(Ingress), Some(lease));
     // An acknowledgement goes to whatever address it gives, or to everybody.
     for to in [ALL, "203.0.113.9"] {
-        assert_eq!(Udp { to, ..answer(&ACK) }.kind(Ingress), Some(lease), "to {to}");
+        assert_eq!(Udp { to, ..bootp_reply(&ACK) }.kind(Ingress), Some(lease), "to {to}");
     }
 }
 
 #[test]
 fn other_things_are_no_message() {
-    for (whole, direction) in [(question("0.0.0.0", ALL, NOBODY), Egress), (answer(&ACK), Ingress)] {
+    for (whole, direction) in [(question("0.0.0.0", ALL, NOBODY), Egress), (bootp_reply(&ACK), Ingress)] {
         let none = |what: &str, change: &dyn Fn(&mut Udp)| {
             assert_eq!(whole.with(change).kind(direction), None, "{what}, {direction:?}");
         };
@@ -216,7 +216,7 @@ fn solicit(from: &'static str, to: &'static str) -> Udp {
     Udp { ports: [546, 547], from, to, message, lies: 0, trailer: 0 }
 }
 
-fn reply() -> Udp {
+fn dhcpv6_reply() -> Udp {
     let message = six(7, 9, &duid(5));
     Udp { ports: [547, 546], from: "fe80::1", to: "fe80::5", message, lies: 0, trailer: 0 }
 }
@@ -239,10 +239,10 @@ fn a_client_of_dhcpv6_asks_its_link_or_one_server() {
         let asks = matches!(kind, 1 | 3..=6 | 8 | 9 | 11);
         let question = solicit("fe80::5", SERVERS).with(|udp| udp.message[0] = kind);
         assert_eq!(question.kind(Egress), asks.then_some(ToAll), "type {kind}");
-        let answers = matches!(kind, 2 | 7);
-        let found = reply().with(|udp| udp.message[0] = kind).kind(Ingress);
-        assert_eq!(found, answers.then_some(Reply), "type {kind}");
-        assert_eq!(reply().with(|udp| udp.message[0] = kind).kind(Egress), None, "type {kind}");
+        let is_reply = matches!(kind, 2 | 7);
+        let found = dhcpv6_reply().with(|udp| udp.message[0] = kind).kind(Ingress);
+        assert_eq!(found, is_reply.then_some(Reply), "type {kind}");
+        assert_eq!(dhcpv6_reply().with(|udp| udp.message[0] = kind).kind(Egress), None, "type {kind}");
     }
 }
 
@@ -250,12 +250,12 @@ fn a_client_of_dhcpv6_asks_its_link_or_one_server() {
 fn an_exchange_of_dhcpv6_is_that_of_a_client_at_its_address() {
     let asked = solicit("fe80::5", SERVERS).read(Egress).unwrap().name;
     let name = |udp: &Udp| udp.read(Ingress).map(|message| message.name);
-    assert_eq!(name(&reply()), Some(asked));
+    assert_eq!(name(&dhcpv6_reply()), Some(asked));
     for (what, other) in [
-        ("another transaction", reply().with(|udp| udp.message[3] = 8)),
-        ("another client", reply().with(|udp| udp.message = six(7, 9, &duid(6)))),
-        ("nobody in particular", reply().with(|udp| udp.message = six(7, 9, &[]))),
-        ("to another address", Udp { to: "fe80::6", ..reply() }),
+        ("another transaction", dhcpv6_reply().with(|udp| udp.message[3] = 8)),
+        ("another client", dhcpv6_reply().with(|udp| udp.message = six(7, 9, &duid(6)))),
+        ("nobody in particular", dhcpv6_reply().with(|udp| udp.message = six(7, 9, &[]))),
+        ("to another address", Udp { to: "fe80::6", ..dhcpv6_reply() }),
     ] {
         assert_ne!(name(&other), Some(asked), "{what}");
     }
@@ -264,7 +264,7 @@ fn an_exchange_of_dhcpv6_is_that_of_a_client_at_its_address() {
         ("a DUID that ends beyond", six(7, 9, &[0, 1, 0, 40, 0, 3, 0, 1, 2, 0, 0, 0, 0, 5])),
         ("no type", vec![7, 0, 0]),
     ] {
-        assert_eq!(name(&reply().with(|udp| udp.message.clone_from(&bad))), None, "{what}");
+        assert_eq!(name(&dhcpv6_reply().with(|udp| udp.message.clone_from(&bad))), None, "{what}");
     }
 }
 

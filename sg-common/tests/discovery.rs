@@ -133,7 +133,7 @@ fn what_is_sent_stays_on_the_link_or_goes_to_who_is_meant() {
     ] {
         check(&format!("type {kind} to {to}"), &Icmp { to, from: GLOBAL, ..discovery(kind) }, Egress, wanted);
     }
-    // Who asks may have any address, and is answered there.
+    // A solicitation may come from any address, and the reply goes there.
     for (from, wanted) in [(GLOBAL, Solicitation), (LINK_LOCAL, Link), ("::", Link)] {
         check(&format!("from {from}"), &Icmp { from, to: TARGET, ..discovery(135) }, Ingress, Some(wanted));
         check(&format!("from {from}"), &Icmp { from, to: TARGET, ..discovery(136) }, Ingress, Some(Link));
@@ -149,7 +149,7 @@ fn a_message_carries_nothing_but_itself() {
                 check(&format!("type {kind}: {what}"), &whole.with(change), direction, None);
             };
             refuse("code 1", &|icmp| icmp.message[1] = 1);
-            refuse("cut short", &|icmp| icmp.message.truncate(icmp.message.len() - 4));
+            refuse("truncated", &|icmp| icmp.message.truncate(icmp.message.len() - 4));
             refuse("a byte behind it", &|icmp| icmp.message.push(0));
             refuse("seven bytes behind it", &|icmp| icmp.message.extend([1, 1, 0, 0, 0, 0, 0]));
             refuse("an option without length", &|icmp| icmp.message.extend([1, 0, 0, 0, 0, 0, 0, 0]));
@@ -277,7 +277,7 @@ fn reports_and_queries_end_where_they_say() {
     check("about two sources", &query(2, 32), Ingress, Some(Link));
     check("about one of two", &query(1, 32), Ingress, None);
     check("about two of one", &query(2, 16), Ingress, None);
-    check("cut short", &query(0, 0).with(|icmp| icmp.message.truncate(26)), Ingress, None);
+    check("truncated", &query(0, 0).with(|icmp| icmp.message.truncate(26)), Ingress, None);
 }
 
 #[test]

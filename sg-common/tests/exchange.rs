@@ -14,7 +14,7 @@ const fn neighbour(number: u64) -> Address {
 }
 
 #[test]
-fn who_asked_is_answered_for_a_while() {
+fn replies_to_a_solicitation_pass_for_a_while() {
     let mut exchanges = Exchanges::default();
     assert!(!exchanges.is_solicitor(neighbour(1), NONE, 100, 5_000));
     exchanges.solicited(neighbour(1), NONE, 5_000);
@@ -45,7 +45,7 @@ const fn name(client: u64, transaction: u32) -> Name {
 }
 
 #[test]
-fn what_was_asked_is_answered_for_a_while() {
+fn replies_to_a_request_pass_for_a_while() {
     let mut exchanges = Exchanges::default();
     assert!(!exchanges.is_open(name(1, 7), 100, 5_000));
     exchanges.open(name(1, 7), 5_000);

@@ -93,10 +93,10 @@ proptest! {
             }
         }
         let back = from_the_other_end(&packet);
-        let (question, answer) = if packet.family == Family::V4 { (8, 0) } else { (128, 129) };
+        let (question, reply) = if packet.family == Family::V4 { (8, 0) } else { (128, 129) };
         let back_key = match packet.icmp() {
             None => FlowKey::of(nic, direction.reversed(), &back),
-            Some(Icmp::EchoRequest) => FlowKey::of(nic, direction.reversed(), &with_type(&back, answer)),
+            Some(Icmp::EchoRequest) => FlowKey::of(nic, direction.reversed(), &with_type(&back, reply)),
             Some(_) => FlowKey::of(nic, direction.reversed(), &with_type(&back, question)),
         };
         prop_assert_eq!(Some(key), back_key);
@@ -188,10 +188,10 @@ fn a_policy_is_asked_about_the_remote_end_first() {
 #[test]
 fn ports_nic_protocol_and_family_are_one_word() {
     for (family, word) in [(Family::V4, 0x00de_9abc_5678_1234), (Family::V6, 0x01de_9abc_5678_1234)] {
-        let talk = PortsProtoNic::new((0x1234, 0x5678), 0x9abc, 0xde, family);
-        assert_eq!((talk.word(), PortsProtoNic::of(word)), (word, talk));
-        assert_eq!((talk.remote_port(), talk.local_port(), talk.nic()), (0x1234, 0x5678, 0x9abc));
-        assert_eq!((talk.protocol(), talk.family()), (0xde, family));
+        let ports = PortsProtoNic::new((0x1234, 0x5678), 0x9abc, 0xde, family);
+        assert_eq!((ports.word(), PortsProtoNic::of(word)), (word, ports));
+        assert_eq!((ports.remote_port(), ports.local_port(), ports.nic()), (0x1234, 0x5678, 0x9abc));
+        assert_eq!((ports.protocol(), ports.family()), (0xde, family));
     }
 }
 
@@ -233,7 +233,7 @@ fn a_flow_expires_after_its_timeout_and_not_at_it() {
     let key = FlowKey { l4: PortsProtoNic::new((0, 0), 0, 17, Family::V4), ..FlowKey::default() };
     let timeouts = [0, 0, 0, 100, 200, 0, 0, 0];
     let entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 1000);
-    // Another processor may have noted the flow a jiffy or more after our clock was read: that is no silence.
+    // Another processor may have recorded the flow a jiffy or more after our clock was read: that is no silence.
     for (now, expired) in
         [(1000, false), (1100, false), (1101, true), (999, false), (0, false), (u64::MAX, false)]
     {
@@ -245,15 +245,15 @@ fn a_flow_expires_after_its_timeout_and_not_at_it() {
     let late = FlowEntry { last_seen: u64::MAX - 50, ..entry };
     assert!(!late.is_expired(key.l4, &timeouts, 49) && late.is_expired(key.l4, &timeouts, 50));
     let ahead = FlowEntry { last_seen: 3, ..entry };
-    assert!(!ahead.is_expired(key.l4, &timeouts, u64::MAX - 2), "noted after the clock went round");
+    assert!(!ahead.is_expired(key.l4, &timeouts, u64::MAX - 2), "recorded after the clock went round");
     // A state that no version writes is read as some state, not out of bounds.
     let strange = FlowEntry { status: 255, ..entry };
     assert!(!strange.is_expired(key.l4, &timeouts, 1200) && strange.is_expired(key.l4, &timeouts, 1201));
 }
 
 #[test]
-fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_was_cut() {
-    for (generation, revalidate, cut, stale) in [
+fn a_flow_is_stale_under_another_generation_if_flows_are_revalidated_or_it_was_revoked() {
+    for (generation, revalidate, revoked, stale) in [
         (1, true, false, false),
         (1, true, true, false),
         (1, false, true, false),
@@ -265,19 +265,19 @@ fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_w
         (0, true, false, true),
     ] {
         let mut entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 0);
-        if cut {
+        if revoked {
             entry.revalidate(DROP, 1);
         }
         assert_eq!(
             entry.is_stale(generation, revalidate),
             stale,
-            "generation {generation}, revalidate {revalidate}, cut {cut}"
+            "generation {generation}, revalidate {revalidate}, revoked {revoked}"
         );
     }
 }
 
 #[test]
-fn judging_again_cuts_and_mends() {
+fn revalidation_revokes_and_restores() {
     let mut entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 0);
     entry.status |= flags::FIN_REPLY;
     let state = entry;

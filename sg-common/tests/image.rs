@@ -119,7 +119,7 @@ fn partition(trees: &[(u32, u32)]) -> [u64; 64] {
 }
 
 #[test]
-fn of_a_forest_the_lowest_rank_counts() {
+fn of_a_partition_the_lowest_rank_counts() {
     let last = RANKS - 1;
     for (trees, wanted) in [
         (&[(0, 3), (1, 1), (2, last)][..], 1),
@@ -136,7 +136,7 @@ fn of_a_forest_the_lowest_rank_counts() {
 }
 
 #[test]
-fn a_forest_with_a_damaged_graph_decides_nothing() {
+fn a_partition_with_a_damaged_tree_decides_nothing() {
     let image = partition(&[(0, 5), (1, 1)]);
     let ask = |image: &[u64; 64]| Walk::from(image, 0).run(image, &Keys::default());
     assert_eq!(ask(&image), Some(decision(u32::MAX - 1)));

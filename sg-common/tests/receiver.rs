@@ -148,7 +148,7 @@ fn a_length_of_zero_is_the_end_of_the_frame_only_where_the_kernel_says_that_it_i
         assert_eq!((packet.transport, packet.end, packet.l4_selector), (transport, frame.len(), 22));
         assert_eq!(packet.sequence_length(), 70_000 - 20);
     }
-    // Of a packet that has nothing behind its header, zero is the length; Linux cuts the rest off.
+    // Of a packet that has nothing behind its header, zero is the length; Linux truncates the rest.
     for number in [47, 59] {
         let mut frame = ipv6(number, &[0xff; 8]);
         frame[18..20].fill(0);

@@ -1,4 +1,4 @@
-//! Answers to rejected packets, read back by another parser, which also checks their sums; and who is told.
+//! Rejects, read back by another parser, which also checks their sums; and who is told.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
@@ -17,28 +17,28 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
-/// The bytes of the answer to `frame`; none where its sender is not told.
-fn answer(frame: &[u8]) -> Option<Vec<u8>> {
+/// The bytes of the reject for `frame`; none where its sender is not told.
+fn reject_of(frame: &[u8]) -> Option<Vec<u8>> {
     let Parsed::Packet(packet) = parse(&frame) else { panic!("no packet: {frame:?}") };
     let (Payload::Ip(_, offset), _) = read_ethernet(&frame) else { panic!("not IP: {frame:?}") };
     if !gets_reject(&packet) || !Link::read(&frame).unwrap().is_between_two() {
         return None;
     }
-    let mut answer = RejectPacket::default();
-    assert!(answer.to(&frame, offset, &packet));
+    let mut reject = RejectPacket::default();
+    assert!(reject.to(&frame, offset, &packet));
     let header = if frame[offset] >> 4 == 4 { 20 } else { 40 };
     assert_eq!(offset + header + between(&packet, offset) as usize, packet.transport);
-    let back: Vec<u8> = answer.ethernet.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let back: Vec<u8> = reject.ethernet.iter().flat_map(|word| word.to_ne_bytes()).collect();
     assert_eq!(back[..offset], [&frame[6..12], &frame[..6], &frame[12..offset]].concat());
-    let bytes: Vec<u8> = answer.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    Some(bytes[..answer.length as usize].to_vec())
+    let bytes: Vec<u8> = reject.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    Some(bytes[..reject.length as usize].to_vec())
 }
 
 fn read(bytes: &[u8]) -> Result<SlicedPacket<'_>, SliceError> {
     SlicedPacket::from_ip(bytes)
 }
 
-/// That the answer goes back where `frame` came from, with a right header.
+/// That the reject goes back where `frame` came from, with a right header.
 fn ends(bytes: &[u8]) -> ([Vec<u8>; 2], u8) {
     let packet = read(bytes).unwrap();
     match packet.net.unwrap() {
@@ -99,7 +99,7 @@ fn a_tcp_packet_is_reset_as_a_closed_port_would() {
     ] {
         let segment = [tcp(40_000, 22, flags), vec![7; payload]].concat();
         for frame in [ipv4(6, &segment), ipv6(6, &segment)] {
-            let bytes = answer(&frame).unwrap();
+            let bytes = reject_of(&frame).unwrap();
             let header = check_tcp(&bytes);
             let got = (header.sequence_number, header.acknowledgment_number, header.ack);
             assert_eq!(got, (sequence, acknowledgement, ack), "{flags}");
@@ -107,7 +107,7 @@ fn a_tcp_packet_is_reset_as_a_closed_port_would() {
             assert_eq!((header.source_port, header.destination_port), (22, 40_000));
         }
     }
-    let ([source, destination], hops) = ends(&answer(&ipv4(6, &tcp(1, 2, SYN))).unwrap());
+    let ([source, destination], hops) = ends(&reject_of(&ipv4(6, &tcp(1, 2, SYN))).unwrap());
     assert_eq!((source, destination, hops), (DESTINATION4.to_vec(), SOURCE4.to_vec(), 64));
 }
 
@@ -115,7 +115,7 @@ fn a_tcp_packet_is_reset_as_a_closed_port_would() {
 fn a_reset_acknowledges_what_is_acknowledged() {
     let mut segment = tcp(1, 2, ACK);
     segment[8..12].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
-    let header = check_tcp(&answer(&ipv4(6, &segment)).unwrap());
+    let header = check_tcp(&reject_of(&ipv4(6, &segment)).unwrap());
     assert_eq!((header.sequence_number, header.ack), (0xdead_beef, false));
 }
 
@@ -126,14 +126,14 @@ fn whatever_stands_before_the_segment_it_is_reset() {
         [extension(60, 2), extension(6, 8)].concat(),
         [extension(60, 255), extension(6, 255)].concat(),
     ];
-    let plain = answer(&ipv6(6, &tcp(1, 2, SYN)));
+    let plain = reject_of(&ipv6(6, &tcp(1, 2, SYN)));
     for chain in chains {
-        assert_eq!(answer(&ipv6(0, &[chain, tcp(1, 2, SYN)].concat())), plain);
+        assert_eq!(reject_of(&ipv6(0, &[chain, tcp(1, 2, SYN)].concat())), plain);
     }
-    let plain = answer(&ipv4(6, &tcp(1, 2, SYN)));
+    let plain = reject_of(&ipv4(6, &tcp(1, 2, SYN)));
     for options in (4..=40).step_by(4) {
         let frame = ethernet(0x0800, &ipv4_header(6, &vec![1; options], &tcp(1, 2, SYN)));
-        assert_eq!(answer(&frame), plain, "{options}");
+        assert_eq!(reject_of(&frame), plain, "{options}");
     }
 }
 
@@ -150,29 +150,29 @@ fn others_are_told_by_icmp_which_quotes_them() {
         for (frame, wanted, header) in
             [(ipv4(protocol, &payload), (3, 13), 20), (ipv6(protocol, &payload), (1, 1), 40)]
         {
-            let bytes = answer(&frame).unwrap();
+            let bytes = reject_of(&frame).unwrap();
             ends(&bytes);
             let (kind, code, quote) = check_icmp(&bytes);
             assert_eq!((kind, code), wanted, "{protocol}");
             assert_eq!(quote, &frame[14..14 + header + payload.len().min(8)], "{protocol}");
         }
     }
-    let ping = answer(&ipv4(1, &icmp(8, 0, 7, &long))).unwrap();
+    let ping = reject_of(&ipv4(1, &icmp(8, 0, 7, &long))).unwrap();
     assert_eq!(check_icmp(&ping).2.len(), 28);
-    let ping = answer(&ipv6(58, &icmp(128, 0, 7, &long))).unwrap();
+    let ping = reject_of(&ipv6(58, &icmp(128, 0, 7, &long))).unwrap();
     assert_eq!(check_icmp(&ping).2.len(), 48);
 }
 
 #[test]
 fn headers_between_are_quoted_as_long_as_there_is_room() {
     let options = ethernet(0x0800, &ipv4_header(17, &[1; 40], &udp(1, 2)));
-    let (_, _, quote) = check_icmp(&answer(&options).unwrap());
+    let (_, _, quote) = check_icmp(&reject_of(&options).unwrap());
     assert_eq!(quote, &options[14..14 + 60 + 8]);
 
     let some = ipv6(0, &[extension(17, 8), udp(1, 2)].concat());
-    assert_eq!(check_icmp(&answer(&some).unwrap()).2, &some[14..14 + 40 + 64 + 8]);
+    assert_eq!(check_icmp(&reject_of(&some).unwrap()).2, &some[14..14 + 40 + 64 + 8]);
     let many = ipv6(0, &[extension(17, 20), udp(1, 2)].concat());
-    let bytes = answer(&many).unwrap();
+    let bytes = reject_of(&many).unwrap();
     assert_eq!(bytes.len(), MAX);
     assert_eq!(check_icmp(&bytes).2, &many[14..14 + 40 + 64 + 8]);
 }
@@ -181,10 +181,10 @@ fn headers_between_are_quoted_as_long_as_there_is_room() {
 fn behind_a_tag_begins_the_same_packet() {
     let plain = ipv4_header(17, &[], &udp(1, 2));
     let tagged = ethernet(0x8100, &[&[0, 5, 8, 0][..], &plain].concat());
-    assert_eq!(answer(&tagged), answer(&ethernet(0x0800, &plain)));
+    assert_eq!(reject_of(&tagged), reject_of(&ethernet(0x0800, &plain)));
 }
 
-/// A packet of a tunnel is answered as the same one behind an Ethernet header, and is between two whoever they are.
+/// A packet of a tunnel is rejected as the same one behind an Ethernet header, and is between two whoever they are.
 #[test]
 fn without_an_ethernet_header_it_is_the_same_packet() {
     assert!(Link::TUNNEL.is_between_two());
@@ -195,7 +195,7 @@ fn without_an_ethernet_header_it_is_the_same_packet() {
         assert!(alone.to(&&plain[..], 0, &packet));
         assert_eq!((alone.offset, alone.ethernet), (0, RejectPacket::default().ethernet));
         let bytes: Vec<u8> = alone.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        assert_eq!(answer(&ethernet(0x0800, &plain)), Some(bytes[..alone.length as usize].to_vec()));
+        assert_eq!(reject_of(&ethernet(0x0800, &plain)), Some(bytes[..alone.length as usize].to_vec()));
     }
 }
 
@@ -210,14 +210,14 @@ fn nobody_is_told_twice_or_for_others() {
         ipv6(58, &icmp(129, 0, 0, &[])),
     ];
     for frame in silent {
-        assert_eq!(answer(&frame), None);
+        assert_eq!(reject_of(&frame), None);
     }
     // By Ethernet, and a later fragment.
     let asked = ipv4(17, &udp(1, 2));
     let changed = |change: fn(&mut Vec<u8>)| {
         let mut frame = asked.clone();
         change(&mut frame);
-        answer(&frame)
+        reject_of(&frame)
     };
     assert!(changed(|_| {}).is_some());
     assert_eq!(changed(|frame| frame[0] |= 1), None, "to a group");
@@ -233,7 +233,7 @@ fn an_address_that_cannot_be_one_interfaces_is_neither_told_nor_spoken_for() {
     let with = |frame: &[u8], at: usize, address: &[u8]| {
         let mut frame = frame.to_vec();
         frame[at..at + address.len()].copy_from_slice(address);
-        answer(&frame).is_some()
+        reject_of(&frame).is_some()
     };
     let v4: [([u8; 4], bool); 14] = [
         ([0, 0, 0, 0], false),
@@ -318,12 +318,12 @@ fn a_frame_is_the_nics_where_somebody_knows() {
 }
 
 #[test]
-fn an_answer_is_never_answered() {
+fn a_reject_is_never_rejected() {
     for frame in
         [ipv4(6, &tcp(1, 2, SYN)), ipv4(17, &udp(1, 2)), ipv6(6, &tcp(1, 2, ACK)), ipv6(17, &udp(1, 2))]
     {
         let kind = if frame[12] == 8 { 0x0800 } else { 0x86dd };
-        let back = ethernet(kind, &answer(&frame).unwrap());
+        let back = ethernet(kind, &reject_of(&frame).unwrap());
         let Parsed::Packet(packet) = parse(&&back[..]) else { panic!("{back:?}") };
         assert!(!gets_reject(&packet));
     }

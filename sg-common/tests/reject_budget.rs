@@ -39,7 +39,7 @@ impl Budgets {
         (self.dice.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
     }
 
-    /// Whether `peer` is told, at a thousand answers in a second.
+    /// Whether `peer` is told, at a thousand rejects in a second.
     fn told(&mut self, peer: u64) -> bool {
         let limit = RateLimit { now: self.now, interval: MILLISECOND };
         let dice = self.dice();
@@ -57,7 +57,7 @@ impl Budgets {
 }
 
 #[test]
-fn answers_keep_to_their_rate_after_a_burst() {
+fn rejects_keep_to_their_rate_after_a_burst() {
     let mut budgets = Budgets::new(1);
     let bursts = |budgets: &mut Budgets, peers: u64, expected: std::ops::RangeInclusive<u64>| {
         let mut total = 0;
@@ -72,15 +72,15 @@ fn answers_keep_to_their_rate_after_a_burst() {
     bursts(&mut budgets, 100, BURST - 20..=BURST + 5);
     bursts(&mut budgets, 1, BURST / SHARE - 4..=BURST / SHARE + 2);
 
-    // Ten thousand a second are asked for during ten seconds: a thousand a second are answered, a quarter of that for one.
+    // Ten thousand a second are asked for during ten seconds: a thousand a second are sent, a quarter of that for one.
     for (peers, rate) in [(100, 1_000), (1, 250)] {
         budgets.now += 10 * SECOND;
-        let mut answered = 0;
+        let mut sent = 0;
         for packet in 0..100_000 {
             budgets.now += SECOND / 10_000;
-            answered += u64::from(budgets.told(packet % peers));
+            sent += u64::from(budgets.told(packet % peers));
         }
-        assert!((rate * 95 / 10..=rate * 105 / 10 + 2 * BURST).contains(&answered), "{answered} for {peers}");
+        assert!((rate * 95 / 10..=rate * 105 / 10 + 2 * BURST).contains(&sent), "{sent} for {peers}");
     }
 }
 
@@ -144,7 +144,7 @@ fn peers_share_a_budget_by_chance_and_not_for_long() {
     assert!(pairs.len() > 20 && pairs.iter().filter(still).count() < 3, "{}", pairs.len());
 }
 
-/// How much better than by a coin an observer tells, from how many answers he got in one try, whether the victim used one more:
+/// How much better than by a coin an observer tells, from how many rejects he got in one try, whether the victim used one more:
 /// the greatest difference of the two distributions (Kolmogorov and Smirnov). 1: he knows; 0: he learns nothing.
 fn advantage(tries: u64, observe: impl Fn(&mut Budgets, u64) -> u64) -> f64 {
     const SEEN: usize = 200;
@@ -157,19 +157,19 @@ fn advantage(tries: u64, observe: impl Fn(&mut Budgets, u64) -> u64) -> f64 {
         }
     }
     let mut ahead = 0_i64;
-    let most = (0..SEEN).map(|answers| {
-        ahead += seen[0][answers].cast_signed() - seen[1][answers].cast_signed();
+    let most = (0..SEEN).map(|rejects| {
+        ahead += seen[0][rejects].cast_signed() - seen[1][rejects].cast_signed();
         ahead.unsigned_abs()
     });
     f64::from(u32::try_from(most.max().unwrap()).unwrap()) / f64::from(u32::try_from(tries).unwrap())
 }
 
 #[test]
-fn the_number_of_answers_does_not_tell_what_a_victim_used() {
+fn the_number_of_rejects_does_not_tell_what_a_victim_used() {
     const VICTIM: u64 = 1_000;
     const OBSERVER: u64 = 2_000;
     const TRIES: u64 = 20_000;
-    // As many packets in the victim's name as there are answers at once, then one of his own (CVE-2020-25705).
+    // As many packets in the victim's name as there are rejects at once, then one of his own (CVE-2020-25705).
     let classic = advantage(TRIES, |budgets, more| {
         budgets.count(BURST - 1 + more, |_| VICTIM);
         budgets.count(1, |_| OBSERVER)

@@ -1,6 +1,6 @@
 //! A hostile peer after its rule is gone. Both ends of one TCP connection send what they like, whenever they like, before and
 //! after the rule that allowed it is taken away; segments are forged, lost, and come late. From then on no byte of the
-//! connection may reach the server: unless the server asks for a connection itself, and the peer answers.
+//! connection may reach the server: unless the server asks for a connection itself, and the peer replies.
 //!
 //! Time is a number here, so waiting costs nothing: `SG_DEEP=1` takes millions of steps. Checksums do not exist here: the filter
 //! looks at none. The program in the kernel is asked in `tests/tests/conntrack/revocation.rs`.

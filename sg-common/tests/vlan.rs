@@ -88,7 +88,7 @@ fn two_tags_are_looked_through_and_no_third_one() {
 }
 
 #[test]
-fn a_tag_that_is_cut_off_is_malformed() {
+fn a_truncated_tag_is_malformed() {
     let frame = behind(&[q(5)]);
     for end in ETHERNET..ETHERNET + 4 {
         assert_eq!(parse(&&frame[..end]), Parsed::Refused(Reason::Malformed), "{end}");
@@ -109,7 +109,7 @@ fn a_plain_frame_is_of_ipv4_whole_and_without_a_tag() {
         ("IPv6", of(ethertype::IPV6), None, false),
         ("ARP", of(ethertype::ARP), None, false),
         ("IPv6 behind a tag that was taken off", of(ethertype::IPV6), Some(q(5)), false),
-        ("not to be cut up", with(FRAGMENT, 0x4000), None, true),
+        ("not to be fragmented", with(FRAGMENT, 0x4000), None, true),
         ("more of it follows", with(FRAGMENT, 0x2000), None, false),
         ("the last of it", with(FRAGMENT, 1), None, false),
         ("the last of a long one", with(FRAGMENT, 0x1000), None, false),

@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(llc(length, header, behind), None, "{what}");
         }
         for behind in 0..3 {
-            assert_eq!(named(&frame(&[0, 38], &STP[..behind])), None, "cut short");
+            assert_eq!(named(&frame(&[0, 38], &STP[..behind])), None, "truncated");
         }
         assert_eq!(named(&frame(&0x0600_u16.to_be_bytes(), &STP)), Some(0x0600), "no length");
     }

@@ -170,7 +170,7 @@ impl Filter for Tables {
     }
 
     /// What the agent's ageing does to the entry (`sg-userspace/kernel/src/ageing.rs`).
-    fn sweep(&mut self) {
+    fn age(&mut self) {
         let Some(entry) = self.entry else { return };
         let closed = entry.is_closed(&self.key, &TIMEOUTS, self.now);
         if closed {

@@ -65,7 +65,7 @@ impl TwoEnds {
 
     /// The same with these first numbers.
     pub(crate) fn established_from(next: [u32; 2]) -> Self {
-        let mut talk = Self { next, entry: None };
+        let mut connection = Self { next, entry: None };
         for (side, tcp_flags, data) in [
             (ORIGINAL, SYN, 0),
             (REPLY, SYN | ACK, 0),
@@ -73,19 +73,19 @@ impl TwoEnds {
             (REPLY, ACK, 1400),
             (ORIGINAL, ACK, 0),
         ] {
-            talk.send(6, side, tcp_flags, data);
+            connection.send(6, side, tcp_flags, data);
         }
-        assert_eq!(talk.state(), (State::Established as u8, 0));
-        talk
+        assert_eq!(connection.state(), (State::Established as u8, 0));
+        connection
     }
 }
 
 /// What the entry says under `generation` of the policy.
 pub(crate) fn find(entry: &mut FlowEntry, side: usize, packet: &Packet, generation: u32, now: u64) -> Found {
-    noted(entry, side, packet, (false, generation), now)
+    recorded(entry, side, packet, (false, generation), now)
 }
 
-pub(crate) fn noted(
+pub(crate) fn recorded(
     entry: &mut FlowEntry,
     side: usize,
     packet: &Packet,

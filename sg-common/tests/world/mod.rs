@@ -1,5 +1,5 @@
-//! Two hostile ends of one TCP connection past a filter on the server's NIC, and what must hold once its rule is gone. They
-//! send, lie about numbers, wait; the agent sweeps, tables forget. The filter is whoever implements [`Filter`]: the functions of
+//! Two hostile ends of one TCP connection past a filter on the server's NIC, and what must hold once its rule is gone. They send,
+//! lie about numbers, wait; the agent ages flows, tables forget. The filter is whoever implements [`Filter`]: the functions of
 //! `sg_common` here, the program in the kernel in `tests/tests/conntrack/revocation.rs`. Of its code nothing is used here.
 
 #![allow(unreachable_pub, reason = "this file is part of two programs")]
@@ -47,7 +47,7 @@ pub trait Filter {
     /// So many seconds go by.
     fn wait(&mut self, seconds: u64);
     /// What the agent does every few seconds.
-    fn sweep(&mut self);
+    fn age(&mut self);
     /// Connections that have ended make room for others.
     fn forget_closed(&mut self);
     /// The rule is taken away.
@@ -78,9 +78,9 @@ pub struct World<F> {
     rule_stands: bool,
     /// The number of each end's next byte.
     pub next: [u32; 2],
-    /// The numbers that answers to SYNs of the server would acknowledge, since the rule is gone.
+    /// The numbers that replies to SYNs of the server would acknowledge, since the rule is gone.
     asked: Vec<u32>,
-    /// The server asked for a connection, and the client answered.
+    /// The server asked for a connection, and the client replied.
     pub is_another: bool,
     /// Bytes that reached the server while the rule stood.
     pub delivered: usize,
@@ -152,7 +152,7 @@ impl<F: Filter> World<F> {
         };
         if self.one_in(3) {
             self.wait(&[1, 4, 100, 900, 905]);
-            self.sweep();
+            self.age();
         }
     }
 
@@ -167,7 +167,7 @@ impl<F: Filter> World<F> {
     pub fn step(&mut self) -> Sent {
         match self.below(12) {
             0 | 1 => self.wait(&[1, 3, 4, 29, 31, 400, 909, 910, 911, 5_000, 1 << 33]),
-            2 => self.sweep(),
+            2 => self.age(),
             // What made room for others is of nobody. While connections are taken over, that is what it says.
             3 if self.now > TAKEOVER + 1 && self.one_in(3) => {
                 self.filter.forget_closed();
@@ -190,9 +190,9 @@ impl<F: Filter> World<F> {
         self.filter.wait(seconds);
     }
 
-    fn sweep(&mut self) {
-        self.filter.sweep();
-        self.note("swept");
+    fn age(&mut self) {
+        self.filter.age();
+        self.note("aged");
     }
 
     fn note(&mut self, what: &str) {
@@ -232,7 +232,7 @@ impl<F: Filter> World<F> {
         }
     }
 
-    /// The server asks for a connection, and the client answers: the bytes that follow are of that one. Nothing else is.
+    /// The server asks for a connection, and the client replies: the bytes that follow are of that one. Nothing else is.
     fn note_another(&mut self, segment: &Segment, passes: bool) {
         let syn = segment.flags & (SYN | ACK) == SYN;
         if segment.end == SERVER && syn && passes {

@@ -62,7 +62,7 @@ pub(super) fn plant(
     };
     let [few, many] = WORDS_PER_RANGE;
     let mut found = one(Order::AddressFirst, fair(ranges, PLAIN).min(most))
-        .or_else(|| one(Order::Sharpest, fair(ranges, few).min(most)));
+        .or_else(|| one(Order::MostSelective, fair(ranges, few).min(most)));
     if lowered_rules.len() <= RANKS as usize {
         found = found.or_else(|| several(few)).or_else(|| several(many));
     }
@@ -76,7 +76,7 @@ fn smallest(lowered_rules: &[LoweredRule], family: Family, limits: Limits) -> Op
     let first = DecisionTree::build(lowered_rules, family, Order::AddressFirst, limits);
     // The second tree is useful only if it is smaller: building stops once it is not.
     let words = first.as_ref().map_or(limits.words, |tree| tree.words.saturating_sub(1));
-    DecisionTree::build(lowered_rules, family, Order::Sharpest, Limits { words, ..limits }).or(first)
+    DecisionTree::build(lowered_rules, family, Order::MostSelective, Limits { words, ..limits }).or(first)
 }
 
 /// The number of ranges in `members`.
@@ -129,7 +129,7 @@ impl Partition<'_> {
         let members: Vec<u32> = members.iter().copied().chain([last]).collect();
         let limits = limits.min(Limits::of_words(self.words_left));
         let Some(tree) =
-            DecisionTree::of(self.lowered_rules, &members, self.family, Order::Sharpest, limits, true)
+            DecisionTree::of(self.lowered_rules, &members, self.family, Order::MostSelective, limits, true)
         else {
             return false;
         };
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forest_says_what_its_clauses_say() {
+    fn a_partition_decides_as_its_lowered_rules() {
         let mut random = Random(1);
         let mut most = 0;
         for (family, count) in [(Family::V4, 500), (Family::V6, 500), (Family::V4, 1500)] {

@@ -113,7 +113,7 @@ impl Addresses {
     pub(super) fn within(&self, range: Range) -> Option<Self> {
         let first = self.pieces().partition_point(|piece| piece.high.last < range.first);
         let inside = self.pieces()[first..].iter().take_while(|piece| piece.high.first <= range.last);
-        let cut = |piece: &Piece| {
+        let clipped = |piece: &Piece| {
             let covers = piece.high.first <= range.first && range.last <= piece.high.last;
             let high = if covers {
                 Range::FULL
@@ -122,7 +122,7 @@ impl Addresses {
             };
             Piece { high, low: piece.low.clone() }
         };
-        let pieces: SmallVec<[Piece; 1]> = inside.map(cut).collect();
+        let pieces: SmallVec<[Piece; 1]> = inside.map(clipped).collect();
         (!pieces.is_empty()).then(|| Self::of(pieces))
     }
 }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_range_is_cut_at_its_upper_halves() {
+    fn an_ipv6_range_is_split_at_its_upper_halves() {
         let at = |high: u128, low: u128| high << 64 | low;
         let addresses = Addresses::v6(smallvec![range(at(1, 5), at(4, 7))]);
         assert_eq!(

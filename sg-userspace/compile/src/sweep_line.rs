@@ -1,4 +1,4 @@
-//! A sweep over the keys of one dimension: where which candidates can match.
+//! A sweep line over the keys of one dimension: where which candidates can match.
 //!
 //! It knows nothing of what is behind an interval; `tree` drives it, and reuses its memory.
 
@@ -42,14 +42,14 @@ impl Edge {
     }
 }
 
-/// A candidate, and its position in the swept list: the lower position decides.
+/// A candidate, and its position in the list: the lower position decides.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Possible {
     position: u32,
     pub(super) candidate: Candidate,
 }
 
-/// A sweep, and the intervals found so far.
+/// A sweep line, and the intervals found so far.
 #[derive(Default)]
 pub(super) struct SweepLine {
     /// Sorted. Candidates that match from the first key on have no opening edge.
@@ -91,7 +91,7 @@ impl SweepLine {
         self.edges.sort();
     }
 
-    /// The average number of candidates per interval, in sixteenths, and the number of intervals. Only valid before the sweep has
+    /// The average number of candidates per interval, in sixteenths, and the number of intervals. Only valid before the line has
     /// moved.
     pub(super) fn inverse_selectivity(&self) -> (usize, usize) {
         let (mut key, mut now) = (0, self.possible.len());

@@ -1,10 +1,10 @@
 //! Lowered rules → a decision tree of splits: each split divides one dimension into intervals, each of which leads to another
 //! split or a decision. Equal parts are stored once.
 //!
-//! The tree is built dimension by dimension, in an order that is fixed or chosen at each place. A sweep goes over the dimension's
-//! keys with the lowered rules that can still match; a new interval begins where their set changes. Intervals with the same set
-//! lead to the same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two targets. Shadowed
-//! rules are pruned early: after a lowered rule that has no condition left, nothing else can decide.
+//! The tree is built dimension by dimension, in an order that is fixed or chosen at each place. A sweep line goes over the
+//! dimension's keys with the lowered rules that can still match; a new interval begins where their set changes. Intervals with
+//! the same set lead to the same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two
+//! targets. Shadowed rules are pruned early: after a lowered rule that has no condition left, nothing else can decide.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _},
@@ -30,7 +30,7 @@ pub(super) enum Order {
     /// That of [`Dimension::ALL`], remote addresses before services: right for most policies, and costs no time for choosing.
     AddressFirst,
     /// The most selective dimension, which leaves the fewest lowered rules, chosen anew at each place.
-    Sharpest,
+    MostSelective,
 }
 
 /// One dimension divided into intervals, which are stored consecutively in the decision tree. The first begins at zero.
@@ -163,7 +163,7 @@ struct Builder<'a> {
     /// Of `known`.
     by_candidates: HashTable<Entry>,
     hash: RandomState,
-    /// Memory of finished sweeps, for reuse.
+    /// Memory of finished sweep lines, for reuse.
     spare: Vec<SweepLine>,
 }
 
@@ -209,14 +209,14 @@ impl Builder<'_> {
             return None;
         }
         let list = begin as u32..self.lists.len() as u32;
-        let target = self.cut(left, asked, list.clone())?;
+        let target = self.divide(left, asked, list.clone())?;
         insert(&mut self.by_candidates, hash, self.known.len());
         self.known.push(Known { left, list, target });
         Some(target)
     }
 
     /// Splits on one of the dimensions that the candidates of `list` have conditions on (`asked`).
-    fn cut(&mut self, left: Dimensions, asked: Dimensions, list: Range<u32>) -> Option<Target> {
+    fn divide(&mut self, left: Dimensions, asked: Dimensions, list: Range<u32>) -> Option<Target> {
         let mut among = Dimension::ALL.into_iter().filter(|&dimension| asked.has(dimension));
         let first = among.next()?;
         if let &[one, other] = slice(&self.lists, &list)
@@ -224,67 +224,67 @@ impl Builder<'_> {
         {
             return self.last(first, [one, other]);
         }
-        let mut sweep = self.sweep(first, &list);
+        let mut line = self.line(first, &list);
         let mut dimension = first;
-        if self.order == Order::Sharpest && !asked.is_one() {
-            let mut least = sweep.inverse_selectivity();
+        if self.order == Order::MostSelective && !asked.is_one() {
+            let mut least = line.inverse_selectivity();
             for other in among {
-                let another = self.sweep(other, &list);
+                let another = self.line(other, &list);
                 let inverse_selectivity = another.inverse_selectivity();
                 if inverse_selectivity < least {
                     (least, dimension) = (inverse_selectivity, other);
-                    self.spare.push(mem::replace(&mut sweep, another));
+                    self.spare.push(mem::replace(&mut line, another));
                 } else {
                     self.spare.push(another);
                 }
             }
         }
-        let target = self.split(&mut sweep, dimension, left.without(dimension))?;
-        self.spare.push(sweep);
+        let target = self.split(&mut line, dimension, left.without(dimension))?;
+        self.spare.push(line);
         Some(target)
     }
 
     /// The split on `dimension` of two candidates, of which the first has no other condition left and the second none at all.
-    /// Most rules end here, so it is worth a path without a sweep.
+    /// Most rules end here, so it is worth a path without a sweep line.
     fn last(&mut self, dimension: Dimension, [one, other]: [Candidate; 2]) -> Option<Target> {
         let [inside, outside] =
             [one, other].map(|candidate| Target::decision(self.candidates.decision(candidate, self.ranked)));
-        let mut sweep = self.spare.pop().unwrap_or_default();
-        sweep.intervals.clear();
+        let mut line = self.spare.pop().unwrap_or_default();
+        line.intervals.clear();
         let mut next = Some(0);
         self.candidates.ranges(one, dimension, |range, _| {
             if let Some(key) = next
                 && key < range.first
             {
-                sweep.lead(key, outside);
+                line.lead(key, outside);
             }
-            sweep.lead(range.first, inside);
+            line.lead(range.first, inside);
             next = range.last.checked_add(1);
         });
         if let Some(key) = next {
-            sweep.lead(key, outside);
+            line.lead(key, outside);
         }
-        let target = self.keep(dimension, &sweep.intervals);
-        self.spare.push(sweep);
+        let target = self.keep(dimension, &line.intervals);
+        self.spare.push(line);
         target
     }
 
-    /// A sweep over the candidates of `list` that has not moved.
-    fn sweep(&mut self, dimension: Dimension, list: &Range<u32>) -> SweepLine {
-        let mut sweep = self.spare.pop().unwrap_or_default();
-        sweep.begin(dimension, &mut self.candidates, slice(&self.lists, list));
-        sweep
+    /// A sweep line over the candidates of `list` that has not moved.
+    fn line(&mut self, dimension: Dimension, list: &Range<u32>) -> SweepLine {
+        let mut line = self.spare.pop().unwrap_or_default();
+        line.begin(dimension, &mut self.candidates, slice(&self.lists, list));
+        line
     }
 
-    /// The split along `sweep`.
-    fn split(&mut self, sweep: &mut SweepLine, dimension: Dimension, left: Dimensions) -> Option<Target> {
+    /// The split along `line`.
+    fn split(&mut self, line: &mut SweepLine, dimension: Dimension, left: Dimensions) -> Option<Target> {
         let mut at = Some(0);
         while let Some(key) = at {
-            let target = self.target(left, sweep.possible.iter().map(|possible| possible.candidate))?;
-            sweep.lead(key, target);
-            at = sweep.advance();
+            let target = self.target(left, line.possible.iter().map(|possible| possible.candidate))?;
+            line.lead(key, target);
+            at = line.advance();
         }
-        self.keep(dimension, &sweep.intervals)
+        self.keep(dimension, &line.intervals)
     }
 
     /// Stores a split, or finds an equal one that is already stored. If all keys have one target, there is no split.

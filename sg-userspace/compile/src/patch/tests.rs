@@ -317,7 +317,7 @@ fn a_patched_image_says_what_a_fresh_one_says() {
 }
 
 #[test]
-fn a_forest_is_patched_before_its_trees() {
+fn a_partition_is_patched_before_its_trees() {
     let mut parts = overlapping(600).into_parts();
     parts.groups.push(group("members", Vec::new()));
     let addresses = hosts(50).iter().map(IpNet::addr).collect();

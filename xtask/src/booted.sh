@@ -25,7 +25,7 @@ step 'what it counted: the lease came through it'
 sgctl stats
 sgctl stats | grep -q 'eth0 *ingress *dhcp'
 
-step 'what may leave is answered'
+step 'what may leave gets its reply'
 ping -c 3 10.0.2.2 | grep ' 0% packet loss'
 
 step 'the agent may write where the unit says, and nowhere else'

@@ -29,8 +29,8 @@ mod linker;
 #[cfg(test)]
 mod links;
 mod matrix;
+mod mutations;
 mod path;
-mod planted;
 mod prerequisite;
 mod privilege;
 mod programs;

@@ -36,7 +36,7 @@ pub(crate) enum Proof {
     /// Each one is found.
     Found,
     /// The first one, run with these arguments, prints at least this version.
-    Answers(&'static [&'static str], Version),
+    Version(&'static [&'static str], Version),
 }
 
 /// Debian's Python has `venv` without the packages for new environments, unless python3-venv is installed.
@@ -55,7 +55,7 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Build], Debian(&["gcc", "libc6-dev"]), &["cc"]),
     // `debug_info`.
     of(&[Build, Test], Debian(&["binutils"]), &["objcopy"]),
-    // `planted`.
+    // `mutations`.
     of(&[Build, Test], Debian(&["git"]), &["git"]),
     // They install the rest, and `unpacked` uses them.
     of(&[Build], Debian(&["apt"]), &["apt-cache", "apt-get"]),
@@ -90,12 +90,12 @@ pub(crate) const ALL: &[Programs] = &[
         ],
     ),
     Programs {
-        proof: Proof::Answers(&PYTHON_WITH_VENV, Version(3, 11, 0)),
+        proof: Proof::Version(&PYTHON_WITH_VENV, Version(3, 11, 0)),
         // The venv module, which is no program, has to be checked separately.
         ..of(&[Clients], Debian(&["python3", "python3-venv"]), &["python3"])
     },
     Programs {
-        proof: Proof::Answers(&["--version"], Version(18, 0, 0)),
+        proof: Proof::Version(&["--version"], Version(18, 0, 0)),
         ..of(&[Clients, Test], Debian(&["nodejs"]), &["node"])
     },
     of(&[Clients], Debian(&["npm"]), &["npm"]),

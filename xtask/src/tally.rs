@@ -36,7 +36,7 @@ impl Tally {
     /// Takes one line of output.
     pub(crate) fn read(&mut self, line: &str) {
         let line = line.trim_end();
-        self.hear(line);
+        self.take(line);
         if let Some((name, how)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
             let name = name.trim_end();
             match how.split([',', ' ']).next() {
@@ -59,7 +59,7 @@ impl Tally {
     }
 
     /// Takes a line of a failed test: its first words, and the causes of its error.
-    fn hear(&mut self, line: &str) {
+    fn take(&mut self, line: &str) {
         self.speaking = match std::mem::take(&mut self.speaking) {
             Speaking::First(test) if line.is_empty() || line.starts_with("thread '") => Speaking::First(test),
             Speaking::First(test) => {

@@ -16,7 +16,7 @@ use clap::Args;
 
 use crate::{
     aside::Aside,
-    boot, clients, failures, fuzz, matrix, path, planted,
+    boot, clients, failures, fuzz, matrix, mutations, path,
     prerequisite::Stage,
     privilege::Privilege,
     receiver, setup, shell,
@@ -45,9 +45,9 @@ pub(crate) struct Options {
     /// Run only the receiver as judge, with this many frames
     #[arg(long, value_name = "NUMBER", group = "receiver")]
     frames: Option<u64>,
-    /// Run only this: plant each fault of tests/planted whose name begins so, or all of them, and see that it is found
+    /// Run only this: apply each mutation of tests/mutations whose name begins so, or all of them, and see that it is found
     #[arg(long, value_name = "NAME", num_args = 0.., group = "receiver")]
-    planted: Option<Vec<String>>,
+    mutations: Option<Vec<String>>,
     /// The seed of the frames, 1 where none is said; may be given again, for one after the other
     #[arg(long = "seed", value_name = "NUMBER", requires = "receiver")]
     seeds: Vec<u64>,
@@ -63,8 +63,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(frames) = options.frames {
         return receiver::run(frames, &options.seeds);
     }
-    if let Some(chosen) = &options.planted {
-        return planted::run(chosen, &options.seeds);
+    if let Some(chosen) = &options.mutations {
+        return mutations::run(chosen, &options.seeds);
     }
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();

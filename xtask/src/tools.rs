@@ -36,7 +36,7 @@ fn state(programs: &Programs) -> State {
         return State::Missing(format!("no `{absent}`"));
     }
     match (programs.proof, programs.names) {
-        (Proof::Answers(arguments, least), [name, ..]) => asked(
+        (Proof::Version(arguments, least), [name, ..]) => asked(
             Command::new(name).args(arguments),
             least,
             &format!("`{name} {}` fails", arguments.join(" ")),

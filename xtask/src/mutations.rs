@@ -1,7 +1,7 @@
-//! `cargo xtask test --planted`: faults planted into a copy of the tree, each of which a test must find.
+//! `cargo xtask test --mutations`: mutations of a copy of the tree, each of which a test must find.
 //!
-//! A fault is a patch in `tests/planted`. Lines before the patch say `what:` fault it brings back, and by what it is `found:`: a
-//! package, a test of it, and optionally a filter. That test is built from the copy with the fault, and must fail.
+//! A mutation is a patch in `tests/mutations`. Lines before the patch say `what:` it brings back, and by what it is
+//! `found:`: a package, a test of it, and optionally a filter. That test is built from the copy with the mutation, and must fail.
 
 use std::{
     collections::BTreeSet,
@@ -23,11 +23,11 @@ use crate::{
     toolchain::Rustc,
 };
 
-const PATCHES: &str = "tests/planted";
+const PATCHES: &str = "tests/mutations";
 /// The package whose test drives the agent.
 const RECEIVER: &str = "sg-receiver";
 
-struct Fault {
+struct Mutation {
     name: String,
     patch: PathBuf,
     what: String,
@@ -35,49 +35,51 @@ struct Fault {
     found: Vec<String>,
 }
 
-/// Plants the faults whose names begin with one of `chosen`, or all, one after the other. The receiver must find its faults with
-/// each of the seeds.
+/// Applies the mutations whose names begin with one of `chosen`, or all, one after the other. The receiver must find its
+/// mutations with each of the seeds.
 pub(crate) fn run(chosen: &[String], seeds: &[u64]) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
     setup::ready(&[Stage::Build, Stage::Run, Stage::Test], &rustc, privilege)?;
     privilege.acquire()?;
-    let mut faults = faults()?;
+    let mut mutations = mutations()?;
     for name in chosen {
-        let known = faults.iter().any(|fault| fault.name.starts_with(name));
-        ensure!(known, "no fault in {PATCHES} is called {name}");
+        let known = mutations.iter().any(|mutation| mutation.name.starts_with(name));
+        ensure!(known, "no mutation in {PATCHES} is called {name}");
     }
-    faults.retain(|fault| chosen.is_empty() || chosen.iter().any(|name| fault.name.starts_with(name)));
+    mutations
+        .retain(|mutation| chosen.is_empty() || chosen.iter().any(|name| mutation.name.starts_with(name)));
     let seeds = if seeds.is_empty() { &[SEED] } else { seeds };
 
-    let directory = shell::target_dir()?.join("planted");
+    let directory = shell::target_dir()?.join("mutations");
     let copy = Copy { tree: directory.join("tree"), build: directory.join("build") };
     copy.make()?;
     let mut steps = Steps::default();
-    for fault in &faults {
-        steps.run(&fault.name, || {
-            println!("    {}", fault.what);
-            let found = copy.plant(fault).and_then(|()| copy.find(fault, seeds, privilege, &rustc.host));
-            copy.restore(fault)?;
+    for mutation in &mutations {
+        steps.run(&mutation.name, || {
+            println!("    {}", mutation.what);
+            let found =
+                copy.apply(mutation).and_then(|()| copy.find(mutation, seeds, privilege, &rustc.host));
+            copy.restore(mutation)?;
             found.map(|()| Outcome::Passed)
         });
     }
     steps.finish()
 }
 
-fn faults() -> Result<Vec<Fault>> {
-    let mut faults = Vec::new();
+fn mutations() -> Result<Vec<Mutation>> {
+    let mut mutations = Vec::new();
     for entry in fs::read_dir(PATCHES).with_context(|| format!("cannot read {PATCHES}"))? {
         let patch = entry?.path();
         if patch.extension().is_some_and(|extension| extension == "patch") {
-            faults.push(Fault::read(patch)?);
+            mutations.push(Mutation::read(patch)?);
         }
     }
-    faults.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(faults)
+    mutations.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(mutations)
 }
 
-impl Fault {
+impl Mutation {
     fn read(patch: PathBuf) -> Result<Self> {
         let text = fs::read_to_string(&patch)?;
         let name =
@@ -143,17 +145,17 @@ impl Copy {
         Ok(())
     }
 
-    fn plant(&self, fault: &Fault) -> Result<()> {
-        let patch = fs::canonicalize(&fault.patch)?;
+    fn apply(&self, mutation: &Mutation) -> Result<()> {
+        let patch = fs::canonicalize(&mutation.patch)?;
         // The copy is not part of the repository that contains it.
         let mut apply = Command::new("git");
         apply.arg("apply").arg(patch).current_dir(&self.tree).env("GIT_CEILING_DIRECTORIES", &self.tree);
         apply.env("GIT_DIR", "/dev/null");
-        shell::run_quietly(&mut apply).with_context(|| format!("{} does not apply", fault.name))
+        shell::run_quietly(&mut apply).with_context(|| format!("{} does not apply", mutation.name))
     }
 
-    fn restore(&self, fault: &Fault) -> Result<()> {
-        let text = fs::read_to_string(&fault.patch)?;
+    fn restore(&self, mutation: &Mutation) -> Result<()> {
+        let text = fs::read_to_string(&mutation.patch)?;
         text.lines()
             .filter_map(|line| line.strip_prefix("+++ b/"))
             .try_for_each(|file| self.take(Path::new(file)))
@@ -168,10 +170,10 @@ impl Copy {
         cargo
     }
 
-    /// Builds the test that must find the fault, runs it, and prints the message that reveals the fault.
-    fn find(&self, fault: &Fault, seeds: &[u64], privilege: Privilege, host: &str) -> Result<()> {
-        let [package, test, filter @ ..] = &fault.found[..] else {
-            bail!("{} is found by a package, a test and a filter", fault.name)
+    /// Builds the test that must find the mutation, runs it, and prints the message that reveals the mutation.
+    fn find(&self, mutation: &Mutation, seeds: &[u64], privilege: Privilege, host: &str) -> Result<()> {
+        let [package, test, filter @ ..] = &mutation.found[..] else {
+            bail!("{} is found by a package, a test and a filter", mutation.name)
         };
         let is_receiver = package == RECEIVER;
         let mut packages = vec![package.as_str()];
@@ -197,7 +199,7 @@ impl Copy {
             let output = tests.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?.wait_with_output()?;
             let took = start.elapsed().as_secs();
             let said = String::from_utf8_lossy(&output.stdout);
-            let log = self.tree.with_file_name(format!("{}-{seed}.log", fault.name));
+            let log = self.tree.with_file_name(format!("{}-{seed}.log", mutation.name));
             fs::write(&log, said.as_bytes())?;
             ensure!(!output.status.success(), "nothing found it in {took} s, seed {seed}");
             let found = if is_receiver { summary(&said) } else { failure(&said) };
@@ -231,9 +233,9 @@ fn summary(said: &str) -> Option<String> {
 mod tests {
     use std::{fs, process::Command};
 
-    use super::{Fault, PATCHES, failure, summary};
+    use super::{Mutation, PATCHES, failure, summary};
 
-    /// A fault whose place in the code has changed would no longer be planted, unnoticed until it is run by name.
+    /// A mutation whose place in the code has changed can no longer be applied, which nobody notices until it is run by name.
     #[test]
     fn every_patch_applies_to_this_tree() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -244,7 +246,7 @@ mod tests {
                 continue;
             }
             let mut git = Command::new("git");
-            // As in `plant`: whether this is a repository, and whose, does not matter.
+            // As in `apply`: whether this is a repository, and whose, does not matter.
             git.args(["apply", "--check"]).arg(&patch).current_dir(root).env("GIT_DIR", "/dev/null");
             let output = git.output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
@@ -258,12 +260,12 @@ mod tests {
     fn a_patch_says_what_it_brings_back_and_who_finds_it() {
         let text =
             "what: ports beyond the end\nfound: sg-receiver receiver tcx\n\ndiff --git a/x b/x\nwhat: no\n";
-        let fault = Fault::parse("ports".into(), "ports.patch".into(), text).unwrap();
+        let mutation = Mutation::parse("ports".into(), "ports.patch".into(), text).unwrap();
         assert_eq!(
-            (fault.what.as_str(), &fault.found[..]),
+            (mutation.what.as_str(), &mutation.found[..]),
             ("ports beyond the end", &["sg-receiver".to_owned(), "receiver".into(), "tcx".into()][..])
         );
-        assert!(Fault::parse("ports".into(), "ports.patch".into(), "what: no\ndiff\n").is_err());
+        assert!(Mutation::parse("ports".into(), "ports.patch".into(), "what: no\ndiff\n").is_err());
     }
 
     #[test]

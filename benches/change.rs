@@ -16,7 +16,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_agent::Enforcement as _;
-use sg_benches::{Of, Plan, Rehearsal, Timing, Unit, host, policy};
+use sg_benches::{AgentDouble, Of, Plan, Timing, Unit, host, policy};
 use sg_check::CompiledNic;
 use sg_compile::Image;
 use sg_kernel::{Datapath, Limits, Options};
@@ -30,7 +30,7 @@ const LIMITS: Limits = Limits { nics: 256, flows: 1 << 18, counters: 1 << 18 };
 /// The host with and without a rule, and an agent without a kernel.
 struct Scene {
     parts: [PolicyParts; 2],
-    rehearsal: Rehearsal,
+    agent: AgentDouble,
     changes: usize,
 }
 
@@ -45,8 +45,8 @@ impl Scene {
         more.groups[shared.0].ingress.push(rule);
         let limits = Limits { nics: 256, counters: 1 << 18, ..Limits::default() };
         let devices = parts.nics.iter().map(|nic| nic.device.clone());
-        let rehearsal = Rehearsal::new(devices, limits, None);
-        let mut scene = Self { parts: [parts, more], rehearsal, changes: 0 };
+        let agent = AgentDouble::new(devices, limits, None);
+        let mut scene = Self { parts: [parts, more], agent, changes: 0 };
         let start = Instant::now();
         assert_eq!(scene.change().2, NICS, "everything is new");
         println!("the whole host at once: {} ms", start.elapsed().as_millis());
@@ -63,9 +63,9 @@ impl Scene {
     fn change(&mut self) -> (Duration, Duration, usize) {
         let policy = self.next();
         let start = Instant::now();
-        self.rehearsal.prepare(policy).expect("nothing refuses it");
+        self.agent.prepare(policy).expect("nothing refuses it");
         let (prepared, start) = (start.elapsed(), Instant::now());
-        let enforced = self.rehearsal.enforce().expect("nobody refuses anything");
+        let enforced = self.agent.enforce().expect("nobody refuses anything");
         (prepared, start.elapsed(), enforced.published)
     }
 }

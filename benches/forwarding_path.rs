@@ -124,11 +124,11 @@ impl Packet {
 }
 
 /// For each question, whether the packet that opens its flow passes.
-pub(crate) fn verdicts(road: &mut ForwardingPath, questions: &[Question]) -> Result<Vec<bool>> {
+pub(crate) fn verdicts(path: &mut ForwardingPath, questions: &[Question]) -> Result<Vec<bool>> {
     let packets: Vec<_> = questions.iter().map(|&question| Packet::opening(question, 40_000)).collect();
-    road.load(From::Remote, &packets, Vary::Nothing)?;
+    path.load(From::Remote, &packets, Vary::Nothing)?;
     let mut passes = |_: &Question| {
-        let (_, passed) = road.send(From::Remote, 1)?;
+        let (_, passed) = path.send(From::Remote, 1)?;
         ensure!(passed <= 1, "{passed} packets passed, but one was sent");
         Ok(passed == 1)
     };

@@ -176,7 +176,7 @@ fn reject(kernel: &mut Kernel) {
     for (name, default, flags) in [
         ("reject/dropped", Unmatched::Drop, SYN),
         ("reject/reset", Unmatched::Reject, SYN),
-        ("reject/untold", Unmatched::Reject, RST),
+        ("reject/no-reply", Unmatched::Reject, RST),
     ] {
         kernel.publish(&unmatched(default));
         let mut stranger = strangers(Family::V4);
@@ -208,14 +208,14 @@ fn established(kernel: &mut Kernel, family: Family, flows: usize, size: &str) {
     let all: Vec<Vec<u8>> =
         (0..flows).map(|number| to_nic((stranger(), 1_024 + (number % 60_000) as u16), 443, ACK)).collect();
     kernel.datapath.forget_flows(0).expect("flows can be forgotten");
-    let answers = |question: &[u8]| answer_to(question, family);
+    let replies = |question: &[u8]| reply_to(question, family);
     for question in &all {
-        for (program, frame) in [(Program::Ingress, question), (Program::Egress, &answers(question))] {
+        for (program, frame) in [(Program::Ingress, question), (Program::Egress, &replies(question))] {
             kernel.datapath.run(program, frame, 1).expect("a test run works");
         }
     }
     let known = kernel.datapath.flows().expect("the flow table can be read").len();
-    assert_eq!(known, flows, "every flow was answered and has its place");
+    assert_eq!(known, flows, "every flow had a reply and has its place");
     let some = |count: usize| -> Vec<Vec<u8>> {
         all.iter().step_by((flows / count).max(1)).take(count).cloned().collect()
     };
@@ -224,13 +224,13 @@ fn established(kernel: &mut Kernel, family: Family, flows: usize, size: &str) {
 }
 
 /// The same segment in the other direction.
-fn answer_to(question: &[u8], family: Family) -> Vec<u8> {
+fn reply_to(question: &[u8], family: Family) -> Vec<u8> {
     let (at, length) = if family == Family::V4 { (26, 4) } else { (22, 16) };
-    let mut answer = question.to_vec();
+    let mut reply = question.to_vec();
     for (at, length) in [(at, length), (at + 2 * length, 2)] {
         let (source, destination) = (at..at + length, at + length..at + 2 * length);
-        answer[source.clone()].copy_from_slice(&question[destination.clone()]);
-        answer[destination].copy_from_slice(&question[source]);
+        reply[source.clone()].copy_from_slice(&question[destination.clone()]);
+        reply[destination].copy_from_slice(&question[source]);
     }
-    answer
+    reply
 }

@@ -173,7 +173,7 @@ impl Traffic {
 
 struct Router {
     peer: Peer,
-    road: ForwardingPath,
+    path: ForwardingPath,
     filter: Filter,
     /// By kind.
     rounds: [Samples; 4],
@@ -181,9 +181,9 @@ struct Router {
 
 impl Router {
     fn new(lab: Lab, peer: Peer, rules: &[Rule], traffic: &Traffic) -> Result<Self> {
-        let mut road = ForwardingPath::new(lab)?;
-        let filter = (peer.install)(&road.router, rules)?;
-        let said = forwarding_path::verdicts(&mut road, &traffic.questions)?;
+        let mut path = ForwardingPath::new(lab)?;
+        let filter = (peer.install)(&path.router, rules)?;
+        let said = forwarding_path::verdicts(&mut path, &traffic.questions)?;
         let expected = |verdict: &bool| *verdict || peer.name == EMPTY.name;
         let wrong: Vec<_> = traffic
             .questions
@@ -194,11 +194,11 @@ impl Router {
             .collect();
         ensure!(wrong.is_empty(), "{} judges {} packets otherwise: {:?}", peer.name, wrong.len(), wrong[0]);
         println!("{}: the same verdicts about {} packets", peer.name, traffic.questions.len());
-        Ok(Self { peer, road, filter, rounds: Default::default() })
+        Ok(Self { peer, path, filter, rounds: Default::default() })
     }
 
     fn round(&mut self, traffic: &Traffic, kinds: &[Kind]) -> Result<()> {
-        self.filter.forget(&self.road.router)?;
+        self.filter.forget(&self.path.router)?;
         for &kind in kinds {
             match kind {
                 Kind::Known => {
@@ -220,8 +220,8 @@ impl Router {
             (From::Local, SYN | ACK, [5_000, 1]),
             (From::Remote, ACK, [1, 5_001]),
         ] {
-            self.road.load(from, &of(flows, flags, numbers), Vary::Nothing)?;
-            let (_, passed) = self.road.send(from, flows.len() as u32)?;
+            self.path.load(from, &of(flows, flags, numbers), Vary::Nothing)?;
+            let (_, passed) = self.path.send(from, flows.len() as u32)?;
             let name = self.peer.name;
             ensure!(passed == flows.len() as u64, "{name}: of {} flows {passed} are known", flows.len());
         }
@@ -229,16 +229,16 @@ impl Router {
     }
 
     fn measure(&mut self, kind: Kind, packets: &[Packet], vary: Vary) -> Result<()> {
-        self.road.load(From::Remote, packets, vary)?;
+        self.path.load(From::Remote, packets, vary)?;
         if vary == Vary::Nothing {
-            self.road.send(From::Remote, packets.len() as u32)?;
+            self.path.send(From::Remote, packets.len() as u32)?;
         }
         let passes = kind != Kind::Denied || self.peer.name == EMPTY.name;
         let [fewest, most] = PACKETS;
         let mut count = fewest;
         // The first part determines how many packets the others have.
         for part in 0..=PARTS {
-            let (sent, passed) = self.road.send(From::Remote, count)?;
+            let (sent, passed) = self.path.send(From::Remote, count)?;
             let expected = if passes { sent.packets } else { 0 };
             let name = self.peer.name;
             ensure!(passed == expected, "{name}: {passed} of {} {kind:?} packets passed", sent.packets);

@@ -17,7 +17,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sg_benches::{Figure, Plan, Rehearsal, Samples, Sequence, Unit, ports, prefix};
+use sg_benches::{AgentDouble, Figure, Plan, Samples, Sequence, Unit, ports, prefix};
 use sg_kernel::Limits;
 use sg_model::HeaderNumbers;
 use sg_records::{
@@ -85,7 +85,7 @@ impl Bench {
     fn query<T, E: Debug>(&self, name: &str, mut ask: impl FnMut(usize) -> Result<T, E>) {
         let name = figure_name("query", name);
         if self.plan.wants(&name) {
-            let rounds = self.rounds(|number| drop(black_box(ask(number).expect("it is answered"))));
+            let rounds = self.rounds(|number| drop(black_box(ask(number).expect("it succeeds"))));
             self.record(&name, &rounds);
         }
     }
@@ -136,9 +136,9 @@ fn figure_name(family: &str, name: &str) -> String {
 /// From the closed store to the policy in force, without the kernel.
 fn started(store: &Path) -> (Service, JoinHandle<()>) {
     let limits = Limits { nics: 512, counters: 1 << 18, ..Limits::default() };
-    let rehearsal = Rehearsal::new((0..HERE).map(device), limits, None);
+    let agent_double = AgentDouble::new((0..HERE).map(device), limits, None);
     let store = RedbStore::open(store).expect("a store");
-    Service::start(Box::new(store), rehearsal).expect("it starts")
+    Service::start(Box::new(store), agent_double).expect("it starts")
 }
 
 /// The store is closed when the writer has ended.
@@ -400,7 +400,7 @@ fn changes(bench: &Bench, service: &Service) {
         label: LabelChange { description: Some("described".to_owned()), ..LabelChange::default() },
         ..ModifyGroup::default()
     });
-    bench.change(service, "forbid members of a group to talk", |n| ModifyGroup {
+    bench.change(service, "isolate the members of a group", |n| ModifyGroup {
         group: ordinary(n),
         inner_access: Some(false),
         ..ModifyGroup::default()

@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use sg_agent::Enforcement as _;
-use sg_benches::{Figure, Plan, Rehearsal, Samples, Unit, listed, member, members, policy, valid};
+use sg_benches::{AgentDouble, Figure, Plan, Samples, Unit, listed, member, members, policy, valid};
 use sg_check::CompiledNic;
 use sg_kernel::{Datapath, Limits, Options};
 use sg_model::{GroupIndex, Policy};
@@ -73,7 +73,7 @@ impl Bench {
                     }
                 };
                 alone.push(microseconds(start));
-                self.datapath.rehearse(&compiled.image).expect("an image can be filled");
+                self.datapath.fill_and_discard(&compiled.image).expect("an image can be filled");
                 all.push(microseconds(start));
             }
             let figure = Figure::new(&name, all.least(), Unit::Microseconds).spread(all.spread());
@@ -104,7 +104,7 @@ impl Bench {
             drop(compiled);
         }
         let devices = changed.nics.iter().map(|nic| nic.device.clone());
-        let mut agent = Rehearsal::new(devices, LIMITS, Some(datapath()));
+        let mut agent = AgentDouble::new(devices, LIMITS, Some(datapath()));
         change(&mut agent, policy);
         let (mut all, mut checking) = (Samples::default(), Samples::default());
         let rounds = self.rounds(count);
@@ -131,7 +131,7 @@ impl Bench {
     }
 }
 
-fn change(agent: &mut Rehearsal, policy: Policy) {
+fn change(agent: &mut AgentDouble, policy: Policy) {
     agent.prepare(policy).expect("nothing refuses it");
     let enforced = agent.enforce().expect("nobody refuses anything");
     assert_eq!(enforced.published, 1, "the NIC has another image");

@@ -9,7 +9,7 @@ use std::{env, fs, path::PathBuf, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use sg_benches::{catalogue::Family, read};
+use sg_benches::{figure_list::Family, read};
 
 /// Shows the figures of a run.
 #[derive(Parser)]
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     }
     let unknown: Vec<&str> =
         figures.iter().map(|figure| figure.name.as_str()).filter(|name| Family::of(name).is_none()).collect();
-    ensure!(unknown.is_empty(), "benches/catalogue.rs says nothing of {}", unknown.join(", "));
+    ensure!(unknown.is_empty(), "benches/figure_list.rs says nothing of {}", unknown.join(", "));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use sg_benches::{
     Figure, Unit,
-    catalogue::{FAMILIES, Family},
+    figure_list::{FAMILIES, Family},
 };
 
 const TITLES: [&str; 6] = ["", "figure", "± spread", "baseline", "ratio", "target"];
@@ -38,7 +38,7 @@ pub(crate) fn markdown(figures: &[Figure], families: &[&str]) -> String {
     lines.join("\n")
 }
 
-/// In the order of the catalogue, and within a family in the order in which they were taken.
+/// In the order of the list, and within a family in the order in which they were taken.
 fn sorted(figures: &[Figure]) -> Vec<&Figure> {
     let mut sorted: Vec<&Figure> = figures.iter().collect();
     sorted.sort_by_key(|figure| {

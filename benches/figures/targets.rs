@@ -1,6 +1,6 @@
 //! The project's targets, beside the results of a run: which figures show which target, and the command that takes them again.
 
-use sg_benches::{Figure, Unit, catalogue::Family};
+use sg_benches::{Figure, Unit, figure_list::Family};
 
 use crate::table::{amount, bound, is_missed};
 
@@ -10,12 +10,12 @@ struct Target {
     asked: &'static str,
     /// The value of `--only` for it.
     only: &'static str,
-    answer: Answer,
+    shown_by: Shown,
 }
 
 /// What shows whether a target is met.
-enum Answer {
-    /// The figure that `--only` names, by its target in `catalogue`.
+enum Shown {
+    /// The figure that `--only` names, by its target in `figure_list`.
     Figure,
     /// The largest figure of the family that `--only` names, likewise.
     Largest,
@@ -36,15 +36,15 @@ impl Target {
     /// None if figures are missing.
     fn found(&self, figures: &[Figure]) -> Option<Found> {
         let named = |name: &str| figures.iter().find(|figure| figure.name == name);
-        match self.answer {
-            Answer::Figure => Found::of(named(self.only)?),
-            Answer::Largest => {
+        match self.shown_by {
+            Shown::Figure => Found::of(named(self.only)?),
+            Shown::Largest => {
                 let of = |figure: &&Figure| {
                     Family::of(&figure.name).is_some_and(|family| family.name == self.only)
                 };
                 Found::of(figures.iter().filter(of).max_by(|a, b| a.value.total_cmp(&b.value))?)
             }
-            Answer::Times(other, least) => {
+            Shown::Times(other, least) => {
                 let added = |filter: &str| Some(named(&format!("path/{filter}/1k"))?.value);
                 let (other, ours) = (added(other)?, added("ours")?);
                 let [other_words, our_words] = [other, ours].map(|value| amount(value, Unit::Nanoseconds));
@@ -54,7 +54,7 @@ impl Target {
                     is_enough: other / ours >= least,
                 })
             }
-            Answer::Equal(names) => {
+            Shown::Equal(names) => {
                 let figures: Vec<&Figure> = names.iter().map(|name| named(name)).collect::<Option<_>>()?;
                 let words: Vec<String> =
                     figures.iter().map(|figure| amount(figure.value, figure.unit)).collect();
@@ -78,11 +78,11 @@ impl Found {
 }
 
 const fn figure(asked: &'static str, only: &'static str) -> Target {
-    Target { asked, only, answer: Answer::Figure }
+    Target { asked, only, shown_by: Shown::Figure }
 }
 
 const fn times(asked: &'static str, other: &'static str, least: f64) -> Target {
-    Target { asked, only: "path", answer: Answer::Times(other, least) }
+    Target { asked, only: "path", shown_by: Shown::Times(other, least) }
 }
 
 const TARGETS: &[Target] = &[
@@ -95,7 +95,7 @@ const TARGETS: &[Target] = &[
     Target {
         asked: "the same with 1, 5 and 10 groups",
         only: "groups",
-        answer: Answer::Equal(&["groups/1", "groups/5", "groups/10"]),
+        shown_by: Shown::Equal(&["groups/1", "groups/5", "groups/10"]),
     },
     times("whole path, first packets, 1,000 rules: nftables with sets adds", "nft-sets", 2.0),
     times("the same: nftables, a rule a line", "nft-linear", 50.0),
@@ -107,7 +107,7 @@ const TARGETS: &[Target] = &[
     Target {
         asked: "instructions that the verifier follows, the largest program",
         only: "verifier",
-        answer: Answer::Largest,
+        shown_by: Shown::Largest,
     },
 ];
 

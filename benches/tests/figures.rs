@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use sg_benches::{Figure, Unit, catalogue::FAMILIES, read};
+use sg_benches::{Figure, Unit, figure_list::FAMILIES, read};
 
 /// Names that programs and people look up.
 const READ_BY_NAME: [(&str, Unit); 17] = [
@@ -102,7 +102,7 @@ fn what_is_no_figure_is_refused() {
     }
     let no_number = Figure::new("deny/1k", f64::NAN, Unit::Nanoseconds).append(&lines);
     assert!(no_number.is_err(), "a figure that is no number is not written");
-    Figure::new("unheard-of/1k", 1.0, Unit::Bytes).append(&place.path().join("other")).expect("written");
+    Figure::new("unknown/1k", 1.0, Unit::Bytes).append(&place.path().join("other")).expect("written");
     let output = figures(&place.path().join("other"), &[]);
     assert!(!output.status.success(), "a family that nobody explains");
 }

@@ -39,14 +39,14 @@ fn any_words(bytes: &[u8]) {
         bytes.chunks(8).map(|chunk| chunk.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)));
     let keys = Keys::from(std::array::from_fn(|_| words.next().unwrap_or(0)));
     let image: Vec<u64> = words.collect();
-    let answers = read(&image[..], &keys);
-    assert_eq!(answers, read(&image[..], &keys), "the same words twice");
+    let decisions = read(&image[..], &keys);
+    assert_eq!(decisions, read(&image[..], &keys), "the same words twice");
     match image.len() {
-        5..=8 => assert_eq!(answers, read(&padded::<8>(&image), &keys)),
-        9..=16 => assert_eq!(answers, read(&padded::<16>(&image), &keys)),
-        17..=32 => assert_eq!(answers, read(&padded::<32>(&image), &keys)),
-        33..=64 => assert_eq!(answers, read(&padded::<64>(&image), &keys)),
-        65..=128 => assert_eq!(answers, read(&padded::<128>(&image), &keys)),
+        5..=8 => assert_eq!(decisions, read(&padded::<8>(&image), &keys)),
+        9..=16 => assert_eq!(decisions, read(&padded::<16>(&image), &keys)),
+        17..=32 => assert_eq!(decisions, read(&padded::<32>(&image), &keys)),
+        33..=64 => assert_eq!(decisions, read(&padded::<64>(&image), &keys)),
+        65..=128 => assert_eq!(decisions, read(&padded::<128>(&image), &keys)),
         _ => {}
     }
     assert_eq!(
@@ -102,8 +102,8 @@ fn check_images(policy: &Policy, twice: bool) {
 }
 
 fn compare(policy: &Policy, oracle: &mut OracleEngine<'_>, image: &mut ImageEngine<'_>, probe: &Probe) {
-    let answer = |engine: &mut dyn Engine| engine.answer(probe).unwrap_or_else(|error| panic!("{error}"));
-    let (wanted, found) = (answer(oracle), answer(image));
+    let check = |engine: &mut dyn Engine| engine.check(probe).unwrap_or_else(|error| panic!("{error}"));
+    let (wanted, found) = (check(oracle), check(image));
     assert_eq!(
         found,
         wanted,

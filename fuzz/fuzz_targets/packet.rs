@@ -273,11 +273,11 @@ fn check_flow(packet: &Packet, direction: Direction) {
         return;
     };
     assert_eq!((key.l4.nic(), key.l4.protocol(), key.l4.family()), (NIC, packet.protocol, packet.family));
-    let answer = answer_to(packet);
-    assert_eq!(Some(key), FlowKey::of(NIC, direction.reversed(), &answer), "an answer is of another flow");
+    let reply = reply_to(packet);
+    assert_eq!(Some(key), FlowKey::of(NIC, direction.reversed(), &reply), "a reply is of another flow");
     if packet.icmp().is_some() {
         // A question the other way, with the same identifier, is a flow of its own.
-        let other_way = Packet { l4_selector: packet.l4_selector, ..answer };
+        let other_way = Packet { l4_selector: packet.l4_selector, ..reply };
         assert_ne!(Some(key), FlowKey::of(NIC, direction.reversed(), &other_way));
     }
     if packet.icmp().is_none() || packet.icmp() == Some(Icmp::EchoRequest) && packet.l4_selector as u8 == 0 {
@@ -287,10 +287,10 @@ fn check_flow(packet: &Packet, direction: Direction) {
             "the flow forgot its first packet"
         );
     }
-    check_life(&key, packet, &answer, direction);
+    check_life(&key, packet, &reply, direction);
 }
 
-fn answer_to(packet: &Packet) -> Packet {
+fn reply_to(packet: &Packet) -> Packet {
     let swapped = Packet { source: packet.destination, destination: packet.source, ..*packet };
     let other_type = |kind: u16| Packet { l4_selector: kind << 8 | packet.l4_selector & 0xff, ..swapped };
     match (packet.icmp(), packet.family) {
@@ -303,12 +303,12 @@ fn answer_to(packet: &Packet) -> Packet {
 }
 
 /// Packets back and forth: a flow goes forward only, and is closing only where TCP says so.
-fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direction) {
+fn check_life(key: &FlowKey, packet: &Packet, reply: &Packet, direction: Direction) {
     let accepted = Decision::new(Verdict::Accept, Reason::Rule, 1);
     let mut entry = FlowEntry::open(packet, direction, accepted, 1, 60, 100);
     let is_tcp = packet.protocol == packet::protocol::TCP;
     let steps =
-        [(packet, direction), (packet, direction), (answer, direction.reversed()), (packet, direction)];
+        [(packet, direction), (packet, direction), (reply, direction.reversed()), (packet, direction)];
     for (now, (seen, way)) in (101..).zip(steps) {
         let before = entry;
         let reply = way != direction;
@@ -319,7 +319,7 @@ fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direct
             before.state(),
             entry.state()
         );
-        // A reset that answers nothing is no answer.
+        // A reset that acknowledges nothing is no reply.
         let is_reset = is_tcp && seen.tcp_flags & tcp::RST != 0;
         assert!(!reply || is_reset || entry.state() != State::New as u8);
         let both_fins = entry.flags() & (flags::FIN_ORIGINAL | flags::FIN_REPLY) == 3;

@@ -1,19 +1,19 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
-//! moment, many clients at once, backups, its log, and hostile clients. Each test has a host of its own in the lab; clients talk to
-//! it over its loopback.
+//! moment, many clients at once, backups, its log, and hostile clients. Each test has a host of its own in the lab; clients
+//! connect to it over its loopback.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 mod api {
-    pub(crate) mod asked;
     pub(crate) mod backup;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
     pub(crate) mod hostile;
+    pub(crate) mod instance_selection;
+    pub(crate) mod json_log;
     pub(crate) mod kills;
-    pub(crate) mod logged;
     pub(crate) mod walkthrough;
 }
 mod support {
@@ -30,9 +30,9 @@ fn main() -> Result<ExitCode> {
             api::walkthrough,
             api::kills,
             api::concurrency,
-            api::asked,
+            api::instance_selection,
             api::backup,
-            api::logged,
+            api::json_log,
             api::hostile,
         );
     })

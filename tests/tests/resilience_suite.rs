@@ -11,13 +11,13 @@ mod resilience {
     pub(crate) mod coexistence;
     pub(crate) mod devices;
     pub(crate) mod kills;
+    pub(crate) mod leftovers;
     pub(crate) mod limits;
     pub(crate) mod local_users;
-    pub(crate) mod neighbours;
-    pub(crate) mod outlives;
+    pub(crate) mod other_programs;
     pub(crate) mod own_log;
     pub(crate) mod packaging;
-    pub(crate) mod residue;
+    pub(crate) mod pinned_filter;
     pub(crate) mod unfiltered;
     pub(crate) mod upgrade;
 }
@@ -41,14 +41,14 @@ fn main() -> Result<ExitCode> {
             resilience::upgrade,
             scale::storm,
             resilience::devices,
-            resilience::neighbours,
-            resilience::residue,
+            resilience::other_programs,
+            resilience::leftovers,
             resilience::coexistence,
             resilience::limits,
             resilience::packaging,
             resilience::local_users,
             resilience::own_log,
-            resilience::outlives,
+            resilience::pinned_filter,
             resilience::unfiltered,
         );
     })

@@ -8,24 +8,24 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 mod agent {
+    pub(crate) mod control_api;
     pub(crate) mod devices;
     pub(crate) mod lifecycle;
-    pub(crate) mod orders;
 }
 mod anti_spoofing {
     pub(crate) mod own_source;
     pub(crate) mod vrrp;
 }
 mod conntrack {
+    pub(crate) mod close_detection;
     pub(crate) mod closing;
     pub(crate) mod flows;
     pub(crate) mod policy_changes;
     pub(crate) mod replies;
     pub(crate) mod takeover;
-    pub(crate) mod wires;
 }
 mod exceptions {
-    pub(crate) mod closed;
+    pub(crate) mod closed_nic;
     pub(crate) mod dhcp;
     pub(crate) mod dhcp_clients;
     pub(crate) mod ethertypes_between_hosts;
@@ -49,19 +49,19 @@ mod hooks {
 }
 mod lab {
     pub(crate) mod baseline;
-    pub(crate) mod left_behind;
+    pub(crate) mod cleanup;
 }
 mod reject {
     pub(crate) mod bystanders;
-    pub(crate) mod duplex;
     pub(crate) mod limits;
+    pub(crate) mod live_connection;
     pub(crate) mod mark;
+    pub(crate) mod no_reply;
     pub(crate) mod options;
-    pub(crate) mod told;
-    pub(crate) mod untold;
+    pub(crate) mod reply_sent;
 }
 mod scale {
-    pub(crate) mod flooded;
+    pub(crate) mod flood_isolation;
 }
 mod support {
     pub(crate) mod forwarding;
@@ -74,37 +74,37 @@ mod support {
 use support::suite::{self, features};
 
 fn main() -> Result<ExitCode> {
-    if lab::left_behind::idle()? {
+    if lab::cleanup::idle()? {
         return Ok(ExitCode::SUCCESS);
     }
     // Most of a test is waiting for silence.
     suite::run(8, |suite, arguments| {
         features!(suite:
-            lab::left_behind,
+            lab::cleanup,
             lab::baseline,
             fields::protocol_between_hosts,
             fields::dscp_between_hosts,
             conntrack::replies,
             conntrack::policy_changes,
-            reject::told,
-            reject::untold,
+            reject::reply_sent,
+            reject::no_reply,
             reject::bystanders,
             reject::limits,
             reject::mark,
-            reject::duplex,
+            reject::live_connection,
             reject::options,
             exceptions::neighbours,
-            exceptions::closed,
+            exceptions::closed_nic,
             exceptions::dhcp,
             exceptions::dhcp_clients,
             anti_spoofing::own_source,
             anti_spoofing::vrrp,
             exceptions::multicast,
             conntrack::flows,
-            scale::flooded,
+            scale::flood_isolation,
             conntrack::closing,
             conntrack::takeover,
-            conntrack::wires,
+            conntrack::close_detection,
             frames::malformed,
             exceptions::ethertypes_between_hosts,
             frames::receiver_between_hosts,
@@ -114,7 +114,7 @@ fn main() -> Result<ExitCode> {
             hooks::tunnels_between_hosts,
             frames::vlans_between_hosts,
             agent::lifecycle,
-            agent::orders,
+            agent::control_api,
         );
         // What many kernels were built without: `cargo xtask test --kernel` asks for it, over kernels that must have it.
         if arguments.include_ignored {

@@ -275,7 +275,7 @@ impl<'a> Source<'a> {
         self.edges_of(family, bits, length)
     }
 
-    /// The prefix, its edges noted. The length must fit the family.
+    /// The prefix, its edges recorded. The length must fit the family.
     fn edges_of(&mut self, family: Family, bits: u128, length: u8) -> IpNet {
         // Unwrap: see above.
         let net = IpNet::new(address(family, bits), length).unwrap().trunc();

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_hears_of_few() {
+    fn few_attempts_are_logged() {
         let mut account = Account::default();
         let now = Instant::now();
         let told = (0..12_345).filter(|_| account.tells(now)).count();

@@ -27,11 +27,11 @@ pub(crate) fn with_ids(router: Router, api: &'static str, header: HeaderName) ->
         let span = tracing::error_span!("request", %id, %api);
         let value = HeaderValue::try_from(&id);
         request.extensions_mut().insert(RequestId(id));
-        let answer = async move {
+        let response = async move {
             let mut response = next.run(request).await;
             response.headers_mut().extend(value.map(|id| (header, id)));
             response
         };
-        answer.instrument(span)
+        response.instrument(span)
     }))
 }

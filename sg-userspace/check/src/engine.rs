@@ -5,13 +5,13 @@ use sg_kernel::KernelError;
 use sg_probe::{CheckResult, Probe};
 use thiserror::Error;
 
-/// Answers probes for one policy.
+/// Evaluates probes for one policy.
 pub trait Engine {
     /// The verdict on `probe`.
     ///
     /// # Errors
     /// If the engine has no result. That is never a verdict.
-    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError>;
+    fn check(&mut self, probe: &Probe) -> Result<CheckResult, EngineError>;
 }
 
 /// Why an engine has no result.

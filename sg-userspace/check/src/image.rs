@@ -68,7 +68,7 @@ impl<'a> ImageEngine<'a> {
 }
 
 impl Engine for ImageEngine<'_> {
-    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
+    fn check(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
         let position = probe.nic();
         let (Some(nic), Some(place)) = (self.policy.nics().get(position), self.nics.get_mut(position)) else {
             return Err(EngineError::NoNic { nic: position });
@@ -146,10 +146,10 @@ impl CompiledNic {
             return Ok(CheckResult::without_policy(decision.verdict(), reason));
         }
         let decider = self.deciders.get(number as usize).ok_or(ImageFault::Number { number })?;
-        let answer = CheckResult::of(*decider, decision.verdict());
-        if reason != answer.reason {
+        let result = CheckResult::of(*decider, decision.verdict());
+        if reason != result.reason {
             return Err(ImageFault::Reason { reason: reason as u8, number });
         }
-        Ok(answer)
+        Ok(result)
     }
 }

@@ -61,7 +61,7 @@ impl<'a> KernelEngine<'a> {
 }
 
 impl Engine for KernelEngine<'_> {
-    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
+    fn check(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
         let position = probe.nic();
         let (Some(nic), Some(place)) = (self.policy.nics().get(position), self.nics.get_mut(position)) else {
             return Err(EngineError::NoNic { nic: position });

@@ -1,4 +1,4 @@
-//! Checks a packet against a policy: engines that answer probes, and the stream of probes through one of them.
+//! Checks a packet against a policy: engines that evaluate probes, and the stream of probes through one of them.
 //!
 //! | engine | what it runs |
 //! |---|---|

@@ -22,7 +22,7 @@ impl<'a> OracleEngine<'a> {
 }
 
 impl Engine for OracleEngine<'_> {
-    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
+    fn check(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
         let nic = probe.nic();
         if nic >= self.policy.nics().len() {
             return Err(EngineError::NoNic { nic });

@@ -63,11 +63,11 @@ pub enum StreamError {
         error: io::Error,
     },
     /// The results cannot be written.
-    #[error("writing answers: {0}")]
+    #[error("writing results: {0}")]
     Write(io::Error),
 }
 
-/// Answers every line of `probes`, read from `file`, with `engine`. Empty lines are skipped.
+/// Checks every line of `probes`, read from `file`, with `engine`. Empty lines are skipped.
 ///
 /// # Errors
 /// At the first line without a result, after the results before it were flushed.
@@ -77,20 +77,20 @@ pub fn stream(
     probes: &mut BufReader<Box<dyn Read + '_>>,
     engine: &mut dyn Engine,
     form: Form,
-    answers: &mut dyn Write,
+    results: &mut dyn Write,
 ) -> Result<(), StreamError> {
-    let answered = answer_lines(policy, file, probes, engine, form, answers);
-    answers.flush().map_err(StreamError::Write)?;
-    answered
+    let checked = check_lines(policy, file, probes, engine, form, results);
+    results.flush().map_err(StreamError::Write)?;
+    checked
 }
 
-fn answer_lines(
+fn check_lines(
     policy: &Policy,
     file: &str,
     probes: &mut BufReader<Box<dyn Read + '_>>,
     engine: &mut dyn Engine,
     form: Form,
-    answers: &mut dyn Write,
+    results: &mut dyn Write,
 ) -> Result<(), StreamError> {
     let reader = Reader::new(policy);
     let file = || file.to_owned();
@@ -99,7 +99,7 @@ fn answer_lines(
         bytes.clear();
         if probes.buffer().is_empty() {
             // The sender of the next probe may be waiting for these results.
-            answers.flush().map_err(StreamError::Write)?;
+            results.flush().map_err(StreamError::Write)?;
         }
         let length = probes
             .take(LONGEST_LINE)
@@ -115,16 +115,16 @@ fn answer_lines(
         }
         let probe =
             reader.probe(&bytes).map_err(|reason| StreamError::Line { file: file(), line, reason })?;
-        let answer =
-            engine.answer(&probe).map_err(|error| StreamError::Engine { file: file(), line, error })?;
-        let answer = answer.written(policy);
+        let result =
+            engine.check(&probe).map_err(|error| StreamError::Engine { file: file(), line, error })?;
+        let result = result.written(policy);
         match form {
-            Form::Json => serde_json::to_string(&answer)
+            Form::Json => serde_json::to_string(&result)
                 .map_err(io::Error::from)
-                .and_then(|answer| writeln!(answers, "{}", escaped_json(&answer))),
+                .and_then(|result| writeln!(results, "{}", escaped_json(&result))),
             Form::Words => {
                 let device = policy.nics().get(probe.nic()).map_or("", |nic| &nic.device);
-                writeln!(answers, "{}", escaped(&format!("{device} {probe}: {answer}")))
+                writeln!(results, "{}", escaped(&format!("{device} {probe}: {result}")))
             }
         }
         .map_err(StreamError::Write)?;
@@ -155,7 +155,7 @@ mod tests {
 
     fn run(probes: &str, form: Form) -> (String, Option<String>) {
         let policy = policy();
-        let mut answers = Vec::new();
+        let mut results = Vec::new();
         let mut engine = OracleEngine::new(&policy);
         let result = stream(
             &policy,
@@ -163,9 +163,9 @@ mod tests {
             &mut BufReader::new(Box::new(probes.as_bytes())),
             &mut engine,
             form,
-            &mut answers,
+            &mut results,
         );
-        (String::from_utf8(answers).unwrap(), result.err().map(|error| error.to_string()))
+        (String::from_utf8(results).unwrap(), result.err().map(|error| error.to_string()))
     }
 
     const MEMBER: &str =
@@ -173,33 +173,33 @@ mod tests {
     const STRANGER: &str = r#"{"nic":"eth0","direction":"ingress","protocol":"tcp","src":"10.0.0.7","dst":"10.0.0.5","dport":1}"#;
 
     #[test]
-    fn an_answer_a_line_in_the_order_of_the_probes() {
-        let (answers, error) = run(&format!("{MEMBER}\r\n\n{STRANGER}"), Form::Json);
+    fn a_result_a_line_in_the_order_of_the_probes() {
+        let (results, error) = run(&format!("{MEMBER}\r\n\n{STRANGER}"), Form::Json);
         assert_eq!(error, None);
         assert_eq!(
-            answers,
+            results,
             "{\"verdict\":\"accept\",\"reason\":\"intra-group\",\"group\":\"web\",\"rule\":null}\n\
              {\"verdict\":\"drop\",\"reason\":\"default\",\"group\":null,\"rule\":null}\n"
         );
-        let (answers, _) = run(&format!("{MEMBER}\n{STRANGER}\n"), Form::Words);
+        let (results, _) = run(&format!("{MEMBER}\n{STRANGER}\n"), Form::Words);
         assert_eq!(
-            answers,
+            results,
             "eth0 ingress gre 10.0.0.6 -> 10.0.0.5: accept by intra-group of group web\n\
              eth0 ingress tcp 10.0.0.7:40000 -> 10.0.0.5:1: drop by default\n"
         );
     }
 
     #[test]
-    fn a_bad_line_is_named_and_what_was_answered_stays() {
-        let (answers, error) = run(&format!("{MEMBER}\n{{\"nic\":1}}\n{STRANGER}\n"), Form::Json);
-        assert_eq!(answers.lines().count(), 1);
+    fn a_bad_line_is_named_and_earlier_results_stay() {
+        let (results, error) = run(&format!("{MEMBER}\n{{\"nic\":1}}\n{STRANGER}\n"), Form::Json);
+        assert_eq!(results.lines().count(), 1);
         assert_eq!(error.unwrap(), "probes.jsonl:2: column 8: invalid type: integer `1`, expected a string");
     }
 
     #[test]
     fn a_line_without_end_is_not_read_to_its_end() {
-        let (answers, error) = run(&"x".repeat(100_000), Form::Json);
-        assert!(answers.is_empty());
+        let (results, error) = run(&"x".repeat(100_000), Form::Json);
+        assert!(results.is_empty());
         assert!(error.unwrap().starts_with("probes.jsonl:1: longer than"));
     }
 }

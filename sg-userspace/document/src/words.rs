@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut() {
+    fn a_long_text_is_truncated() {
         let text = Excerpt::of(&"x".repeat(1000)).to_string();
         assert!(text.len() < 100 && text.ends_with("\"…"), "{text}");
     }

@@ -41,8 +41,8 @@ pub(crate) fn build(name: &str, root: &str, sources: &[&str]) -> Result<()> {
 
 /// What keeps the programs from being built.
 fn missing() -> Option<&'static str> {
-    let answers = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
-    if !answers(Command::new("bpf-linker").arg("--version")) {
+    let runs = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    if !runs(Command::new("bpf-linker").arg("--version")) {
         return Some("bpf-linker is not installed");
     }
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;

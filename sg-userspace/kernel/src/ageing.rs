@@ -26,7 +26,7 @@ pub(super) struct Ageing {
     /// What the pass has found.
     flow_stats: FlowTableStats,
     /// Where its next part begins.
-    swept_to: Place,
+    aged_to: Place,
     /// The number of established flows of each NIC, by slot.
     nic_flows: Array<MapData, u64>,
 }
@@ -42,9 +42,9 @@ struct FlowTableStats {
 
 /// The result of one part of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Swept {
+pub struct Aged {
     /// The number of deleted flows.
-    pub swept: usize,
+    pub expired: usize,
     /// Whether this part completed the pass.
     pub is_last: bool,
 }
@@ -52,20 +52,20 @@ pub struct Swept {
 impl Ageing {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         let nic_flows = open(ebpf, "NIC_FLOWS")?;
-        Ok(Self { flow_stats: FlowTableStats::default(), swept_to: Place::default(), nic_flows })
+        Ok(Self { flow_stats: FlowTableStats::default(), aged_to: Place::default(), nic_flows })
     }
 
     /// Deletes what is expired from the next part of `flows`, moves what is closed to `closed`, and after the last part writes the
     /// numbers of the rest. After an error the next call starts a new pass.
-    pub(super) fn sweep_some(
+    pub(super) fn age_some(
         &mut self,
         flows: &mut Flows,
         closed: &mut Closed,
         counters: &mut Counters,
         timeouts: &Timeouts,
         now: u64,
-    ) -> Result<Swept, KernelError> {
-        let from = take(&mut self.swept_to);
+    ) -> Result<Aged, KernelError> {
+        let from = take(&mut self.aged_to);
         let established = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
         let flow_stats = RefCell::new(take(&mut self.flow_stats));
         let closed = RefCell::new(closed);
@@ -79,10 +79,10 @@ impl Ageing {
         })?;
         let flow_stats = flow_stats.into_inner();
         match part.next {
-            Some(next) => (self.flow_stats, self.swept_to) = (flow_stats, next),
+            Some(next) => (self.flow_stats, self.aged_to) = (flow_stats, next),
             None => self.publish_stats(&flow_stats, counters)?,
         }
-        Ok(Swept { swept: part.forgotten, is_last: part.next.is_none() })
+        Ok(Aged { expired: part.forgotten, is_last: part.next.is_none() })
     }
 
     fn publish_stats(

@@ -20,7 +20,7 @@ use sg_model::Hook;
 
 use super::{
     KernelError,
-    ageing::{Ageing, Swept},
+    ageing::{Aged, Ageing},
     attach::Links,
     clock,
     closed::Closed,
@@ -100,7 +100,7 @@ impl Datapath {
 
         let mut mark: Array<_, u64> = open(&mut ebpf, "REJECT_MARK")?;
         mark.set(0, Mark::new(rand::random(), rand::random()).word(), 0)
-            .map_err(KernelError::call("write the mark of answers"))?;
+            .map_err(KernelError::call("write the mark of rejects"))?;
         let mut counters = Counters::take(&mut ebpf)?;
         let mut flows = Flows::take(&mut ebpf)?;
         let mut places = Places::take(&mut ebpf)?;
@@ -229,8 +229,8 @@ impl Datapath {
     ///
     /// # Errors
     /// If memory is too small, or the image too large.
-    pub fn rehearse(&self, image: &Image) -> Result<(), KernelError> {
-        self.images.rehearse(image)
+    pub fn fill_and_discard(&self, image: &Image) -> Result<(), KernelError> {
+        self.images.fill_and_discard(image)
     }
 
     /// Removes the image of NIC `slot`.
@@ -294,13 +294,13 @@ impl Datapath {
     ///
     /// # Errors
     /// If a table cannot be read.
-    pub fn sweep(&mut self) -> Result<usize, KernelError> {
-        let mut swept = 0;
+    pub fn age(&mut self) -> Result<usize, KernelError> {
+        let mut expired = 0;
         loop {
-            let part = self.sweep_some()?;
-            swept += part.swept;
+            let part = self.age_some()?;
+            expired += part.expired;
             if part.is_last {
-                return Ok(swept);
+                return Ok(expired);
             }
         }
     }
@@ -310,10 +310,10 @@ impl Datapath {
     ///
     /// # Errors
     /// If a table cannot be read; the next call then starts a new pass.
-    pub fn sweep_some(&mut self) -> Result<Swept, KernelError> {
+    pub fn age_some(&mut self) -> Result<Aged, KernelError> {
         let now = self.now()?;
         let Self { ageing, flows, closed, counters, settings, .. } = self;
-        let part = ageing.sweep_some(flows, closed, counters, &settings.timeouts, now)?;
+        let part = ageing.age_some(flows, closed, counters, &settings.timeouts, now)?;
         if part.is_last {
             self.places.settle()?;
         }

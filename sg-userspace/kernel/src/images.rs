@@ -87,7 +87,7 @@ impl Images {
     }
 
     /// Does the work of publishing an image except the wait: fills a fresh array and drops it.
-    pub(super) fn rehearse(&self, image: &Image) -> Result<(), KernelError> {
+    pub(super) fn fill_and_discard(&self, image: &Image) -> Result<(), KernelError> {
         let class = class_of(image).ok_or(KernelError::TooLarge { words: image.words().len() })?;
         self.classes[class].fill(0, image.words()).map(drop)
     }

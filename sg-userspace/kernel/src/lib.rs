@@ -50,7 +50,7 @@ mod sys;
 mod takeover;
 mod xdp;
 
-pub use ageing::Swept;
+pub use ageing::Aged;
 pub use attach::Attachment;
 pub use bpffs::Lasts;
 pub use datapath::Datapath;

@@ -95,8 +95,8 @@ fn ask(about: LinkMessage, flags: u16) -> io::Result<Vec<Link>> {
     socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
     let mut links = Vec::new();
     loop {
-        let (answer, _) = socket.recv_from_full()?;
-        let mut rest = &answer[..];
+        let (reply, _) = socket.recv_from_full()?;
+        let mut rest = &reply[..];
         while !rest.is_empty() {
             let length = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?.length() as usize;
             match NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map(|message| message.payload) {

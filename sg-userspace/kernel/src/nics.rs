@@ -64,8 +64,8 @@ impl Nics {
         now: impl FnOnce() -> Result<u64, KernelError>,
     ) -> Result<(), KernelError> {
         let slot = u32::from(slot);
-        let noted = self.filtered_since.get(&slot, 0);
-        if noted.map_err(KernelError::call("ask since when a NIC is filtered"))? != 0 {
+        let since = self.filtered_since.get(&slot, 0);
+        if since.map_err(KernelError::call("ask since when a NIC is filtered"))? != 0 {
             return Ok(());
         }
         let failed = KernelError::call("note since when a NIC is filtered");

@@ -75,7 +75,7 @@ pub(super) fn run(
     let result = classifier.test_run(options).map_err(KernelError::call(doing))?;
     Ok(Outcome {
         passed: result.return_value == NEXT,
-        decision: Decision::from_word(noted(&context)),
+        decision: Decision::from_word(left_in_context(&context)),
         duration: result.duration,
     })
 }
@@ -89,11 +89,11 @@ pub(super) fn now(ebpf: &mut Ebpf) -> Result<u64, KernelError> {
         TestRunOptions { data_in: Some(&FRAME), ctx_out: Some(&mut context), ..TestRunOptions::default() };
     let classifier: &mut SchedClassifier = program_of(ebpf, Program::Clock)?;
     classifier.test_run(options).map_err(KernelError::call("read jiffies"))?;
-    Ok(noted(&context))
+    Ok(left_in_context(&context))
 }
 
 /// What the program left in the packet's control block.
-fn noted(context: &[u8; SK_BUFF]) -> u64 {
+fn left_in_context(context: &[u8; SK_BUFF]) -> u64 {
     let word = |index: usize| {
         let at = CB + index * 4;
         u64::from(u32::from_ne_bytes([context[at], context[at + 1], context[at + 2], context[at + 3]]))

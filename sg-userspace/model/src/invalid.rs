@@ -82,7 +82,7 @@ pub enum InvalidReason {
     #[error(transparent)]
     Misfit(#[from] Misfit),
     /// `inner_access: accept` on an enterprise group.
-    #[error("an enterprise group never lets its members talk by itself: inner_access is always drop")]
+    #[error("inner_access of an enterprise group is always drop: members reach each other only by rules")]
     EnterpriseInnerAccess,
     /// Too few or too many groups on a NIC.
     #[error("a NIC holds 1 to {MAX_GROUPS_PER_NIC} groups, this one {found}")]

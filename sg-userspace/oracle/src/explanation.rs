@@ -17,7 +17,7 @@ pub enum Step {
 /// A result and the steps that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    pub answer: CheckResult,
+    pub result: CheckResult,
     /// The steps evaluated before, in order. Empty if the packet never reached the groups (DHCP, anti-spoofing).
     pub evaluated: Vec<Step>,
     /// Later rules that match the packet too: for this packet they are shadowed.
@@ -28,8 +28,8 @@ impl Oracle<'_> {
     /// The verdict on `probe`, and why.
     #[must_use]
     pub fn explain(&mut self, probe: &Probe) -> Explanation {
-        let answer = self.judge(probe);
-        let mut explanation = Explanation { answer, evaluated: Vec::new(), shadowed: Vec::new() };
+        let result = self.judge(probe);
+        let mut explanation = Explanation { result, evaluated: Vec::new(), shadowed: Vec::new() };
         let policy = self.policy();
         let Some(nic) = policy.nics().get(probe.nic()) else { return explanation };
         if super::judge::before_rules(nic, probe).is_some() {

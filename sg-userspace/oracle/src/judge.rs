@@ -44,8 +44,8 @@ impl<'a> Oracle<'a> {
         let Some(nic) = policy.nics().get(probe.nic()) else {
             return CheckResult::without_policy(Verdict::Drop, Reason::NoNic);
         };
-        if let Some(answer) = before_rules(nic, probe) {
-            return answer;
+        if let Some(result) = before_rules(nic, probe) {
+            return result;
         }
         let order = self.order(probe.nic(), nic, probe.direction());
         if let Some((group, _)) = order.intra_groups.iter().find(|(_, set)| set.contains(probe.remote())) {

@@ -68,8 +68,8 @@ impl fmt::Display for Mismatch {
                 write!(f, "icmp_type: the packet is type {kind} code {code}")
             }
             Self::Dscp { found } => write!(f, "dscp: the packet has {found}"),
-            Self::Remote { found } => write!(f, "remote: the other end is {found}"),
-            Self::Local { found } => write!(f, "local: this end is {found}"),
+            Self::Remote { found } => write!(f, "remote: the packet's is {found}"),
+            Self::Local { found } => write!(f, "local: the packet's is {found}"),
         }
     }
 }

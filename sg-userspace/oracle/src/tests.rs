@@ -143,9 +143,9 @@ fn by_default(verdict: Verdict) -> CheckResult {
 
 /// Whether the inbound `probe` matches `rule`.
 fn matches(rule: Rule, probe: &Probe) -> bool {
-    let answer = judge(&parts(vec![group("web", vec![rule], vec![])]), probe);
-    assert!(answer == accepted() || answer == by_default(Verdict::Drop), "{answer:?}");
-    answer == accepted()
+    let result = judge(&parts(vec![group("web", vec![rule], vec![])]), probe);
+    assert!(result == accepted() || result == by_default(Verdict::Drop), "{result:?}");
+    result == accepted()
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn an_explanation_names_what_was_evaluated_and_what_is_shadowed() {
         Policy::new(parts(vec![Group { inner_access: true, ..group("web", rules, vec![]) }])).unwrap();
     let index = |position| RuleIndex { group: GroupIndex(0), direction: Direction::Ingress, position };
     let explanation = Oracle::new(&policy).explain(&to_port(22, packet(6, OTHER, OWN)));
-    assert_eq!(explanation.answer, by_rule(Verdict::Accept, 0, Direction::Ingress, 2));
+    assert_eq!(explanation.result, by_rule(Verdict::Accept, 0, Direction::Ingress, 2));
     assert_eq!(
         explanation.evaluated,
         [

@@ -42,8 +42,8 @@ impl CheckResult {
 
     /// The result with names from `policy`, for output as JSON or in words.
     #[must_use]
-    pub fn written(self, policy: &Policy) -> WrittenAnswer<'_> {
-        WrittenAnswer {
+    pub fn written(self, policy: &Policy) -> WrittenResult<'_> {
+        WrittenResult {
             verdict: match self.verdict {
                 Verdict::Accept => "accept",
                 Verdict::Drop => "drop",
@@ -58,7 +58,7 @@ impl CheckResult {
 
 /// A result with names from its policy. The order of the fields is that of the JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct WrittenAnswer<'a> {
+pub struct WrittenResult<'a> {
     /// `accept`, `drop` or `reject`.
     pub verdict: &'static str,
     /// See [`Reason::name`].
@@ -69,7 +69,7 @@ pub struct WrittenAnswer<'a> {
     pub rule: Option<&'a str>,
 }
 
-impl fmt::Display for WrittenAnswer<'_> {
+impl fmt::Display for WrittenResult<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.group, self.rule) {
             (Some(group), Some(rule)) => write!(f, "{} by rule {rule} of group {group}", self.verdict),

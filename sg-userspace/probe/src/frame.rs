@@ -129,10 +129,10 @@ impl Probe {
         let Content::Ports { source: from, destination: to } = self.content() else { return message };
         match (self.ends(), from, to) {
             (Ends::V4 { source, .. }, 68, 67) => bootp(&mut message, 1, source, QUESTION),
-            (Ends::V4 { destination, .. }, 67, 68) => bootp(&mut message, 2, destination, ANSWER),
+            (Ends::V4 { destination, .. }, 67, 68) => bootp(&mut message, 2, destination, REPLY),
             // Solicit and advertise, with the same client's DUID (RFC 8415 8, 11.4).
             (Ends::V6 { .. }, 546, 547) => message.put_u32(1 << 24 | QUESTION),
-            (Ends::V6 { .. }, 547, 546) => message.put_u32(2 << 24 | ANSWER),
+            (Ends::V6 { .. }, 547, 546) => message.put_u32(2 << 24 | REPLY),
             _ => {}
         }
         if let Ends::V6 { .. } = self.ends()
@@ -165,7 +165,7 @@ impl Probe {
 
 /// Transaction ids: those of requests and replies differ, because no probe is a reply to another.
 const QUESTION: u32 = 1;
-const ANSWER: u32 = 2;
+const REPLY: u32 = 2;
 
 /// A discover or an offer (RFC 2131 2), of a client that has, or is to have, an address.
 fn bootp(message: &mut BytesMut, operation: u8, client: Ipv4Addr, transaction: u32) {

@@ -9,7 +9,7 @@ mod frame;
 mod line;
 mod question;
 
-pub use check_result::{CheckResult, WrittenAnswer};
+pub use check_result::{CheckResult, WrittenResult};
 pub use frame::HOP_LIMIT;
 pub use line::{LineReason, Reader};
 pub use question::{Content, DEFAULT_SOURCE_PORT, Ends, InvalidProbe, Probe, ProbeParts};

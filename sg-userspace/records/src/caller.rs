@@ -38,7 +38,8 @@ pub struct Token {
     /// Digest of the request. A request with another digest and the same key is refused.
     pub fingerprint: String,
     /// The response.
-    pub answer: serde_json::Value,
+    #[serde(rename = "answer")]
+    pub response: serde_json::Value,
     /// Time of the first request.
     pub created: Timestamp,
 }

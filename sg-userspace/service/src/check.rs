@@ -25,7 +25,7 @@ pub fn check_packet(
 ) -> Result<Checked, Refusal> {
     let policy = judges(state, &packet.nic, facts)?;
     let probe = probe(packet, &policy)?;
-    answer(state, &policy, &mut ImageEngine::new(&policy), &probe)
+    check_probe(state, &policy, &mut ImageEngine::new(&policy), &probe)
 }
 
 fn judges(state: &State, nic: &str, facts: impl Fn(&str) -> DeviceFacts) -> Result<Policy, Refusal> {
@@ -52,7 +52,7 @@ fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
         .map_err(|error| Refusal::invalid(Field::Protocol, packet.protocol, error.to_string()))
 }
 
-fn answer(
+fn check_probe(
     state: &State,
     policy: &Policy,
     tables: &mut ImageEngine<'_>,
@@ -61,11 +61,11 @@ fn answer(
     let explanation = Oracle::new(policy).explain(probe);
     // The tables that packets meet must agree with the rules as written.
     let broken = |reason: String| Refusal::Unenforceable { reason };
-    let compiled = tables.answer(probe).map_err(|error| broken(error.to_string()))?;
-    if compiled != explanation.answer {
+    let compiled = tables.check(probe).map_err(|error| broken(error.to_string()))?;
+    if compiled != explanation.result {
         return Err(broken("the compiled tables and the rules do not agree; please report this".to_owned()));
     }
-    let written = explanation.answer.written(policy);
+    let written = explanation.result.written(policy);
     let group = written.group.map(group_of);
     let named =
         |group: &GroupId| state.group(group).map(|group| group.label.name.clone()).unwrap_or_default();
@@ -92,7 +92,7 @@ fn answer(
         reason: written.reason.to_owned(),
         group_name: group.as_ref().map(named),
         group,
-        rule: explanation.answer.rule.and_then(rule_of).map(|rule| Rule::clone(rule)),
+        rule: explanation.result.rule.and_then(rule_of).map(|rule| Rule::clone(rule)),
         evaluated: evaluated.collect(),
         shadowed: shadowed.collect(),
     })
@@ -118,7 +118,7 @@ pub fn check_common(
     let ping = ("ICMP echo", packet(if remote.is_ipv4() { 1 } else { 58 }, None));
     tcp.chain([ping])
         .map(|(name, packet)| {
-            let checked = answer(state, &policy, &mut tables, &probe(&packet, &policy)?)?;
+            let checked = check_probe(state, &policy, &mut tables, &probe(&packet, &policy)?)?;
             Ok(CommonCheck { name: name.to_owned(), checked })
         })
         .collect()

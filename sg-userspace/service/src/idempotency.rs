@@ -82,14 +82,14 @@ where
                 return Err(Refusal::TokenReused { token: self.token.clone() });
             }
             let broken = |error: serde_json::Error| Refusal::NotStored { reason: error.to_string() };
-            return serde_json::from_value(known.answer.clone()).map_err(broken);
+            return serde_json::from_value(known.response.clone()).map_err(broken);
         }
         let output = self.operation.run(tx)?;
         let broken = |error: serde_json::Error| Refusal::NotStored { reason: error.to_string() };
-        let answer = serde_json::to_value(&output).map_err(broken)?;
+        let response = serde_json::to_value(&output).map_err(broken)?;
         forget(tx, oldest);
         let (token, fingerprint) = (self.token.clone(), self.fingerprint.clone());
-        tx.put(Token { token, fingerprint, answer, created: tx.now() });
+        tx.put(Token { token, fingerprint, response, created: tx.now() });
         Ok(output)
     }
 }

@@ -161,15 +161,15 @@ impl Service {
     /// # Errors
     /// Why it was refused, or why it is not in force.
     pub async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Refusal> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let task = Task { operation, output: None, reply };
         self.queue.send(Box::new(task)).map_err(|_| Refusal::Ending)?;
-        let answer = answer.await.unwrap_or(Err(Refusal::Ending));
+        let result = result.await.unwrap_or(Err(Refusal::Ending));
         // The writer and the agent serve many requests at once, and log without the id of one. This line is in its span.
-        if let Err(refusal @ (Refusal::NotStored { .. } | Refusal::NotYetInForce { .. })) = &answer {
+        if let Err(refusal @ (Refusal::NotStored { .. } | Refusal::NotYetInForce { .. })) = &result {
             tracing::error!("{refusal}");
         }
-        answer
+        result
     }
 }
 
@@ -213,7 +213,7 @@ impl<O: Operation> Job for Task<O> {
         done
     }
 
-    fn answer(self: Box<Self>, fate: Result<(), Refusal>) {
+    fn reply(self: Box<Self>, fate: Result<(), Refusal>) {
         let Self { output, reply, .. } = *self;
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
         // If the client is gone, nobody receives this.

@@ -1,4 +1,4 @@
-//! Pagination: cuts a sorted list into pages.
+//! Pagination: splits a sorted list into pages.
 //!
 //! A page names the last id that it contains, and the next one continues after it, so objects that are created or deleted
 //! meanwhile cause no repetition and no gap. It never knows what it lists. Called by queries.

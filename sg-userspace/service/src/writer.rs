@@ -33,7 +33,7 @@ pub(super) trait Job: Send {
     /// on another state.
     fn run(&mut self, tx: &mut Tx) -> bool;
     /// Sends the response: the result of `run`, or the error of a later step.
-    fn answer(self: Box<Self>, fate: Result<(), Refusal>);
+    fn reply(self: Box<Self>, fate: Result<(), Refusal>);
 }
 
 /// The writer, with its queue, state, store and enforcement.
@@ -69,7 +69,7 @@ impl<E: Enforcement> Writer<E> {
                 done.push(job);
             } else {
                 tx.go_back(mark);
-                job.answer(Ok(()));
+                job.reply(Ok(()));
             }
         }
         match self.apply(tx) {
@@ -78,7 +78,7 @@ impl<E: Enforcement> Writer<E> {
                     self.together(vec![job]);
                 }
             }
-            fate => done.into_iter().for_each(|job| job.answer(fate.clone())),
+            fate => done.into_iter().for_each(|job| job.reply(fate.clone())),
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) const VARIABLE: &str = "SGCTL_COMPLETE";
 const MOST: usize = 200;
 
 /// Completes words of the commands in `tree` if a shell asks for that, and then ends the process.
-pub(crate) fn answer(tree: fn() -> clap::Command) {
+pub(crate) fn complete(tree: fn() -> clap::Command) {
     CompleteEnv::with_factory(|| with_names(tree())).var(VARIABLE).complete();
 }
 

@@ -1,8 +1,8 @@
 //! `sgctl`: parses arguments, runs a command, and reports how it ended.
 //!
-//! `args` parses; `client` talks to `sgd serve` and `render` prints, and neither knows the other: `session` brings them together, with
-//! `resource` for what is alike for all objects. `commands` has a file for each noun. `help` completes the tree of commands that clap
-//! derives. This crate must never decide what is allowed: the service does. `main.rs` calls it.
+//! `args` parses; `client` connects to `sgd serve` and `render` prints, and neither knows the other: `session` brings them
+//! together, with `resource` for what is alike for all objects. `commands` has a file for each noun. `help` completes the tree of
+//! commands that clap derives. This crate must never decide what is allowed: the service does. `main.rs` calls it.
 
 mod args;
 mod client;
@@ -44,7 +44,7 @@ struct Args {
 /// Parses the command line, runs the command and returns its exit code, which `failure::EXIT_CODES` lists.
 #[must_use]
 pub fn main() -> ExitCode {
-    completion::answer(tree);
+    completion::complete(tree);
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let args = match Args::parse_from_words(std::env::args_os()) {
         Ok(args) => args,

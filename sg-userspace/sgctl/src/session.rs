@@ -69,9 +69,9 @@ impl<'a> Session<'a> {
     /// Sends a request that takes a while, and shows progress.
     pub(crate) fn waiting<T: DeserializeOwned>(&mut self, what: &str, call: &Call) -> Result<T, ClientError> {
         let progress = self.output.progress_of(what, self.client.transferred());
-        let answer = self.client.call(call);
+        let response = self.client.call(call);
         drop(progress);
-        answer
+        response
     }
 
     /// Fetches an object.

@@ -1,4 +1,4 @@
-//! Which server a command talks to, where the command line and the environment name several; and commands that work on the filter
+//! Which server a command connects to, where the command line and the environment name several; and commands that work on the filter
 //! of this host, which no server reaches. The program itself runs, since the environment is the process's.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests")]

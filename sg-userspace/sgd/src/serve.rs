@@ -4,7 +4,7 @@
 //! store ─► agent (thread) ─► service (writer thread) ─► listeners     and back at the end
 //! ```
 //!
-//! Nobody is answered before what is stored is in force; nobody's operation is cut off on the way out.
+//! No response goes out before what is stored is in force; no operation is interrupted on the way out.
 
 use std::{
     net::SocketAddr,

@@ -71,7 +71,7 @@ impl Directory {
         let open = || {
             let file = OpenOptions::new().read(true).write(true).open(&path)?;
             if file.metadata()?.len() == 0 {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty: something cut it off"));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty: it was truncated"));
             }
             Ok(file)
         };
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_off_is_not_taken_for_a_new_one() {
+    fn a_truncated_file_is_not_taken_for_a_new_one() {
         let path = tempfile::tempdir().unwrap();
         let directory = Directory::open(path.path()).unwrap();
         drop(directory.begin_file().unwrap());

@@ -93,9 +93,9 @@ mod tests {
 
     use super::{super::*, *};
 
-    fn token(answer: Value) -> Record {
+    fn token(response: Value) -> Record {
         let (token, fingerprint) = ("me/1".to_owned(), "f".to_owned());
-        Token { token, fingerprint, answer, created: Timestamp::UNIX_EPOCH }.into()
+        Token { token, fingerprint, response, created: Timestamp::UNIX_EPOCH }.into()
     }
 
     #[test]

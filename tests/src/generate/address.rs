@@ -28,7 +28,7 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// Bits beyond the family's width are cut off.
+/// Bits beyond the family's width are truncated.
 pub(super) fn of_bits(family: Family, bits: u128) -> IpAddr {
     match family {
         Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(bits as u32)),

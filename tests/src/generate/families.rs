@@ -6,7 +6,7 @@
 //!
 //! - **Prefixes come in pairs.** How long one is says how long the other is. Access lists name both ends closely.
 //!   Firewalls name one end and leave the other open. Chains have both kinds.
-//! - **Addresses crowd.** Most bits of a prefix are those that its neighbours have, so prefixes nest.
+//! - **Addresses cluster.** Most bits of a prefix are those that its neighbours have, so prefixes nest.
 //! - **Ports come in five classes**: all of them, the upper ones from 1024, the lower ones, one, a range. Ranges and
 //!   single ports are few different ones that come again and again. Access lists never ask for the source port.
 //! - **The narrow comes before the wide**, or it would never be met.
@@ -199,7 +199,7 @@ impl Shape {
 /// What comes again and again in a set of rules, by side: source, destination.
 struct Pools {
     family: Family,
-    /// Tells the crowds of one set from those of another.
+    /// Tells the clusters of one set from those of another.
     places: [u64; 2],
     single: [Vec<u16>; 2],
     ranges: [Vec<PortRange>; 2],

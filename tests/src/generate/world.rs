@@ -1,4 +1,4 @@
-//! What a policy speaks of: a few addresses around which everything crowds, so that prefixes nest and overlap;
+//! What a policy speaks of: a few addresses around which everything clusters, so that prefixes nest and overlap;
 //! groups, lists and NICs.
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -32,11 +32,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(random: &mut Rng) -> Self {
-        let mut crowd = |count| {
+        let mut cluster = |count| {
             [Family::V4, Family::V6]
                 .map(|family| (0..count).map(|_| address::any(random, family)).collect::<Vec<_>>())
         };
-        let (remote, local) = (crowd(3), crowd(2));
+        let (remote, local) = (cluster(3), cluster(2));
         let groups = random.usize(1..=12);
         let basic = match random.u8(..10) {
             0..5 => groups,
@@ -189,9 +189,9 @@ const fn address_bits(family: Family) -> u8 {
     }
 }
 
-/// One of the crowd itself, or a near neighbour.
-fn pick(random: &mut Rng, crowd: &[IpAddr], family: Family) -> IpAddr {
-    let Some(&base) = pick::among(random, crowd) else { return address::any(random, family) };
+/// One of the cluster itself, or a near neighbour.
+fn pick(random: &mut Rng, cluster: &[IpAddr], family: Family) -> IpAddr {
+    let Some(&base) = pick::among(random, cluster) else { return address::any(random, family) };
     let free = pick::of(random, [0, 0, 1, 3, 8]);
     address::near(random, base, free)
 }

@@ -113,7 +113,7 @@ impl Agent {
         write_policy(host, &options.attach.hooked(policy))?;
         let sgd = Sgd::start(host, &binaries, &policy_file(host), options, &[])?;
         let mut agent = Self { host: host.clone(), binaries, options, sgd };
-        agent.sgd.hear(&[Said::Ready])?;
+        agent.sgd.await_line(&[Said::Ready])?;
         Ok(agent)
     }
 
@@ -123,7 +123,7 @@ impl Agent {
     /// If it does not get ready, with what it logged.
     pub fn start_again(&mut self) -> Result<()> {
         self.launch()?;
-        self.sgd.hear(&[Said::Ready]).map(drop)
+        self.sgd.await_line(&[Said::Ready]).map(drop)
     }
 
     /// Restarts it after it has ended, without waiting.
@@ -141,7 +141,7 @@ impl Agent {
     /// If it does not get ready, with what it logged.
     pub fn start_with(&mut self, more: &[&str]) -> Result<()> {
         self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options, more)?;
-        self.sgd.hear(&[Said::Ready]).map(drop)
+        self.sgd.await_line(&[Said::Ready]).map(drop)
     }
 
     /// Waits until it ends by itself, and returns its status.
@@ -185,7 +185,7 @@ impl Agent {
     fn offer(&mut self, policy: &str) -> Result<Said> {
         self.sgd.forget();
         self.hand(policy)?;
-        self.sgd.hear(&[Said::Applied, Said::Refused])
+        self.sgd.await_line(&[Said::Applied, Said::Refused])
     }
 
     /// Makes it read the policy file again, by a signal, and waits until it has.
@@ -195,7 +195,7 @@ impl Agent {
     pub fn reread(&mut self) -> Result<()> {
         self.sgd.forget();
         self.sgd.signal(Signal::SIGHUP)?;
-        self.sgd.hear(&[Said::Applied]).map(drop)
+        self.sgd.await_line(&[Said::Applied]).map(drop)
     }
 
     /// Ends it with SIGTERM, and returns its status.

@@ -15,7 +15,7 @@ use super::{host::Host, raw, service::Service, stream, wait::uninterrupted};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A reply arrived; over TCP, data went both ways.
-    Answered,
+    Reply,
     /// Nothing serves the port, and a reset or an ICMP error says so.
     Refused,
     /// A filter rejects the request, and an ICMP error says so, whether or not anything serves the port.
@@ -27,7 +27,7 @@ pub enum Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Answered => "answered",
+            Self::Reply => "reply",
             Self::Refused => "refused",
             Self::Prohibited => "prohibited",
             Self::Silent => "silent",
@@ -104,7 +104,7 @@ fn udp(question: &Question, patience: Duration) -> Result<Outcome> {
 
 fn outcome(exchanged: io::Result<()>) -> Result<Outcome> {
     match exchanged {
-        Ok(()) => Ok(Outcome::Answered),
+        Ok(()) => Ok(Outcome::Reply),
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Ok(Outcome::Refused),
             // Of ICMP code 13 and of ICMPv6 code 1 (icmp_err_convert, net/ipv4/icmp.c; tab_unreach, net/ipv6/icmp.c).

@@ -67,7 +67,7 @@ impl FrameSocket {
     ///
     /// # Errors
     /// If the socket cannot be read.
-    pub fn hears(&self, patience: Duration, is_it: impl Fn(&[u8]) -> bool) -> Result<bool> {
+    pub fn receives(&self, patience: Duration, is_it: impl Fn(&[u8]) -> bool) -> Result<bool> {
         let start = Instant::now();
         let mut buffer = vec![0; LONGEST];
         loop {

@@ -5,7 +5,6 @@
 //! ends with the process, however it ends. For tests and the demonstration; it knows nothing of how the engine works.
 
 mod agent;
-mod answer;
 mod ask;
 mod binaries;
 mod enter;
@@ -20,6 +19,7 @@ mod offloads;
 mod pair;
 mod raw;
 mod relay;
+mod responder;
 mod service;
 mod sgd;
 mod sizes;
@@ -29,7 +29,6 @@ mod tunnel;
 mod wait;
 
 pub use agent::{Agent, Attach, Options};
-pub use answer::{Responder, answer};
 pub use ask::{Outcome, Question, ask};
 pub use binaries::Binaries;
 pub use enter::{Entered, Lab};
@@ -40,6 +39,7 @@ pub use kernel::{Version, kernel};
 pub use lan::Lan;
 pub use pair::{Datagrams, End, Pair, Streams};
 pub use relay::Relay;
+pub use responder::{Responder, respond};
 pub use service::{Family, Service};
 pub use stats::{Counter, Stats};
 pub use tunnel::Tunnel;

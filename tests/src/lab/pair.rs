@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    answer::is_silence,
     ask::Question,
     host::Host,
+    responder::is_silence,
     stream,
     wait::{PATIENCE, uninterrupted},
 };
@@ -21,21 +21,21 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The end that opened the flow.
-    Asker = 0,
+    Initiator = 0,
     /// The other end.
-    Answerer = 1,
+    Responder = 1,
 }
 
 impl End {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Asker, Self::Answerer];
+    pub const ALL: [Self; 2] = [Self::Initiator, Self::Responder];
 
     /// The other end.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
-            Self::Asker => Self::Answerer,
-            Self::Answerer => Self::Asker,
+            Self::Initiator => Self::Responder,
+            Self::Responder => Self::Initiator,
         }
     }
 }
@@ -64,13 +64,13 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Connects `asker` with `answerer`, which listens for just this connection.
+    /// Connects `initiator` with `responder`, which listens for just this connection.
     ///
     /// # Errors
     /// If the connection cannot be established.
-    pub fn open(asker: &Host, answerer: &Host, question: &Question) -> Result<Self> {
-        let listener = answerer.inside(|| Ok(stream::listen(question.destination())?))?;
-        let near = asker
+    pub fn open(initiator: &Host, responder: &Host, question: &Question) -> Result<Self> {
+        let listener = responder.inside(|| Ok(stream::listen(question.destination())?))?;
+        let near = initiator
             .inside(|| Ok(stream::connect(question.source(), question.destination(), PATIENCE)?))
             .with_context(|| format!("connecting: {question}"))?;
         let (far, _) = listener.accept()?;
@@ -130,10 +130,10 @@ impl Datagrams {
     ///
     /// # Errors
     /// If an address or port cannot be bound.
-    pub fn open(asker: &Host, answerer: &Host, question: &Question) -> Result<Self> {
+    pub fn open(initiator: &Host, responder: &Host, question: &Question) -> Result<Self> {
         let bind = |host: &Host, at: SocketAddr| host.inside(|| Ok(UdpSocket::bind(at)?));
-        let near = bind(asker, question.source())?;
-        let far = bind(answerer, question.destination())?;
+        let near = bind(initiator, question.source())?;
+        let far = bind(responder, question.destination())?;
         near.connect(far.local_addr()?)?;
         far.connect(near.local_addr()?)?;
         Ok(Self { ends: [near, far], sent: [0; 2], received: Default::default() })

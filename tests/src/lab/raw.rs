@@ -15,8 +15,8 @@ use nix::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
-    answer::is_silence,
     ask::{Outcome, Question},
+    responder::is_silence,
     service::{Family, Service},
     wait::uninterrupted,
 };
@@ -24,7 +24,7 @@ use crate::packet::checksum;
 
 /// The last byte of a request, and that of a reply.
 const QUESTION: u8 = b'?';
-const ANSWER: u8 = b'!';
+const REPLY: u8 = b'!';
 /// The EtherType in our GRE packets: the first of IEEE's for local experiments.
 const EXPERIMENTAL: u16 = 0x88b5;
 /// Type of the echo request and of the echo reply (RFC 792, RFC 4443).
@@ -38,14 +38,14 @@ const fn echo_types(family: Family) -> [u8; 2] {
 pub(super) fn ask(question: &Question, patience: Duration) -> Result<Outcome> {
     let family = Family::from(question.to);
     let sent = packet(question, family);
-    let expected = answer_to(question.service, family, &sent);
+    let expected = reply_to(question.service, family, &sent);
     let socket = RawSocket::open(question.from, question.service, patience)?;
     socket.send(question.to, &sent)?;
     let start = Instant::now();
     while start.elapsed() < patience {
         let Some((_, received)) = socket.receive()? else { break };
         if received == expected {
-            return Ok(Outcome::Answered);
+            return Ok(Outcome::Reply);
         }
     }
     Ok(Outcome::Silent)
@@ -82,19 +82,19 @@ fn packet(question: &Question, family: Family) -> Vec<u8> {
 }
 
 /// The reply to `question`: the kernel's echo reply has the same data, our own replies have a marker.
-fn answer_to(service: Service, family: Family, question: &[u8]) -> Vec<u8> {
-    let mut answer = question.to_vec();
+fn reply_to(service: Service, family: Family, question: &[u8]) -> Vec<u8> {
+    let mut reply = question.to_vec();
     match service {
-        Service::Echo => answer[0] = echo_types(family)[1],
-        Service::Sctp(_) => answer[..4].rotate_left(2),
+        Service::Echo => reply[0] = echo_types(family)[1],
+        Service::Sctp(_) => reply[..4].rotate_left(2),
         Service::Tcp(_) | Service::Udp(_) | Service::Gre | Service::Other(_) => {}
     }
     if service != Service::Echo
-        && let Some(last) = answer.last_mut()
+        && let Some(last) = reply.last_mut()
     {
-        *last = ANSWER;
+        *last = REPLY;
     }
-    with_checksum(answer, service, family)
+    with_checksum(reply, service, family)
 }
 
 /// ICMP's checksum; the kernel computes that of ICMPv6, which covers addresses too.
@@ -128,12 +128,12 @@ impl RawSocket {
     }
 
     /// Replies to the next packet, if it arrives in time and is a request.
-    pub(super) fn answer_one(&self) {
+    pub(super) fn reply_to_one(&self) {
         if let Ok(Some((asker, question))) = self.receive()
             && question.last() == Some(&QUESTION)
         {
             // If the reply cannot be sent, the client gets none, and reports that.
-            let _ = self.send(asker, &answer_to(self.service, self.family, &question));
+            let _ = self.send(asker, &reply_to(self.service, self.family, &question));
         }
     }
 

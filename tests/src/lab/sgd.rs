@@ -80,7 +80,7 @@ impl Sgd {
     }
 
     /// Waits until it prints one of these.
-    pub(super) fn hear(&mut self, wanted: &[Said]) -> Result<Said> {
+    pub(super) fn await_line(&mut self, wanted: &[Said]) -> Result<Said> {
         let start = Instant::now();
         while let Ok(said) = self.said.recv_timeout(START.saturating_sub(start.elapsed())) {
             if wanted.contains(&said) {

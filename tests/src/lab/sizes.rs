@@ -33,8 +33,8 @@ impl Host {
             request.serialize(&mut message);
             let socket = Socket::new(NETLINK_ROUTE)?;
             socket.send_to(&message, &SocketAddr::new(0, 0), 0)?;
-            let (answer, _) = socket.recv_from_full()?;
-            match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)?.payload {
+            let (reply, _) = socket.recv_from_full()?;
+            match NetlinkMessage::<RouteNetlinkMessage>::deserialize(&reply)?.payload {
                 NetlinkPayload::Error(said) if said.code.is_none() => Ok(()),
                 NetlinkPayload::Error(said) => Err(said.to_io().into()),
                 other => bail!("no acknowledgement, but {other:?}"),

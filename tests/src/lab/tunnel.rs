@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{answer::LOOK, enter::Lab, host::Host};
+use super::{enter::Lab, host::Host, responder::LOOK};
 
 /// The maximum length of a packet, with its header.
 const LONGEST: usize = 64 * 1024 + 64;

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use nix::net::if_::if_nametoindex;
 use sg_tests::lab::{
-    Agent, Attach, End, Family, Host, Lab, Options, Outcome, PATIENCE, Pair as _, Service, Streams, answer,
-    ask, until,
+    Agent, Attach, End, Family, Host, Lab, Options, Outcome, PATIENCE, Pair as _, Service, Streams, ask,
+    respond, until,
 };
 
 use crate::support::{
@@ -36,11 +36,11 @@ fn policy() -> String {
     web(Role::Host, RULES)
 }
 
-/// Whether the server is filtered: 80 always answers, 22 only where nothing filters.
+/// Whether the server is filtered: 80 always replies, 22 only where nothing filters.
 fn is_filtered(scene: &Scene, expected: bool) -> Result<()> {
-    let shut = if expected { Outcome::Silent } else { Outcome::Answered };
+    let shut = if expected { Outcome::Silent } else { Outcome::Reply };
     for family in Family::ALL {
-        scene.asks(Client, Server, family, OPEN, Outcome::Answered)?;
+        scene.asks(Client, Server, family, OPEN, Outcome::Reply)?;
         scene.asks(Client, Server, family, SHUT, shut)?;
     }
     Ok(())
@@ -101,20 +101,20 @@ fn a_restart_adopts_flows_and_counts(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
     let asked = question(Client, Server, Family::V4, OPEN);
     let mut streams = Streams::open(scene.host(Client), scene.host(Server), &asked)?;
-    let mut talk = |when: &str| {
+    let mut exchange = |when: &str| {
         End::ALL.into_iter().try_for_each(|end| {
             streams.send(end)?;
             ensure!(streams.arrives(end.other(), PATIENCE)?, "the connection was lost {when}");
             Ok(())
         })
     };
-    talk("before the restart")?;
+    exchange("before the restart")?;
     for ended_by in [Agent::kill, |agent: &mut Agent| agent.stop().map(drop)] {
         let counted = agent.stats()?.rule("eighty");
         ended_by(&mut agent)?;
-        talk("without an agent")?;
+        exchange("without an agent")?;
         agent.start_again()?;
-        talk("under the new agent")?;
+        exchange("under the new agent")?;
         let counts = agent.stats()?.rule("eighty");
         ensure!(
             counts >= counted + 4,
@@ -142,16 +142,17 @@ fn a_device_that_moved_is_named(lab: Lab, attach: Attach) -> Result<()> {
         let [v4, v6] = Family::ALL.map(|family| Server.address(family));
         away.address("eth0", &[&format!("{v4}/24"), &format!("{v6}/64")])?;
         away.ip("link set eth0 up")?;
-        let _answering = answer(&away, asked.to, SHUT)?;
+        let _responder = respond(&away, asked.to, SHUT)?;
         // Of a number that is nobody's here, not even ARP passes.
         scene.puts(Client, &asked, Outcome::Silent).context("without an agent")?;
         agent.start_again()?;
         let said = format!("device {before} was moved to another network namespace");
         until(&said, || Ok(agent.complaints().contains(&said))).with_context(|| agent.complaints())?;
         ensure!(agent.complaints().contains(&format!("it is device {now}: ")), "{}", agent.complaints());
-        until("the filter is taken off", || {
-            Ok(ask(scene.host(Client), &asked, PATIENCE)? == Outcome::Answered)
-        })?;
+        until(
+            "the filter is taken off",
+            || Ok(ask(scene.host(Client), &asked, PATIENCE)? == Outcome::Reply),
+        )?;
     }
     Ok(())
 }

@@ -88,10 +88,10 @@ fn sends_from_its_own_addresses() {
         expect(&mut datapath, SENDS, &from(mac, syn_from(address)), outcome);
     }
     // Not where it would belong to a flow either.
-    let answer = from(FOREIGN, outbound(6, &tcp([80, 40_000], [5_000, 1_001], SYN | ACK)));
+    let reply = from(FOREIGN, outbound(6, &tcp([80, 40_000], [5_000, 1_001], SYN | ACK)));
     expect(&mut datapath, Program::Egress, &inbound(6, &tcp([40_000, 80], [1_000, 0], SYN)), PASSES);
-    expect(&mut datapath, SENDS, &answer, SPOOFED);
-    expect(&mut datapath, SENDS, &from(OWN, answer), PASSES);
+    expect(&mut datapath, SENDS, &reply, SPOOFED);
+    expect(&mut datapath, SENDS, &from(OWN, reply), PASSES);
 }
 
 fn asks_its_neighbours_as_itself() {
@@ -151,7 +151,7 @@ fn is_no_server() {
     let router =
         ipv6(58, 255, ["fe80::ff:fe00:5", "ff02::1"], &[134, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     expect(&mut datapath, SENDS, &from(OWN, router), rogue);
-    // Not as the answer to a question that the rules let in either.
+    // Not as the reply to a request that the rules let in either.
     let question = ipv4(17, [REMOTE, LOCAL], &udp([68, 67], &[]));
     expect(&mut datapath, Program::Egress, &question, PASSES);
     expect(&mut datapath, SENDS, &from(OWN, ipv4(17, [LOCAL, REMOTE], &udp([67, 68], &[]))), rogue);

@@ -43,13 +43,13 @@ fn comes(
 ) -> Result<()> {
     let [source, destination] = ends;
     let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
-    let road = ForwardingPath::open(scene, Client, Server, family, ethertype)?;
-    let frame = road.frame(&ip([source, destination], protocol, 64, payload));
+    let path = ForwardingPath::open(scene, Client, Server, family, ethertype)?;
+    let frame = path.frame(&ip([source, destination], protocol, 64, payload));
     let counted = |stats: &sg_tests::lab::Stats| {
         reason.map_or_else(|| stats.rule("all"), |reason| stats.reason(reason))
     };
     counts(agent, Counted::Of(reason.unwrap_or("all"), &counted), 1.., || {
-        let arrived = road.carries(&frame, reason.is_none())?;
+        let arrived = path.carries(&frame, reason.is_none())?;
         ensure!(arrived == reason.is_none(), "it {}", if arrived { "arrived" } else { "did not arrive" });
         Ok(())
     })
@@ -116,12 +116,12 @@ groups:
             IpAddr::V4(_) => (Family::V4, IPV4),
             IpAddr::V6(_) => (Family::V6, IPV6),
         };
-        let road = ForwardingPath::open(&scene, Client, Server, family, ethertype)?;
-        let frame = road.frame(&ip([source, destination], UDP, 64, &udp([3_000, 53], b"?")));
+        let path = ForwardingPath::open(&scene, Client, Server, family, ethertype)?;
+        let frame = path.frame(&ip([source, destination], UDP, 64, &udp([3_000, 53], b"?")));
         let members = |stats: &sg_tests::lab::Stats| stats.intra_group("web");
         let expected = u64::from(member);
         counts(&agent, Counted::Of("members of web", &members), expected..=expected, || {
-            ensure!(road.carries(&frame, member)? == member, "member: {member}");
+            ensure!(path.carries(&frame, member)? == member, "member: {member}");
             Ok(())
         })
         .with_context(|| format!("from {source}"))
@@ -132,8 +132,8 @@ groups:
     comes("fe80::7", "fd77::1", false)
 }
 
-/// 06: two NICs of one group, whose members may talk, are members by the addresses of their devices. Somebody on the link of the
-/// one has the link-local addresses of the other.
+/// 06: two NICs of one group, whose members may reach each other, are members by the addresses of their devices. Somebody on the
+/// link of the one has the link-local addresses of the other.
 fn link_local_addresses_of_another_nic(lab: Lab, attach: Attach) -> Result<()> {
     const POLICY: &str = "
 members: { mine: [10.78.0.3, \"fd78::3\"] }

@@ -99,7 +99,7 @@ const RULES: &str = "    ingress: [{ id: in, protocol: 112, remote: 10.77.0.0/24
 /// Whether `frame`, sent by the one, comes out at the other.
 fn arrives(from: &FrameSocket, to: &FrameSocket, frame: &[u8], expected: bool) -> Result<bool> {
     from.send(frame)?;
-    to.hears(if expected { PATIENCE } else { SILENCE }, |heard| heard == frame)
+    to.receives(if expected { PATIENCE } else { SILENCE }, |received| received == frame)
 }
 
 fn spoofed(stats: &Stats) -> u64 {
@@ -120,10 +120,10 @@ fn a_guest_needs_three_pairs(lab: Lab, attach: Attach) -> Result<()> {
         for Said { what, needs, frame } in said(mac) {
             let passes = missing != Some(needs);
             let ethertype = u16::from_be_bytes([frame[12], frame[13]]);
-            let heard = FrameSocket::open(scene.host(Client), "eth0", ethertype)?;
+            let socket = FrameSocket::open(scene.host(Client), "eth0", ethertype)?;
             let expected = u64::from(!passes);
             counts(&agent, Counted::Of("spoofed packets", &spoofed), expected..=expected, || {
-                ensure!(arrives(&guest, &heard, &frame, passes)? == passes, "it arrived: {}", !passes);
+                ensure!(arrives(&guest, &socket, &frame, passes)? == passes, "it arrived: {}", !passes);
                 Ok(())
             })
             .with_context(|| format!("{what}, without pair {missing:?}"))?;

@@ -175,19 +175,19 @@ fn refused_with_its_line(lab: Lab) -> Result<()> {
     refused(&file(&twice), "a record twice", records.len() + 2, "line 2 already")?;
     let few = file(&records).replacen(&format!("\"records\":{}", records.len()), "\"records\":1", 1);
     refused(&few, "more than the head says", 3, "1 records follow")?;
-    let (cut, _) = before.trim_end().rsplit_once('\n').context("one line")?;
-    refused(&format!("{cut}\n"), "cut off", 1, "cut off")?;
+    let (truncated, _) = before.trim_end().rsplit_once('\n').context("one line")?;
+    refused(&format!("{truncated}\n"), "truncated", 1, "truncated")?;
     refused("", "an empty file", 1, "empty")
 }
 
 fn no_secrets(lab: Lab) -> Result<()> {
-    let host = lab.host("planted")?;
+    let host = lab.host("secrets")?;
     let served = Served::start_with(&host, BOTH)?;
     let [operator, other] = [Key::make(&served)?, Key::make(&served)?];
     let with_secrets = done("export", &served.sgctl(&["export", "--secrets", "-"], "")?)?;
     ensure!(with_secrets.contains(&operator.secret), "no secrets: {with_secrets}");
     let known = "k".repeat(40);
-    let planted = with_secrets.replace(&operator.secret, &known);
+    let chosen = with_secrets.replace(&operator.secret, &known);
     let send = |key: &Key, method: &str, path: &str, body: &str| {
         exchange(
             &host,
@@ -200,21 +200,21 @@ fn no_secrets(lab: Lab) -> Result<()> {
     expect("no secrets out", &out, 200, "")?;
     ensure!(!out.contains(&operator.secret) && !out.contains(&other.secret), "{out}");
     for (what, file) in [
-        ("planted", planted.clone()),
+        ("chosen", chosen.clone()),
         ("its own", with_secrets.clone()),
         // A head that lies.
-        ("secretly", planted.replace("\"secrets\":true", "\"secrets\":false")),
+        ("secretly", chosen.replace("\"secrets\":true", "\"secrets\":false")),
     ] {
-        let answer = send(&other, "POST", "/v1/import", &file)?;
+        let response = send(&other, "POST", "/v1/import", &file)?;
         let status = if what == "secretly" { (400, "") } else { (403, "forbidden") };
-        expect(what, &answer, status.0, status.1)?;
+        expect(what, &response, status.0, status.1)?;
     }
     expect("the operator", &send(&operator, "GET", "/v1/groups", "")?, 200, "")?;
     let impostor = Key { id: operator.id.clone(), secret: known.clone() };
     expect("an impostor", &send(&impostor, "GET", "/v1/groups", "")?, 401, "unauthenticated")?;
     // Root may, and what comes in without secrets leaves the keys that are there.
-    done("import", &served.sgctl(&["import", "-", "--yes"], &planted)?)?;
-    expect("root planted it", &send(&impostor, "GET", "/v1/groups", "")?, 200, "")?;
+    done("import", &served.sgctl(&["import", "-", "--yes"], &chosen)?)?;
+    expect("root imported it", &send(&impostor, "GET", "/v1/groups", "")?, 200, "")?;
     let without = done("export", &served.sgctl(&["export", "-"], "")?)?;
     expect("without secrets", &send(&other, "POST", "/v1/import", &without)?, 200, "")?;
     expect("the key stays", &send(&other, "GET", "/v1/groups", "")?, 200, "")

@@ -21,8 +21,8 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.add("what_all_ask_for_once_is_done_once", once);
 }
 
-/// What each of the clients was answered, all of them at once.
-fn crowd<T: Send>(work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+/// The results of all clients, which run at once.
+fn at_once<T: Send>(work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     thread::scope(|scope| {
         let work = &work;
         let clients: Vec<_> = (0..CLIENTS).map(|client| scope.spawn(move || work(client))).collect();
@@ -37,14 +37,14 @@ fn id(value: &Value) -> Result<String> {
 
 fn a_limit_is_met_exactly(lab: Lab) -> Result<()> {
     let lan = lab.lan()?;
-    let host = lan.host("crowd", &["10.80.0.1/24"])?;
+    let host = lan.host("concurrency", &["10.80.0.1/24"])?;
     let served = Served::start(&host)?;
     served.done("POST", "/v1/vpcs", r#"{"name":"net"}"#)?;
     served.done("PATCH", "/v1/quotas", &format!(r#"{{"rules_per_nic":{LIMIT}}}"#))?;
     served.done("POST", "/v1/groups", r#"{"name":"web","vpc":"net"}"#)?;
     served.done("POST", "/v1/nics", r#"{"vpc":"net","device":"eth0","groups":["web"]}"#)?;
     let socket = served.socket();
-    let answers = crowd(|client| {
+    let made = at_once(|client| {
         let mut made = Vec::new();
         for number in 0..RULES_OF_A_CLIENT {
             let port = 1 + client * RULES_OF_A_CLIENT + number;
@@ -56,19 +56,19 @@ fn a_limit_is_met_exactly(lab: Lab) -> Result<()> {
                 (409 | 400 | 403, refusal) => {
                     ensure!(refusal.to_string().contains(&LIMIT.to_string()), "{refusal}");
                 }
-                (status, answer) => anyhow::bail!("{status} {answer}"),
+                (status, response) => anyhow::bail!("{status} {response}"),
             }
         }
         Ok(made)
     })?;
-    let answered: BTreeSet<(String, usize)> = answers.into_iter().flatten().collect();
-    ensure!(answered.len() == LIMIT, "{} of {LIMIT} rules were made", answered.len());
+    let accepted: BTreeSet<(String, usize)> = made.into_iter().flatten().collect();
+    ensure!(accepted.len() == LIMIT, "{} of {LIMIT} rules were made", accepted.len());
     let page = served.done("GET", "/v1/groups/web/rules?limit=1000", "")?;
     let stored: Result<BTreeSet<(String, usize)>> = (page["items"].as_array().into_iter().flatten())
         .map(|rule| Ok((id(rule)?, rule["spec"]["ports"].as_str().context("no ports")?.parse()?)))
         .collect();
-    ensure!(stored? == answered, "what is stored is not what was answered");
-    for (_, port) in &answered {
+    ensure!(stored? == accepted, "what is stored is not what the responses said");
+    for (_, port) in &accepted {
         let packet = format!(
             r#"{{"nic":"eth0","direction":"ingress","protocol":"tcp","remote":"10.80.0.9","port":{port}}}"#
         );
@@ -82,7 +82,7 @@ fn once(lab: Lab) -> Result<()> {
     let served = Served::start(&host)?;
     served.done("POST", "/v1/vpcs", r#"{"name":"net"}"#)?;
     let socket = served.socket();
-    let groups = crowd(|_| {
+    let groups = at_once(|_| {
         let (status, group) =
             ask_once(&socket, "the-same", "POST", "/v1/groups", r#"{"name":"web","vpc":"net"}"#)?;
         ensure!(status == 200, "{status} {group}");

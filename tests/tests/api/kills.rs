@@ -23,7 +23,7 @@ const KILLS: usize = 12;
 const CLIENTS: usize = 4;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.add("killed_at_any_time_it_keeps_what_it_answered", killed_at_any_time);
+    suite.add("killed_at_any_time_it_keeps_what_it_acknowledged", killed_at_any_time);
 }
 
 fn killed_at_any_time(lab: Lab) -> Result<()> {
@@ -34,13 +34,13 @@ fn killed_at_any_time(lab: Lab) -> Result<()> {
     served.done("PATCH", "/v1/quotas", r#"{"rules_per_nic":100000}"#)?;
     served.done("POST", "/v1/groups", r#"{"name":"web","vpc":"net"}"#)?;
     served.done("POST", "/v1/nics", r#"{"vpc":"net","device":"eth0","groups":["web"]}"#)?;
-    let answered: Mutex<BTreeSet<String>> = Mutex::default();
+    let acknowledged: Mutex<BTreeSet<String>> = Mutex::default();
     let mut next = 1;
     for round in 0..KILLS {
         let (socket, killed) = (served.socket(), AtomicBool::new(false));
         thread::scope(|scope| {
             for client in 0..CLIENTS {
-                let (socket, answered, killed) = (&socket, &answered, &killed);
+                let (socket, acknowledged, killed) = (&socket, &acknowledged, &killed);
                 scope.spawn(move || {
                     // Each rule has a port of its own; two in one request are there together or not at all.
                     let mut port = next + client * 2;
@@ -51,20 +51,20 @@ fn killed_at_any_time(lab: Lab) -> Result<()> {
                             port + 1
                         );
                         if let Ok((200, rules)) = ask(socket, "POST", "/v1/groups/web/rules", &body)
-                            && let Ok(mut answered) = answered.lock()
+                            && let Ok(mut acknowledged) = acknowledged.lock()
                         {
                             let ids = rules.as_array().into_iter().flatten();
-                            answered.extend(ids.filter_map(|rule| Some(rule["id"].as_str()?.to_owned())));
+                            acknowledged.extend(ids.filter_map(|rule| Some(rule["id"].as_str()?.to_owned())));
                         }
                         port += CLIENTS * 2;
                     }
                 });
             }
-            // A busy machine may answer nothing in the first of these times, and what is not there is not lost.
+            // A busy machine may acknowledge nothing in the first of these times, and what is not there is not lost.
             let begun = Instant::now();
             while round == 0
                 && begun.elapsed() < Duration::from_secs(30)
-                && answered.lock().is_ok_and(|answered| answered.is_empty())
+                && acknowledged.lock().is_ok_and(|acknowledged| acknowledged.is_empty())
             {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -78,9 +78,9 @@ fn killed_at_any_time(lab: Lab) -> Result<()> {
         next += 4_000;
         let found = rules(&served)?;
         let there: BTreeSet<&String> = found.iter().map(|(id, _)| id).collect();
-        let answered = answered.lock().map_err(|_| anyhow::anyhow!("a client panicked"))?;
-        let lost: Vec<&String> = answered.iter().filter(|id| !there.contains(id)).collect();
-        ensure!(lost.is_empty(), "round {round}: answered and lost: {lost:?}");
+        let acknowledged = acknowledged.lock().map_err(|_| anyhow::anyhow!("a client panicked"))?;
+        let lost: Vec<&String> = acknowledged.iter().filter(|id| !there.contains(id)).collect();
+        ensure!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:?}");
         let ports: BTreeSet<u64> = found.iter().map(|(_, port)| *port).collect();
         let halves = ports.iter().filter(|port| !ports.contains(&(((*port - 1) ^ 1) + 1)));
         ensure!(halves.clone().next().is_none(), "round {round}: by half: {:?}", halves.collect::<Vec<_>>());

@@ -10,9 +10,9 @@ use crate::support::runs::{LOCAL, PASSES, REMOTE, Test, dropped, expect, inbound
 pub(crate) const TESTS: &[Test] = &[
     ("a_forged_reset_ends_nothing", a_forged_reset_ends_nothing),
     ("both_ends_may_ask_at_once", both_ends_may_ask_at_once),
-    ("only_a_question_is_answered_by_a_question", only_a_question_is_answered_by_a_question),
+    ("a_syn_is_no_reply_to_other_packets", a_syn_is_no_reply_to_other_packets),
     ("an_error_is_for_who_sent_what_it_is_about", an_error_is_for_who_sent_what_it_is_about),
-    ("a_flood_of_questions_forgets_no_talk", a_flood_of_questions_forgets_no_talk),
+    ("a_syn_flood_evicts_no_established_flow", a_syn_flood_evicts_no_established_flow),
 ];
 
 /// A connection that came in; outbound nothing may start.
@@ -64,7 +64,7 @@ fn both_ends_may_ask_at_once() {
 }
 
 /// What began otherwise than with a SYN is no half of a simultaneous open.
-fn only_a_question_is_answered_by_a_question() {
+fn a_syn_is_no_reply_to_other_packets() {
     for flags in [ACK, SYN | ACK, FIN | ACK, RST] {
         let mut datapath = judging("drop", "accept");
         expect(&mut datapath, Program::Egress, &outbound(6, &tcp([80, 40_000], [1_000, 0], flags)), PASSES);
@@ -93,28 +93,32 @@ fn an_error_is_for_who_sent_what_it_is_about() {
     expect(&mut datapath, Program::Ingress, &error(LOCAL, &middle), dropped(Reason::Rule));
 }
 
-/// The tables of these tests hold 64 flows that were answered and 1,024 that were not.
-fn a_flood_of_questions_forgets_no_talk() {
+/// The tables of these tests hold 64 established flows and 1,024 half-open ones.
+fn a_syn_flood_evicts_no_established_flow() {
     let mut datapath = judging("accept", "drop");
     let full = reason_counter(0, Direction::Egress, Reason::FlowTableFull);
     let question = |from: [u8; 4], port| ipv4(6, [from, LOCAL], &tcp([port, 80], [1_000, 0], SYN));
-    let answer = |port| outbound(6, &tcp([80, port], [5_000, 1_001], ACK));
-    let mut talks = Vec::new();
+    let reply = |port| outbound(6, &tcp([80, port], [5_000, 1_001], ACK));
+    let mut established = Vec::new();
     for port in 1_000..1_100 {
         let counted = |datapath: &Datapath| datapath.counters(&[full]).unwrap()[0].packets;
         let before = counted(&datapath);
         expect(&mut datapath, Program::Ingress, &question(REMOTE, port), PASSES);
-        expect(&mut datapath, Program::Egress, &answer(port), PASSES);
+        expect(&mut datapath, Program::Egress, &reply(port), PASSES);
         if counted(&datapath) == before {
-            talks.push(port);
+            established.push(port);
         }
     }
-    assert!((1..=64).contains(&talks.len()), "{} talks have a place; the others are counted", talks.len());
+    assert!(
+        (1..=64).contains(&established.len()),
+        "{} flows have a place; the others are counted",
+        established.len()
+    );
     for number in 0..20_000_u32 {
         let [.., a, b] = number.to_be_bytes();
         expect(&mut datapath, Program::Ingress, &question([203, 0, a, b], 40_000), PASSES);
     }
-    for &port in &talks {
-        expect(&mut datapath, Program::Egress, &answer(port), PASSES);
+    for &port in &established {
+        expect(&mut datapath, Program::Egress, &reply(port), PASSES);
     }
 }

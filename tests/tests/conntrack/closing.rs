@@ -1,4 +1,4 @@
-//! How connections end, with the stacks of real hosts at both ends: by themselves, by a policy that cuts them, and for good.
+//! How connections end, with the stacks of real hosts at both ends: by themselves, by a policy that revokes them, and for good.
 
 use std::{
     io::{Read as _, Write as _},
@@ -34,9 +34,9 @@ pub(crate) fn tests(suite: &mut Suite) {
     over_roles(suite, "a_close_is_closing_and_gone", a_close_is_closing_and_gone);
     over_roles(suite, "silence_revives_nothing", silence_revives_nothing);
     suite.over(&Attach::RECEIVED, "a_reset_of_a_tombstone_revives_nothing", a_reset_of_a_tombstone);
-    suite.over(&Attach::RECEIVED, "what_is_deleted_is_cut", what_is_deleted_is_cut);
-    suite.over(&Attach::RECEIVED, "what_was_silent_and_is_deleted_is_cut", what_is_deleted_late);
-    suite.over(&Attach::RECEIVED, "older_than_the_filter_and_cut", older_than_the_filter);
+    suite.over(&Attach::RECEIVED, "a_deleted_flow_is_revoked", a_deleted_flow_is_revoked);
+    suite.over(&Attach::RECEIVED, "a_silent_flow_that_is_deleted_is_revoked", what_is_deleted_late);
+    suite.over(&Attach::RECEIVED, "older_than_the_filter_and_revoked", older_than_the_filter);
     suite.over(&Attach::RECEIVED, "the_local_end_is_told_that_nobody_knows_it", the_local_end_is_told);
 }
 
@@ -49,22 +49,22 @@ fn states(agent: &Agent, family: Family) -> Result<Vec<String>> {
     Ok(flows.iter().map(|flow| flow["state"].as_str().unwrap_or_default().to_owned()).collect())
 }
 
-fn talk(scene: &Scene, family: Family) -> Result<Streams> {
+fn open_pair(scene: &Scene, family: Family) -> Result<Streams> {
     let asked = question(Client, Server, family, SSH);
     let mut pair = Streams::open(scene.host(Client), scene.host(Server), &asked)?;
     for end in End::ALL {
         pair.send(end)?;
-        ensure!(pair.arrives(end.other(), PATIENCE)?, "{family}: they talk");
+        ensure!(pair.arrives(end.other(), PATIENCE)?, "{family}: nothing arrives");
     }
     Ok(pair)
 }
 
-fn nobody_is_heard(pair: &mut Streams, ends: &[End], when: &str) -> Result<()> {
+fn nothing_arrives(pair: &mut Streams, ends: &[End], when: &str) -> Result<()> {
     for &end in ends {
         // A socket that was reset says nothing either.
         if pair.send(end).is_ok() {
-            let heard = pair.arrives(end.other(), SILENCE).unwrap_or(false);
-            ensure!(!heard, "{when}: what the {end:?} says arrives");
+            let received = pair.arrives(end.other(), SILENCE).unwrap_or(false);
+            ensure!(!received, "{when}: what the {end:?} says arrives");
         }
     }
     Ok(())
@@ -77,7 +77,7 @@ fn a_close_is_closing_and_gone(lab: Lab, attach: Attach, role: Role) -> Result<(
     agent.start_with(&SHORT[2..])?;
     for family in Family::ALL {
         for first in End::ALL {
-            let pair = talk(&scene, family)?;
+            let pair = open_pair(&scene, family)?;
             ensure!(states(&agent, family)? == ["established"]);
             pair.socket(first).shutdown(Shutdown::Write)?;
             // One after the other: of two ends that close at the same moment, on two processors, the entry may miss one.
@@ -96,14 +96,15 @@ fn silence_revives_nothing(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, role, &web(role, OPEN))?;
     agent.stop()?;
     agent.start_with(&SHORT)?;
-    let mut pairs = Family::ALL.map(|family| talk(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
+    let mut pairs =
+        Family::ALL.map(|family| open_pair(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
     agent.apply(&web(role, SHUT))?;
     for pair in &mut pairs {
-        nobody_is_heard(pair, &[End::Asker], "after the rule was taken away")?;
+        nothing_arrives(pair, &[End::Initiator], "after the rule was taken away")?;
     }
     thread::sleep(LONGER_THAN_SHORT);
     for pair in &mut pairs {
-        nobody_is_heard(pair, &[End::Answerer, End::Asker, End::Answerer], "after the silence")?;
+        nothing_arrives(pair, &[End::Responder, End::Initiator, End::Responder], "after the silence")?;
     }
     let stats = agent.stats()?;
     ensure!(stats.reason("not-taken-over") > 0, "nobody was told why");
@@ -116,9 +117,9 @@ fn a_reset_of_a_tombstone(lab: Lab, attach: Attach) -> Result<()> {
     agent.stop()?;
     agent.start_with(&SHORT[2..])?;
     for family in Family::ALL {
-        let mut pair = talk(&scene, family)?;
+        let mut pair = open_pair(&scene, family)?;
         agent.apply(&web(Role::Host, SHUT))?;
-        pair.send(End::Asker)?;
+        pair.send(End::Initiator)?;
         until("it is revoked", || Ok(states(&agent, family)? == ["revoked"]))
             .with_context(|| format!("{family}: {:?}", states(&agent, family)))?;
         let [client, mut server] = pair.into_sockets();
@@ -136,15 +137,19 @@ fn a_reset_of_a_tombstone(lab: Lab, attach: Attach) -> Result<()> {
 }
 
 /// Although the rules accept it, in both directions.
-fn what_is_deleted_is_cut(lab: Lab, attach: Attach) -> Result<()> {
+fn a_deleted_flow_is_revoked(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, Role::Host, &web(Role::Host, OPEN))?;
     for family in Family::ALL {
-        let mut pair = talk(&scene, family)?;
+        let mut pair = open_pair(&scene, family)?;
         agent.sgctl(&["flows", "--instance", agent.instance(), "--delete", "--yes"])?;
-        nobody_is_heard(&mut pair, &[End::Answerer, End::Asker, End::Answerer], "after it was deleted")?;
+        nothing_arrives(
+            &mut pair,
+            &[End::Responder, End::Initiator, End::Responder],
+            "after it was deleted",
+        )?;
         ensure!(states(&agent, family)?.is_empty(), "{family}: {:?}", states(&agent, family)?);
         drop(pair);
-        drop(talk(&scene, family).context("another connection")?);
+        drop(open_pair(&scene, family).context("another connection")?);
     }
     Ok(())
 }
@@ -154,22 +159,23 @@ fn what_is_deleted_late(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, OPEN))?;
     agent.stop()?;
     agent.start_with(&["--timeout", "tcp-established=5"])?;
-    let mut pairs = Family::ALL.map(|family| talk(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
+    let mut pairs =
+        Family::ALL.map(|family| open_pair(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
     thread::sleep(Duration::from_millis(3_500));
     agent.sgctl(&["flows", "--instance", agent.instance(), "--delete", "--yes"])?;
     thread::sleep(Duration::from_secs(2));
     for pair in &mut pairs {
-        nobody_is_heard(pair, &[End::Answerer, End::Asker], "after it was silent and deleted")?;
+        nothing_arrives(pair, &[End::Responder, End::Initiator], "after it was silent and deleted")?;
     }
     Ok(())
 }
 
 /// 03: the connection was open when sgd started, and the server speaks first.
 fn older_than_the_filter(lab: Lab, attach: Attach) -> Result<()> {
-    for first in [End::Answerer, End::Asker] {
+    for first in [End::Responder, End::Initiator] {
         let scene = Scene::new(lab)?;
         let mut pairs =
-            Family::ALL.map(|family| talk(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
+            Family::ALL.map(|family| open_pair(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
         let mut agent = scene.agent(Role::Host, attach, &web(Role::Host, OPEN))?;
         for pair in &mut pairs {
             for end in [first, first.other()] {
@@ -179,7 +185,7 @@ fn older_than_the_filter(lab: Lab, attach: Attach) -> Result<()> {
         }
         agent.apply(&web(Role::Host, SHUT))?;
         for pair in &mut pairs {
-            nobody_is_heard(pair, &[End::Asker, End::Answerer], "without the rule")?;
+            nothing_arrives(pair, &[End::Initiator, End::Responder], "without the rule")?;
         }
         agent.stop()?;
         agent.detach()?;
@@ -187,7 +193,7 @@ fn older_than_the_filter(lab: Lab, attach: Attach) -> Result<()> {
     Ok(())
 }
 
-/// An outbound connection that was idle for too long: with `default: reject` its program hears of it at once.
+/// An outbound connection that was idle for too long: with `default: reject` its program gets the error at once.
 fn the_local_end_is_told(lab: Lab, attach: Attach) -> Result<()> {
     let policy = web(Role::Host, SHUT) + "\ndefault: reject\n";
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy)?;
@@ -196,12 +202,12 @@ fn the_local_end_is_told(lab: Lab, attach: Attach) -> Result<()> {
     for family in Family::ALL {
         let asked = question(Server, Client, family, SSH);
         let mut pair = Streams::open(scene.host(Server), scene.host(Client), &asked)?;
-        pair.send(End::Asker)?;
-        ensure!(pair.arrives(End::Answerer, PATIENCE)?, "{family}: they talk");
+        pair.send(End::Initiator)?;
+        ensure!(pair.arrives(End::Responder, PATIENCE)?, "{family}: nothing arrives");
         thread::sleep(LONGER_THAN_SHORT);
-        pair.send(End::Asker)?;
-        until("the program hears of it", || {
-            let error = pair.socket(End::Asker).take_error()?;
+        pair.send(End::Initiator)?;
+        until("the program gets the error", || {
+            let error = pair.socket(End::Initiator).take_error()?;
             Ok(error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset))
         })
         .with_context(|| family.to_string())?;

@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// Inbound some is open, outbound is shut.
-const ANSWERS_ONLY: &str = "
+const REPLIES_ONLY: &str = "
 ingress:
   - { id: tcp-in, protocol: tcp, ports: 80 }
   - { id: udp-in, protocol: udp, ports: 54 }
@@ -35,13 +35,13 @@ pub(crate) fn shown(agent: &Agent, filter: &[&str]) -> Result<Vec<Value>> {
 }
 
 fn are_shown_and_deleted(lab: Lab, attach: Attach, role: Role) -> Result<()> {
-    let (scene, agent) = filtered(lab, attach, role, &web(role, ANSWERS_ONLY))?;
+    let (scene, agent) = filtered(lab, attach, role, &web(role, REPLIES_ONLY))?;
     for family in Family::ALL {
         let asked = question(Client, Server, family, Service::Tcp(80));
         let mut pair = Streams::open(scene.host(Client), scene.host(Server), &asked)?;
         for end in End::ALL {
             pair.send(end)?;
-            ensure!(pair.arrives(end.other(), PATIENCE)?, "they talk");
+            ensure!(pair.arrives(end.other(), PATIENCE)?, "they exchange data");
         }
         let remote = Client.address(family).to_string();
         let flows = shown(&agent, &["--remote", &remote, "--state", "established", "--port", "80"])?;
@@ -65,8 +65,8 @@ fn are_shown_and_deleted(lab: Lab, attach: Attach, role: Role) -> Result<()> {
         agent.sgctl(&["flows", "--instance", name, "--delete", "--remote", &remote, "--yes"])?;
         ensure!(shown(&agent, &["--remote", &remote])?.is_empty(), "it is deleted");
         // Outbound nothing may start, and nothing is known of a connection any more.
-        pair.send(End::Answerer)?;
-        ensure!(!pair.arrives(End::Asker, SILENCE)?, "what the server says is no answer any more");
+        pair.send(End::Responder)?;
+        ensure!(!pair.arrives(End::Initiator, SILENCE)?, "what the server sends is no reply any more");
     }
     Ok(())
 }
@@ -74,7 +74,7 @@ fn are_shown_and_deleted(lab: Lab, attach: Attach, role: Role) -> Result<()> {
 /// 4,000 bytes over an MTU of 1,500: three fragments each way.
 fn large_datagrams_arrive(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     const LARGE: usize = 4_000;
-    let (scene, _agent) = filtered(lab, attach, role, &web(role, ANSWERS_ONLY))?;
+    let (scene, _agent) = filtered(lab, attach, role, &web(role, REPLIES_ONLY))?;
     for family in Family::ALL {
         let (from, to) = (Client.address(family), Server.address(family));
         for (port, open) in [(54, true), (55, false)] {
@@ -87,10 +87,10 @@ fn large_datagrams_arrive(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             ensure!(arrived.is_ok() == open, "{family:?}, port {port}: {arrived:?}");
             let Ok((length, asker)) = arrived else { continue };
             ensure!(length == LARGE && buffer[..LARGE] == [7; LARGE]);
-            // The answer belongs to the flow, and so do all of its fragments.
+            // The reply belongs to the flow, and so do all of its fragments.
             server.send_to(&[8; LARGE], asker)?;
             client.set_read_timeout(Some(PATIENCE.max(Duration::from_secs(1))))?;
-            let length = client.recv(&mut buffer).context("the answer")?;
+            let length = client.recv(&mut buffer).context("the reply")?;
             ensure!(length == LARGE && buffer[..LARGE] == [8; LARGE]);
         }
     }

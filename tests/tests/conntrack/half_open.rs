@@ -65,8 +65,8 @@ impl Nics {
         }
     }
 
-    /// How many of them are answered, which takes a flow.
-    fn answers(&mut self, nic: u16, ports: std::ops::Range<u16>) -> usize {
+    /// How many of them get a reply, which takes a flow.
+    fn reply_to(&mut self, nic: u16, ports: std::ops::Range<u16>) -> usize {
         self.datapath.stand_in(nic).unwrap();
         let family = self.family;
         let passes = |port: &u16| {
@@ -113,9 +113,9 @@ fn a_flood_takes_what_others_leave() {
         assert_eq!((nics.flows(0), nics.flows(1)), (40, kept as usize), "{family:?}");
         // What is left of the flood are its last flows.
         let last = 2_000 + 2 * FLOOD - COMMON - SHARE;
-        assert_eq!(nics.answers(1, last - 500..last), 0, "{family:?}");
-        assert_eq!(nics.answers(1, last..2_000 + 2 * FLOOD), usize::from(COMMON + SHARE), "{family:?}");
-        assert_eq!(nics.answers(0, 1_000..1_040), 40, "{family:?}: a NIC within its share lost a flow");
+        assert_eq!(nics.reply_to(1, last - 500..last), 0, "{family:?}");
+        assert_eq!(nics.reply_to(1, last..2_000 + 2 * FLOOD), usize::from(COMMON + SHARE), "{family:?}");
+        assert_eq!(nics.reply_to(0, 1_000..1_040), 40, "{family:?}: a NIC within its share lost a flow");
     }
 }
 
@@ -128,8 +128,8 @@ fn beyond_its_share_the_oldest_goes() {
         assert_eq!(nics.flows(0), usize::from(SHARE + OVER));
         nics.asks(1, 2_000..5_000);
         assert_eq!(nics.evicted()[1], u64::from(OVER), "{family:?}");
-        assert_eq!(nics.answers(0, 1_000..1_000 + OVER), 0, "{family:?}");
-        assert_eq!(nics.answers(0, 1_000 + OVER..1_000 + OVER + SHARE), usize::from(SHARE), "{family:?}");
+        assert_eq!(nics.reply_to(0, 1_000..1_000 + OVER), 0, "{family:?}");
+        assert_eq!(nics.reply_to(0, 1_000 + OVER..1_000 + OVER + SHARE), usize::from(SHARE), "{family:?}");
     }
 }
 
@@ -142,9 +142,9 @@ fn a_nic_that_comes_has_its_share() {
         nics.comes(1);
         nics.asks(1, 1_000..1_020);
         nics.asks(0, 6_000..9_000);
-        assert_eq!(nics.answers(1, 1_000..1_020), 20, "{family:?}");
+        assert_eq!(nics.reply_to(1, 1_000..1_020), 20, "{family:?}");
         nics.asks(1, 2_000..5_000);
-        assert_eq!(nics.answers(0, 9_000 - SHARE..9_000), usize::from(SHARE), "{family:?}");
+        assert_eq!(nics.reply_to(0, 9_000 - SHARE..9_000), usize::from(SHARE), "{family:?}");
         let [all, quiet, other] = nics.evicted();
         assert_eq!(all, quiet + other);
         assert_eq!(all + (nics.flows(0) + nics.flows(1)) as u64, 9_020, "{family:?}: a flow was lost unseen");
@@ -152,10 +152,10 @@ fn a_nic_that_comes_has_its_share() {
         nics.datapath.withdraw(1).unwrap();
         nics.datapath.forget_flows(1).unwrap();
         nics.datapath.stand_in(0).unwrap();
-        nics.datapath.sweep().unwrap();
+        nics.datapath.age().unwrap();
         nics.asks(0, 20_000..23_000);
-        let answered = usize::from(SHARE);
-        assert_eq!(nics.flows(0) - answered, usize::from(ALL), "{family:?}");
+        let established = usize::from(SHARE);
+        assert_eq!(nics.flows(0) - established, usize::from(ALL), "{family:?}");
     }
 }
 
@@ -163,14 +163,14 @@ fn a_nic_that_comes_has_its_share() {
 fn a_smaller_share_keeps_what_fits() {
     for family in FAMILIES {
         let mut nics = Nics::new(family, 1, FlowOptions::default());
-        // 300 are in the share, and so many of all are answered that the others fit a smaller one.
+        // 300 are in the share, and so many of all are established that the others fit a smaller one.
         nics.asks(0, 1_000..1_000 + COMMON + 300);
-        assert_eq!(nics.answers(0, 1_000..1_100), 100);
-        assert_eq!(nics.answers(0, 1_300..1_300 + COMMON), usize::from(COMMON));
+        assert_eq!(nics.reply_to(0, 1_000..1_100), 100);
+        assert_eq!(nics.reply_to(0, 1_300..1_300 + COMMON), usize::from(COMMON));
         nics.comes(1);
         nics.asks(1, 5_000..8_000);
         assert_eq!(nics.evicted()[1], 0, "{family:?}");
-        assert_eq!(nics.answers(0, 1_100..1_300), 200, "{family:?}");
+        assert_eq!(nics.reply_to(0, 1_100..1_300), 200, "{family:?}");
         assert_eq!(nics.flows(1), usize::from(COMMON + SHARE), "{family:?}");
     }
 }
@@ -181,10 +181,10 @@ fn what_is_in_use_outlives_a_flood() {
     for family in FAMILIES {
         let mut nics = Nics::new(family, 2, FlowOptions { per_nic: 10, ..FlowOptions::default() });
         nics.asks(0, 1_000..1_050);
-        assert_eq!(nics.answers(0, 1_000..1_050), 50);
+        assert_eq!(nics.reply_to(0, 1_000..1_050), 50);
         for flood in [2_000..5_000, 5_000..8_000] {
             nics.asks(0, flood);
-            assert_eq!(nics.answers(0, 1_000..1_050), 50, "{family:?}");
+            assert_eq!(nics.reply_to(0, 1_000..1_050), 50, "{family:?}");
         }
     }
 }

@@ -22,7 +22,7 @@ fn strict_about_the_middle_of_connections() {
     let mut datapath = judged(KernelEngine::datapath().unwrap(), strict).1;
     let data = inbound(6, &tcp([40_000, 80], [1_001, 5_001], ACK));
     expect(&mut datapath, Program::Ingress, &data, mid_stream);
-    // Nor does an answer to nothing open a connection.
+    // Nor does a reply to nothing open a connection.
     expect(
         &mut datapath,
         Program::Egress,
@@ -50,7 +50,7 @@ fn question(port: u16) -> Vec<u8> {
     inbound(6, &tcp([port, 80], [1_000, 0], SYN))
 }
 
-fn answer(port: u16) -> Vec<u8> {
+fn reply(port: u16) -> Vec<u8> {
     outbound(6, &tcp([80, port], [5_000, 1_001], SYN | ACK))
 }
 
@@ -58,27 +58,27 @@ fn no_more_flows_than_its_share() {
     const SHARE: u16 = 10;
     let mut datapath = with(FlowOptions { per_nic: SHARE.into(), ..FlowOptions::default() });
     let over = reason_counter(0, Direction::Egress, Reason::FlowQuota);
-    let talk = |datapath: &mut Datapath, ports: std::ops::Range<u16>| {
-        let [before, after] = [false, true].map(|talks| {
-            for port in ports.clone().filter(|_| talks) {
+    let establish = |datapath: &mut Datapath, ports: std::ops::Range<u16>| {
+        let [before, after] = [false, true].map(|replies| {
+            for port in ports.clone().filter(|_| replies) {
                 expect(datapath, Program::Ingress, &question(port), PASSES);
-                // Without a place among the answered it stays among the others, and goes on.
-                expect(datapath, Program::Egress, &answer(port), PASSES);
+                // Without a place among the established it stays among the half-open, and goes on.
+                expect(datapath, Program::Egress, &reply(port), PASSES);
             }
             datapath.counters(&[over]).unwrap()[0].packets
         });
         after - before
     };
-    assert_eq!(talk(&mut datapath, 1_000..1_000 + SHARE), 0);
-    assert_eq!(talk(&mut datapath, 2_000..2_005), 5);
-    // The sweep counts what is there: who ends makes room.
+    assert_eq!(establish(&mut datapath, 1_000..1_000 + SHARE), 0);
+    assert_eq!(establish(&mut datapath, 2_000..2_005), 5);
+    // Flow ageing counts what is there: who ends makes room.
     for (key, _) in datapath.flows().unwrap() {
         datapath.forget_flow(&key).unwrap();
     }
-    datapath.sweep().unwrap();
-    assert_eq!(talk(&mut datapath, 3_000..3_000 + SHARE), 0);
-    datapath.sweep().unwrap();
-    assert_eq!(talk(&mut datapath, 4_000..4_001), 1);
+    datapath.age().unwrap();
+    assert_eq!(establish(&mut datapath, 3_000..3_000 + SHARE), 0);
+    datapath.age().unwrap();
+    assert_eq!(establish(&mut datapath, 4_000..4_001), 1);
 }
 
 fn flows_live_as_long_as_was_said() {
@@ -87,8 +87,8 @@ fn flows_live_as_long_as_was_said() {
     let mut datapath = with(FlowOptions { timeouts, ..FlowOptions::default() });
     expect(&mut datapath, Program::Ingress, &question(1_000), PASSES);
     std::thread::sleep(std::time::Duration::from_millis(1_200));
-    assert!(!datapath.run(Program::Egress, &answer(1_000), 1).unwrap().passed);
-    assert_eq!(datapath.sweep().unwrap(), 1);
+    assert!(!datapath.run(Program::Egress, &reply(1_000), 1).unwrap().passed);
+    assert_eq!(datapath.age().unwrap(), 1);
 }
 
 fn flows_that_made_room_are_counted() {
@@ -102,14 +102,14 @@ fn flows_that_made_room_are_counted() {
         expect(&mut datapath, Program::Ingress, &question(port), PASSES);
     }
     for port in 1_000..1_030 {
-        expect(&mut datapath, Program::Egress, &answer(port), PASSES);
+        expect(&mut datapath, Program::Egress, &reply(port), PASSES);
     }
-    datapath.sweep().unwrap();
+    datapath.age().unwrap();
     assert_eq!(flows(&datapath), [0, 30, 70]);
     for port in 2_000..12_000 {
         expect(&mut datapath, Program::Ingress, &question(port), PASSES);
     }
     // The only NIC has all there is.
-    datapath.sweep().unwrap();
+    datapath.age().unwrap();
     assert_eq!(flows(&datapath), [10_070 - 1_536, 30, 1_536]);
 }

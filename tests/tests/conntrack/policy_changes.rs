@@ -14,7 +14,7 @@ use crate::support::{
 
 const SERVICES: [Service; 2] = [Service::Tcp(80), Service::Udp(80)];
 
-/// Inbound 80; outbound is open by default, which must not revive what was cut inbound.
+/// Inbound 80; outbound is open by default, which must not revive what was revoked inbound.
 const OPEN: &str = "
 ingress:
   - { id: eighty-tcp, protocol: tcp, ports: 80 }
@@ -31,14 +31,14 @@ const KEEP: &str = "\nestablished: keep\n";
 pub(crate) fn tests(suite: &mut Suite) {
     for service in SERVICES {
         for end in End::ALL {
-            let name = format!("cut_{}_when_the_{end:?}_speaks", name_of(service)).to_lowercase();
+            let name = format!("revoked_{}_when_the_{end:?}_speaks", name_of(service)).to_lowercase();
             over_roles(suite, &name, move |lab, attach, role| {
-                cut_and_accepted_again(lab, attach, role, service, end)
+                revoked_and_accepted_again(lab, attach, role, service, end)
             });
         }
         suite.each(&format!("keep_{}", name_of(service)), move |lab, attach| keep(lab, attach, service));
     }
-    suite.each("an_outbound_flow_is_cut", an_outbound_flow_is_cut);
+    suite.each("an_outbound_flow_is_revoked", an_outbound_flow_is_revoked);
     suite.over(&Attach::RECEIVED, "a_member_joins_and_leaves", a_member_joins_and_leaves);
     suite.over(&Attach::RECEIVED, "what_still_accepts_loses_nothing", what_still_accepts_loses_nothing);
 }
@@ -47,21 +47,21 @@ fn name_of(service: Service) -> &'static str {
     if let Service::Tcp(_) = service { "tcp" } else { "udp" }
 }
 
-/// The client and the server, talking.
-fn talk(scene: &Scene, question: &Question) -> Result<Box<dyn Pair>> {
+/// A flow between the client and the server, with data both ways.
+fn open_pair(scene: &Scene, question: &Question) -> Result<Box<dyn Pair>> {
     let (client, server) = (scene.host(Client), scene.host(Server));
     let mut pair: Box<dyn Pair> = match question.service {
         Service::Tcp(_) => Box::new(Streams::open(client, server, question)?),
         _ => Box::new(Datagrams::open(client, server, question)?),
     };
     for end in End::ALL {
-        heard(&mut *pair, end, true)?;
+        expect_arrival(&mut *pair, end, true)?;
     }
     Ok(pair)
 }
 
 /// `from` says something more, and it arrives or does not.
-fn heard(pair: &mut dyn Pair, from: End, expected: bool) -> Result<()> {
+fn expect_arrival(pair: &mut dyn Pair, from: End, expected: bool) -> Result<()> {
     pair.send(from)?;
     let patience = if expected { PATIENCE } else { SILENCE };
     let arrived = pair.arrives(from.other(), patience)?;
@@ -73,17 +73,23 @@ fn heard(pair: &mut dyn Pair, from: End, expected: bool) -> Result<()> {
     Ok(())
 }
 
-fn cut_and_accepted_again(lab: Lab, attach: Attach, role: Role, service: Service, end: End) -> Result<()> {
+fn revoked_and_accepted_again(
+    lab: Lab,
+    attach: Attach,
+    role: Role,
+    service: Service,
+    end: End,
+) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, role, &web(role, OPEN))?;
     for family in Family::ALL {
-        let mut pair = talk(&scene, &question(Client, Server, family, service))?;
+        let mut pair = open_pair(&scene, &question(Client, Server, family, service))?;
         agent.apply(&web(role, SHUT))?;
-        for end in [end, end, end.other(), End::Answerer, End::Answerer] {
-            heard(&mut *pair, end, false).context("after the rule was revoked")?;
+        for end in [end, end, end.other(), End::Responder, End::Responder] {
+            expect_arrival(&mut *pair, end, false).context("after the rule was revoked")?;
         }
         agent.apply(&web(role, OPEN))?;
         for end in End::ALL {
-            heard(&mut *pair, end, true).context("after it was granted again")?;
+            expect_arrival(&mut *pair, end, true).context("after it was granted again")?;
         }
     }
     Ok(())
@@ -92,10 +98,10 @@ fn cut_and_accepted_again(lab: Lab, attach: Attach, role: Role, service: Service
 fn keep(lab: Lab, attach: Attach, service: Service) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &(web(Role::Host, OPEN) + KEEP))?;
     for family in Family::ALL {
-        let mut pair = talk(&scene, &question(Client, Server, family, service))?;
+        let mut pair = open_pair(&scene, &question(Client, Server, family, service))?;
         agent.apply(&(web(Role::Host, SHUT) + KEEP))?;
         for end in End::ALL {
-            heard(&mut *pair, end, true).context("a flow that is kept")?;
+            expect_arrival(&mut *pair, end, true).context("a flow that is kept")?;
         }
         scene
             .puts(Client, &question(Client, Server, family, service), Outcome::Silent)
@@ -105,7 +111,7 @@ fn keep(lab: Lab, attach: Attach, service: Service) -> Result<()> {
     Ok(())
 }
 
-fn an_outbound_flow_is_cut(lab: Lab, attach: Attach) -> Result<()> {
+fn an_outbound_flow_is_revoked(lab: Lab, attach: Attach) -> Result<()> {
     const NOTHING_OUT: &str = "egress: [{ action: drop, protocol: all }]";
     for service in SERVICES {
         let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, SHUT))?;
@@ -116,11 +122,11 @@ fn an_outbound_flow_is_cut(lab: Lab, attach: Attach) -> Result<()> {
             _ => Box::new(Datagrams::open(server, client, &asked)?),
         };
         for end in End::ALL {
-            heard(&mut *pair, end, true)?;
+            expect_arrival(&mut *pair, end, true)?;
         }
         agent.apply(&web(Role::Host, NOTHING_OUT))?;
-        for end in [End::Answerer, End::Asker] {
-            heard(&mut *pair, end, false).with_context(|| service.to_string())?;
+        for end in [End::Responder, End::Initiator] {
+            expect_arrival(&mut *pair, end, false).with_context(|| service.to_string())?;
         }
     }
     Ok(())
@@ -176,8 +182,8 @@ fn a_member_joins_and_leaves(lab: Lab, attach: Attach) -> Result<()> {
             let asked = question(Client, Server, family, Service::Tcp(80));
             scene.puts(Client, &asked, Outcome::Silent).context("before it joins")?;
             agent.apply(&members(true))?;
-            let mut pair =
-                talk(&scene, &asked).with_context(|| format!("round {round}, a member of {family:?}"))?;
+            let mut pair = open_pair(&scene, &asked)
+                .with_context(|| format!("round {round}, a member of {family:?}"))?;
             thread::scope(|scope| {
                 let leaving = scope.spawn(|| agent.apply(&members(false)));
                 while !leaving.is_finished() {
@@ -188,8 +194,8 @@ fn a_member_joins_and_leaves(lab: Lab, attach: Attach) -> Result<()> {
                 }
                 leaving.join().map_err(|_| anyhow::anyhow!("the change panicked"))?
             })?;
-            for end in [End::Asker, End::Answerer, End::Asker] {
-                heard(&mut *pair, end, false).context("after it left")?;
+            for end in [End::Initiator, End::Responder, End::Initiator] {
+                expect_arrival(&mut *pair, end, false).context("after it left")?;
             }
         }
     }

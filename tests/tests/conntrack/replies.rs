@@ -1,5 +1,5 @@
-//! What answers an accepted flow passes, whatever the other direction's rules say; what only looks like an
-//! answer does not.
+//! Replies of an accepted flow pass, whatever the other direction's rules say; what only looks like a reply
+//! does not.
 
 use anyhow::{Result, ensure};
 use sg_tests::{
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// Inbound is open, outbound is shut.
-const ANSWERS_ONLY: &str = "
+const REPLIES_ONLY: &str = "
 ingress:
   - { id: tcp-in, protocol: tcp, ports: 80 }
   - { id: udp-in, protocol: udp, ports: 54 }
@@ -41,10 +41,10 @@ pub(crate) fn tests(suite: &mut Suite) {
 }
 
 fn a_pinged_peer_may_not_ping(lab: Lab, attach: Attach, role: Role) -> Result<()> {
-    let (scene, agent) = filtered(lab, attach, role, &web(role, ANSWERS_ONLY))?;
+    let (scene, agent) = filtered(lab, attach, role, &web(role, REPLIES_ONLY))?;
     for family in Family::ALL {
         let ping = Question { source_port: 77, ..question(Client, Server, family, Service::Echo) };
-        scene.puts(Client, &ping, Outcome::Answered)?;
+        scene.puts(Client, &ping, Outcome::Reply)?;
         let back = Question { source_port: 77, ..question(Server, Client, family, Service::Echo) };
         counts(&agent, Counted::Rule("nothing-out"), 1..=1, || scene.puts(Server, &back, Outcome::Silent))?;
     }
@@ -52,25 +52,25 @@ fn a_pinged_peer_may_not_ping(lab: Lab, attach: Attach, role: Role) -> Result<()
 }
 
 fn a_syn_on_the_tuple_is_judged(lab: Lab, attach: Attach, role: Role) -> Result<()> {
-    let (scene, agent) = filtered(lab, attach, role, &web(role, ANSWERS_ONLY))?;
+    let (scene, agent) = filtered(lab, attach, role, &web(role, REPLIES_ONLY))?;
     for family in Family::ALL {
         let ask = Question { source_port: 40_000, ..question(Client, Server, family, Service::Tcp(80)) };
         let mut streams = Streams::open(scene.host(Client), scene.host(Server), &ask)?;
-        let road = ForwardingPath::ip(&scene, Server, Client, family)?;
+        let path = ForwardingPath::ip(&scene, Server, Client, family)?;
         counts(&agent, Counted::Rule("nothing-out"), 1..=1, || {
-            let back = road.frame(&road.packet(TCP, &tcp([80, 40_000], [0, 0], SYN)));
-            ensure!(!road.carries(&back, false)?, "{family}: a SYN the other way passed");
+            let back = path.frame(&path.packet(TCP, &tcp([80, 40_000], [0, 0], SYN)));
+            ensure!(!path.carries(&back, false)?, "{family}: a SYN the other way passed");
             Ok(())
         })?;
         // The connection does not suffer from it.
-        streams.send(End::Answerer)?;
-        ensure!(streams.arrives(End::Asker, PATIENCE)?, "{family}: the connection was lost");
+        streams.send(End::Responder)?;
+        ensure!(streams.arrives(End::Initiator, PATIENCE)?, "{family}: the connection was lost");
     }
     Ok(())
 }
 
 fn an_error_about_a_flow_passes(lab: Lab, attach: Attach, role: Role) -> Result<()> {
-    let (scene, mut agent) = filtered(lab, attach, role, &web(role, ANSWERS_ONLY))?;
+    let (scene, mut agent) = filtered(lab, attach, role, &web(role, REPLIES_ONLY))?;
     for family in Family::ALL {
         // The server has nobody at this port, and its error goes out, where nothing else may.
         counts(&agent, Counted::Reason("icmp-error"), 1..=1, || {
@@ -91,11 +91,11 @@ fn an_error_about_no_flow_is_dropped(lab: Lab, attach: Attach, role: Role) -> Re
     for family in Family::ALL {
         let [server, client] = [Server, Client].map(|who| who.address(family));
         let never_sent = ip([server, client], UDP, 64, &udp([4000, 53], b"never sent"));
-        let road = ForwardingPath::ip(&scene, Client, Server, family)?;
+        let path = ForwardingPath::ip(&scene, Client, Server, family)?;
         let protocol = Service::Echo.protocol(family);
-        let error = road.frame(&road.packet(protocol, &unreachable(family, &never_sent)));
+        let error = path.frame(&path.packet(protocol, &unreachable(family, &never_sent)));
         counts(&agent, Counted::Default("ingress"), 1..=1, || {
-            ensure!(!road.carries(&error, false)?, "{family}: an error about no flow arrived");
+            ensure!(!path.carries(&error, false)?, "{family}: an error about no flow arrived");
             Ok(())
         })?;
     }
@@ -104,6 +104,6 @@ fn an_error_about_no_flow_is_dropped(lab: Lab, attach: Attach, role: Role) -> Re
 
 fn path_mtu_is_discovered(lab: Lab, attach: Attach, family: Family) -> Result<()> {
     let routed = Routed::new(lab)?;
-    let agent = Agent::start(&routed.server, &web(Role::Host, ANSWERS_ONLY), attach.into())?;
+    let agent = Agent::start(&routed.server, &web(Role::Host, REPLIES_ONLY), attach.into())?;
     counts(&agent, Counted::Reason("icmp-error"), 1.., || routed.bulk_arrives(family))
 }

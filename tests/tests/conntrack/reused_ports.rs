@@ -50,7 +50,7 @@ fn its_own_state_and_counts() {
             }
             assert_eq!(nic.states(), [State::Closing as u8]);
             nic.wait(4);
-            nic.sweep();
+            nic.age();
             assert!(nic.states().is_empty());
         });
     }
@@ -71,7 +71,7 @@ fn a_syn_alone_changes_nothing() {
         // The server, which knows the connection, says so; and it goes on.
         nic.expect(SERVER, ACK, [5_001, 1_011], 0, true);
         nic.expect(CLIENT, ACK, [1_011, 5_001], 10, true);
-        // An answer to another number begins nothing.
+        // A reply to another number begins nothing.
         nic.expect(SERVER, SYN | ACK, [1, 90_000_002], 0, true);
         assert_eq!(nic.datapath.flows().unwrap()[0].1.packets, [3, 4]);
     });
@@ -81,7 +81,7 @@ fn it_meets_the_rules() {
     each(|nic| {
         nic.connect(901);
         nic.expect(CLIENT, RST, [1_011, 0], 0, true);
-        // Accepted as a SYN, refused when it is answered: the server answers nobody.
+        // Accepted as a SYN, refused when the reply comes: the server replies to nobody.
         nic.expect(CLIENT, SYN, [90_000_000, 0], 0, true);
         nic.allow(false);
         nic.expect(SERVER, SYN | ACK, [7_000, 90_000_001], 0, false);

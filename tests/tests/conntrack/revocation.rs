@@ -19,7 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("silence_revives_nothing", silence_revives_nothing),
     ("what_has_ended_is_judged_as_it_was_opened", what_has_ended_is_judged_as_it_was_opened),
     ("short_connections_fill_no_table", short_connections_fill_no_table),
-    ("a_connection_from_before_the_filter_is_cut_with_its_rule", from_before_the_filter),
+    ("a_connection_from_before_the_filter_is_revoked_with_its_rule", from_before_the_filter),
     ("what_nobody_knows_is_taken_over_for_a_while", taken_over_for_a_while),
     ("takeover_is_what_the_document_says", takeover_is_what_the_document_says),
     ("a_half_closed_connection_outlives_an_outage", a_half_closed_connection_outlives_an_outage),
@@ -148,8 +148,8 @@ impl Filter for Nic {
         self.datapath.let_time_pass(seconds).unwrap();
     }
 
-    fn sweep(&mut self) {
-        self.datapath.sweep().unwrap();
+    fn age(&mut self) {
+        self.datapath.age().unwrap();
     }
 
     fn forget_closed(&mut self) {
@@ -207,7 +207,7 @@ fn a_reset_of_a_tombstone_revives_nothing() {
             for flags in [RST, RST | ACK, FIN | ACK] {
                 nic.expect(CLIENT, flags, [1_011, 5_001], 0, false);
                 nic.wait(4);
-                nic.sweep();
+                nic.age();
                 nic.expect(SERVER, ACK, [5_001, 1_011], 9, false);
                 nic.expect(CLIENT, ACK, [1_011, 5_010], 24, false);
             }
@@ -217,7 +217,7 @@ fn a_reset_of_a_tombstone_revives_nothing() {
                 nic.expect(SERVER, ACK, [5_001, 1_011], 9, false);
             }
             nic.wait(100);
-            nic.sweep();
+            nic.age();
             assert!(nic.states().is_empty(), "it is known for as long as an established one");
             nic.expect(SERVER, ACK, [5_001, 1_011], 9, false);
             nic.expect(CLIENT, ACK, [1_011, 5_010], 24, false);
@@ -232,7 +232,7 @@ fn silence_revives_nothing() {
         nic.allow(false);
         nic.expect(CLIENT, ACK, [1_011, 5_001], 8, false);
         nic.wait(5_000);
-        nic.sweep();
+        nic.age();
         assert!(nic.states().is_empty());
         nic.refuses(30, Reason::NotTakenOver);
         nic.expect(CLIENT, ACK, [1_011, 5_031], 24, false);
@@ -247,7 +247,7 @@ fn what_has_ended_is_judged_as_it_was_opened() {
             nic.expect(CLIENT, RST, [1_011, 0], 0, true);
             assert_eq!(nic.states(), [State::Closing as u8]);
             nic.wait(4);
-            nic.sweep();
+            nic.age();
             assert!(nic.states().is_empty(), "it takes nobody's room");
             nic.allow(stands);
             // The reset was none to its receiver, which speaks.
@@ -272,7 +272,7 @@ fn short_connections_fill_no_table() {
             }
             assert!(nic.states().iter().all(|&state| state == State::Closing as u8));
             nic.wait(4);
-            nic.sweep();
+            nic.age();
             assert!(nic.states().is_empty());
         }
         nic.allow(false);
@@ -347,7 +347,7 @@ fn takeover_is_what_the_document_says() {
     }
 }
 
-/// 04: the client half-closes, the server answers and closes, and the network behind the filter loses all of it for nine
+/// 04: the client half-closes, the server replies and closes, and the network behind the filter loses all of it for nine
 /// seconds.
 fn a_half_closed_connection_outlives_an_outage() {
     each_under("", Rules::Tight, |nic| {
@@ -356,7 +356,7 @@ fn a_half_closed_connection_outlives_an_outage() {
         nic.expect(SERVER, ACK, [5_001, 1_012], 0, true);
         for seconds in [0, 1, 3, 9] {
             nic.wait(seconds);
-            nic.sweep();
+            nic.age();
             nic.expect(SERVER, ACK, [5_001, 1_012], 1_000, true);
             nic.expect(SERVER, FIN | ACK, [6_001, 1_012], 0, true);
             assert_eq!(nic.states(), [State::Established as u8]);

@@ -1,6 +1,6 @@
-//! What becomes of a flow of no TCP connection whose rule is gone: nothing of it tells who began but time, so it stays cut for as
-//! long as one end sends more often than the timeout, whatever policies come meanwhile. Through the program in the kernel, over
-//! tc and XDP, both families; what was seen of time is made older instead of waited for.
+//! What becomes of a flow of no TCP connection whose rule is gone: nothing of it tells who began but time, so it stays revoked
+//! for as long as one end sends more often than the timeout, whatever policies come meanwhile. Through the program in the kernel,
+//! over tc and XDP, both families; what was seen of time is made older instead of waited for.
 
 use sg_kernel::Program;
 
@@ -13,12 +13,12 @@ use crate::{
 };
 
 pub(crate) const TESTS: &[Test] = &[
-    ("one_that_is_cut_stays_so_while_an_end_sends", stays_cut),
+    ("a_revoked_flow_stays_so_while_an_end_sends", stays_revoked),
     ("who_sends_when_and_under_which_policy_does_not_matter", whatever_comes),
     ("after_a_whole_timeout_it_is_a_new_one", a_new_one),
 ];
 
-/// The defaults of what was answered, in seconds, for UDP and for others.
+/// The defaults of established flows, in seconds, for UDP and for others.
 const TIMEOUT: u64 = 180;
 
 /// Each kind: a rule, its protocol, and what it carries from an end.
@@ -33,7 +33,7 @@ const KINDS: [(&str, u8); 5] = [
 struct TestFlow<'a> {
     nic: &'a mut Nic,
     protocol: u8,
-    /// Of the client: one of each talk.
+    /// Of the client: one of each flow.
     port: u16,
 }
 
@@ -57,43 +57,43 @@ impl TestFlow<'_> {
 
     fn wait(&mut self, seconds: u64) {
         self.nic.datapath.let_time_pass(seconds).unwrap();
-        self.nic.datapath.sweep().unwrap();
+        self.nic.datapath.age().unwrap();
     }
 }
 
 /// Both ends have said something, and the rule is there.
-fn each_talk(test: impl Fn(&mut TestFlow<'_>, &str)) {
+fn each_flow(test: impl Fn(&mut TestFlow<'_>, &str)) {
     each(|nic| {
         for (rule, protocol) in KINDS {
             nic.rule = rule;
             nic.datapath.forget_flows(0).unwrap();
             nic.allow(true);
             let place = format!("{protocol} over {:?} {:?}", nic.family, nic.received);
-            let mut talk = TestFlow { nic, protocol, port: 40_000 };
-            assert!(talk.passes(CLIENT) && talk.passes(SERVER) && talk.passes(CLIENT), "{place}");
-            test(&mut talk, &place);
+            let mut flow = TestFlow { nic, protocol, port: 40_000 };
+            assert!(flow.passes(CLIENT) && flow.passes(SERVER) && flow.passes(CLIENT), "{place}");
+            test(&mut flow, &place);
         }
     });
 }
 
-/// The first packet after a policy is the one that cuts the flow, and is one that was sent.
-fn stays_cut() {
+/// The first packet after a policy is the one that revokes the flow, and is one that was sent.
+fn stays_revoked() {
     for policies_between in [false, true] {
-        each_talk(|talk, place| {
-            talk.wait(50);
-            talk.nic.allow(false);
+        each_flow(|flow, place| {
+            flow.wait(50);
+            flow.nic.allow(false);
             for round in 0..3 {
-                talk.wait(100);
-                assert!(!talk.passes(SERVER), "{place}, round {round}: what the server says opens it");
-                assert!(!talk.passes(CLIENT), "{place}, round {round}: the client gets in");
-                talk.wait(TIMEOUT - 5);
-                assert!(!talk.passes(SERVER), "{place}, round {round}: what the server says opens it later");
+                flow.wait(100);
+                assert!(!flow.passes(SERVER), "{place}, round {round}: what the server says opens it");
+                assert!(!flow.passes(CLIENT), "{place}, round {round}: the client gets in");
+                flow.wait(TIMEOUT - 5);
+                assert!(!flow.passes(SERVER), "{place}, round {round}: what the server says opens it later");
                 if policies_between {
-                    talk.nic.allow(false);
+                    flow.nic.allow(false);
                 }
             }
-            talk.nic.allow(true);
-            assert!(talk.passes(CLIENT) && talk.passes(SERVER), "{place}: the rule is there again");
+            flow.nic.allow(true);
+            assert!(flow.passes(CLIENT) && flow.passes(SERVER), "{place}: the rule is there again");
         });
     }
 }
@@ -101,21 +101,21 @@ fn stays_cut() {
 fn whatever_comes() {
     let mut random = fastrand::Rng::with_seed(12);
     let seeds: Vec<u64> = (0..2).map(|_| random.u64(..)).collect();
-    each_talk(|talk, place| {
+    each_flow(|flow, place| {
         for &seed in &seeds {
             let mut random = fastrand::Rng::with_seed(seed);
-            // Of one with ports another one; the others are the same talk, which lives.
-            talk.port += 1;
-            talk.nic.allow(true);
-            assert!(talk.passes(CLIENT) && talk.passes(SERVER), "{place}, seed {seed}");
-            talk.nic.allow(false);
+            // Of one with ports another one; the others are the same flow, which lives.
+            flow.port += 1;
+            flow.nic.allow(true);
+            assert!(flow.passes(CLIENT) && flow.passes(SERVER), "{place}, seed {seed}");
+            flow.nic.allow(false);
             for step in 0..30 {
-                talk.wait(random.u64(1..TIMEOUT));
+                flow.wait(random.u64(1..TIMEOUT));
                 if random.u8(..4) == 0 {
-                    talk.nic.allow(false);
+                    flow.nic.allow(false);
                 }
                 let end = if random.bool() { CLIENT } else { SERVER };
-                assert!(!talk.passes(end), "{place}, seed {seed}, step {step}, of {end}");
+                assert!(!flow.passes(end), "{place}, seed {seed}, step {step}, of {end}");
             }
         }
     });
@@ -123,12 +123,12 @@ fn whatever_comes() {
 
 /// What the property does not say: silence of both ends for longer than the timeout. The server may begin then.
 fn a_new_one() {
-    each_talk(|talk, place| {
-        talk.nic.allow(false);
-        assert!(!talk.passes(SERVER) && !talk.passes(CLIENT), "{place}");
-        talk.wait(TIMEOUT + 5);
-        assert!(!talk.passes(CLIENT), "{place}: nobody lets the client in");
-        assert!(talk.passes(SERVER), "{place}: the server may send to whom it likes");
-        assert!(talk.passes(CLIENT), "{place}: and is answered");
+    each_flow(|flow, place| {
+        flow.nic.allow(false);
+        assert!(!flow.passes(SERVER) && !flow.passes(CLIENT), "{place}");
+        flow.wait(TIMEOUT + 5);
+        assert!(!flow.passes(CLIENT), "{place}: nobody lets the client in");
+        assert!(flow.passes(SERVER), "{place}: the server may send to whom it likes");
+        assert!(flow.passes(CLIENT), "{place}: and gets a reply");
     });
 }

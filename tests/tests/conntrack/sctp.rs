@@ -9,7 +9,7 @@ use crate::support::runs::{Test, packet};
 
 pub(crate) const TESTS: &[Test] = &[
     ("one_that_is_asked_for_meets_the_rules", one_that_is_asked_for_meets_the_rules),
-    ("one_that_was_cut_gives_way_to_another", one_that_was_cut_gives_way_to_another),
+    ("a_revoked_association_gives_way_to_another", a_revoked_association_gives_way_to_another),
 ];
 
 // Types of chunks (RFC 9260 3.2).
@@ -79,7 +79,7 @@ fn frame(family: Family, end: End, chunk: u8) -> Vec<u8> {
     packet(family, end == Client, 132, &sctp)
 }
 
-/// An answer is let through because of what it answers; a question never is.
+/// A reply is let through because of its request; a request never is.
 fn one_that_is_asked_for_meets_the_rules() {
     each(|nic| {
         nic.rules("accept", "drop");
@@ -94,7 +94,7 @@ fn one_that_is_asked_for_meets_the_rules() {
     });
 }
 
-fn one_that_was_cut_gives_way_to_another() {
+fn a_revoked_association_gives_way_to_another() {
     each(|nic| {
         nic.rules("accept", "accept");
         nic.expect(Client, INIT, true);
@@ -103,7 +103,7 @@ fn one_that_was_cut_gives_way_to_another() {
         nic.expect(Client, DATA, false);
         nic.expect(Server, DATA, false);
         nic.expect(Client, INIT, false);
-        // The server may ask, and be answered.
+        // The server may send requests, and get replies.
         nic.expect(Client, INIT_ACK, false);
         nic.expect(Server, INIT, true);
         nic.expect(Client, INIT_ACK, true);

@@ -37,7 +37,7 @@ fn opened(scene: &Scene, port: u16) -> Result<[Streams; 2]> {
 
 fn goes_on(connections: &mut [Streams], when: &str) -> Result<()> {
     for pair in connections {
-        for end in [End::Answerer, End::Asker] {
+        for end in [End::Responder, End::Initiator] {
             pair.send(end)?;
             ensure!(pair.arrives(end.other(), PATIENCE)?, "{when}: what the {end:?} says does not arrive");
         }
@@ -61,10 +61,10 @@ fn starts_with_the_flow_table(lab: Lab, attach: Attach, role: Role) -> Result<()
     sleep_until(OVER);
     counts(&agent, Counted::Reason("not-taken-over"), 2.., || {
         for pair in &mut late {
-            pair.send(End::Answerer)?;
+            pair.send(End::Responder)?;
         }
         for pair in &mut late {
-            ensure!(!pair.arrives(End::Asker, SILENCE)?, "a connection was taken over");
+            ensure!(!pair.arrives(End::Initiator, SILENCE)?, "a connection was taken over");
         }
         Ok(())
     })

@@ -40,11 +40,11 @@ const OURS: [bool; 2] = [true, false];
 pub(crate) fn tests(suite: &mut Suite) {
     let tests: [(&str, Test); 10] = [
         ("errors_about_flows", errors_about_flows),
-        ("a_question_that_was_not_answered", a_question_that_was_not_answered),
+        ("a_request_without_reply", a_request_without_reply),
         ("a_challenge_after_a_lost_end", a_challenge_after_a_lost_end),
         ("a_reset_outside_the_window", a_reset_outside_the_window),
         ("a_reset_that_is_not_exact", a_reset_that_is_not_exact),
-        ("an_answer_to_an_older_question", an_answer_to_an_older_question),
+        ("a_reply_to_an_older_request", a_reply_to_an_older_request),
         ("a_last_acknowledgement_is_lost", a_last_acknowledgement_is_lost),
         ("a_port_in_the_shadow", a_port_in_the_shadow),
         ("two_first_packets_at_once", two_first_packets_at_once),
@@ -139,9 +139,9 @@ fn errors_about_flows(lab: Lab) -> Result<()> {
     )
 }
 
-/// `conntrack_tcp_unreplied.sh`: a question that nobody answered stands in no way. Asked again, it meets the policy that is
+/// `conntrack_tcp_unreplied.sh`: a request without a reply stands in no way. Asked again, it meets the policy that is
 /// in force by then.
-fn a_question_that_was_not_answered(lab: Lab) -> Result<()> {
+fn a_request_without_reply(lab: Lab) -> Result<()> {
     let mut judges = Judges::new(lab, &only(IN))?;
     let question = tcp(IN, [1_000, 0], SYN, 0);
     holds(&judges, &[(question.clone(), BOTH), (question.clone(), BOTH)])?;
@@ -152,7 +152,7 @@ fn a_question_that_was_not_answered(lab: Lab) -> Result<()> {
 }
 
 /// `packetdrill/conntrack_syn_challenge_ack.pkt`: an end lost its connection and asks with the same ports. The other end
-/// challenges it, the answer to that is a reset, and the next question opens a connection.
+/// challenges it, the reply to that is a reset, and the next question opens a connection.
 fn a_challenge_after_a_lost_end(lab: Lab) -> Result<()> {
     let judges = Judges::new(lab, &only(IN))?;
     let asks = tcp(IN, [700_000, 0], SYN, 0);
@@ -195,9 +195,9 @@ fn a_reset_that_is_not_exact(lab: Lab) -> Result<()> {
     holds(&judges, &[&connected(IN)[..], &then].concat())
 }
 
-/// `packetdrill/conntrack_synack_old.pkt`, `conntrack_synack_reuse.pkt`: a late answer to an older question with the same
-/// ports. The end resets that one, asks again, and the answer that fits opens the connection.
-fn an_answer_to_an_older_question(lab: Lab) -> Result<()> {
+/// `packetdrill/conntrack_synack_old.pkt`, `conntrack_synack_reuse.pkt`: a late reply to an older request with the same
+/// ports. The end resets that one, asks again, and the reply that fits opens the connection.
+fn a_reply_to_an_older_request(lab: Lab) -> Result<()> {
     let judges = Judges::new(lab, &only(OUT))?;
     let asks = tcp(OUT, [1_000, 0], SYN, 0);
     let then = [
@@ -213,7 +213,7 @@ fn an_answer_to_an_older_question(lab: Lab) -> Result<()> {
 /// that is dropped, and the connection goes on.
 fn a_last_acknowledgement_is_lost(lab: Lab) -> Result<()> {
     let judges = Judges::new(lab, &only(IN))?;
-    let [question, answer, _lost] = connected(IN);
+    let [question, reply, _lost] = connected(IN);
     let then = [
         (tcp(IN, [1_001, 5_001], ACK, 100), BOTH),
         (tcp(OUT, [5_001, 1_101], ACK, 500), BOTH),
@@ -222,10 +222,10 @@ fn a_last_acknowledgement_is_lost(lab: Lab) -> Result<()> {
         (tcp(IN, [1_101, 5_501], ACK, 0), BOTH),
         (tcp(OUT, [5_501, 1_101], ACK, 500), BOTH),
     ];
-    holds(&judges, &[&[question, answer.clone(), answer][..], &then].concat())
+    holds(&judges, &[&[question, reply.clone(), reply][..], &then].concat())
 }
 
-/// `nft_nat.sh`, its port shadowing: whoever answers from the port of a service opens it to the one it talks with, to
+/// `nft_nat.sh`, its port shadowing: whoever replies from the port of a service opens it to the one it exchanges packets with, to
 /// nobody else, and for no new connection.
 fn a_port_in_the_shadow(lab: Lab) -> Result<()> {
     let judges = Judges::new(lab, &only(OUT))?;

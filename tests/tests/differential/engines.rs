@@ -58,7 +58,7 @@ impl Opponent {
     }
 }
 
-/// Two answers to one probe.
+/// Two results for one probe.
 #[derive(Debug)]
 pub(crate) struct Disagreement {
     seed: u64,
@@ -112,8 +112,8 @@ fn compare(
     let mut oracle = OracleEngine::new(&policy);
     let mut first_difference = |engine: &mut dyn Engine| {
         probes.iter().find_map(|&probe| {
-            let expected = oracle.answer(&probe).unwrap();
-            let found = engine.answer(&probe);
+            let expected = oracle.check(&probe).unwrap();
+            let found = engine.check(&probe);
             if found.as_ref().is_ok_and(|found| *found == expected) {
                 return None;
             }
@@ -187,7 +187,7 @@ impl fmt::Display for Disagreement {
         writeln!(f, "oracle: {expected:?}")?;
         match found {
             Ok(found) => writeln!(f, "{opponent}: {found:?}")?,
-            Err(error) => writeln!(f, "{opponent}: no answer: {error}")?,
+            Err(error) => writeln!(f, "{opponent}: no result: {error}")?,
         }
         writeln!(f, "the policy, as small as it could be made:")?;
         let nic = &parts.nics[probe.nic()];

@@ -27,7 +27,7 @@ fn agrees(engine: EngineKind) {
                     let parts = shape.parts(&mut Rng::with_seed(seed), direction, family, RULES);
                     let policy = Policy::new(parts.clone()).unwrap();
                     let what = format!("{} over {family:?}, {direction:?}, seed {seed}", shape.name());
-                    assert!(is_forest(&policy, direction, family), "{what}: one tree holds it");
+                    assert!(is_partition(&policy, direction, family), "{what}: one tree holds it");
                     (seed, parts, Generator::new(seed).probes(&policy, PROBES))
                 });
                 if let Err(disagreement) = engines::over(Opponent::honest(engine), policies) {
@@ -38,7 +38,7 @@ fn agrees(engine: EngineKind) {
     }
 }
 
-fn is_forest(policy: &Policy, direction: Direction, family: Family) -> bool {
+fn is_partition(policy: &Policy, direction: Direction, family: Family) -> bool {
     let image = CompiledNic::new(policy, &policy.nics()[0]).unwrap().image;
     let root = header::ROOTS + direction as usize * 2 + family as usize;
     Partition::from_word(image.words()[root]).is_some()

@@ -31,11 +31,11 @@ fn probes_meet_rules() {
         assert_eq!(probes.len(), 100);
         let mut oracle = Oracle::new(&policy);
         for probe in &probes {
-            let answer = oracle.judge(probe);
+            let result = oracle.judge(probe);
             all += 1;
-            by_rule += u32::from(answer.reason == Reason::Rule);
-            accepted += u32::from(answer.verdict == Verdict::Accept);
-            *reasons.entry(answer.reason).or_default() += 1;
+            by_rule += u32::from(result.reason == Reason::Rule);
+            accepted += u32::from(result.verdict == Verdict::Accept);
+            *reasons.entry(result.reason).or_default() += 1;
         }
     }
     println!("{all} probes: {by_rule} by a rule, {accepted} accepted; {reasons:?}");

@@ -46,12 +46,12 @@ impl Before<'_> {
         asked.is_some_and(|place| {
             let [earlier, since] = [&self.0[..place], &self.0[place..]].map(|part| Before(part.to_vec()));
             let ended = |step: &Step, verdicts: &Verdicts| verdicts.ours && is_end(&step.packet);
-            !since.is_answered(direction) && (!earlier.is_answered(direction) || earlier.any(ended))
+            !since.has_reply(direction) && (!earlier.has_reply(direction) || earlier.any(ended))
         })
     }
 
-    /// Whether ours let a packet pass against `direction`. A reset alone, which anybody may forge, is no answer.
-    fn is_answered(&self, direction: Direction) -> bool {
+    /// Whether ours let a packet pass against `direction`. A reset alone, which anybody may forge, is no reply.
+    fn has_reply(&self, direction: Direction) -> bool {
         self.any(|step, verdicts| verdicts.ours && step.direction != direction && !is_reset(&step.packet))
     }
 
@@ -65,11 +65,11 @@ impl Before<'_> {
 pub(crate) fn of(steps: &[Step], verdicts: &[Verdicts], number: usize) -> Option<Kind> {
     let Step { direction, packet } = &steps[number];
     let state = verdicts[number].state?;
-    let talk = packet.talk();
+    let flow = packet.flow();
     let earlier = steps[..number]
         .iter()
         .zip(verdicts)
-        .filter(|(step, _)| !matches!(step.packet.body, Body::Error { .. }) && step.packet.talk() == talk);
+        .filter(|(step, _)| !matches!(step.packet.body, Body::Error { .. }) && step.packet.flow() == flow);
     let before = Before(earlier.collect());
     if verdicts[number].ours { more(&before, *direction, packet, state) } else { less(packet, state) }
 }

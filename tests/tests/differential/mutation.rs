@@ -1,4 +1,4 @@
-//! Bugs that somebody could make, each planted into an engine. A comparison that does not find them would not
+//! Mutations of an engine: bugs that somebody could make. A comparison that does not find them would not
 //! find a real one either.
 
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ use sg_model::{
 use super::engines::{self, Opponent, Size};
 use crate::support::runs::AskedOf;
 
-pub(crate) const ASKED: &[AskedOf] = &[("planted_bugs_are_caught", &EngineKind::ALL, are_caught)];
+pub(crate) const ASKED: &[AskedOf] = &[("mutations_are_caught", &EngineKind::ALL, are_caught)];
 
 /// What is wrong, and how to make it wrong.
 type Bug = (&'static str, fn(&mut PolicyParts));
@@ -90,7 +90,7 @@ fn are_caught(engine: EngineKind) {
         let Err(disagreement) = engines::run(Opponent { engine, spoil }, size) else {
             panic!("nobody noticed that {bug}");
         };
-        // An engine that says nothing is another bug than the planted one.
+        // An engine that says nothing is another bug than the mutation.
         assert!(disagreement.found.is_ok(), "{bug}: {disagreement}");
     }
 }

@@ -79,9 +79,9 @@ fn report(seed: u16, policy: &Policy, steps: &[Step], verdicts: &[Verdicts], num
         policy.document(),
         policy.telling_ruleset()
     );
-    let talk = steps[number].packet.talk();
+    let flow = steps[number].packet.flow();
     for (place, (step, verdicts)) in steps.iter().zip(verdicts).enumerate().take(number + 1) {
-        if step.packet.talk() == talk {
+        if step.packet.flow() == flow {
             let way = if step.direction == Direction::Ingress { "in " } else { "out" };
             let _ = writeln!(text, "{place:3} {way} {}: {verdicts:?}", step.packet);
         }

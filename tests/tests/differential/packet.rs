@@ -67,9 +67,9 @@ impl Packet {
     }
 
     /// What a flow is known by, the same both ways; for an error, that of the packet it is about.
-    pub(crate) fn talk(&self) -> TestFlow {
+    pub(crate) fn flow(&self) -> TestFlow {
         let (ports, number) = match &self.body {
-            Body::Error { about, .. } => return about.talk(),
+            Body::Error { about, .. } => return about.flow(),
             Body::Tcp(segment) => (segment.ports, protocol::TCP),
             Body::Udp { ports } => (*ports, protocol::UDP),
             Body::Icmp { identifier, .. } => ([*identifier; 2], protocol::ICMP),
@@ -130,7 +130,7 @@ impl Packet {
     }
 }
 
-/// Who talks to whom, whichever way.
+/// Who sends to whom, whichever way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TestFlow {
     ends: [(IpAddr, u16); 2],

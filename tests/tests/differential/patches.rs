@@ -143,7 +143,7 @@ fn agrees(engine: EngineKind) {
             let mut oracle = Oracle::new(&policy);
             let mut compare = |engine: &mut dyn Engine| {
                 for probe in &asked {
-                    let (expected, found) = (oracle.judge(probe), engine.answer(probe).unwrap());
+                    let (expected, found) = (oracle.judge(probe), engine.check(probe).unwrap());
                     assert_eq!(found, expected, "seed {seed}, change {step}: {probe:?}");
                 }
             };

@@ -43,7 +43,7 @@ pub(crate) enum Service {
     Icmpv6(Option<u8>),
 }
 
-/// Ports that rules and packets crowd around.
+/// Ports that rules and packets cluster around.
 pub(crate) const PORTS: [u16; 6] = [22, 53, 80, 443, 8000, 8010];
 
 impl Policy {

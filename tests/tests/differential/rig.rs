@@ -95,13 +95,13 @@ impl Rig {
         let arrived = RefCell::new(vec![false; frames.len()]);
         for (direction, end) in [(Direction::Egress, &self.ends[0]), (Direction::Ingress, &self.ends[1])] {
             let note = |frame: &[u8]| note(frames, direction, frame, &mut arrived.borrow_mut());
-            let ended = end.v4.hears(PATIENCE, |frame| {
+            let ended = end.v4.receives(PATIENCE, |frame| {
                 note(frame);
                 packet::number(frame) == Some(u16::MAX)
             })?;
             ensure!(ended, "what ends a sequence did not arrive ({direction:?})");
             // Behind the mark nothing comes: what was sent before it came before it.
-            end.v6.hears(Duration::ZERO, |frame| {
+            end.v6.receives(Duration::ZERO, |frame| {
                 note(frame);
                 false
             })?;
@@ -139,9 +139,9 @@ impl Rig {
                     !is_missing(&arrived)
                 };
                 if is_missing(&arrived.borrow()) {
-                    socket.hears(PATIENCE, note)?;
+                    socket.receives(PATIENCE, note)?;
                 }
-                socket.hears(Duration::ZERO, |frame| {
+                socket.receives(Duration::ZERO, |frame| {
                     note(frame);
                     false
                 })?;
@@ -198,19 +198,20 @@ impl End {
 
 /// Notes that a frame which went this way arrived, where it is one of `frames`. What the router or a filter says itself may have the
 /// number of one of them; it says something else.
-fn note(frames: &[Sent], direction: Direction, heard: &[u8], arrived: &mut [bool]) {
-    let Some(place) = packet::number(heard).map(|number| usize::from(number) - 1) else { return };
-    if frames.get(place).is_some_and(|(way, sent)| *way == direction && is_forwarded(sent, heard)) {
+fn note(frames: &[Sent], direction: Direction, received: &[u8], arrived: &mut [bool]) {
+    let Some(place) = packet::number(received).map(|number| usize::from(number) - 1) else { return };
+    if frames.get(place).is_some_and(|(way, sent)| *way == direction && is_forwarded(sent, received)) {
         arrived[place] = true;
     }
 }
 
 /// Whether one is the other behind a router, which changes the link addresses, the hop limit and the sum of the header.
-fn is_forwarded(sent: &[u8], heard: &[u8]) -> bool {
-    let is_v4 = heard[12..14] == ethertype::IPV4.to_be_bytes();
+fn is_forwarded(sent: &[u8], received: &[u8]) -> bool {
+    let is_v4 = received[12..14] == ethertype::IPV4.to_be_bytes();
     let [hop_limit, sum] = if is_v4 { [22..23, 24..26] } else { [21..22, 0..0] };
     let is_changed = |place: usize| place < 12 || hop_limit.contains(&place) || sum.contains(&place);
-    sent.len() == heard.len() && (0..sent.len()).all(|place| is_changed(place) || sent[place] == heard[place])
+    sent.len() == received.len()
+        && (0..sent.len()).all(|place| is_changed(place) || sent[place] == received[place])
 }
 
 /// Packets sent on one CPU are taken through all three hosts on that CPU, in order: each has one queue of what veth

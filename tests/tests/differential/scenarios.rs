@@ -76,8 +76,8 @@ fn ask(scenario: &Scenario, judge: Judge) {
 
 fn check(scenario: &Scenario, policy: &Policy, engine: &mut dyn Engine) {
     for (probe, expected) in scenario.probes(policy).unwrap() {
-        let answer = engine.answer(&probe).unwrap();
-        assert_eq!(answer.written(policy).to_string(), expected, "{probe}, {:?}", probe.direction());
+        let result = engine.check(&probe).unwrap();
+        assert_eq!(result.written(policy).to_string(), expected, "{probe}, {:?}", probe.direction());
     }
 }
 
@@ -116,13 +116,13 @@ fn at_xdp(scenario: &Scenario, policy: &Policy, mut datapath: Datapath) -> Datap
         // Whether the sender of a rejected one is told shows on the wire only.
         let dropped = if expected.starts_with("reject") { Verdict::Reject } else { Verdict::Drop };
         let verdict = if outcome.passed { Verdict::Accept } else { dropped };
-        let answer = if let Some(place) = number.checked_sub(RULES) {
+        let result = if let Some(place) = number.checked_sub(RULES) {
             CheckResult::of(deciders[place as usize], verdict)
         } else {
             let reason = (number - HOST_COUNTERS) % (NIC_COUNTERS / 2);
             CheckResult::without_policy(verdict, Reason::try_from(reason as u8).unwrap())
         };
-        assert_eq!(answer.written(policy).to_string(), expected, "{probe}");
+        assert_eq!(result.written(policy).to_string(), expected, "{probe}");
     }
     datapath
 }

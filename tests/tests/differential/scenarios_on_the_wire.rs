@@ -128,7 +128,7 @@ fn relevant(after: &Stats, before: &Stats) -> BTreeMap<Counter, u64> {
     after.moved_since(before).into_iter().filter(|(counter, _)| !is_other(counter)).collect()
 }
 
-/// The counter of an answer in words.
+/// The counter of a result in words.
 fn counter(expected: &str, direction: Direction, device: &str) -> Result<Counter> {
     let (_, by) = expected.split_once(" by ").context("no reason")?;
     let nic = device.to_owned();

@@ -19,7 +19,7 @@ struct Side {
     next: u32,
 }
 
-/// Two ends that talk.
+/// Two ends that exchange packets.
 struct TestFlow {
     /// The way of its first packet.
     first: Direction,
@@ -43,20 +43,20 @@ enum Kind {
 
 /// `count` packets between the local end and `remotes`.
 pub(crate) fn random(random: &mut Rng, remotes: &[IpAddr], count: usize) -> Vec<Step> {
-    let mut talks: Vec<TestFlow> = Vec::new();
+    let mut flows: Vec<TestFlow> = Vec::new();
     let mut steps = Vec::with_capacity(count);
     while steps.len() < count {
-        let which = random.usize(..talks.len() + 2);
-        if which >= talks.len() {
-            talks.push(TestFlow::new(random, remotes, talks.len() as u16));
+        let which = random.usize(..flows.len() + 2);
+        if which >= flows.len() {
+            flows.push(TestFlow::new(random, remotes, flows.len() as u16));
         }
-        let which = which.min(talks.len() - 1);
-        let talk = &mut talks[which];
-        for mut step in talk.go_on(random) {
+        let which = which.min(flows.len() - 1);
+        let flow = &mut flows[which];
+        for mut step in flow.go_on(random) {
             if random.u8(..50) == 0 {
                 step.packet.spoiled = true;
             }
-            talk.sent.push(step.clone());
+            flow.sent.push(step.clone());
             steps.push(step);
         }
     }
@@ -88,28 +88,29 @@ impl TestFlow {
         }
     }
 
-    /// A packet from the end that began (`answers` is false) or from the other one.
-    fn step(&self, answers: bool, body: impl FnOnce([u16; 2]) -> Body) -> Step {
-        let direction = if answers { self.first.reversed() } else { self.first };
+    /// A packet from the end that began (`from_responder` is false) or from the other one.
+    fn step(&self, from_responder: bool, body: impl FnOnce([u16; 2]) -> Body) -> Step {
+        let direction = if from_responder { self.first.reversed() } else { self.first };
         let (from, to) = match direction {
             Direction::Ingress => (self.remote, self.local),
             Direction::Egress => (self.local, self.remote),
         };
         let [one, other] = self.ports;
-        let body = body(if answers { [other, one] } else { [one, other] });
+        let body = body(if from_responder { [other, one] } else { [one, other] });
         Step { direction, packet: Packet::new(from, to, body) }
     }
 
-    fn segment(&mut self, answers: bool, flags: u8, payload: u16) -> Step {
-        let [own, other] = [answers, !answers].map(|answers| self.sides[usize::from(answers)].next);
+    fn segment(&mut self, from_responder: bool, flags: u8, payload: u16) -> Step {
+        let [own, other] = [from_responder, !from_responder]
+            .map(|from_responder| self.sides[usize::from(from_responder)].next);
         let acknowledged = if flags & ACK == 0 { 0 } else { other };
         let long = u32::from(payload) + u32::from(flags & (SYN | FIN) != 0);
-        self.sides[usize::from(answers)].next = own.wrapping_add(long);
-        self.raw(answers, [own, acknowledged], flags, payload)
+        self.sides[usize::from(from_responder)].next = own.wrapping_add(long);
+        self.raw(from_responder, [own, acknowledged], flags, payload)
     }
 
-    fn raw(&self, answers: bool, numbers: [u32; 2], flags: u8, payload: u16) -> Step {
-        self.step(answers, |ports| Body::Tcp(Segment { ports, numbers, flags, payload }))
+    fn raw(&self, from_responder: bool, numbers: [u32; 2], flags: u8, payload: u16) -> Step {
+        self.step(from_responder, |ports| Body::Tcp(Segment { ports, numbers, flags, payload }))
     }
 
     /// The next packet, or the next few.
@@ -117,16 +118,16 @@ impl TestFlow {
         if !self.sent.is_empty() && random.u8(..8) == 0 {
             return vec![self.error(random)];
         }
-        let answers = random.bool() && !self.sent.is_empty();
+        let from_responder = random.bool() && !self.sent.is_empty();
         match self.kind {
-            Kind::Tcp => self.tcp(random, answers),
-            Kind::Udp => vec![self.step(answers, |ports| Body::Udp { ports })],
-            Kind::Echo | Kind::Query => vec![self.question(random, answers)],
+            Kind::Tcp => self.tcp(random, from_responder),
+            Kind::Udp => vec![self.step(from_responder, |ports| Body::Udp { ports })],
+            Kind::Echo | Kind::Query => vec![self.question(random, from_responder)],
         }
     }
 
-    fn question(&self, random: &mut Rng, answers: bool) -> Step {
-        let [question, answer] = match (self.kind, self.remote.is_ipv4()) {
+    fn question(&self, random: &mut Rng, from_responder: bool) -> Step {
+        let [question, reply] = match (self.kind, self.remote.is_ipv4()) {
             // A timestamp and its reply (RFC 792); IPv6 has none.
             (Kind::Query, true) => [13, 14],
             // A node information query and its reply (RFC 4620).
@@ -134,12 +135,12 @@ impl TestFlow {
             (_, true) => [8, 0],
             (_, false) => [128, 129],
         };
-        // Now and then an answer comes from the end that asks.
-        let kind = if answers == (random.u8(..6) > 0) { answer } else { question };
-        self.step(answers, |ports| Body::Icmp { kind, code: 0, identifier: ports[0] })
+        // Now and then a reply comes from the end that asks.
+        let kind = if from_responder == (random.u8(..6) > 0) { reply } else { question };
+        self.step(from_responder, |ports| Body::Icmp { kind, code: 0, identifier: ports[0] })
     }
 
-    fn tcp(&mut self, random: &mut Rng, answers: bool) -> Vec<Step> {
+    fn tcp(&mut self, random: &mut Rng, from_responder: bool) -> Vec<Step> {
         if self.sent.is_empty() {
             return match random.u8(..10) {
                 0..=5 => vec![
@@ -148,7 +149,7 @@ impl TestFlow {
                     self.segment(false, ACK, 0),
                 ],
                 6 => vec![self.segment(false, SYN, 0)],
-                // A talk that began before anybody looked; and backscatter.
+                // A flow that began before anybody looked; and backscatter.
                 7..=8 => vec![self.segment(false, ACK, 20)],
                 _ => {
                     let flags = [RST, RST | ACK, FIN | ACK, SYN | ACK];
@@ -156,30 +157,31 @@ impl TestFlow {
                 }
             };
         }
-        let [own, other] = [answers, !answers].map(|answers| self.sides[usize::from(answers)].next);
+        let [own, other] = [from_responder, !from_responder]
+            .map(|from_responder| self.sides[usize::from(from_responder)].next);
         let far = own.wrapping_add(random.u32(..) | 1 << 24);
         vec![match random.u8(..14) {
-            0..=6 => self.segment(answers, ACK, random.u16(..100)),
-            7 => self.segment(answers, FIN | ACK, 0),
-            8 => self.raw(answers, [own, other], RST | ACK, 0),
-            9 => self.raw(answers, [own, 0], RST, 0),
+            0..=6 => self.segment(from_responder, ACK, random.u16(..100)),
+            7 => self.segment(from_responder, FIN | ACK, 0),
+            8 => self.raw(from_responder, [own, other], RST | ACK, 0),
+            9 => self.raw(from_responder, [own, 0], RST, 0),
             // Forged.
-            10 => self.raw(answers, [far, other], [RST, ACK, FIN | ACK][random.usize(..3)], 0),
+            10 => self.raw(from_responder, [far, other], [RST, ACK, FIN | ACK][random.usize(..3)], 0),
             // The same question again, or another with the same ports.
-            11 => self.raw(answers, [if answers { 900_000 } else { 1_000 }, 0], SYN, 0),
+            11 => self.raw(from_responder, [if from_responder { 900_000 } else { 1_000 }, 0], SYN, 0),
             12 => {
                 self.sides = [Side { next: random.u32(..) }, Side { next: random.u32(..) }];
                 return vec![
-                    self.segment(answers, SYN, 0),
-                    self.segment(!answers, SYN | ACK, 0),
-                    self.segment(answers, ACK, 0),
+                    self.segment(from_responder, SYN, 0),
+                    self.segment(!from_responder, SYN | ACK, 0),
+                    self.segment(from_responder, ACK, 0),
                 ];
             }
-            _ => self.segment(answers, SYN | ACK, 0),
+            _ => self.segment(from_responder, SYN | ACK, 0),
         }]
     }
 
-    /// An error about a packet of this talk, or about one that there never was.
+    /// An error about a packet of this flow, or about one that there never was.
     fn error(&self, random: &mut Rng) -> Step {
         let about = &self.sent[random.usize(..self.sent.len())];
         let kinds: &[(u8, u8)] = if self.remote.is_ipv4() {

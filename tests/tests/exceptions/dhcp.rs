@@ -1,5 +1,5 @@
-//! DHCP messages of our own making, under a policy that drops everything: what a client here asks passes, and what answers it,
-//! whatever its destination; nothing else does, and no text that says it is DHCP.
+//! DHCP messages of our own making, under a policy that drops everything: requests of a client here pass, and so do the replies,
+//! whatever their destination; nothing else does, and no text that says it is DHCP.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -24,7 +24,7 @@ const MAC: [u8; 6] = [2, 0, 0, 0, 0, 5];
 const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 6];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    over_roles(suite, "what_was_asked_is_answered", what_was_asked_is_answered);
+    over_roles(suite, "requests_get_their_replies", requests_get_their_replies);
     over_roles(suite, "one_server_is_asked", one_server_is_asked);
     over_roles(suite, "dhcpv6_likewise", dhcpv6_likewise);
 }
@@ -48,7 +48,7 @@ fn asks(kind: u8, transaction: u32, has: Ipv4Addr) -> Bootp {
     Bootp { operation: 1, transaction, mac: MAC, has, gets: NOBODY, options: vec![53, 1, kind, 255] }
 }
 
-fn answers(kind: u8, transaction: u32, server: &str) -> Result<Bootp> {
+fn reply_of(kind: u8, transaction: u32, server: &str) -> Result<Bootp> {
     let server: Ipv4Addr = server.parse()?;
     let options = [&[53, 1, kind, 54, 4][..], &server.octets(), &[255]].concat();
     Ok(Bootp { operation: 2, transaction, mac: MAC, has: NOBODY, gets: OWN, options })
@@ -89,11 +89,11 @@ impl Wire<'_> {
         let (source, destination): (IpAddr, IpAddr) = (source.parse()?, destination.parse()?);
         let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
         let to = if from == Server { Client } else { Server };
-        let road = ForwardingPath::open(self.scene, from, to, family, ethertype)?;
-        let frame = road.frame(&ip([source, destination], UDP, 64, &udp(ports, message)));
+        let path = ForwardingPath::open(self.scene, from, to, family, ethertype)?;
+        let frame = path.frame(&ip([source, destination], UDP, 64, &udp(ports, message)));
         let counted = u64::from(passes);
         counts(self.agent, Counted::Reason("dhcp"), counted..=counted, || {
-            let arrived = road.carries(&frame, passes)?;
+            let arrived = path.carries(&frame, passes)?;
             ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
             Ok(())
         })
@@ -104,31 +104,31 @@ impl Wire<'_> {
         self.carries(what, Server, ends, [68, 67], &message.bytes(), passes)
     }
 
-    fn answer(&self, what: &str, ends: [&str; 2], message: &Bootp, passes: bool) -> Result<()> {
+    fn reply(&self, what: &str, ends: [&str; 2], message: &Bootp, passes: bool) -> Result<()> {
         self.carries(what, Client, ends, [67, 68], &message.bytes(), passes)
     }
 }
 
-fn what_was_asked_is_answered(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+fn requests_get_their_replies(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     const SERVER: &str = "10.77.0.2";
     let (scene, mut agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
-    let offer = answers(OFFER, 7, SERVER)?;
+    let offer = reply_of(OFFER, 7, SERVER)?;
     let wire = Wire { scene: &scene, agent: &agent };
-    wire.answer("an offer that nobody asked for", [SERVER, ALL], &offer, false)?;
-    wire.answer("an offer that nobody asked for, to the NIC", [SERVER, "10.77.0.1"], &offer, false)?;
+    wire.reply("an offer that nobody asked for", [SERVER, ALL], &offer, false)?;
+    wire.reply("an offer that nobody asked for, to the NIC", [SERVER, "10.77.0.1"], &offer, false)?;
     wire.ask("a discover", ["0.0.0.0", ALL], &asks(DISCOVER, 7, NOBODY), true)?;
     for to in [ALL, "10.77.0.1", "10.77.0.99"] {
-        wire.answer(&format!("an offer to {to}"), [SERVER, to], &offer, true)?;
+        wire.reply(&format!("an offer to {to}"), [SERVER, to], &offer, true)?;
     }
-    wire.answer("an offer through a relay", [ELSEWHERE, ALL], &offer, true)?;
-    wire.answer("of another transaction", [SERVER, ALL], &answers(OFFER, 8, SERVER)?, false)?;
-    let other = Bootp { mac: OTHER_MAC, ..answers(OFFER, 7, SERVER)? };
-    wire.answer("to another client", [SERVER, ALL], &other, false)?;
-    let question = Bootp { operation: 1, ..answers(OFFER, 7, SERVER)? };
-    wire.answer("a question as an answer", [SERVER, ALL], &question, false)?;
-    wire.carries("text as an answer", Client, [SERVER, "10.77.0.1"], [67, 68], b"command: run this", false)?;
+    wire.reply("an offer through a relay", [ELSEWHERE, ALL], &offer, true)?;
+    wire.reply("of another transaction", [SERVER, ALL], &reply_of(OFFER, 8, SERVER)?, false)?;
+    let other = Bootp { mac: OTHER_MAC, ..reply_of(OFFER, 7, SERVER)? };
+    wire.reply("to another client", [SERVER, ALL], &other, false)?;
+    let question = Bootp { operation: 1, ..reply_of(OFFER, 7, SERVER)? };
+    wire.reply("a request as a reply", [SERVER, ALL], &question, false)?;
+    wire.carries("text as a reply", Client, [SERVER, "10.77.0.1"], [67, 68], b"command: run this", false)?;
     wire.carries("text as a question", Server, ["0.0.0.0", ALL], [68, 67], b"stolen data, no DHCP", false)?;
-    wire.ask("an answer as a question", ["0.0.0.0", ALL], &offer, false)?;
+    wire.ask("a reply as a request", ["0.0.0.0", ALL], &offer, false)?;
     wire.carries(
         "a question to it as a server",
         Client,
@@ -142,7 +142,7 @@ fn what_was_asked_is_answered(lab: Lab, attach: Attach, role: Role) -> Result<()
     agent.kill()?;
     agent.start_again()?;
     let wire = Wire { scene: &scene, agent: &agent };
-    wire.answer("to another agent's question", [SERVER, "10.77.0.98"], &offer, true)
+    wire.reply("to another agent's question", [SERVER, "10.77.0.98"], &offer, true)
 }
 
 fn one_server_is_asked(lab: Lab, attach: Attach, role: Role) -> Result<()> {
@@ -156,11 +156,11 @@ fn one_server_is_asked(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     wire.ask("of its network", [OWN_TEXT, NEAR], &renew(1), role == Role::Host)?;
     wire.ask("of its link", [OWN_TEXT, "169.254.169.254"], &renew(2), true)?;
     wire.ask("of somewhere else", [OWN_TEXT, ELSEWHERE], &renew(3), false)?;
-    wire.answer("the answer of somewhere else", [ELSEWHERE, OWN_TEXT], &answers(ACK, 3, ELSEWHERE)?, false)?;
+    wire.reply("the reply of somewhere else", [ELSEWHERE, OWN_TEXT], &reply_of(ACK, 3, ELSEWHERE)?, false)?;
     wire.ask("rebinding", [OWN_TEXT, ALL], &renew(4), true)?;
-    wire.answer("an acknowledgement", [ELSEWHERE, OWN_TEXT], &answers(ACK, 4, ELSEWHERE)?, true)?;
+    wire.reply("an acknowledgement", [ELSEWHERE, OWN_TEXT], &reply_of(ACK, 4, ELSEWHERE)?, true)?;
     wire.ask("who gave it its address", [OWN_TEXT, ELSEWHERE], &renew(5), true)?;
-    wire.answer("its answer", [ELSEWHERE, OWN_TEXT], &answers(ACK, 5, ELSEWHERE)?, true)?;
+    wire.reply("its reply", [ELSEWHERE, OWN_TEXT], &reply_of(ACK, 5, ELSEWHERE)?, true)?;
     wire.ask("beside that one", [OWN_TEXT, "198.51.100.8"], &renew(6), false)?;
     wire.ask("for another", [OWN_TEXT, ELSEWHERE], &asks(REQUEST, 7, Ipv4Addr::new(10, 77, 0, 9)), false)?;
     wire.carries("text to it", Server, [OWN_TEXT, ELSEWHERE], [68, 67], b"stolen data, no DHCP", false)?;
@@ -188,18 +188,18 @@ fn dhcpv6_likewise(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let ask = |what: &str, ends, message: &[u8], passes| {
         wire.carries(what, Server, ends, [546, 547], message, passes)
     };
-    let answer = |what: &str, ends, message: &[u8], passes| {
+    let reply = |what: &str, ends, message: &[u8], passes| {
         wire.carries(what, Client, ends, [547, 546], message, passes)
     };
     let advertise = six(2, 1, 5);
-    answer("what nobody asked for", ["fe80::2", "fe80::1"], &advertise, false)?;
+    reply("what nobody asked for", ["fe80::2", "fe80::1"], &advertise, false)?;
     ask("a solicit", ["fe80::1", SERVERS], &six(1, 1, 5), true)?;
-    answer("an advertise", ["fe80::2", "fe80::1"], &advertise, true)?;
-    answer("a reply", ["fe80::2", "fe80::1"], &six(7, 1, 5), true)?;
-    answer("a reconfigure", ["fe80::2", "fe80::1"], &six(10, 1, 5), false)?;
-    answer("of another transaction", ["fe80::2", "fe80::1"], &six(2, 2, 5), false)?;
-    answer("to another client", ["fe80::2", "fe80::1"], &six(2, 1, 6), false)?;
-    answer("to another address", ["fe80::2", "fe80::9"], &advertise, false)?;
+    reply("an advertise", ["fe80::2", "fe80::1"], &advertise, true)?;
+    reply("a reply", ["fe80::2", "fe80::1"], &six(7, 1, 5), true)?;
+    reply("a reconfigure", ["fe80::2", "fe80::1"], &six(10, 1, 5), false)?;
+    reply("of another transaction", ["fe80::2", "fe80::1"], &six(2, 2, 5), false)?;
+    reply("to another client", ["fe80::2", "fe80::1"], &six(2, 1, 6), false)?;
+    reply("to another address", ["fe80::2", "fe80::9"], &advertise, false)?;
     ask("no message", ["fe80::1", SERVERS], b"stolen data, no DHCP", false)?;
     ask("from an address of the network", ["fd77::1", SERVERS], &six(1, 3, 5), false)?;
     ask("to somewhere else", ["fd77::1", "fd99::1"], &six(3, 4, 5), false)?;
@@ -208,5 +208,5 @@ fn dhcpv6_likewise(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let wire = Wire { scene: &scene, agent: &agent };
     let to_it = ["fd77::1", "fd99::1"];
     wire.carries("whom the policy names", Server, to_it, [546, 547], &six(3, 6, 5), true)?;
-    wire.carries("its answer", Client, ["fd99::1", "fd77::1"], [547, 546], &six(7, 6, 5), true)
+    wire.carries("its reply", Client, ["fd99::1", "fd77::1"], [547, 546], &six(7, 6, 5), true)
 }

@@ -73,7 +73,7 @@ fn reason(datapath: &mut Datapath, program: Program, direction: Direction, frame
     let passes = matches!(reason, Reason::NamedFrame | Reason::Arp);
     assert_eq!(outcome.passed, passes, "{program:?}: {reason:?}");
     if program != Program::Xdp {
-        let decision = outcome.decision.expect("a decision is noted");
+        let decision = outcome.decision.expect("a decision is recorded");
         assert_eq!((decision.accepts(), decision.reason()), (passes, Ok(reason)));
     }
     Some(reason)
@@ -154,9 +154,9 @@ fn the_spanning_tree_is_llc() {
             ("SNAP, as Cisco's", llc(38, [0xaa, 0xaa, 3])),
             ("too short for its header", llc(2, [0x42, 0x42, 3])),
             ("longer than the frame", llc(47, [0x42, 0x42, 3])),
-            ("a length that cuts off the padding's twin", llc(0, [0x42, 0x42, 3])),
-            ("cut off in its header", spanning_tree()[..16].to_vec()),
-            ("cut off behind its header", spanning_tree()[..17].to_vec()),
+            ("a length that truncates the padding's twin", llc(0, [0x42, 0x42, 3])),
+            ("truncated in its header", spanning_tree()[..16].to_vec()),
+            ("truncated behind its header", spanning_tree()[..17].to_vec()),
         ] {
             assert_eq!(sees(&frame), NOT_IP, "{what}");
         }
@@ -188,7 +188,7 @@ fn a_priority_is_looked_through_and_a_network_is_not() {
             }
         }
         assert_eq!(sees(&tagged(&of(0x88cd), 0x8100, 0)), NOT_IP);
-        // A tag that is cut off names nothing, and neither does what would stand behind it.
+        // A truncated tag names nothing, and neither does what would stand behind it.
         for length in 15..18 {
             assert_eq!(sees(&tagged(&of(0x88cc), 0x8100, 0)[..length]), Some(Reason::Malformed), "{length}");
         }
@@ -212,8 +212,9 @@ fn a_guarded_guest_sends_as_itself() {
             assert_eq!(sends(&mut datapath, &from(mac, named.clone())), outcome, "{mac:02x?}");
         }
         // What comes to it is not its claim.
-        let heard = reason(&mut datapath, Program::Egress, Direction::Ingress, &from(FOREIGN, named.clone()));
-        assert_eq!(heard, PASSES);
+        let received =
+            reason(&mut datapath, Program::Egress, Direction::Ingress, &from(FOREIGN, named.clone()));
+        assert_eq!(received, PASSES);
         for (mac, outcome) in [(OWN, PASSES), (FOREIGN, spoofed)] {
             assert_eq!(sends(&mut datapath, &from(mac, tagged(&named, 0x8100, 0xe000))), outcome);
         }

@@ -30,12 +30,12 @@ struct Kind {
     header: &'static [u8],
     payload: &'static [u8],
     /// What a socket that takes it is bound to.
-    heard: u16,
+    received: u16,
     named: bool,
 }
 
-const fn kind(what: &'static str, last: u8, header: &'static [u8], heard: u16, named: bool) -> Kind {
-    Kind { what, to: [1, 0x80, 0xc2, 0, 0, last], header, payload: &[], heard, named }
+const fn kind(what: &'static str, last: u8, header: &'static [u8], received: u16, named: bool) -> Kind {
+    Kind { what, to: [1, 0x80, 0xc2, 0, 0, last], header, payload: &[], received, named }
 }
 
 const KINDS: [Kind; 15] = [
@@ -57,7 +57,7 @@ const KINDS: [Kind; 15] = [
 ];
 
 impl Kind {
-    /// What is looked for, since a tag is taken off before anybody hears it.
+    /// What is looked for, since a tag is taken off before anybody receives it.
     fn body(&self) -> Vec<u8> {
         let mut body = self.payload.to_vec();
         body.extend(self.what.as_bytes());
@@ -70,7 +70,7 @@ impl Kind {
     }
 
     fn arrives(&self, at: &FrameSocket, patience: Duration) -> Result<bool> {
-        at.hears(patience, |heard| heard.windows(38).any(|bytes| bytes == self.body()))
+        at.receives(patience, |received| received.windows(38).any(|bytes| bytes == self.body()))
     }
 }
 
@@ -79,7 +79,7 @@ impl Kind {
 fn arrive([from, to]: [&Host; 2], sender: Option<[u8; 6]>, should: impl Fn(&Kind) -> bool) -> Result<()> {
     let near = FrameSocket::open(from, "eth0", 0)?;
     let far: Vec<_> =
-        KINDS.iter().map(|kind| FrameSocket::open(to, "eth0", kind.heard)).collect::<Result<_>>()?;
+        KINDS.iter().map(|kind| FrameSocket::open(to, "eth0", kind.received)).collect::<Result<_>>()?;
     for kind in &KINDS {
         near.send(&kind.frame(sender.unwrap_or(near.address())))?;
     }

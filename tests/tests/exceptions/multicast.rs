@@ -1,5 +1,5 @@
-//! Who receives multicast: a real socket joins a group, and its kernel reports that to the switch and answers its queries. IGMP
-//! needs the rules of [docs/use/networks.md](../../../docs/use/networks.md), MLD none, and the stream its own.
+//! Who receives multicast: a real socket joins a group, and its kernel reports that to the switch and responds to its queries.
+//! IGMP needs the rules of [docs/use/networks.md](../../../docs/use/networks.md), MLD none, and the stream its own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
@@ -81,7 +81,7 @@ fn a_receiver_needs_three_rules(lab: Lab, attach: Attach, role: Role) -> Result<
         };
         let reported = |what, expected| {
             let patience = if expected { PATIENCE } else { SILENCE };
-            switch.hears(patience, |frame| reports(frame, Family::V4, what))
+            switch.receives(patience, |frame| reports(frame, Family::V4, what))
         };
 
         let before = agent.stats()?;
@@ -92,14 +92,14 @@ fn a_receiver_needs_three_rules(lab: Lab, attach: Attach, role: Role) -> Result<
 
         let before = agent.stats()?;
         switch.send(&igmp_query(switch.address()))?;
-        ensure!(reported(LISTENS, query.0)? == query.0, "{}: a query was answered: {}", context(), !query.0);
+        ensure!(reported(LISTENS, query.0)? == query.0, "{}: a query got a report: {}", context(), !query.0);
         decided(query.1, &before).with_context(context)?;
         // MLD needs no rule.
         let multicast_6 = FrameSocket::open(client, "eth0", IPV6)?;
         multicast_6.send(&mld_query(multicast_6.address()))?;
         ensure!(
-            multicast_6.hears(PATIENCE, |frame| reports(frame, Family::V6, LISTENS))?,
-            "{}: no answer to a query of MLD",
+            multicast_6.receives(PATIENCE, |frame| reports(frame, Family::V6, LISTENS))?,
+            "{}: no report for a query of MLD",
             context()
         );
 
@@ -107,8 +107,8 @@ fn a_receiver_needs_three_rules(lab: Lab, attach: Attach, role: Role) -> Result<
             let (socket, before) = (socket?, agent.stats()?);
             say(client, family)?;
             socket.set_read_timeout(Some(if stream.0 { PATIENCE } else { SILENCE }))?;
-            let heard = socket.recv(&mut [0; 16]);
-            ensure!(heard.is_ok() == stream.0, "{}, {family}: the stream: {heard:?}", context());
+            let received = socket.recv(&mut [0; 16]);
+            ensure!(received.is_ok() == stream.0, "{}, {family}: the stream: {received:?}", context());
             let by = if stream.0 && family == Family::V6 { "stream-6" } else { stream.1 };
             decided(by, &before).with_context(context)?;
         }
@@ -150,7 +150,7 @@ fn say(host: &Host, family: Family) -> Result<()> {
 /// Router alert, as IGMP demands it (RFC 2113).
 const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
 
-/// "Who listens to what?", to be answered within a tenth of a second (RFC 3376 4.1).
+/// "Who listens to what?", to be reported within a tenth of a second (RFC 3376 4.1).
 fn igmp_query(from: [u8; 6]) -> Vec<u8> {
     let mut query = vec![0x11, 1, 0, 0, 0, 0, 0, 0, 2, 20, 0, 0];
     let sum = checksum(&query);

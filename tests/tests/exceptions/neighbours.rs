@@ -20,21 +20,21 @@ pub(crate) fn tests(suite: &mut Suite) {
     over_roles(suite, "duplicate_addresses_are_found", duplicate_addresses_are_found);
 }
 
-/// Both ways: each asks for the other, whose answer comes.
+/// Both ways: each asks for the other, whose reply comes.
 fn neighbours_are_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
     for (family, ethertype, reason) in [(Family::V4, ARP, "arp"), (Family::V6, IPV6, "neighbour-discovery")] {
-        let is_answer = |frame: &[u8]| match family {
+        let is_reply = |frame: &[u8]| match family {
             Family::V4 => frame.get(20..22) == Some(&[0, 2]),
             Family::V6 => frame.get(54) == Some(&NEIGHBOUR_ADVERTISEMENT),
         };
         for (asker, asked) in [(Client, Server), (Server, Client)] {
-            let heard = FrameSocket::open(scene.host(asker), "eth0", ethertype)?;
+            let socket = FrameSocket::open(scene.host(asker), "eth0", ethertype)?;
             scene.host(asker).ip("neighbour flush dev eth0")?;
             counts(&agent, Counted::Reason(reason), 2.., || {
                 // What makes the kernel look for the neighbour goes nowhere.
                 scene.puts(asker, &question(asker, asked, family, Service::Udp(9)), Outcome::Silent)?;
-                ensure!(heard.hears(PATIENCE, is_answer)?, "{family}: no answer for the {asker:?}");
+                ensure!(socket.receives(PATIENCE, is_reply)?, "{family}: no reply for the {asker:?}");
                 Ok(())
             })?;
         }

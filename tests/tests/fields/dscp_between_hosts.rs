@@ -111,7 +111,7 @@ fn by_its_first_packet(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     agent.apply(&web(role, ANOTHER_CLASS))?;
     for (family, voice, server) in &flows {
         ensure!(!arrives(voice, server, SILENCE)?, "{family}: the rule is about another class now");
-        ensure!(!arrives(server, voice, SILENCE)?, "{family}: so its other direction is cut, too");
+        ensure!(!arrives(server, voice, SILENCE)?, "{family}: so its other direction is revoked, too");
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The client may ask for each service and be asked for each; the stranger for nothing. Neither direction lets
-/// answers pass by its rules.
+/// replies pass by its rules.
 const RULES: &str = "
 ingress:
   - { id: in-tcp, protocol: tcp, ports: 80, remote: { prefix_list: client } }
@@ -61,7 +61,7 @@ fn inbound(lab: Lab, attach: Attach, role: Role, family: Family) -> Result<()> {
     for service in SERVICES {
         let rule = rule("in", service, family);
         counts(&agent, Counted::Rule(&rule), packets(service), || {
-            scene.asks(Client, Server, family, service, Outcome::Answered)
+            scene.asks(Client, Server, family, service, Outcome::Reply)
         })
         .with_context(|| format!("{service}, which a rule accepts"))?;
         counts(&agent, Counted::Default("ingress"), 1..=1, || {
@@ -77,7 +77,7 @@ fn outbound(lab: Lab, attach: Attach, role: Role, family: Family) -> Result<()> 
     for service in SERVICES {
         let rule = rule("out", service, family);
         counts(&agent, Counted::Rule(&rule), packets(service), || {
-            scene.asks(Server, Client, family, service, Outcome::Answered)
+            scene.asks(Server, Client, family, service, Outcome::Reply)
         })
         .with_context(|| format!("{service}, which a rule accepts"))?;
         counts(&agent, Counted::Rule("nothing-else-out"), 1..=1, || {
@@ -100,7 +100,7 @@ fn rule(direction: &str, service: Service, family: Family) -> String {
     }
 }
 
-/// What an answered question counts: the packets of its flow, both ways. A connection has three to open, two
+/// What a request with its reply counts: the packets of its flow, both ways. A connection has three to open, two
 /// with data, and some more.
 fn packets(service: Service) -> std::ops::RangeInclusive<u64> {
     match service {

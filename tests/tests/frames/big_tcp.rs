@@ -66,7 +66,7 @@ fn packets_pass_both_ways(lab: Lab, attach: Attach) -> Result<()> {
 fn transfer(scene: &Scene, streams: &Streams, family: Family, end: End) -> Result<usize> {
     let (mut from, mut to) = (streams.socket(end), streams.socket(end.other()));
     to.set_read_timeout(Some(PATIENCE))?;
-    let receiver = if end == End::Asker { Server } else { Client };
+    let receiver = if end == End::Initiator { Server } else { Client };
     let ethertype = if family == Family::V4 { IPV4 } else { IPV6 };
     let frames = FrameSocket::open(scene.host(receiver), "big", ethertype)?;
     thread::scope(|scope| {

@@ -39,9 +39,9 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
     let v6 = ForwardingPath::ip(&scene, from, to, Family::V6)?;
 
     // The control: what can be judged goes through.
-    for road in [&v4, &v6] {
-        let whole = road.frame(&road.packet(UDP, &udp([7, 7], b"whole")));
-        ensure!(road.carries(&whole, true)?, "a whole packet was dropped");
+    for path in [&v4, &v6] {
+        let whole = path.frame(&path.packet(UDP, &udp([7, 7], b"whole")));
+        ensure!(path.carries(&whole, true)?, "a whole packet was dropped");
     }
 
     let mut later_v4 = v4.packet(UDP, b"the rest");
@@ -65,9 +65,9 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
         ("seven extension headers", "too-many-headers", &v6, v6.packet(DESTINATION_OPTIONS, &options)),
         ("an unknown EtherType", "not-ip", &unknown, b"anything".to_vec()),
     ];
-    for (what, reason, road, payload) in cases {
+    for (what, reason, path, payload) in cases {
         counts(&agent, Counted::Reason(reason), 1..=1, || {
-            ensure!(!road.carries(&road.frame(&payload), false)?, "it arrived");
+            ensure!(!path.carries(&path.frame(&payload), false)?, "it arrived");
             Ok(())
         })
         .with_context(|| what.to_owned())?;
@@ -84,10 +84,10 @@ fn summed(packet: &mut [u8]) {
 
 /// The other control: what is not IP is not all dropped.
 fn arp_passes(scene: &Scene, from: Who, to: Who) -> Result<()> {
-    let road = ForwardingPath::open(scene, from, to, Family::V4, ARP)?;
+    let path = ForwardingPath::open(scene, from, to, Family::V4, ARP)?;
     // A probe (RFC 5227), which a guest that speaks for itself may send, too: from its Ethernet address and no other.
-    let mut probe = road.frame(&[&[0, 1, 8, 0, 6, 4, 0, 1][..], &[0; 20]].concat());
+    let mut probe = path.frame(&[&[0, 1, 8, 0, 6, 4, 0, 1][..], &[0; 20]].concat());
     probe.copy_within(6..12, 22);
-    ensure!(road.carries(&probe, true)?, "ARP was dropped");
+    ensure!(path.carries(&probe, true)?, "ARP was dropped");
     Ok(())
 }

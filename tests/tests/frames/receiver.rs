@@ -159,16 +159,16 @@ fn a_first_fragment_holds_all_headers() {
     let segment = [tcp([443, 7_777], [5_000, 0], SYN), vec![0; 12]].concat();
     for program in PROGRAMS {
         let mut datapath = open();
-        for (cut, wanted) in [(8, MALFORMED), (16, MALFORMED), (24, PASSES)] {
+        for (at, wanted) in [(8, MALFORMED), (16, MALFORMED), (24, PASSES)] {
             let follows = if wanted.0 { PASSES } else { dropped(Reason::Fragment) };
-            let first = fragments(cut, TCP, 0, true, &segment[..cut.into()]);
-            let rest = fragments(cut, TCP, cut, false, &segment[cut.into()..]);
+            let first = fragments(at, TCP, 0, true, &segment[..at.into()]);
+            let rest = fragments(at, TCP, at, false, &segment[at.into()..]);
             for (first, rest) in first.iter().zip(&rest) {
                 meets(&mut datapath, program, first, wanted);
                 meets(&mut datapath, program, rest, follows);
                 // The rest of the header behind its end is none of it.
                 let mut padded = first.clone();
-                padded.extend(&segment[cut.into()..]);
+                padded.extend(&segment[at.into()..]);
                 if !wanted.0 {
                     meets(&mut datapath, program, &padded, wanted);
                 }
@@ -332,7 +332,7 @@ fn neighbour_discovery_comes_whole() {
     }
 }
 
-/// The answer of a DHCP server and an advertisement, behind a chain that a first fragment does not finish, and in pieces.
+/// The reply of a DHCP server and an advertisement, behind a chain that a first fragment does not finish, and in pieces.
 fn a_guest_hides_nothing_in_fragments() {
     const MAC: [u8; 6] = [2, 0, 0, 0, 0, 5];
     let text = format!(
@@ -387,11 +387,11 @@ fn udp_lite_and_dccp_have_ports() {
                 meets(&mut datapath, program, &v6(protocol, &with(ports), bytes), wanted);
                 meets(&mut datapath, program, &v4(protocol, &with(ports), bytes - 1), MALFORMED);
             }
-            // An answer belongs to its flow, and to no other one.
+            // A reply belongs to its flow, and to no other one.
             for (ports, wanted) in [([53, 9], PASSES), ([53, 10], dropped(Reason::Rule))] {
-                let mut answer = v4(protocol, &with(ports), bytes);
-                answer[26..34].rotate_left(4);
-                meets(&mut datapath, Program::Egress, &answer, wanted);
+                let mut reply = v4(protocol, &with(ports), bytes);
+                reply[26..34].rotate_left(4);
+                meets(&mut datapath, Program::Egress, &reply, wanted);
             }
         }
     }

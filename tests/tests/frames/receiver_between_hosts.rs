@@ -55,7 +55,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     );
 }
 
-fn heard(scene: &Scene, who: Who, family: Family, port: u16) -> Result<UdpSocket> {
+fn bound_socket(scene: &Scene, who: Who, family: Family, port: u16) -> Result<UdpSocket> {
     scene.host(who).inside(|| Ok(UdpSocket::bind((who.address(family), port))?))
 }
 
@@ -70,20 +70,20 @@ fn next(socket: &UdpSocket, patience: Duration) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// A fragment of what is carried between the ends of `road`; `next` is what IPv6 says comes first.
+/// A fragment of what is carried between the ends of `path`; `next` is what IPv6 says comes first.
 fn fragment(
-    road: &ForwardingPath,
+    path: &ForwardingPath,
     next: u8,
     number: u16,
     (offset, more): (u16, bool),
     bytes: &[u8],
 ) -> Vec<u8> {
     let place = offset | u16::from(more);
-    if road.is_v6() {
+    if path.is_v6() {
         let header = [&[next, 0][..], &place.to_be_bytes(), &[0, 0], &number.to_be_bytes()].concat();
-        return road.packet(FRAGMENT, &[&header, bytes].concat());
+        return path.packet(FRAGMENT, &[&header, bytes].concat());
     }
-    let mut packet = road.packet(next, bytes);
+    let mut packet = path.packet(next, bytes);
     packet[4..6].copy_from_slice(&number.to_be_bytes());
     packet[6..8].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
     packet[10..12].fill(0);
@@ -99,13 +99,13 @@ const fn options(next: u8) -> [u8; 8] {
 
 /// The ways to hide a transport header from who reads the first fragment only: packets in order.
 fn hidden(
-    road: &ForwardingPath,
+    path: &ForwardingPath,
     transport: &[u8],
     protocol: u8,
     number: u16,
 ) -> Vec<(&'static str, Vec<Vec<u8>>)> {
-    let first = fragment(road, OPTIONS, number, (0, true), &options(OPTIONS));
-    let rest = fragment(road, OPTIONS, number, (8, false), &[&options(protocol)[..], transport].concat());
+    let first = fragment(path, OPTIONS, number, (0, true), &options(OPTIONS));
+    let rest = fragment(path, OPTIONS, number, (8, false), &[&options(protocol)[..], transport].concat());
     // Behind the end of the first: the end of the chain, and what passes without a rule.
     let lie = [&options(58)[..], &[135, 0, 0, 0, 0, 0, 0, 0], &[0; 16]].concat();
     // Behind the end of the first: what passes by a rule.
@@ -129,19 +129,19 @@ fn gets_no_hidden_datagram(lab: Lab, attach: Attach, role: Role, from: Who, to: 
     // Nobody filters what the stranger gets or sends.
     let unfiltered = if from == Client { (Client, Stranger) } else { (Stranger, Client) };
     for ((sender, receiver), works) in [(unfiltered, true), ((from, to), false)] {
-        let road = ForwardingPath::ip(&scene, sender, receiver, Family::V6)?;
-        let socket = heard(&scene, receiver, Family::V6, SHUT)?;
+        let path = ForwardingPath::ip(&scene, sender, receiver, Family::V6)?;
+        let socket = bound_socket(&scene, receiver, Family::V6, SHUT)?;
         let (source, destination) = (sender.address(Family::V6), receiver.address(Family::V6));
         let transport = summed([source, destination], UDP, udp([4_000, SHUT], DATA));
-        for (what, packets) in hidden(&road, &transport, UDP, u16::from(sender as u8) << 8) {
+        for (what, packets) in hidden(&path, &transport, UDP, u16::from(sender as u8) << 8) {
             for packet in packets {
-                road.send(&road.frame(&packet))?;
+                path.send(&path.frame(&packet))?;
             }
             let got = next(&socket, if works { PATIENCE } else { SILENCE })?;
             ensure!(got.is_some() == works, "{what}, from {sender:?} to {receiver:?}: {got:?}");
         }
         // A plain one, as the control.
-        road.send(&road.frame(&road.packet(UDP, &transport)))?;
+        path.send(&path.frame(&path.packet(UDP, &transport)))?;
         let got = next(&socket, if works { PATIENCE } else { SILENCE })?;
         ensure!(got.is_some() == works, "plain, from {sender:?} to {receiver:?}: {got:?}");
     }
@@ -152,14 +152,14 @@ fn gets_no_hidden_datagram(lab: Lab, attach: Attach, role: Role, from: Who, to: 
 fn gets_what_was_judged(lab: Lab, attach: Attach, role: Role, from: Who, to: Who) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, RULES))?;
     for family in Family::ALL {
-        let road = ForwardingPath::ip(&scene, from, to, family)?;
-        let socket = heard(&scene, to, family, OPEN)?;
+        let path = ForwardingPath::ip(&scene, from, to, family)?;
+        let socket = bound_socket(&scene, to, family, OPEN)?;
         let data: Vec<u8> = (0..48).collect();
         let whole = summed([from.address(family), to.address(family)], UDP, udp([OPEN, OPEN], &data));
         let other: Vec<u8> = whole.iter().map(|byte| !byte).collect();
         let piece = |number, (first, last): (usize, usize), bytes: &[u8]| {
             let place = (first as u16, last < whole.len());
-            road.frame(&fragment(&road, UDP, number, place, &bytes[first..last]))
+            path.frame(&fragment(&path, UDP, number, place, &bytes[first..last]))
         };
         let (mut twice, mut hostile) = (whole.clone(), whole.clone());
         twice[40..].fill(7);
@@ -192,8 +192,8 @@ fn gets_what_was_judged(lab: Lab, attach: Attach, role: Role, from: Who, to: Who
                 let dropped = |stats: &Stats| stats.reason("fragment-overlap");
                 let expected = u64::from(is_dropped);
                 counts(&agent, Counted::Of("overlaps", &dropped), expected..=expected, || {
-                    // Without the socket: what is put together is not heard as frames.
-                    road.send(&frame)?;
+                    // Without the socket: what is put together is not received as frames.
+                    path.send(&frame)?;
                     std::thread::sleep(Duration::from_millis(20));
                     Ok(())
                 })
@@ -225,22 +225,22 @@ fn gets_no_tiny_syn(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             asks.set_linger(Some(Duration::ZERO))?;
             drop((asks, accepted, listener));
 
-            let road = ForwardingPath::ip(&scene, Client, receiver, family)?;
+            let path = ForwardingPath::ip(&scene, Client, receiver, family)?;
             let back = ForwardingPath::ip(&scene, receiver, Client, family)?;
             let segment = summed([source, destination], TCP, tcp([443, PORT], [0, 0], SYN));
             let number = u16::from(receiver as u8);
             let pieces = [((0, true), &segment[..8]), ((8, false), &segment[8..])];
             for (place, bytes) in pieces {
-                road.send(&road.frame(&fragment(&road, TCP, number, place, bytes)))?;
+                path.send(&path.frame(&fragment(&path, TCP, number, place, bytes)))?;
             }
             let header = if family == Family::V4 { 14 + 20 } else { 14 + 40 };
             // Linux refuses such a first fragment of IPv6 by itself (RFC 8200 4.5).
             let expected = works && family == Family::V4;
-            let answers = back.hears(if expected { PATIENCE } else { SILENCE }, |frame| {
+            let replies = back.receives(if expected { PATIENCE } else { SILENCE }, |frame| {
                 frame.get(header + 13).is_some_and(|flags| flags & 0x12 == 0x12)
                     && frame[header..header + 2] == PORT.to_be_bytes()
             })?;
-            ensure!(answers == expected, "{receiver:?} over {family}: {answers}");
+            ensure!(replies == expected, "{receiver:?} over {family}: {replies}");
         }
     }
     Ok(())
@@ -262,22 +262,22 @@ fn reused(scene: &Scene, who: Who, at: SocketAddr) -> Result<Socket> {
 fn padding_opens_nothing(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, RULES))?;
     for family in Family::ALL {
-        let road = ForwardingPath::ip(&scene, Client, Server, family)?;
+        let path = ForwardingPath::ip(&scene, Client, Server, family)?;
         let header = udp([9, OPEN], b"");
-        let empty = road.packet(UDP, &[]);
-        let half = road.packet(UDP, &header[..4]);
+        let empty = path.packet(UDP, &[]);
+        let half = path.packet(UDP, &header[..4]);
         let behind = |packet: &[u8], from: usize| [packet, &header[from..], &[0; 20]].concat();
         let mut packets = vec![behind(&empty, 0), behind(&half, 4)];
         if family == Family::V6 {
-            packets.push(behind(&road.packet(OPTIONS, &options(UDP)), 0));
-            // A wire has no packets of length zero: Linux cuts it down to its header.
-            let mut zero = road.packet(UDP, &header);
+            packets.push(behind(&path.packet(OPTIONS, &options(UDP)), 0));
+            // A wire has no packets of length zero: Linux truncates it to its header.
+            let mut zero = path.packet(UDP, &header);
             zero[4..6].fill(0);
             packets.push(zero);
         }
         for packet in packets {
             counts(&agent, Counted::Reason("malformed"), 1..=1, || {
-                road.carries(&road.frame(&packet), false)?;
+                path.carries(&path.frame(&packet), false)?;
                 Ok(())
             })
             .with_context(|| format!("{family}: {packet:02x?}"))?;
@@ -299,15 +299,15 @@ egress:
 ";
     let (scene, _agent) = filtered(lab, attach, Role::Guest, &web(Role::Guest, ANY))?;
     for (sender, receiver, works) in [(Stranger, Client, true), (Server, Client, false)] {
-        let road = ForwardingPath::ip(&scene, sender, receiver, Family::V6)?;
-        let socket = heard(&scene, receiver, Family::V6, 546)?;
+        let path = ForwardingPath::ip(&scene, sender, receiver, Family::V6)?;
+        let socket = bound_socket(&scene, receiver, Family::V6, 546)?;
         let (source, destination) = (sender.address(Family::V6), receiver.address(Family::V6));
         let reply = summed([source, destination], UDP, udp([547, 546], b"rogue DHCPv6 reply"));
-        let mut tries = hidden(&road, &reply, UDP, u16::from(sender as u8) << 8);
-        tries.push(("plain", vec![road.packet(UDP, &reply)]));
+        let mut tries = hidden(&path, &reply, UDP, u16::from(sender as u8) << 8);
+        tries.push(("plain", vec![path.packet(UDP, &reply)]));
         for (what, packets) in tries {
             for packet in packets {
-                road.send(&road.frame(&packet))?;
+                path.send(&path.frame(&packet))?;
             }
             let got = next(&socket, if works { PATIENCE } else { SILENCE })?;
             ensure!(got.is_some() == works, "{what}, from {sender:?}: {got:?}");

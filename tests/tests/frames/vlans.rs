@@ -21,7 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_connection_is_of_its_network_to_its_end", a_connection_is_of_its_network_to_its_end),
     ("a_datagram_in_fragments_is_of_its_network", a_datagram_in_fragments_is_of_its_network),
     ("an_error_is_about_a_flow_of_its_network", an_error_is_about_a_flow_of_its_network),
-    ("a_question_is_answered_in_its_network", a_question_is_answered_in_its_network),
+    ("replies_belong_to_the_network_of_the_request", replies_belong_to_the_network_of_the_request),
     ("a_flow_is_listed_and_ended_in_its_network", a_flow_is_listed_and_ended_in_its_network),
 ];
 
@@ -90,17 +90,17 @@ fn a_guest_sends_priorities_only() {
     }
 }
 
-/// What the NIC asked in one network is answered in that one only, and nobody may ask.
+/// Replies to a request of the NIC pass in the network of the request only, and nobody may send one.
 fn a_flow_is_of_its_network() {
     let mut datapath = judging("drop", "accept");
     for family in FAMILIES {
         let question = packet(family, false, 17, &udp([40_000, 53], b"?"));
-        let answer = packet(family, true, 17, &udp([53, 40_000], b"!"));
+        let reply = packet(family, true, 17, &udp([53, 40_000], b"!"));
         for received in RECEIVED {
             over_pairs(|tags, others, same| {
                 datapath.forget_flows(0).unwrap();
                 assert!(passes(&mut datapath, Program::Egress, &tagged(&question, tags)));
-                let found = passes(&mut datapath, received, &tagged(&answer, others));
+                let found = passes(&mut datapath, received, &tagged(&reply, others));
                 assert_eq!(found, same, "{tags:x?} {others:x?} {family:?} {received:?}");
             });
         }
@@ -115,7 +115,7 @@ fn a_connection_is_of_its_network_to_its_end() {
             let ports = if inbound { [40_000, 80] } else { [80, 40_000] };
             packet(family, inbound, 6, &tcp(ports, numbers, flags))
         };
-        let talk = [
+        let exchange = [
             (Program::Ingress, segment(true, [1_000, 0], SYN)),
             (Program::Egress, segment(false, [5_000, 1_001], SYN | ACK)),
             (Program::Ingress, segment(true, [1_001, 5_001], ACK)),
@@ -128,7 +128,7 @@ fn a_connection_is_of_its_network_to_its_end() {
                 return;
             }
             datapath.forget_flows(0).unwrap();
-            for (program, frame) in &talk {
+            for (program, frame) in &exchange {
                 assert!(passes(&mut datapath, *program, &tagged(frame, tags)));
             }
             assert_eq!(
@@ -140,7 +140,7 @@ fn a_connection_is_of_its_network_to_its_end() {
             let (key, entry) = datapath.flows().unwrap()[0];
             let last_seen = entry.last_seen.wrapping_sub(1 << 16);
             datapath.enter_flows([(key, FlowEntry { last_seen, ..entry })]).unwrap();
-            assert_eq!(datapath.sweep().unwrap(), 1);
+            assert_eq!(datapath.age().unwrap(), 1);
             assert_eq!(
                 passes(&mut datapath, Program::Egress, &tagged(&more, others)),
                 same,
@@ -201,7 +201,7 @@ fn an_error_is_about_a_flow_of_its_network() {
 }
 
 /// A DHCP exchange, and who may be told where the NIC is.
-fn a_question_is_answered_in_its_network() {
+fn replies_belong_to_the_network_of_the_request() {
     let bootp = |ports, operation| {
         let mut message = [&[operation, 1, 6, 0, 0, 0, 0, 7][..], &[0; 20], &[2, 0, 0, 0, 0, 5]].concat();
         message.resize(236, 0);
@@ -216,7 +216,7 @@ fn a_question_is_answered_in_its_network() {
     let advertises = neighbour(136, [LOCAL6, REMOTE6]);
     let mut datapath = judging("drop", "drop");
     for received in RECEIVED {
-        for (question, answer, asks, answers) in [
+        for (question, reply, asks, replies) in [
             (&discover, &offer, Program::Egress, received),
             (&solicits, &advertises, received, Program::Egress),
         ] {
@@ -226,7 +226,7 @@ fn a_question_is_answered_in_its_network() {
                 // What is open stays open for longer than this takes.
                 for (other_number, other) in NETWORKS.iter().enumerate() {
                     for others in *other {
-                        let found = passes(&mut datapath, answers, &tagged(answer, others));
+                        let found = passes(&mut datapath, replies, &tagged(reply, others));
                         assert_eq!(found, number == other_number, "{network:x?} {others:x?} {received:?}");
                     }
                 }

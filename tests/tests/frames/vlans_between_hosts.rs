@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use sg_tests::{
     lab::{
-        Agent, Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, answer,
-        ask,
+        Agent, Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, ask,
+        respond,
     },
     packet::{UDP, udp},
 };
@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.over(&Attach::RECEIVED, "an_answer_belongs_to_a_question_of_its_network", an_answer_of_its_network);
+    suite.over(&Attach::RECEIVED, "replies_belong_to_the_network_of_the_request", a_reply_of_its_network);
     suite.each("a_guest_sends_priorities_only", a_guest_sends_priorities_only);
     suite.each("a_port_has_the_addresses_of_its_bridge", a_port_of_a_bridge);
 }
@@ -63,8 +63,8 @@ const fn network(tag: Option<u16>) -> u16 {
     }
 }
 
-/// Who listens hears frames without their tags: no device here is in a network, and the kernel takes tags off.
-fn an_answer_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
+/// A socket receives frames without their tags: no device here is in a network, and the kernel takes tags off.
+fn a_reply_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, Role::Host, &web(Role::Host, FROM_WITHIN))?;
     if attach == Attach::Xdp {
         // The other end of the server's veth.
@@ -75,20 +75,21 @@ fn an_answer_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
         let out = ForwardingPath::ip(&scene, Server, Client, family)?;
         let back = ForwardingPath::ip(&scene, Client, Server, family)?;
         for asked in TAGS {
-            for answered in TAGS {
+            for replied in TAGS {
                 port += 1;
                 let question = out.frame(&out.packet(UDP, &udp([port, 53], b"?")));
-                let answer = back.frame(&back.packet(UDP, &udp([53, port], b"!")));
+                let reply = back.frame(&back.packet(UDP, &udp([53, port], b"!")));
                 out.send(&tagged(&question, asked))?;
-                ensure!(out.hears(PATIENCE, |heard| heard == question)?, "{asked:x?} was not sent");
-                let same = network(asked) == network(answered);
-                back.send(&tagged(&answer, answered))?;
-                let heard = back.hears(if same { PATIENCE } else { SILENCE }, |heard| heard == answer)?;
-                ensure!(heard == same, "{asked:x?} was answered by {answered:x?}: it came in: {heard}");
+                ensure!(out.receives(PATIENCE, |received| received == question)?, "{asked:x?} was not sent");
+                let same = network(asked) == network(replied);
+                back.send(&tagged(&reply, replied))?;
+                let received =
+                    back.receives(if same { PATIENCE } else { SILENCE }, |received| received == reply)?;
+                ensure!(received == same, "{asked:x?} got a reply by {replied:x?}: it came in: {received}");
             }
         }
     }
-    // Two without a network, one in each; four answers, both families.
+    // Two without a network, one in each; four replies, both families.
     let (name, udp) = (agent.instance(), ["--protocol", "udp", "--port", "53"]);
     let count = |vlan: &str| anyhow::Ok(shown(&agent, &[&udp[..], &["--vlan", vlan]].concat())?.len());
     ensure!((count("none")?, count("5")?, count("6")?) == (16, 8, 8), "{:?}", shown(&agent, &udp)?);
@@ -110,9 +111,13 @@ fn a_guest_sends_priorities_only(lab: Lab, attach: Attach) -> Result<()> {
             let passes = network(tag) == 0;
             let before = agent.stats()?.reason("vlan-tag");
             out.send(&tagged(&frame, tag))?;
-            let heard = out.hears(if passes { PATIENCE } else { SILENCE }, |heard| heard == frame)?;
+            let received =
+                out.receives(if passes { PATIENCE } else { SILENCE }, |received| received == frame)?;
             let counted = agent.stats()?.reason("vlan-tag") - before;
-            ensure!((heard, counted) == (passes, u64::from(!passes)), "{tag:x?}: {heard}, {counted} counted");
+            ensure!(
+                (received, counted) == (passes, u64::from(!passes)),
+                "{tag:x?}: {received}, {counted} counted"
+            );
         }
     }
     Ok(())
@@ -198,9 +203,9 @@ fn asks(
     service: Service,
     expected: Outcome,
 ) -> Result<()> {
-    let (asker, answerer, from, to) = if inbound { (far, near, 2, 1) } else { (near, far, 1, 2) };
+    let (asker, responder_host, from, to) = if inbound { (far, near, 2, 1) } else { (near, far, 1, 2) };
     let to = address(family, to);
-    let _answering = answer(answerer, to, service)?;
+    let _responder = respond(responder_host, to, service)?;
     let patience = if expected == Outcome::Silent { SILENCE } else { PATIENCE };
     let question = Question::new(address(family, from), to, service);
     let outcome = ask(asker, &question, patience)?;
@@ -208,15 +213,15 @@ fn asks(
     Ok(())
 }
 
-/// Each verdict both ways, an answer to what was rejected, and a datagram in fragments.
+/// Each verdict both ways, a reject, and a datagram in fragments.
 fn holds(hosts: &[Host; 2]) -> Result<()> {
     for family in Family::ALL {
         for (inbound, service, expected) in [
-            (true, Service::Tcp(8000), Outcome::Answered),
+            (true, Service::Tcp(8000), Outcome::Reply),
             (true, Service::Tcp(8001), Outcome::Refused),
             (true, Service::Tcp(8002), Outcome::Silent),
-            (false, Service::Tcp(8002), Outcome::Answered),
-            (false, Service::Udp(53), Outcome::Answered),
+            (false, Service::Tcp(8002), Outcome::Reply),
+            (false, Service::Udp(53), Outcome::Reply),
         ] {
             asks(hosts, inbound, family, service, expected)?;
         }
@@ -245,7 +250,7 @@ fn a_port_of_a_bridge(lab: Lab, attach: Attach) -> Result<()> {
 fn of_layout(lab: Lab, attach: Attach, layout: Layout) -> Result<()> {
     let hosts = wired(lab)?;
     if layout == Layout::Vrf {
-        // Who is bound to no device has addresses of it, and answers there, too; routes are looked for there as well.
+        // Who is bound to no device has addresses of it, and replies there, too; routes are looked for there as well.
         let accept = ["tcp", "udp", "raw"].map(|protocol| format!("net/ipv4/{protocol}_l3mdev_accept"));
         let bind = ["ipv4", "ipv6"].map(|family| format!("net/{family}/ip_nonlocal_bind"));
         accept.iter().chain(&bind).try_for_each(|parameter| hosts[0].sysctl(parameter, "1"))?;
@@ -266,7 +271,7 @@ fn of_layout(lab: Lab, attach: Attach, layout: Layout) -> Result<()> {
     holds(&hosts)
 }
 
-/// The peer has the same addresses in two networks, and answers in the other one.
+/// The peer has the same addresses in two networks, and replies in the other one.
 fn networks_of_a_trunk_are_apart(lab: Lab, attach: Attach) -> Result<()> {
     let hosts = wired(lab)?;
     for (host, id) in [(&hosts[0], 10), (&hosts[1], 10), (&hosts[1], 20), (&hosts[0], 20)] {
@@ -277,8 +282,8 @@ fn networks_of_a_trunk_are_apart(lab: Lab, attach: Attach) -> Result<()> {
     }
     give_addresses(&hosts, "eth0.10")?;
     let _agent = Agent::start(&hosts[0], &policy(&["eth0"]), attach.into())?;
-    asks(&hosts, false, Family::V4, Service::Udp(53), Outcome::Answered)?;
-    // From now on it answers by the other VLAN device.
+    asks(&hosts, false, Family::V4, Service::Udp(53), Outcome::Reply)?;
+    // From now on it replies by the other VLAN device.
     let [near, far] = [1, 2].map(|number| address(Family::V4, number));
     let mac = FrameSocket::open(&hosts[0], "eth0", EXPERIMENTAL)?.address();
     let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
@@ -301,10 +306,10 @@ fn a_bond_is_one_device(lab: Lab, attach: Attach) -> Result<()> {
     give_addresses(&hosts, "bond0")?;
     let _agent = Agent::start(&hosts[0], &policy(&["bond0"]), attach.into())?;
     for family in Family::ALL {
-        asks(&hosts, true, family, Service::Tcp(8000), Outcome::Answered)?;
+        asks(&hosts, true, family, Service::Tcp(8000), Outcome::Reply)?;
         asks(&hosts, true, family, Service::Tcp(8002), Outcome::Silent)?;
         for _ in 0..4 {
-            asks(&hosts, false, family, Service::Udp(53), Outcome::Answered)?;
+            asks(&hosts, false, family, Service::Udp(53), Outcome::Reply)?;
         }
     }
     Ok(())

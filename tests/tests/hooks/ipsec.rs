@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{
-    Agent, Attach, Family, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, answer, ask,
+    Agent, Attach, Family, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, ask, respond,
 };
 
 use crate::support::suite::Suite;
@@ -110,8 +110,8 @@ impl ForwardingPath {
         let hosts = [lab.host("host")?, lab.host("peer")?, lab.host("guest")?];
         lab.wire((&hosts[0], "eth0"), (&hosts[1], "eth0"), 1_500)?;
         lab.wire((&hosts[0], "tap0"), (&hosts[2], "eth0"), 1_500)?;
-        let road = Self { hosts };
-        let [host, peer, guest] = &road.hosts;
+        let path = Self { hosts };
+        let [host, peer, guest] = &path.hosts;
         host.sysctl("net/ipv4/ip_forward", "1")?;
         host.sysctl("net/ipv6/conf/all/forwarding", "1")?;
         for (who, here) in [(Who::Host, host), (Who::Peer, peer)] {
@@ -151,7 +151,7 @@ impl ForwardingPath {
             host.ip(&format!("route add {of_guest} dev tap0"))?;
             guest.ip(&format!("route add {gateway} dev eth0\nroute add default via {gateway} dev eth0"))?;
         }
-        Ok(road)
+        Ok(path)
     }
 
     fn asks(&self, from: Who, to: Who, family: Family, service: Service, expected: Outcome) -> Result<()> {
@@ -167,7 +167,7 @@ impl ForwardingPath {
         service: Service,
         expected: Outcome,
     ) -> Result<()> {
-        let _answering = answer(&self.hosts[to as usize], destination, service)?;
+        let _responder = respond(&self.hosts[to as usize], destination, service)?;
         let patience = if expected == Outcome::Silent { SILENCE } else { PATIENCE };
         let question = Question::new(source, destination, service);
         let outcome = ask(&self.hosts[from as usize], &question, patience)?;
@@ -193,13 +193,13 @@ nics:
 }
 
 fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<()> {
-    let road = ForwardingPath::new(lab)?;
-    let mut agent = Agent::start(&road.hosts[0], &policy("", "", ""), attach.into())?;
+    let path = ForwardingPath::new(lab)?;
+    let mut agent = Agent::start(&path.hosts[0], &policy("", "", ""), attach.into())?;
     for family in Family::ALL {
         let before = agent.stats()?;
         for (from, to) in [(Who::Host, Who::Peer), (Who::Peer, Who::Host)] {
             for service in [Service::Tcp(80), Service::Udp(54), Service::Echo] {
-                road.asks(from, to, family, service, Outcome::Answered)?;
+                path.asks(from, to, family, service, Outcome::Reply)?;
             }
         }
         // XDP does not see it.
@@ -210,28 +210,28 @@ fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<()> {
         }
         // What is on the wire is judged.
         let (from, to) = (outside(Who::Peer, family), outside(Who::Host, family));
-        road.puts(Who::Peer, from, Who::Host, to, Service::Tcp(80), Outcome::Silent)?;
+        path.puts(Who::Peer, from, Who::Host, to, Service::Tcp(80), Outcome::Silent)?;
     }
-    // Nor may ESP go out: what comes in would be its answer.
+    // Nor may ESP go out: what comes in would be its reply.
     let no_esp = policy("", "", "").replace(
         "id: esp, protocol: 50 } ]",
         "id: esp, protocol: 51 } ]\n    egress: [ { protocol: 50, action: drop } ]",
     );
     agent.apply(&no_esp).with_context(|| agent.complaints())?;
     for family in Family::ALL {
-        road.asks(Who::Peer, Who::Host, family, Service::Tcp(80), Outcome::Silent)
+        path.asks(Who::Peer, Who::Host, family, Service::Tcp(80), Outcome::Silent)
             .context("no rule for ESP")?;
     }
     Ok(())
 }
 
 fn what_it_delivers_may_be_judged(lab: Lab, attach: Attach) -> Result<()> {
-    let road = ForwardingPath::new(lab)?;
+    let path = ForwardingPath::new(lab)?;
     let policy = policy(", { id: web, protocol: tcp, ports: 80 }", ", ipsec: judge", "");
-    let agent = Agent::start(&road.hosts[0], &policy, attach.into())?;
+    let agent = Agent::start(&path.hosts[0], &policy, attach.into())?;
     for family in Family::ALL {
-        road.asks(Who::Peer, Who::Host, family, Service::Tcp(80), Outcome::Answered)?;
-        road.asks(Who::Peer, Who::Host, family, Service::Tcp(81), Outcome::Silent)?;
+        path.asks(Who::Peer, Who::Host, family, Service::Tcp(80), Outcome::Reply)?;
+        path.asks(Who::Peer, Who::Host, family, Service::Tcp(81), Outcome::Silent)?;
     }
     ensure!(agent.stats()?.reason("decrypted") == 0, "nothing passes for that reason");
     Ok(())
@@ -239,7 +239,7 @@ fn what_it_delivers_may_be_judged(lab: Lab, attach: Attach) -> Result<()> {
 
 /// What is decrypted and forwarded is judged where it leaves, by the policy of the guest.
 fn a_closed_guest_gets_nothing(lab: Lab, attach: Attach) -> Result<()> {
-    let road = ForwardingPath::new(lab)?;
+    let path = ForwardingPath::new(lab)?;
     let guest = |group: &str| {
         let [v4, v6] = Family::ALL.map(|family| inside(Who::Guest, family));
         policy(
@@ -248,15 +248,15 @@ fn a_closed_guest_gets_nothing(lab: Lab, attach: Attach) -> Result<()> {
             &format!("  - {{ device: tap0, role: guest, addresses: [{v4}, \"{v6}\"], groups: [{group}] }}\n"),
         )
     };
-    let mut agent = Agent::start(&road.hosts[0], &guest("open"), attach.into())?;
+    let mut agent = Agent::start(&path.hosts[0], &guest("open"), attach.into())?;
     for family in Family::ALL {
-        road.asks(Who::Peer, Who::Guest, family, Service::Tcp(80), Outcome::Answered)?;
-        road.asks(Who::Peer, Who::Guest, family, Service::Tcp(81), Outcome::Silent)?;
+        path.asks(Who::Peer, Who::Guest, family, Service::Tcp(80), Outcome::Reply)?;
+        path.asks(Who::Peer, Who::Guest, family, Service::Tcp(81), Outcome::Silent)?;
     }
     agent.apply(&guest("closed"))?;
     for family in Family::ALL {
         for service in [Service::Tcp(80), Service::Udp(54), Service::Echo] {
-            road.asks(Who::Peer, Who::Guest, family, service, Outcome::Silent)?;
+            path.asks(Who::Peer, Who::Guest, family, service, Outcome::Silent)?;
         }
     }
     Ok(())

@@ -44,7 +44,7 @@ fn policy(hook: Hook) -> String {
 /// One datagram each way, each judged once.
 fn is_judged_once(scene: &Scene, agent: &Agent) -> Result<()> {
     counts(agent, Counted::Rule("udp"), 2..=2, || {
-        scene.asks(Client, Server, Family::V4, Service::Udp(54), Outcome::Answered)
+        scene.asks(Client, Server, Family::V4, Service::Udp(54), Outcome::Reply)
     })?;
     scene.asks(Client, Server, Family::V6, Service::Udp(SHUT), Outcome::Silent)
 }
@@ -72,7 +72,7 @@ fn are_where_the_policy_says(lab: Lab, attach: Attach) -> Result<()> {
     agent.stop()?;
     agent.detach()?;
     ensure!(native_xdp(scene.host(Server), "eth0")?.is_none(), "`sgctl detach` takes it off");
-    scene.asks(Client, Server, Family::V4, Service::Udp(SHUT), Outcome::Answered)
+    scene.asks(Client, Server, Family::V4, Service::Udp(SHUT), Outcome::Reply)
 }
 
 /// Datagrams to a port that is shut come all the time, and a connection lives on.

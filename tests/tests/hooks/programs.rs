@@ -41,7 +41,7 @@ fn each_drops_and_passes_by_the_rules() {
             if program == Program::Xdp {
                 continue;
             }
-            let decision = outcome.decision.expect("a decision is noted");
+            let decision = outcome.decision.expect("a decision is recorded");
             assert_eq!((decision.accepts(), decision.reason()), (passes, Ok(Reason::Rule)));
         }
     }
@@ -62,7 +62,7 @@ fn each_drops_without_a_nic_or_an_image() {
     }
 }
 
-/// Frames cut short, with more behind them, with other lengths and with single bytes changed: the program refuses what the
+/// Truncated frames, with more behind them, with other lengths and with single bytes changed: the program refuses what the
 /// parser in user space refuses, for the same reason, and nothing else.
 fn read_frames_as_user_space_does() {
     let mut datapath = judging("accept", "accept");
@@ -87,7 +87,7 @@ fn read_frames_as_user_space_does() {
                 }
             }
             frame.truncate(random.usize(least..=frame.len() + 8).min(whole.len()));
-            // Half of those that were cut are whole packets again, which end before their headers do.
+            // Half of those that were truncated are whole packets again, which end before their headers do.
             if random.bool() {
                 let (at, header) = if least == 34 { (16, 14) } else { (18, 54) };
                 let length = (frame.len() - header) as u16;

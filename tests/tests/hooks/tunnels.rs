@@ -52,15 +52,15 @@ fn are_read_without_an_ethernet_header() {
     let mut datapath = judged(HOST);
     let mut of_another_family = segment_to(80, SYN, 40_001);
     of_another_family[14] = 0x65;
-    let mut cut = segment_to(80, SYN, 40_002);
-    cut.truncate(14 + 39);
+    let mut truncated = segment_to(80, SYN, 40_002);
+    truncated.truncate(14 + 39);
     for (kind, frame, outcome) in [
         ("IPv4", segment_to(80, SYN, 40_000), PASSES),
         ("IPv4, closed", segment_to(81, SYN, 40_000), dropped(Reason::Default)),
         ("IPv6", six(80), PASSES),
         ("IPv6, closed", six(81), dropped(Reason::Default)),
         ("IPv4 that says it is not", of_another_family, dropped(Reason::Malformed)),
-        ("IPv4, cut", cut, dropped(Reason::Malformed)),
+        ("IPv4, truncated", truncated, dropped(Reason::Malformed)),
     ] {
         println!("{kind}");
         expect(&mut datapath, Program::Ingress, &frame, outcome);
@@ -123,8 +123,8 @@ fn differ_from_other_devices_in_this_only() {
         .unwrap();
         for policy in [&tunnel, &wire] {
             for kind in sg_check::EngineKind::ALL {
-                let answer = kind.start(policy).unwrap().answer(&probe).unwrap();
-                let accepts = answer.verdict == sg_common::verdict::Verdict::Accept;
+                let result = kind.start(policy).unwrap().check(&probe).unwrap();
+                let accepts = result.verdict == sg_common::verdict::Verdict::Accept;
                 assert_eq!(accepts, accepted, "{kind}: {probe}");
             }
         }

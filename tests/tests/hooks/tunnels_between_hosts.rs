@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sg_tests::lab::{
-    Agent, Attach, Family, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, Tunnel, answer, ask,
+    Agent, Attach, Family, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, Tunnel, ask, respond,
 };
 
 use crate::{
@@ -134,7 +134,7 @@ impl Ends {
 
     fn asks(&self, from: End, family: Family, service: Service, expected: Outcome) -> Result<()> {
         let to = from.other();
-        let _answering = answer(self.host(to), to.address(family), service)?;
+        let _responder = respond(self.host(to), to.address(family), service)?;
         self.puts(from, &Question::new(from.address(family), to.address(family), service), expected)
     }
 
@@ -158,25 +158,25 @@ fn policy(role: Role, more: &str) -> String {
     format!("{RULES}\nnics:\n  - {{ {nic}{more}, groups: [tested] }}\n")
 }
 
-/// Each verdict, both ways, and answers to what was rejected.
+/// Each verdict, both ways, and the rejects.
 fn holds(ends: &Ends, agent: &Agent, role: Role, family: Family) -> Result<()> {
     let own = if role == Role::Host { Near } else { Far };
     let before = agent.stats()?;
     for (from, service, expected) in [
-        (own.other(), Service::Tcp(80), Outcome::Answered),
-        (own.other(), Service::Echo, Outcome::Answered),
+        (own.other(), Service::Tcp(80), Outcome::Reply),
+        (own.other(), Service::Echo, Outcome::Reply),
         (own.other(), Service::Tcp(82), Outcome::Silent),
         (own.other(), Service::Tcp(81), Outcome::Refused),
         (own.other(), Service::Udp(81), Outcome::Prohibited),
-        (own, Service::Udp(54), Outcome::Answered),
+        (own, Service::Udp(54), Outcome::Reply),
         (own, Service::Udp(55), Outcome::Silent),
         (own, Service::Tcp(81), Outcome::Refused),
     ] {
         ends.asks(from, family, service, expected)?;
     }
     let after = agent.stats()?;
-    let answered = after.reason("reject-sent") - before.reason("reject-sent");
-    ensure!(answered >= 3, "{answered} were told; what moved: {:?}", after.moved_since(&before));
+    let rejects = after.reason("reject-sent") - before.reason("reject-sent");
+    ensure!(rejects >= 3, "{rejects} rejects were sent; what moved: {:?}", after.moved_since(&before));
     for reason in ["malformed", "not-ip"] {
         let counted = after.reason(reason) - before.reason(reason);
         ensure!(counted == 0, "{reason} counted {counted}");
@@ -187,7 +187,7 @@ fn holds(ends: &Ends, agent: &Agent, role: Role, family: Family) -> Result<()> {
 fn are_filtered(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let ends = Ends::new(lab)?;
     for family in Family::ALL {
-        ends.asks(Far, family, Service::Tcp(82), Outcome::Answered).context("without a filter")?;
+        ends.asks(Far, family, Service::Tcp(82), Outcome::Reply).context("without a filter")?;
     }
     let agent = Agent::start(ends.host(Near), &policy(role, ""), attach.into())?;
     Family::ALL.into_iter().try_for_each(|family| holds(&ends, &agent, role, family))
@@ -201,10 +201,10 @@ fn a_guest_speaks_for_itself_only(lab: Lab, attach: Attach) -> Result<()> {
     for (family, foreign, with_length) in
         [(Family::V4, "10.79.0.66", "10.79.0.66/24"), (Family::V6, "fd79::66", "fd79::66/64 nodad")]
     {
-        ends.asks(Far, family, Service::Udp(54), Outcome::Answered)?;
+        ends.asks(Far, family, Service::Udp(54), Outcome::Reply)?;
         ends.host(Far).address("tun0", &[with_length])?;
         let to = Near.address(family);
-        let _answering = answer(ends.host(Near), to, Service::Udp(54))?;
+        let _responder = respond(ends.host(Near), to, Service::Udp(54))?;
         let before = agent.stats()?;
         ends.puts(Far, &Question::new(foreign.parse()?, to, Service::Udp(54)), Outcome::Silent)?;
         let after = agent.stats()?;

@@ -115,7 +115,7 @@ pub(crate) fn counted(
     Ok((outcome, moved))
 }
 
-/// The two share the flow table: what was sent at tc is answered through XDP.
+/// The two share the flow table: what was sent at tc gets its reply through XDP.
 fn knows_the_flows_that_tc_opened() {
     let mut datapath = judging("drop", "accept");
     let asked = segment_to(80, 0x02, 40_000);
@@ -123,7 +123,7 @@ fn knows_the_flows_that_tc_opened() {
     let mut question = segment_to(40_000, 0x02, 80);
     question[26..34].rotate_left(4);
     assert!(datapath.run(Program::Egress, &question, 1).unwrap().passed);
-    let answer = segment_to(80, 0x12, 40_000);
-    assert!(datapath.run(Program::Xdp, &answer, 1).unwrap().passed, "it was asked for");
+    let reply = segment_to(80, 0x12, 40_000);
+    assert!(datapath.run(Program::Xdp, &reply, 1).unwrap().passed, "it was asked for");
     assert!(!datapath.run(Program::Xdp, &segment_to(80, 0x12, 40_001), 1).unwrap().passed);
 }

@@ -20,22 +20,22 @@ pub(crate) const SERVICES: [Service; 6] = [
 ];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.add("every_service_answers", every_service_answers);
+    suite.add("every_service_replies", every_service_replies);
     suite.add("closed_ports_refuse", closed_ports_refuse);
     suite.add("silence_is_seen", silence_is_seen);
-    suite.add("pairs_talk_both_ways", pairs_talk_both_ways);
+    suite.add("pairs_exchange_both_ways", pairs_exchange_both_ways);
     suite.add("odd_frames_arrive", odd_frames_arrive);
     suite.add("path_mtu_is_discovered", |lab| {
         Family::ALL.into_iter().try_for_each(|family| Routed::new(lab)?.bulk_arrives(family))
     });
 }
 
-fn every_service_answers(lab: Lab) -> Result<()> {
+fn every_service_replies(lab: Lab) -> Result<()> {
     let scene = Scene::new(lab)?;
     for family in Family::ALL {
         for service in SERVICES {
-            scene.asks(Client, Server, family, service, Outcome::Answered)?;
-            scene.asks(Server, Stranger, family, service, Outcome::Answered)?;
+            scene.asks(Client, Server, family, service, Outcome::Reply)?;
+            scene.asks(Server, Stranger, family, service, Outcome::Reply)?;
         }
     }
     Ok(())
@@ -60,7 +60,7 @@ fn silence_is_seen(lab: Lab) -> Result<()> {
     Ok(())
 }
 
-fn pairs_talk_both_ways(lab: Lab) -> Result<()> {
+fn pairs_exchange_both_ways(lab: Lab) -> Result<()> {
     let scene = Scene::new(lab)?;
     let hosts: [_; 2] = [Client, Server].map(|who: Who| scene.host(who));
     for family in Family::ALL {
@@ -87,6 +87,6 @@ fn odd_frames_arrive(lab: Lab) -> Result<()> {
     let mut frame = [server.address(), client.address()].concat();
     frame.extend(EXPERIMENTAL.to_be_bytes());
     client.send(&frame)?;
-    ensure!(server.hears(PATIENCE, |heard| heard == frame)?, "the frame did not arrive");
+    ensure!(server.receives(PATIENCE, |received| received == frame)?, "the frame did not arrive");
     Ok(())
 }

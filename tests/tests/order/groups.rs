@@ -27,7 +27,7 @@ groups:
 const ACCEPTED: Nftables = Nftables::Rules { inbound: "tcp dport 22 accept", outbound: "accept" };
 const DROPPED: Nftables = Nftables::Rules { inbound: "", outbound: "accept" };
 
-/// Two groups: one lets its members talk, the other does not. The client is in one of them or in both.
+/// Two groups: one lets its members reach each other, the other does not. The client is in one of them or in both.
 macro_rules! isolated_and_open {
     ($members:literal) => {
         concat!(

@@ -13,7 +13,7 @@ use sg_tests::{
 };
 
 use crate::{
-    reject::told::scene,
+    reject::reply_sent::scene,
     support::{
         forwarding::{IPV4, IPV6},
         reject_wire::{Crafted, Kind},
@@ -23,18 +23,18 @@ use crate::{
 };
 
 const UDP: Service = Service::Udp(81);
-/// Answers that a NIC sends at once, and one peer's share of them.
+/// Rejects that a NIC sends at once, and one peer's share of them.
 const BURST: u64 = 50;
 const SHARE: u64 = BURST / 4;
 /// How long the default rate takes to forget a burst, and a little more.
 const FORGOTTEN: Duration = Duration::from_millis(60);
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.over(&Attach::RECEIVED, "no_more_answers_than_agreed", no_more_answers_than_agreed);
-    suite.over(&Attach::RECEIVED, "answers_tell_no_port", answers_tell_no_port);
+    suite.over(&Attach::RECEIVED, "rejects_keep_to_their_rate", rejects_keep_to_their_rate);
+    suite.over(&Attach::RECEIVED, "rejects_reveal_no_port", rejects_reveal_no_port);
 }
 
-fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
+fn rejects_keep_to_their_rate(lab: Lab, attach: Attach) -> Result<()> {
     const ASKED: u64 = 500;
     let rules = "ingress: [{ id: told, action: reject, protocol: udp, ports: 81 }]";
     let (scene, mut agent, _other) = scene(lab, attach, Role::Host, &web(Role::Host, rules))?;
@@ -58,14 +58,17 @@ fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
         thread::sleep(FORGOTTEN);
         Ok(())
     };
-    // Where a budget ends is drawn for each packet, and so is what an answer costs: between none and two.
+    // Where a budget ends is drawn for each packet, and so is what a reject costs: between none and two.
     for (names, least, most) in [(1, SHARE / 3, SHARE * 2), (100, BURST / 2, BURST * 3 / 2)] {
         let before = agent.stats()?;
         ask(names)?;
         let after = agent.stats()?;
         let moved = |name: &str| after.reason(name) - before.reason(name);
-        let (told, untold) = (moved("reject-sent"), moved("reject-rate-limited"));
-        ensure!((least..=most).contains(&told) && told + untold == ASKED, "{told} answered, {untold} not");
+        let (told, limited) = (moved("reject-sent"), moved("reject-rate-limited"));
+        ensure!(
+            (least..=most).contains(&told) && told + limited == ASKED,
+            "{told} rejects sent, {limited} rate-limited"
+        );
         ensure!(after.rule("told") - before.rule("told") == ASKED, "all of them were dropped");
     }
 
@@ -76,13 +79,13 @@ fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
     scene.puts(Client, &question, Outcome::Silent)
 }
 
-/// The attack of CVE-2020-25705: in the name of a resolver, to as many ports as there are answers at once, and then one packet in
-/// one's own. Where a port belongs to a flow with the resolver, its packet is not rejected, and an answer more is left.
+/// The attack of CVE-2020-25705: in the name of a resolver, to as many ports as there are rejects at once, and then one packet in
+/// one's own. Where a port belongs to a flow with the resolver, its packet is not rejected, and one more reject is left.
 ///
-/// What is compared is in how many of [`TRIES`] attempts the observer's own packets are answered, how often: the greatest
+/// What is compared is in how many of [`TRIES`] attempts the observer's own packets are rejected, how often: the greatest
 /// difference between the two distributions is one where he knows at once, and below [`LEARNED`] in all but one of thousands of
 /// runs where he learns nothing (Kolmogorov and Smirnov).
-fn answers_tell_no_port(lab: Lab, attach: Attach) -> Result<()> {
+fn rejects_reveal_no_port(lab: Lab, attach: Attach) -> Result<()> {
     const TRIES: usize = 30;
     const LEARNED: f64 = 0.6;
     const PORT: u16 = 40_123;
@@ -117,12 +120,12 @@ fn answers_tell_no_port(lab: Lab, attach: Attach) -> Result<()> {
                 observer.send(&frame.bytes())?;
             }
             let (start, patience) = (Instant::now(), FORGOTTEN / 4);
-            let mut answers = 0;
+            let mut rejects = 0;
             let mut buffer = vec![0; 2_048];
-            while let Some(heard) = observer.next(patience.saturating_sub(start.elapsed()), &mut buffer)? {
-                answers += usize::from(mine.first().is_some_and(|frame| frame.is_answered_by(heard)));
+            while let Some(received) = observer.next(patience.saturating_sub(start.elapsed()), &mut buffer)? {
+                rejects += usize::from(mine.first().is_some_and(|frame| frame.is_rejected_by(received)));
             }
-            Ok(answers)
+            Ok(rejects)
         };
         // The attack as it was published; then one that stays below the resolver's share, and uses the rest up in other names.
         for (spoofed, others, own) in [(BURST, 0, 1), (8, BURST - 11, 6)] {

@@ -1,5 +1,5 @@
-//! What an answer has that lets it pass the filter, nobody else can put on a packet: a process that may capture packets sees the
-//! mark of answers, and may set it (both take `CAP_NET_RAW` only).
+//! What a reject has that lets it pass the filter, nobody else can put on a packet: a process that may capture packets sees the
+//! mark of rejects, and may set it (both take `CAP_NET_RAW` only).
 
 use std::{
     io::Read as _,
@@ -14,7 +14,7 @@ use sg_tests::lab::{Attach, Family, Host, Lab, SILENCE};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use crate::{
-    reject::told::scene,
+    reject::reply_sent::scene,
     support::{
         scene::{Client, Counted, Role, Server, counts, over_roles, web},
         suite::Suite,
@@ -28,7 +28,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     over_roles(suite, "nobody_takes_the_mark", nobody_takes_the_mark);
 }
 
-/// A process sends what is rejected, sees the mark of the answer that comes in, and sends the same with that mark.
+/// A process sends what is rejected, sees the mark of the reject that comes in, and sends the same with that mark.
 fn nobody_takes_the_mark(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     // Of a host what it sends, of a guest what the host sends to it.
     let rule = "{ id: told, action: reject, protocol: udp, ports: 81 }";
@@ -49,7 +49,7 @@ fn nobody_takes_the_mark(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let bits = listen_for_bits(host, device)?;
     let sender = host.inside(|| Ok(UdpSocket::bind("0.0.0.0:0")?))?;
     let send = || {
-        // That the answer to the packet before came is said here, once.
+        // That the reject for the packet before came is said here, once.
         (0..2)
             .find_map(|_| sender.send_to(b"past the filter", SocketAddr::new(to, PORT)).ok())
             .context("sending")

@@ -1,5 +1,5 @@
 //! Who connects with IP options set is told like everybody else: real sockets, whose kernel writes the options or extension headers
-//! into the SYN and must take the reset for an answer to it.
+//! into the SYN and must take the reset as the reply to it.
 
 use std::{io, net::SocketAddr};
 
@@ -12,7 +12,7 @@ use sg_tests::lab::{Attach, Family, Lab, PATIENCE};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
-    reject::told::scene,
+    reject::reply_sent::scene,
     support::{
         scene::{Client, Counted, Role, Server, Who, counts, over_roles, web},
         suite::Suite,
@@ -113,7 +113,7 @@ egress:
         for family in Family::ALL {
             for &set in Set::of(family) {
                 let connect = || scene.host(from).inside(|| is_refused(from, to, family, set));
-                // One SYN, and one answer, which was understood.
+                // One SYN, and one reject, which was understood.
                 let told = || counts(&agent, Counted::Rule(rule), 1..=1, connect);
                 counts(&agent, Counted::Reason("reject-sent"), 1..=1, told)
                     .with_context(|| format!("{rule}, {family}, {set:?}"))?;

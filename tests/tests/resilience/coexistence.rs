@@ -14,7 +14,7 @@ use nix::{
 use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service};
 
 use crate::{
-    resilience::residue,
+    resilience::leftovers,
     support::{
         scene::{Client, Role, Scene, Server, filtered, web},
         suite::Suite,
@@ -92,14 +92,14 @@ fn both_filter_and_one_stays(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &all_but(MINE))?;
     let server = scene.host(Server);
     let mut other = Other::start(server, attach, &[])?;
-    let both = [(FREE, Outcome::Answered), (MINE, Outcome::Silent), (OTHERS, Outcome::Silent)];
+    let both = [(FREE, Outcome::Reply), (MINE, Outcome::Silent), (OTHERS, Outcome::Silent)];
     asks(&scene, &both).context("two agents")?;
     agent.kill()?;
     agent.start_again()?;
     asks(&scene, &both).context("one was started again")?;
     other.stop()?;
     agent.sgctl(&["detach", "--instance", &other.instance])?;
-    asks(&scene, &[(FREE, Outcome::Answered), (MINE, Outcome::Silent), (OTHERS, Outcome::Answered)])
+    asks(&scene, &[(FREE, Outcome::Reply), (MINE, Outcome::Silent), (OTHERS, Outcome::Reply)])
         .context("the other was taken off")
 }
 
@@ -125,7 +125,7 @@ fn the_order_is_what_was_asked_for(lab: Lab, attach: Attach) -> Result<()> {
         if is_tcx {
             ensure!(sees(&scene, &agent, &other)? == is_seen, "asked to be {order}");
         }
-        asks(&scene, &[(FREE, Outcome::Answered), (OTHERS, Outcome::Silent)])?;
+        asks(&scene, &[(FREE, Outcome::Reply), (OTHERS, Outcome::Silent)])?;
     }
     // Ours begins anew where it was, and moves where it is told to.
     agent.kill()?;
@@ -136,11 +136,11 @@ fn the_order_is_what_was_asked_for(lab: Lab, attach: Attach) -> Result<()> {
         agent.start_with(&["--tcx-order", "first"])?;
         ensure!(!sees(&scene, &agent, &other)?, "it did not move");
         ensure!(
-            residue::pins(server.netns())?
+            leftovers::pins(server.netns())?
                 .read_dir()?
                 .flatten()
                 .all(|pin| { !pin.file_name().to_string_lossy().contains("moving") })
         );
     }
-    asks(&scene, &[(FREE, Outcome::Answered), (MINE, Outcome::Silent), (OTHERS, Outcome::Silent)])
+    asks(&scene, &[(FREE, Outcome::Reply), (MINE, Outcome::Silent), (OTHERS, Outcome::Silent)])
 }

@@ -7,7 +7,7 @@ use sg_tests::lab::{Agent, Attach, Family, Host, Lab, Outcome, Service, until};
 
 use crate::{
     amount,
-    resilience::residue,
+    resilience::leftovers,
     support::{
         scene::{Client, Role, Scene, Server, filtered, web},
         suite::Suite,
@@ -31,10 +31,10 @@ fn said(agent: &Agent, line: &str) -> Result<()> {
         .with_context(|| format!("said: {:?}", agent.announced()))
 }
 
-/// Whether the server is filtered: 80 always answers, 22 only where nothing filters.
+/// Whether the server is filtered: 80 always replies, 22 only where nothing filters.
 fn is_filtered(scene: &Scene, expected: bool) -> Result<()> {
-    let shut = if expected { Outcome::Silent } else { Outcome::Answered };
-    scene.asks(Client, Server, Family::V4, OPEN, Outcome::Answered)?;
+    let shut = if expected { Outcome::Silent } else { Outcome::Reply };
+    scene.asks(Client, Server, Family::V4, OPEN, Outcome::Reply)?;
     scene.asks(Client, Server, Family::V4, SHUT, shut)
 }
 
@@ -66,7 +66,8 @@ fn one_that_moves_away_is_gone(lab: Lab, attach: Attach) -> Result<()> {
         elsewhere.ip("link set eth0 up")?;
         // A link of TCX is there still where its pin is, without a device.
         until("nothing is on the device elsewhere", || {
-            Ok(residue::filters(&elsewhere)?.is_empty() && residue::programs(server, &agent, attach)? == 0)
+            Ok(leftovers::filters(&elsewhere)?.is_empty()
+                && leftovers::programs(server, &agent, attach)? == 0)
         })?;
         elsewhere.ip(&format!("link set eth0 netns {}", server.netns()))?;
         said(&agent, "attached eth0")?;
@@ -90,7 +91,7 @@ fn held(agent: &Agent, host: &Host) -> Result<Counts> {
     let catalog = catalog.to_string();
     Ok(Counts::from([
         ("open files", entries(format!("/proc/{}/fd", agent.pid()).into())?),
-        ("pins", entries(residue::pins(netns)?)?),
+        ("pins", entries(leftovers::pins(netns)?)?),
         ("names in the catalog", catalog.matches("storm").count()),
     ]))
 }

@@ -11,7 +11,7 @@ use sg_tests::lab::{Attach, Lab};
 use crate::{
     amount,
     support::{
-        background_traffic::{Meanwhile, OPEN, SHUT},
+        background_traffic::{BackgroundTraffic, OPEN, SHUT},
         scene::{Role, filtered, web},
         suite::Suite,
     },
@@ -50,7 +50,7 @@ fn lose_nothing_and_open_nothing(lab: Lab, attach: Attach) -> Result<()> {
     let to_ready = start.elapsed();
 
     let counted = agent.stats()?.rule("open");
-    let meanwhile = Meanwhile::begin(&scene)?;
+    let meanwhile = BackgroundTraffic::begin(&scene)?;
     let mut longest = Duration::ZERO;
     for kill in 0..amount(12, 200) {
         let start = Instant::now();
@@ -75,16 +75,16 @@ fn lose_nothing_and_open_nothing(lab: Lab, attach: Attach) -> Result<()> {
     }
     agent.kill()?;
     agent.start_again().context("after the last kill")?;
-    let talked = meanwhile.end()?;
+    let exchanged = meanwhile.end()?;
     agent.apply(&policy(1)).context("the last policy")?;
     let counts = agent.stats()?.rule("open");
     ensure!(
-        counts >= counted + talked.messages / 5,
-        "the rule counted {counted} packets, then {talked}, and it counts {counts} now"
+        counts >= counted + exchanged.messages / 5,
+        "the rule counted {counted} packets, then {exchanged}, and it counts {counts} now"
     );
     if amount(false, true) {
         println!(
-            "{attach}: {} kills, ready in {to_ready:?}, gone in {longest:?} at most: {talked}",
+            "{attach}: {} kills, ready in {to_ready:?}, gone in {longest:?} at most: {exchanged}",
             amount(12, 200)
         );
     }

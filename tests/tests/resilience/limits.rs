@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, Binaries, Family, Lab, Outcome, Service};
 
 use crate::{
-    resilience::residue,
+    resilience::leftovers,
     support::{
         scene::{Client, Role, Scene, Server, web},
         suite::Suite,
@@ -110,8 +110,8 @@ fn refuses(lab: Lab, attach: Attach, lack: &Lack) -> Result<()> {
         ensure!(said.contains(word), "the error does not name {word:?}: {}", context());
     }
     // Nothing is on the device, and an agent that lacks nothing starts as if nothing had been.
-    ensure!(residue::filters(scene.host(Server))?.is_empty(), "left: {}", context());
-    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered).with_context(context)?;
+    ensure!(leftovers::filters(scene.host(Server))?.is_empty(), "left: {}", context());
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Reply).with_context(context)?;
     let agent =
         scene.agent(Role::Host, attach, &web(Role::Host, "ingress: [{ protocol: tcp, ports: 80 }]"))?;
     ensure!(!agent.complaints().contains("adopting"), "it adopts what was half made: {}", agent.complaints());

@@ -126,7 +126,7 @@ fn no_lock_is_theirs(lab: Lab, attach: Attach) -> Result<()> {
     ensure!(said.contains(&format!("an agent runs already (pid {})", agent.pid())), "{said}");
     agent.stop()?;
     agent.detach()?;
-    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Reply)?;
 
     // `sgd serve` makes its socket in a directory that was there, and that somebody has locked.
     let directory = PathBuf::from(format!("/run/sgd/{}-served", agent.instance()));
@@ -271,5 +271,5 @@ fn a_policy_in_their_hands_is_not_read(lab: Lab, attach: Attach) -> Result<()> {
     ensure!(agent.ends()?.code() == Some(2), "{}", agent.complaints());
     fs::set_permissions(&file, Permissions::from_mode(0o644))?;
     agent.start_again()?;
-    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Reply)
 }

@@ -85,7 +85,7 @@ fn run(
 fn the_units_capabilities_are_enough(lab: Lab, attach: Attach) -> Result<()> {
     let scene = Scene::new(lab)?;
     let complaints = run(&scene, attach, &capabilities(None)?, || {
-        scene.asks(Client, Server, Family::V4, Service::Tcp(80), Outcome::Answered)?;
+        scene.asks(Client, Server, Family::V4, Service::Tcp(80), Outcome::Reply)?;
         scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)
     })?;
     ensure!(complaints.is_empty(), "it does not start: {complaints}");

@@ -40,7 +40,7 @@ fn a_nic_that_leaves_the_document(lab: Lab, attach: Attach) -> Result<()> {
     ensure!(before["agent_pid"] == agent.pid(), "{before}");
     agent.apply(NO_NIC)?;
     complains(&agent, "the policy does not name eth0 any more, which is still there: not filtered now")?;
-    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Reply)?;
     let after = status(&agent)?;
     ensure!(after["unfiltered"] == serde_json::json!(["eth0"]) && after["local_nics"] == 0, "{after}");
     agent.stop()?;

@@ -20,9 +20,9 @@ use sg_tests::lab::{
 
 use crate::{
     amount,
-    resilience::residue,
+    resilience::leftovers,
     support::{
-        background_traffic::{Meanwhile, OPEN, SHUT},
+        background_traffic::{BackgroundTraffic, OPEN, SHUT},
         scene::{Client, Role, Scene, Server, filtered, question, web},
         suite::Suite,
     },
@@ -42,7 +42,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.each("a_later_layout_is_refused", a_later_layout_is_refused);
 }
 
-/// Accepts at [`OPEN`] and answers; what else comes in is dropped, and nothing may begin from within.
+/// Accepts at [`OPEN`] and replies; what else comes in is dropped, and nothing may begin from within.
 fn policy() -> String {
     web(
         Role::Host,
@@ -121,7 +121,8 @@ fn loaded(server: &Host, attach: Attach) -> Result<Vec<Loaded>> {
     let mut ids = Vec::new();
     if attach == Attach::Clsact {
         for direction in ["ingress", "egress"] {
-            let shown = residue::printed(server, "tc", &["-j", "filter", "show", "dev", "eth0", direction])?;
+            let shown =
+                leftovers::printed(server, "tc", &["-j", "filter", "show", "dev", "eth0", direction])?;
             let filters: Vec<serde_json::Value> = serde_json::from_str(&shown)?;
             ids.extend(filters.iter().filter_map(|filter| filter.pointer("/options/prog/id")?.as_u64()));
         }
@@ -130,13 +131,13 @@ fn loaded(server: &Host, attach: Attach) -> Result<Vec<Loaded>> {
         for directory in instance.flatten() {
             for pin in names(&directory.path())?.iter().filter(|pin| pin.to_string_lossy().contains("/link_"))
             {
-                let link = residue::listed(server, &["link", "show", "pinned", &pin.to_string_lossy()])?;
+                let link = leftovers::listed(server, &["link", "show", "pinned", &pin.to_string_lossy()])?;
                 ids.push(link["prog_id"].as_u64().context("a link without a program")?);
             }
         }
     }
     let program = |id: u64| {
-        let shown = residue::listed(server, &["prog", "show", "id", &id.to_string()])?;
+        let shown = leftovers::listed(server, &["prog", "show", "id", &id.to_string()])?;
         Ok(Loaded { id, length: shown["bytes_xlated"].as_u64().context("no length")? })
     };
     ids.into_iter().map(program).collect()
@@ -144,13 +145,13 @@ fn loaded(server: &Host, attach: Attach) -> Result<Vec<Loaded>> {
 
 /// Does something while traffic goes on, of which nothing may be lost and nothing let through.
 fn under_traffic(scene: &Scene, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    let (meanwhile, storm) = (Meanwhile::begin(scene)?, Storm::begin(scene)?);
+    let (meanwhile, storm) = (BackgroundTraffic::begin(scene)?, Storm::begin(scene)?);
     thread::sleep(Duration::from_millis(50));
     let worked = work();
     thread::sleep(Duration::from_millis(50));
-    let (sent, talked) = (storm.end(), meanwhile.end());
+    let (sent, exchanged) = (storm.end(), meanwhile.end());
     worked?;
-    println!("{}; {} datagrams of a storm, none let in", talked?, sent?);
+    println!("{}; {} datagrams of a storm, none let in", exchanged?, sent?);
     Ok(())
 }
 
@@ -204,7 +205,7 @@ fn relabel(agent: &Agent, layout: u32) -> Result<PathBuf> {
 fn lengthen(server: &Host, pin: &Path) -> Result<()> {
     fs::remove_file(pin)?;
     let made = ["map", "create", &pin.to_string_lossy(), "type", "hash", "key", "48", "value", "96"];
-    residue::printed(server, "bpftool", &[&made[..], &["entries", "4096", "name", "FLOWS_V6"]].concat())?;
+    leftovers::printed(server, "bpftool", &[&made[..], &["entries", "4096", "name", "FLOWS_V6"]].concat())?;
     Ok(())
 }
 
@@ -224,8 +225,8 @@ fn the_layout_before(lab: Lab, attach: Attach, flows: AreFlows) -> Result<()> {
     // A connection that no rule would let go on from within.
     let asked = question(Client, Server, Family::V4, Service::Tcp(OPEN + 1));
     let mut open = Streams::open(scene.host(Client), server, &asked)?;
-    open.send(End::Asker)?;
-    ensure!(open.arrives(End::Answerer, PATIENCE)?, "the connection is not there");
+    open.send(End::Initiator)?;
+    ensure!(open.arrives(End::Responder, PATIENCE)?, "the connection is not there");
     let counted = agent.stats()?.rule("open");
     agent.kill()?;
     let old = relabel(&agent, abi::VERSION - 1)?;
@@ -248,17 +249,17 @@ fn the_layout_before(lab: Lab, attach: Attach, flows: AreFlows) -> Result<()> {
     ensure!(agent.stats()?.rule("open") >= counted, "{counted} packets were forgotten");
 
     // From within it goes on only where it is known: nothing may begin there.
-    open.send(End::Answerer)?;
-    let arrives = open.arrives(End::Asker, SILENCE)?;
+    open.send(End::Responder)?;
+    let arrives = open.arrives(End::Initiator, SILENCE)?;
     if flows == AreFlows::AsNow {
         ensure!(arrives && said.contains("flows of layout"), "the connection was lost:\n{said}");
     } else {
         ensure!(!arrives, "a flow of another form went on");
         ensure!(said.contains("flows are not carried over"), "it does not say so:\n{said}");
         // The other end's next packet meets a rule that accepts it, and then both pass.
-        open.send(End::Asker)?;
-        ensure!(open.arrives(End::Answerer, PATIENCE)?, "the connection is not picked up");
-        ensure!(open.arrives(End::Asker, PATIENCE)?, "the connection is not picked up by both");
+        open.send(End::Initiator)?;
+        ensure!(open.arrives(End::Responder, PATIENCE)?, "the connection is not picked up");
+        ensure!(open.arrives(End::Initiator, PATIENCE)?, "the connection is not picked up by both");
     }
     is_filtered(&scene)
 }
@@ -298,7 +299,7 @@ fn under_storm(scene: &Scene, work: impl FnOnce() -> Result<()>) -> Result<()> {
 }
 
 fn is_filtered(scene: &Scene) -> Result<()> {
-    scene.asks(Client, Server, Family::V4, Service::Tcp(OPEN), Outcome::Answered)?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(OPEN), Outcome::Reply)?;
     scene.asks(Client, Server, Family::V4, Service::Tcp(SHUT), Outcome::Silent)
 }
 
@@ -321,7 +322,7 @@ fn another_hook_takes_over(lab: Lab, attach: Attach) -> Result<()> {
     let other = if attach == Attach::Clsact { Attach::Tcx } else { Attach::Clsact };
     if other == Attach::Clsact {
         // A qdisc that is made stops its device for a moment (`qdisc_graft`, net/sched/sch_api.c), and what is sent then is lost.
-        residue::printed(server, "tc", &["qdisc", "add", "dev", "eth0", "clsact"])?;
+        leftovers::printed(server, "tc", &["qdisc", "add", "dev", "eth0", "clsact"])?;
     }
     under_traffic(&scene, || {
         agent.kill()?;
@@ -355,7 +356,7 @@ fn a_later_layout_is_refused(lab: Lab, attach: Attach) -> Result<()> {
     ensure!(!own_pins(&agent).exists(), "pins of this layout were made");
     // Taking it off needs no knowledge of its layout.
     agent.detach()?;
-    scene.asks(Client, Server, Family::V4, Service::Tcp(SHUT), Outcome::Answered)
+    scene.asks(Client, Server, Family::V4, Service::Tcp(SHUT), Outcome::Reply)
 }
 
 fn names(directory: &Path) -> Result<Vec<PathBuf>> {

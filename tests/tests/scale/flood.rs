@@ -102,9 +102,9 @@ struct Seen {
     rounds: usize,
     /// Packets of data that were sent again.
     again: usize,
-    /// Connections that no longer answered in some round.
+    /// Connections that no longer got a reply in some round.
     lost_meanwhile: usize,
-    /// Connections that do not answer after it.
+    /// Connections that do not reply after it.
     lost: usize,
     /// New connections that came about, and that were tried.
     made: usize,
@@ -162,10 +162,10 @@ fn meanwhile(ends: &mut Ends<'_>, all: &[usize], start: Instant) -> Result<Seen>
     let (mut rounds, mut made, mut tried) = (0, 0, 0);
     let mut lost = vec![false; FLOWS];
     while start.elapsed() < Duration::from_secs(amount(3, 30)) {
-        let answered = ends.exchange([10, 8], rounds as u32, all)?;
-        let mut answers = answered.into_iter().peekable();
+        let replied = ends.exchange([10, 8], rounds as u32, all)?;
+        let mut replies = replied.into_iter().peekable();
         for (flow, lost) in lost.iter_mut().enumerate() {
-            *lost |= answers.next_if_eq(&flow).is_none();
+            *lost |= replies.next_if_eq(&flow).is_none();
         }
         let newcomers: Vec<_> = (rounds * NEWCOMERS..(rounds + 1) * NEWCOMERS).collect();
         tried += newcomers.len();
@@ -196,15 +196,15 @@ impl Ends<'_> {
     /// Connects these; tells which came about.
     fn connect(&mut self, net: [u8; 2], flows: &[usize]) -> Result<Vec<usize>> {
         let asked = self.put(net, IN, flows, ([1_000, 0], SYN, 0))?;
-        let answered = self.put(net, OUT, &asked, ([5_000, 1_001], SYN | ACK, 0))?;
-        self.put(net, IN, &answered, ([1_001, 5_001], ACK, 0))
+        let replied = self.put(net, OUT, &asked, ([5_000, 1_001], SYN | ACK, 0))?;
+        self.put(net, IN, &replied, ([1_001, 5_001], ACK, 0))
     }
 
-    /// A byte each way; tells which connections brought both. The one that answers goes first: no rule would let its byte
+    /// A byte each way; tells which connections brought both. The responder goes first: no rule would let its byte
     /// pass, and that of the other end could make a flow anew.
     fn exchange(&mut self, net: [u8; 2], round: u32, flows: &[usize]) -> Result<Vec<usize>> {
-        let answered = self.put(net, OUT, flows, ([5_001 + round, 1_001 + round], ACK, 1))?;
-        self.put(net, IN, &answered, ([1_001 + round, 5_002 + round], ACK, 1))
+        let replied = self.put(net, OUT, flows, ([5_001 + round, 1_001 + round], ACK, 1))?;
+        self.put(net, IN, &replied, ([1_001 + round, 5_002 + round], ACK, 1))
     }
 
     /// Sends a packet for each flow; tells for which it arrived.

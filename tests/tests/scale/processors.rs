@@ -34,7 +34,7 @@ use crate::support::runs::{LOCAL, REMOTE, Test, inbound, ipv4, outbound};
 
 pub(crate) const TESTS: &[Test] = &[
     ("one_connection_loses_no_verdict_and_no_count", one_connection),
-    ("flows_that_both_open_and_answer_are_counted", flows_that_both_open),
+    ("flows_that_both_open_and_reply_to_are_counted", flows_that_both_open),
     ("a_share_is_kept_within_what_two_miss", a_share_is_kept),
     ("half_open_flows_that_make_room_are_counted", half_open_flows_that_make_room),
     ("datagrams_in_fragments_of_both", datagrams_in_fragments),
@@ -151,7 +151,7 @@ fn question(port: u16) -> Vec<u8> {
     inbound(17, &[&port.to_be_bytes()[..], &[0, 53, 0, 8, 0, 0]].concat())
 }
 
-fn answer(port: u16) -> Vec<u8> {
+fn reply(port: u16) -> Vec<u8> {
     outbound(17, &[&[0, 53], &port.to_be_bytes()[..], &[0, 8, 0, 0]].concat())
 }
 
@@ -203,24 +203,24 @@ fn one_connection_over(received: Program, framed: fn(Vec<u8>) -> Vec<u8>) {
     // All of them by the one rule that accepted the connection: whatever was dropped would stand elsewhere.
     assert_eq!(moved.iter().sum::<u64>(), sent, "a packet was not counted, or twice");
     assert_eq!(moved[RULES as usize..].iter().max(), Some(&sent), "a packet was not this connection's");
-    let noted = counts(&both) - before;
+    let counted = counts(&both) - before;
     println!(
-        "one connection over {received:?}, both ends at once: {sent} packets, of which its entry counted {noted}"
+        "one connection over {received:?}, both ends at once: {sent} packets, of which its entry counted {counted}"
     );
-    assert!(noted <= sent && noted > sent / 4);
+    assert!(counted <= sent && counted > sent / 4);
 }
 
-/// One asks, the other answers the same questions a moment later.
+/// One sends requests, the other replies to them a moment later.
 fn flows_that_both_open() {
     const FLOWS: u16 = 8_000;
-    // An answer comes before its question mostly, and is sent again.
+    // A reply comes before its request mostly, and is sent again.
     const TRIES: u64 = 200;
     let mut both = Both::new("opened", FlowOptions::default());
-    let [(asked, questions), (answered, answers)] = both.at_once(|cpu, datapath| {
+    let [(asked, questions), (replied, replies)] = both.at_once(|cpu, datapath| {
         let (mut passed, mut sent) = (0_u64, 0_u64);
         for port in 1_000..1_000 + FLOWS {
             let (program, frame) =
-                if cpu == 0 { (Program::Ingress, question(port)) } else { (Program::Egress, answer(port)) };
+                if cpu == 0 { (Program::Ingress, question(port)) } else { (Program::Egress, reply(port)) };
             for _ in 0..TRIES {
                 sent += 1;
                 if datapath.run(program, &frame, 1).unwrap().passed {
@@ -233,15 +233,15 @@ fn flows_that_both_open() {
     });
     let moved = both.moved();
     assert_eq!((asked, questions), (u64::from(FLOWS), u64::from(FLOWS)), "every question is accepted");
-    assert_eq!(moved.iter().sum::<u64>(), questions + answers, "a packet was not counted, or twice");
+    assert_eq!(moved.iter().sum::<u64>(), questions + replies, "a packet was not counted, or twice");
     let dropped = moved[RULES as usize..].iter().filter(|&&count| count > 0).count();
     assert!(dropped <= 2, "one rule accepts, one default drops");
-    // Every answered flow stands where it belongs, and once.
+    // Every established flow stands where it belongs, and once.
     let flows = both.datapaths[0].flows().unwrap();
     let established = flows.iter().filter(|(_, entry)| entry.state() == 1).count() as u64;
-    println!("{FLOWS} flows: {answered} answers came after their question, {established} are established");
+    println!("{FLOWS} flows: {replied} replies came after their request, {established} are established");
     assert_eq!(flows.len(), usize::from(FLOWS));
-    assert_eq!(established, answered);
+    assert_eq!(established, replied);
 }
 
 /// Both settle flows at the same time: the share counts without atomic instructions.
@@ -252,16 +252,16 @@ fn a_share_is_kept() {
     both.at_once(|cpu, datapath| {
         for number in 0..SHARE {
             let port = 1_000 + number * 2 + cpu as u16;
-            for (program, frame) in [(Program::Ingress, question(port)), (Program::Egress, answer(port))] {
+            for (program, frame) in [(Program::Ingress, question(port)), (Program::Egress, reply(port))] {
                 assert!(datapath.run(program, &frame, 1).unwrap().passed, "the share is no verdict");
             }
         }
     });
     let moved = both.moved();
     assert_eq!(moved.iter().sum::<u64>(), 4 * u64::from(SHARE));
-    // Over the share a flow stays among the half-open ones; what the sweep finds is the truth.
+    // Over the share a flow stays among the half-open ones; what flow ageing finds is the truth.
     let counted = |both: &Both, number| both.datapaths[0].counters(&[number]).unwrap()[0].packets;
-    both.datapaths[0].sweep().unwrap();
+    both.datapaths[0].age().unwrap();
     let settled = counted(&both, flows::ESTABLISHED);
     println!("a share of {SHARE}, filled by two: {settled} flows are in it");
     assert!((u64::from(SHARE)..u64::from(SHARE) + u64::from(SHARE) / 4).contains(&settled));
@@ -381,7 +381,7 @@ fn one_fragment_from_both() {
 fn a_rule_that_goes() {
     let mut both = Both::new("revoked", FlowOptions::default());
     for port in 1_000..1_100 {
-        for (program, frame) in [(Program::Ingress, question(port)), (Program::Egress, answer(port))] {
+        for (program, frame) in [(Program::Ingress, question(port)), (Program::Egress, reply(port))] {
             assert!(both.datapaths[0].run(program, &frame, 1).unwrap().passed);
         }
     }
@@ -402,7 +402,7 @@ fn a_rule_that_goes() {
                         let outcome = if (port + pass) % 2 == 0 {
                             datapath.run(Program::Ingress, &question(port), 1)
                         } else {
-                            datapath.run(Program::Egress, &answer(port), 1)
+                            datapath.run(Program::Egress, &reply(port), 1)
                         };
                         sent += 1;
                         assert!(!(is_revoked && outcome.unwrap().passed), "round {round}, port {port}");

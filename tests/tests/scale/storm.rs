@@ -10,12 +10,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use sg_tests::lab::{Agent, Attach, Family, Lab, Outcome, SILENCE, Service, answer, ask, until};
+use sg_tests::lab::{Agent, Attach, Family, Lab, Outcome, SILENCE, Service, ask, respond, until};
 
 use crate::{
     amount,
     support::{
-        background_traffic::{Meanwhile, OPEN},
+        background_traffic::{BackgroundTraffic, OPEN},
         scene::{Client, Role, Scene, Server, filtered, question, web},
         suite::Suite,
     },
@@ -87,7 +87,7 @@ fn storm(lab: Lab, attach: Attach, padding: [u32; 2]) -> Result<()> {
         agent.apply(&policies[n % 2])?;
     }
     let before = Held::by(&agent)?;
-    let meanwhile = Meanwhile::begin(&scene)?;
+    let meanwhile = BackgroundTraffic::begin(&scene)?;
     let over = AtomicBool::new(false);
     let (changes, seen) = thread::scope(|scope| {
         let telling = scope.spawn(|| tell(&scene, &over));
@@ -106,7 +106,7 @@ fn storm(lab: Lab, attach: Attach, padding: [u32; 2]) -> Result<()> {
         let seen = telling.join().map_err(|_| anyhow!("the pairs panicked"))?;
         changed.and(seen).map(|seen| (changes, seen))
     })?;
-    let talked = meanwhile.end()?;
+    let exchanged = meanwhile.end()?;
     if changes % 2 == 1 {
         agent.apply(&policies[0])?;
     }
@@ -126,7 +126,7 @@ fn storm(lab: Lab, attach: Attach, padding: [u32; 2]) -> Result<()> {
     );
     if amount(false, true) {
         println!(
-            "{attach} {padding:?}: {changes} changes; {} pairs told, {} turns; {talked}; {before:?} {after:?}",
+            "{attach} {padding:?}: {changes} changes; {} pairs told, {} turns; {exchanged}; {before:?} {after:?}",
             seen.pairs, seen.turns
         );
     }
@@ -191,14 +191,15 @@ fn the_last_change_asked_for_is_in_force(lab: Lab, attach: Attach) -> Result<()>
             agent.hand(&policy((last + n) % 2, u32::from(n % 3 == 0) * 200))?;
         }
         agent.hand(&policy(last, 0))?;
-        let _answering = answer(scene.host(Server), Server.address(Family::V4), Service::Udp(TELLING[last]))?;
+        let _responder =
+            respond(scene.host(Server), Server.address(Family::V4), Service::Udp(TELLING[last]))?;
         let asked = question(Client, Server, Family::V4, Service::Udp(TELLING[last]));
         until("the last change is in force", || {
-            Ok(ask(scene.host(Client), &asked, SILENCE)? == Outcome::Answered)
+            Ok(ask(scene.host(Client), &asked, SILENCE)? == Outcome::Reply)
         })?;
         // It may have been in force earlier, with another on its way. The longest way takes less than this.
         thread::sleep(LAST);
-        scene.puts(Client, &asked, Outcome::Answered)?;
+        scene.puts(Client, &asked, Outcome::Reply)?;
         scene.asks(Client, Server, Family::V4, Service::Udp(TELLING[1 - last]), Outcome::Silent)?;
     }
     Ok(())

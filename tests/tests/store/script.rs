@@ -175,7 +175,7 @@ fn token(number: u8) -> Record {
     Token {
         token: format!("me/{number}"),
         fingerprint: "0".to_owned(),
-        answer: number.into(),
+        response: number.into(),
         created: jiff::Timestamp::UNIX_EPOCH,
     }
     .into()

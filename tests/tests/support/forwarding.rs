@@ -35,7 +35,7 @@ impl ForwardingPath {
         })
     }
 
-    /// A road for IP packets.
+    /// A path for IP packets.
     pub(crate) fn ip(scene: &Scene, from: Who, to: Who, family: Family) -> Result<Self> {
         let ethertype = if family == Family::V4 { IPV4 } else { IPV6 };
         Self::open(scene, from, to, family, ethertype)
@@ -67,14 +67,14 @@ impl ForwardingPath {
     }
 
     /// Whether a frame that `is_it` comes out at the other end.
-    pub(crate) fn hears(&self, patience: Duration, is_it: impl Fn(&[u8]) -> bool) -> Result<bool> {
-        self.far.hears(patience, is_it)
+    pub(crate) fn receives(&self, patience: Duration, is_it: impl Fn(&[u8]) -> bool) -> Result<bool> {
+        self.far.receives(patience, is_it)
     }
 
     /// Sends `frame`; whether it came out at the other end, where it should (or should not).
     pub(crate) fn carries(&self, frame: &[u8], expected: bool) -> Result<bool> {
         self.near.send(frame)?;
-        self.far.hears(if expected { PATIENCE } else { SILENCE }, |heard| heard == frame)
+        self.far.receives(if expected { PATIENCE } else { SILENCE }, |received| received == frame)
     }
 }
 

@@ -94,8 +94,8 @@ impl Crafted {
         summed([self.source, self.destination], protocol, segment)
     }
 
-    /// Whether `frame` is the answer to it: between the same two, the other way, with right checksums and the right content.
-    pub(crate) fn is_answered_by(&self, frame: &[u8]) -> bool {
+    /// Whether `frame` is the reject for it: between the same two, the other way, with right checksums and the right content.
+    pub(crate) fn is_rejected_by(&self, frame: &[u8]) -> bool {
         let [to, from] = self.link;
         let (addresses, protocol, header) = match self.family() {
             Family::V4 => (26..34, frame.get(23), 20),
@@ -200,7 +200,7 @@ impl Wire {
         self.links[at(who)]
     }
 
-    /// A frame from the one to the other that is answered.
+    /// A frame from the one to the other that is rejected with a reply.
     pub(crate) fn frame(&self, from: Who, family: Family, kind: Kind) -> Crafted {
         let to = if from == Client { Server } else { Client };
         Crafted {
@@ -213,25 +213,25 @@ impl Wire {
         }
     }
 
-    /// Sends `frame` from one of the hosts; whether the answer to it comes, which must be as counted.
-    pub(crate) fn is_answered(&self, from: Who, frame: &Crafted) -> Result<bool> {
+    /// Sends `frame` from one of the hosts; whether the reject for it comes, which must be as counted.
+    pub(crate) fn is_rejected(&self, from: Who, frame: &Crafted) -> Result<bool> {
         let socket = self.listen(from, frame.family())?;
         socket.send(&frame.bytes())?;
-        socket.hears(PATIENCE.min(SILENCE * 8), |heard| frame.is_answered_by(heard))
+        socket.receives(PATIENCE.min(SILENCE * 8), |received| frame.is_rejected_by(received))
     }
 
-    /// Where `who` hears answers, and sends.
+    /// Where `who` receives rejects, and sends.
     pub(crate) fn listen(&self, who: Who, family: Family) -> Result<FrameSocket> {
         FrameSocket::open(self.host(who), "eth0", if family == Family::V4 { IPV4 } else { IPV6 })
     }
 
-    /// Checks that none of `frames` is answered, each under its name.
+    /// Checks that none of `frames` gets a reject, each under its name.
     pub(crate) fn are_silent(&self, from: Who, frames: &[(String, Vec<u8>)]) -> Result<()> {
         if self.tells(from, frames)? {
             for frame in frames {
-                ensure!(!self.tells(from, std::slice::from_ref(frame))?, "{}: it was answered", frame.0);
+                ensure!(!self.tells(from, std::slice::from_ref(frame))?, "{}: it got a reject", frame.0);
             }
-            bail!("one of these was answered, and then none: {frames:?}");
+            bail!("one of these got a reject, and then none: {frames:?}");
         }
         Ok(())
     }
@@ -253,12 +253,15 @@ impl Wire {
         Ok(moved("reject-sent") > 0)
     }
 
-    /// Checks that a frame of each kind is answered.
-    pub(crate) fn answers(&self, from: Who, what: &str) -> Result<()> {
+    /// Checks that a frame of each kind gets a reject.
+    pub(crate) fn rejects(&self, from: Who, what: &str) -> Result<()> {
         for family in Family::ALL {
             for kind in Kind::ALL {
                 let frame = self.frame(from, family, kind);
-                ensure!(self.is_answered(from, &frame).context("sending")?, "{what}: no answer to {frame:?}");
+                ensure!(
+                    self.is_rejected(from, &frame).context("sending")?,
+                    "{what}: no reject for {frame:?}"
+                );
             }
         }
         Ok(())

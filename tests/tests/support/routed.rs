@@ -59,7 +59,7 @@ impl Routed {
         };
         let streams =
             Streams::open(&self.client, &self.server, &Question::new(client, server, Service::Tcp(80)))?;
-        let (mut sender, mut receiver) = (streams.socket(End::Answerer), streams.socket(End::Asker));
+        let (mut sender, mut receiver) = (streams.socket(End::Responder), streams.socket(End::Initiator));
         receiver.set_read_timeout(Some(PATIENCE))?;
         sender.set_write_timeout(Some(PATIENCE))?;
         let received = thread::scope(|scope| {

@@ -89,7 +89,7 @@ pub(crate) fn judged(mut datapath: Datapath, text: &str) -> (Image, Datapath) {
 #[track_caller]
 fn meets(datapath: &mut Datapath, program: Program, frame: &[u8]) -> (bool, Reason) {
     let outcome = datapath.run(program, frame, 1).unwrap();
-    let decision = outcome.decision.expect("a decision is noted");
+    let decision = outcome.decision.expect("a decision is recorded");
     assert_eq!(outcome.passed, decision.accepts());
     (outcome.passed, decision.reason().unwrap())
 }

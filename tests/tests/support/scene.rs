@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use sg_tests::lab::{
     Agent, Attach, Family, Host, Lab, Lan, Options, Outcome, PATIENCE, Question, SILENCE, Service, Stats,
-    Tunnel, answer, ask,
+    Tunnel, ask, respond,
 };
 
 use crate::support::suite::Suite;
@@ -143,7 +143,7 @@ impl Scene {
         Agent::start(host, policy, options.into())
     }
 
-    /// `from` asks `to`, who would answer.
+    /// `from` asks `to`, who would reply.
     pub(crate) fn asks(
         &self,
         from: Who,
@@ -152,11 +152,11 @@ impl Scene {
         service: Service,
         expected: Outcome,
     ) -> Result<()> {
-        let _answering = answer(self.host(to), to.address(family), service)?;
+        let _responder = respond(self.host(to), to.address(family), service)?;
         self.puts(from, &question(from, to, family, service), expected)
     }
 
-    /// `from` puts this question; whether anybody would answer is the test's affair.
+    /// `from` puts this question; whether anybody would reply is the test's affair.
     pub(crate) fn puts(&self, from: Who, question: &Question, expected: Outcome) -> Result<()> {
         let patience = if expected == Outcome::Silent { SILENCE } else { PATIENCE };
         let outcome = ask(self.host(from), question, patience)?;
@@ -182,7 +182,7 @@ fn indented(rules: &str) -> String {
     rules.trim_matches('\n').replace('\n', "\n    ")
 }
 
-/// What makes answers from XDP arrive at `device`, the other end of the wire: one end of a veth pair receives frames from the
+/// What makes replies from XDP arrive at `device`, the other end of the wire: one end of a veth pair receives frames from the
 /// program of the other only where it has one itself (`veth_xdp_xmit`, drivers/net/veth.c), or GRO.
 pub(crate) fn accepting_port(attach: Attach, host: &Host, device: &str) -> Result<Option<Agent>> {
     let port = format!(

@@ -144,16 +144,16 @@ impl<'a> Served<'a> {
         })
     }
 
-    /// What it answers: the status and the body.
+    /// The response: the status and the body.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Result<(u16, Value)> {
         ask(&self.socket(), method, path, body)
     }
 
-    /// What it answers, which must be a success.
+    /// The response, which must be a success.
     pub(crate) fn done(&self, method: &str, path: &str, body: &str) -> Result<Value> {
-        let (status, answer) = self.ask(method, path, body)?;
-        ensure!(status == 200, "{method} {path} {body}: {status} {answer}");
-        Ok(answer)
+        let (status, response) = self.ask(method, path, body)?;
+        ensure!(status == 200, "{method} {path} {body}: {status} {response}");
+        Ok(response)
     }
 }
 
@@ -190,11 +190,11 @@ fn send(socket: &Path, header: &str, method: &str, path: &str, body: &str) -> Re
         "{method} {path} HTTP/1.1\r\nHost: sgd\r\nConnection: close\r\nContent-Type: application/json\r\n{header}\
          Content-Length: {length}\r\n\r\n{body}"
     )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let (head, body) = response.split_once("\r\n\r\n").context("no head")?;
     let status = head.split(' ').nth(1).context("no status")?.parse()?;
-    // A long answer may come in chunks; what is between their lengths is the body.
+    // A long response may come in chunks; what is between their lengths is the body.
     let body = if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
         unchunked(body)
     } else {

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fmt, mem::take, path::PathBuf, sync::Arc};
 
-use sg_kernel::{Device, Lasts, Swept};
+use sg_kernel::{Aged, Device, Lasts};
 use sg_model::Policy;
 
 use super::{
@@ -190,11 +190,11 @@ impl<E: Enforcer> Agent<E> {
     ///
     /// # Errors
     /// If the table cannot be read.
-    pub fn sweep_some(&mut self) -> Result<Swept, AgentError> {
-        let nothing = Swept { swept: 0, is_last: true };
-        let swept = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::sweep_some);
-        let doing = "sweep the flow table".to_owned();
-        swept.map_err(|source| AgentError::Step { device: None, doing, source })
+    pub fn age_some(&mut self) -> Result<Aged, AgentError> {
+        let nothing = Aged { expired: 0, is_last: true };
+        let aged = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::age_some);
+        let doing = "age the flow table".to_owned();
+        aged.map_err(|source| AgentError::Step { device: None, doing, source })
     }
 
     fn unfiltered(&self, prepared: &Prepared, devices: &Devices) -> Unfiltered {

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use sg_compile::{Image, Patch};
-use sg_kernel::{Datapath, Device, Swept};
+use sg_kernel::{Aged, Datapath, Device};
 use sg_model::Hook;
 
 /// An error of `sg-kernel`, for people.
@@ -76,8 +76,8 @@ pub trait Enforcer {
     ///
     /// # Errors
     /// If the kernel refuses.
-    fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
-        Ok(Swept { swept: 0, is_last: true })
+    fn age_some(&mut self) -> Result<Aged, EnforcerError> {
+        Ok(Aged { expired: 0, is_last: true })
     }
 
     /// Removes what earlier layouts left, once the program is on all of `hooked` and nothing is missing.
@@ -122,8 +122,8 @@ impl Enforcer for Datapath {
         Ok(())
     }
 
-    fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
-        Ok(Self::sweep_some(self)?)
+    fn age_some(&mut self) -> Result<Aged, EnforcerError> {
+        Ok(Self::age_some(self)?)
     }
 
     fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError> {

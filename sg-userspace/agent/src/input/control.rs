@@ -63,9 +63,9 @@ pub(crate) enum Order {
 pub(crate) struct Reply<T>(SyncSender<Result<T, AgentError>>);
 
 impl<T> Reply<T> {
-    pub(crate) fn answer(self, answer: Result<T, AgentError>) {
+    pub(crate) fn send(self, result: Result<T, AgentError>) {
         // The caller may have gone away.
-        let _ = self.0.send(answer);
+        let _ = self.0.send(result);
     }
 }
 
@@ -100,9 +100,9 @@ impl Control {
     }
 
     fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, AgentError> {
-        let (reply, answer) = sync_channel(1);
+        let (reply, result) = sync_channel(1);
         self.orders.send(order(Reply(reply))).map_err(|_| AgentError::Stopped)?;
-        answer.recv().map_err(|_| AgentError::Stopped)?
+        result.recv().map_err(|_| AgentError::Stopped)?
     }
 }
 

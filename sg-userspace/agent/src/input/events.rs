@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_without_an_end_is_answered() {
+    fn an_endless_burst_is_handled() {
         block_on(async {
             let (sender, mut events) = channel();
             tokio::spawn(async move {

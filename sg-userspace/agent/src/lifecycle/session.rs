@@ -2,7 +2,7 @@
 //! put in force: `apply` does. Called by `run`.
 
 use sd_notify::NotifyState;
-use sg_kernel::Swept;
+use sg_kernel::Aged;
 use sg_model::Policy;
 use tokio::task::yield_now;
 
@@ -47,12 +47,12 @@ pub(crate) struct Session<'a, E> {
     /// The last complaints: repeating the same ones every few seconds helps nobody.
     complaints: Vec<String>,
     /// Whether a pass of flow ageing is under way.
-    sweeping: bool,
+    ageing: bool,
 }
 
 impl<'a, E: Enforcer> Session<'a, E> {
     pub(crate) fn new(agent: Agent<E>, instance: &'a str) -> Self {
-        Self { agent, instance, ready: false, complaints: Vec::new(), sweeping: false }
+        Self { agent, instance, ready: false, complaints: Vec::new(), ageing: false }
     }
 
     /// Handles events and orders until one says stop; returns why.
@@ -64,10 +64,10 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     None => return "nobody is left to give it orders",
                     Some(Order::Stop { why }) => return why,
                     Some(Order::Prepare { policy, reply }) => {
-                        reply.answer(reconciling("policy").in_scope(|| self.prepare(*policy)));
+                        reply.send(reconciling("policy").in_scope(|| self.prepare(*policy)));
                     }
                     Some(Order::Enforce { reply }) => {
-                        reply.answer(reconciling("policy").in_scope(|| self.enforce()));
+                        reply.send(reconciling("policy").in_scope(|| self.enforce()));
                     }
                 },
                 wake = events.next() => match wake {
@@ -76,7 +76,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     Some(wake) => self.wake(wake, policies),
                 },
                 // When there is nothing else to do: a full table takes a tenth of a second.
-                () = yield_now(), if self.sweeping => self.sweep_some(),
+                () = yield_now(), if self.ageing => self.age_some(),
             }
         }
     }
@@ -107,19 +107,19 @@ impl<'a, E: Enforcer> Session<'a, E> {
             None if !self.agent.is_settled() => reconciling("retry").in_scope(|| self.resync()),
             None => {}
         }
-        self.sweeping |= wake.tick;
+        self.ageing |= wake.tick;
     }
 
     /// Ages a part of the flow table.
-    fn sweep_some(&mut self) {
-        match self.agent.sweep_some() {
-            Ok(Swept { swept, is_last }) => {
-                tracing::trace!("swept {swept} flows");
-                self.sweeping = !is_last;
+    fn age_some(&mut self) {
+        match self.agent.age_some() {
+            Ok(Aged { expired, is_last }) => {
+                tracing::trace!("{expired} flows expired");
+                self.ageing = !is_last;
             }
             Err(error) => {
                 tracing::error!("{error}");
-                self.sweeping = false;
+                self.ageing = false;
             }
         }
     }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_answered_when_it_is_carried_out() {
+    fn an_order_returns_when_it_is_executed() {
         let why = session(|control, fake, _events| {
             control.prepare(lo("a")).unwrap();
             assert!(fake.asked().is_empty());

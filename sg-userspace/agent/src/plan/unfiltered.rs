@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_cut() {
+    fn a_long_list_is_truncated() {
         let names: Vec<String> = (0..9).map(|number| format!("tap{number}")).collect();
         assert_eq!(few(&names), "tap0, tap1, tap2, tap3, tap4 and 4 more");
     }

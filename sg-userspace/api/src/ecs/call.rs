@@ -42,7 +42,7 @@ impl Call {
         self.parameters.fields()
     }
 
-    /// Whether the client asks what the request would do, and not for it to be done. No action can answer that.
+    /// Whether the client asks what the request would do, and not for it to be done. No action can do that.
     #[must_use]
     pub fn is_dry_run(&self) -> bool {
         let asks = |text: &str| !text.is_empty() && !text.eq_ignore_ascii_case("false");

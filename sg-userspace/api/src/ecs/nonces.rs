@@ -14,7 +14,7 @@ pub(super) const WINDOW: i64 = 15 * 60;
 /// The number of nonces remembered for a key: 145 requests a second for the whole window.
 const NONCES_OF_A_KEY: usize = 131_072;
 /// How often unused keys' memories are cleaned up, in seconds.
-const SWEEP_INTERVAL: i64 = 60;
+const PRUNE_INTERVAL: i64 = 60;
 /// How long a key's floor is kept, in seconds.
 const FLOOR_TIME: i64 = 24 * 60 * 60;
 
@@ -28,7 +28,7 @@ pub struct Nonces {
     capacity: usize,
     /// Requests signed before this time are refused, in seconds.
     beginning: Option<i64>,
-    swept: i64,
+    pruned: i64,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Nonces {
     /// Remembers up to `capacity` nonces of each key.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { keys: HashMap::new(), capacity: capacity.max(1), beginning: None, swept: i64::MIN }
+        Self { keys: HashMap::new(), capacity: capacity.max(1), beginning: None, pruned: i64::MIN }
     }
 
     /// Refuses requests signed before `time`. If an earlier process served the same keys, `time` is the start of this process:
@@ -82,8 +82,8 @@ impl Nonces {
         if self.beginning.is_some_and(|beginning| signed < beginning) {
             return Err(Replay::Forgotten);
         }
-        if now.saturating_sub(self.swept) >= SWEEP_INTERVAL {
-            self.swept = now;
+        if now.saturating_sub(self.pruned) >= PRUNE_INTERVAL {
+            self.pruned = now;
             self.keys.retain(|_, memory| {
                 memory.expire(now);
                 // A floor alone is kept a while longer, for clocks that are set back.

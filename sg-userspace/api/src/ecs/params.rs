@@ -80,7 +80,7 @@ impl<'a> Fields<'a> {
     #[cfg_attr(not(test), allow(unused_variables, reason = "only tests compare kinds"))]
     fn read(&self, name: &str, kind: Kind) -> Option<&'a str> {
         #[cfg(test)]
-        super::tests::declared::hear(&self.place(name), kind);
+        super::tests::declared::note_read(&self.place(name), kind);
         self.find(name)
     }
 

@@ -22,13 +22,13 @@ impl Response {
         Self::default()
     }
 
-    /// The fields of `answer`, under their serialized names.
+    /// The fields of `response`, under their serialized names.
     ///
     /// # Errors
     /// `InternalError`, if it serializes to no object.
-    pub fn of(answer: &impl Serialize) -> Result<Self, Fault> {
-        let Ok(Value::Object(fields)) = serde_json::to_value(answer) else {
-            tracing::error!("an answer is no object; this is a defect of sgd");
+    pub fn of(response: &impl Serialize) -> Result<Self, Fault> {
+        let Ok(Value::Object(fields)) = serde_json::to_value(response) else {
+            tracing::error!("a response is no object; this is a defect of sgd");
             return Err(Fault::internal());
         };
         Ok(Self(fields))
@@ -45,8 +45,8 @@ pub(super) struct ResponseContext {
 
 impl ResponseContext {
     /// A success. `action` is a known one: it is the root of an XML response.
-    pub(super) fn succeed(&self, action: &str, answer: Response) -> http::Response<Body> {
-        let mut fields = answer.0;
+    pub(super) fn succeed(&self, action: &str, response: Response) -> http::Response<Body> {
+        let mut fields = response.0;
         fields.insert("RequestId".to_owned(), self.request_id.clone().into());
         self.write(StatusCode::OK, &format!("{action}Response"), fields)
     }

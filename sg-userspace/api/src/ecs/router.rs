@@ -33,31 +33,31 @@ pub fn router(ecs: Ecs) -> Router {
 
 async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Body>) -> http::Response<Body> {
     let (parts, body) = request.into_parts();
-    let mut manner =
+    let mut context =
         ResponseContext { format: wire::early_format(&parts), host: wire::host(&parts), request_id };
-    let answered = answer(ecs, Request::from_parts(parts, body), &mut manner).await;
-    match answered {
-        Ok((call, answer)) => {
+    let result = execute(ecs, Request::from_parts(parts, body), &mut context).await;
+    match result {
+        Ok((call, response)) => {
             tracing::debug!("{} by {}", call.action, call.key_id);
-            manner.succeed(&call.action, answer)
+            context.succeed(&call.action, response)
         }
         Err(fault) => {
             // Not its message: that of a wrong signature has every parameter.
             tracing::debug!("{} {}", fault.status.as_u16(), fault.code);
-            manner.fail(fault)
+            context.fail(fault)
         }
     }
 }
 
-async fn answer(
+async fn execute(
     ecs: &Ecs,
     request: Request<Body>,
-    manner: &mut ResponseContext,
+    context: &mut ResponseContext,
 ) -> Result<(Call, Response), Fault> {
     let claim = request.extensions().get::<Claim>().cloned();
     let wire = Wire::read(request).await?;
-    manner.format = wire.format()?;
-    let call = authenticate(wire, manner.format, &manner.request_id, ecs)?;
+    context.format = wire.format()?;
+    let call = authenticate(wire, context.format, &context.request_id, ecs)?;
     if let Some(claim) = claim {
         claim.accept();
     }
@@ -68,6 +68,6 @@ async fn answer(
             "this server has no dry runs, and the request would take effect",
         ));
     }
-    let answer = (action.handler)(ecs, &call).await?;
-    Ok((call, answer))
+    let response = (action.handler)(ecs, &call).await?;
+    Ok((call, response))
 }

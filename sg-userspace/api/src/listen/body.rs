@@ -45,7 +45,7 @@ pub enum BodyFailure {
         limit: Duration,
     },
     /// Other bodies hold all the memory.
-    #[error("too many large requests are being answered; try again")]
+    #[error("too many large requests are in progress; try again")]
     Crowded,
     /// The client closed the connection, or violated HTTP.
     #[error("the body cannot be read: {reason}")]

@@ -166,7 +166,7 @@ async fn serve(
     if shared.seats.is_full() || *shared.closing.borrow() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    pace.answered();
+    pace.responded();
     Ok(response)
 }
 

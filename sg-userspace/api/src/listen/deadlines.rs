@@ -100,7 +100,7 @@ impl Deadlines {
     }
 
     /// The response was made. From now on the connection is idle, though the response may still have to be written.
-    pub(super) fn answered(&self) {
+    pub(super) fn responded(&self) {
         let mut state = self.state();
         state.phase = Phase::Idle;
         state.began = Instant::now();
@@ -152,7 +152,7 @@ impl Deadlines {
         [state.deadline, state.write_deadline].into_iter().flatten().min()
     }
 
-    fn heard(&self) {
+    fn received(&self) {
         let mut state = self.state();
         if state.phase == Phase::Idle {
             state.phase = Phase::Head;
@@ -224,7 +224,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.pace.heard();
+            self.pace.received();
         }
         read
     }

@@ -74,9 +74,9 @@ impl Memory {
         let leaving = bodies.by.values().filter(|one| one.told.is_some()).map(|one| one.shared);
         let mut leaving: usize = leaving.sum();
         while leaving < wanted {
-            let untold = bodies.by.values_mut().filter(|one| one.incomplete && one.shared > 0);
-            let untold = untold.filter(|one| one.told.is_none());
-            let unknown = untold.filter_map(|one| Some((one.pace.unknown_since()?, one)));
+            let unwarned = bodies.by.values_mut().filter(|one| one.incomplete && one.shared > 0);
+            let unwarned = unwarned.filter(|one| one.told.is_none());
+            let unknown = unwarned.filter_map(|one| Some((one.pace.unknown_since()?, one)));
             let Some((since, oldest)) = unknown.min_by_key(|(since, _)| *since) else {
                 return (leaving > 0).then_some(again);
             };

@@ -142,7 +142,7 @@ impl Seats {
         taken.gone += 1;
         if taken.told.is_none_or(|told| now.duration_since(told) >= COMPLAINT_INTERVAL) {
             tracing::warn!(
-                "all {} connections are taken: {} without a complete request, or with answers that they did not read, \
+                "all {} connections are taken: {} without a complete request, or with responses that they did not read, \
                  were closed for others",
                 self.most,
                 std::mem::take(&mut taken.gone)

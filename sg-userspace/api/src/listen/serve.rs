@@ -180,7 +180,7 @@ pub(super) async fn serve(
         }
     };
     if tokio::time::timeout(grace, all_ended).await.is_err() {
-        tracing::warn!("connections that did not end within {grace:?} are cut");
+        tracing::warn!("connections that did not end within {grace:?} are closed");
     }
 }
 

@@ -175,8 +175,8 @@ pub(super) async fn aside<T: Send + 'static>(
     done.await.map_err(|_| Failed::Refused(Refusal::Ending))?
 }
 
-pub(super) fn json(answer: impl Serialize) -> Response {
-    Json(answer).into_response()
+pub(super) fn json(response: impl Serialize) -> Response {
+    Json(response).into_response()
 }
 
 /// The lines of a file as a body, generated as the client reads them.

@@ -175,11 +175,11 @@ impl Routes {
     pub(super) fn ask<T: Serialize + ToSchema + Send + 'static>(
         &mut self,
         route: Route,
-        answer: fn(&Native, &Snapshot, &RequestContext) -> Result<T, Failed>,
+        handle: fn(&Native, &Snapshot, &RequestContext) -> Result<T, Failed>,
     ) {
         self.serve(route, Bodies::returning::<T>(), move |native, mut begun| async move {
             begun.read().await?;
-            aside(move || answer(&native, &native.service.snapshot(), &begun.asked)).await.map(json)
+            aside(move || handle(&native, &native.service.snapshot(), &begun.asked)).await.map(json)
         });
     }
 
@@ -187,7 +187,7 @@ impl Routes {
     pub(super) fn question<Q, T>(
         &mut self,
         route: Route,
-        answer: fn(&Native, &Snapshot, &Q) -> Result<T, Failed>,
+        handle: fn(&Native, &Snapshot, &Q) -> Result<T, Failed>,
     ) where
         Q: Serialize + DeserializeOwned + ToSchema + Send + 'static,
         T: Serialize + ToSchema + Send + 'static,
@@ -195,7 +195,7 @@ impl Routes {
         let bodies = Bodies::returning::<T>().reading::<Q>();
         self.serve(route, bodies, move |native, mut begun| async move {
             let question: Q = strictly(&begun.read().await?)?;
-            aside(move || answer(&native, &native.service.snapshot(), &question)).await.map(json)
+            aside(move || handle(&native, &native.service.snapshot(), &question)).await.map(json)
         });
     }
 
@@ -274,13 +274,13 @@ impl Routes {
     pub(super) fn download(
         &mut self,
         route: Route,
-        answer: fn(&Native, &Snapshot, &RequestContext) -> Result<Export, Failed>,
+        handle: fn(&Native, &Snapshot, &RequestContext) -> Result<Export, Failed>,
     ) {
         let bodies = Bodies { returns: (LINES, content::<String>()), ..Bodies::returning::<String>() };
         self.serve(route, bodies, move |native, mut begun| async move {
             begun.read().await?;
             let (file, bytes) = aside(move || {
-                let file = answer(&native, &native.service.snapshot(), &begun.asked)?;
+                let file = handle(&native, &native.service.snapshot(), &begun.asked)?;
                 let bytes = file.bytes().map_err(|error| Failed::Malformed(error.to_string()))?;
                 Ok((file, bytes))
             })
@@ -302,11 +302,11 @@ impl Routes {
         let (path, filter, large, reads) = (route.path, route.method.1, route.large, bodies.reads);
         self.describe(route, bodies);
         let serve = move |State(native): State<Native>, request: Request| async move {
-            let answer = match Begun::of(request, &known, reads, large).await {
+            let response = match Begun::of(request, &known, reads, large).await {
                 Ok(begun) => handler(native, begun).await,
                 Err(failed) => Err(failed),
             };
-            answer.unwrap_or_else(Failed::into_response)
+            response.unwrap_or_else(Failed::into_response)
         };
         self.router = std::mem::take(&mut self.router).route(path, on(filter, serve));
     }

@@ -30,9 +30,9 @@ fn face(caller: Caller) -> Router {
 }
 
 async fn send(face: &Router, request: Request<Body>) -> (u16, Value) {
-    let answer = face.clone().oneshot(request).await.unwrap();
-    let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let response = face.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
@@ -47,8 +47,8 @@ async fn ask(face: &Router, method: Method, path: &str, body: Value) -> (u16, Va
     send(face, request(method, path, body.to_string())).await
 }
 
-fn code(answer: &Value) -> &str {
-    answer["error"]["code"].as_str().unwrap_or_default()
+fn code(response: &Value) -> &str {
+    response["error"]["code"].as_str().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -61,11 +61,11 @@ async fn every_route_of_the_document_is_served() {
         let path = path.collect::<Vec<_>>().join("/");
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
-            let (status, answer) = ask(&face, method.clone(), &path, json!({})).await;
-            assert!(status < 500, "{method} {path}: {answer}");
+            let (status, response) = ask(&face, method.clone(), &path, json!({})).await;
+            assert!(status < 500, "{method} {path}: {response}");
             assert!(
-                !["no_such_path", "no_such_method"].contains(&code(&answer)),
-                "{method} {path}: {answer}"
+                !["no_such_path", "no_such_method"].contains(&code(&response)),
+                "{method} {path}: {response}"
             );
             routes += 1;
         }
@@ -95,8 +95,8 @@ async fn a_group_from_its_making_to_its_end() {
         request(Method::POST, "/v1/groups/web/rules/import?csv=true", csv.as_str().unwrap().to_owned());
     assert_eq!(send(&face, import).await.1["skipped"], 1);
     assert_eq!(ask(&face, Method::DELETE, "/v1/groups/web", json!({})).await.0, 200);
-    let (status, answer) = ask(&face, Method::DELETE, "/v1/groups/web", json!({})).await;
-    assert_eq!((status, code(&answer)), (404, "not_found"));
+    let (status, response) = ask(&face, Method::DELETE, "/v1/groups/web", json!({})).await;
+    assert_eq!((status, code(&response)), (404, "not_found"));
 }
 
 #[tokio::test]
@@ -119,9 +119,9 @@ async fn a_request_with_a_key_is_done_once() {
 #[tokio::test]
 async fn what_is_misspelt_is_refused_by_name() {
     let face = face(Caller::Socket);
-    let (status, answer) = ask(&face, Method::POST, "/v1/groups", json!({"nmae": "web"})).await;
+    let (status, response) = ask(&face, Method::POST, "/v1/groups", json!({"nmae": "web"})).await;
     assert_eq!(status, 400);
-    assert!(answer["error"]["message"].as_str().unwrap().contains("did you mean \"name\"?"), "{answer}");
+    assert!(response["error"]["message"].as_str().unwrap().contains("did you mean \"name\"?"), "{response}");
     assert_eq!(ask(&face, Method::GET, "/v1/groups?nmae=web", json!({})).await.0, 400);
     assert_eq!(ask(&face, Method::GET, "/v2/groups", json!({})).await.0, 404);
     assert_eq!(ask(&face, Method::PUT, "/v1/groups", json!({})).await.0, 405);
@@ -147,8 +147,8 @@ async fn over_tcp_only_a_key_gets_in() {
     {
         assert_eq!(send(&face, with(&wrong)).await.0, 401, "{wrong}");
     }
-    let (status, answer) = send(&face, request(Method::GET, "/v1/openapi.json", Body::empty())).await;
-    assert_eq!((status, code(&answer)), (401, "unauthenticated"));
+    let (status, response) = send(&face, request(Method::GET, "/v1/openapi.json", Body::empty())).await;
+    assert_eq!((status, code(&response)), (401, "unauthenticated"));
     // A request without a key counts as no attempt.
     assert_eq!(attempts.count(), 3);
 
@@ -168,8 +168,8 @@ async fn over_tcp_only_a_key_gets_in() {
         let mut two = with(&format!("{}:{}", key.id, key.secret));
         let second = with(&second).headers()["authorization"].clone();
         two.headers_mut().append("authorization", second);
-        let (status, answer) = send(&face, two).await;
-        assert_eq!((status, code(&answer)), (400, "malformed"));
+        let (status, response) = send(&face, two).await;
+        assert_eq!((status, code(&response)), (400, "malformed"));
     }
 }
 
@@ -192,9 +192,9 @@ async fn a_body_is_what_it_says() {
         &[("content-type", "application/json"), ("content-encoding", "gzip")],
         &[("content-type", "application/json"), ("content-type", "application/json")],
     ] {
-        let (status, answer) = send(&face, made(kind, "/v1/vpcs", json)).await;
-        assert_eq!((status, code(&answer)), (415, "unsupported_media_type"), "{kind:?}: {answer}");
-        let message = answer["error"]["message"].as_str().unwrap();
+        let (status, response) = send(&face, made(kind, "/v1/vpcs", json)).await;
+        assert_eq!((status, code(&response)), (415, "unsupported_media_type"), "{kind:?}: {response}");
+        let message = response["error"]["message"].as_str().unwrap();
         let named = kind.last().unwrap().1.split(';').next_back().unwrap().split('=').next_back().unwrap();
         assert!(message.to_lowercase().contains(named) || message.contains("more than once"), "{message}");
     }
@@ -225,8 +225,8 @@ async fn a_body_that_nobody_reads_is_refused() {
     for (method, path) in
         [(Method::DELETE, "/v1/vpcs/net"), (Method::GET, "/v1/vpcs"), (Method::GET, "/v1/export")]
     {
-        let (status, answer) = ask(&face, method.clone(), path, body.clone()).await;
-        assert_eq!((status, code(&answer)), (400, "malformed"), "{method} {path}: {answer}");
+        let (status, response) = ask(&face, method.clone(), path, body.clone()).await;
+        assert_eq!((status, code(&response)), (400, "malformed"), "{method} {path}: {response}");
     }
     assert_eq!(ask(&face, Method::GET, "/v1/vpcs", json!({})).await.1["total"], 1);
     assert_eq!(send(&face, request(Method::DELETE, "/v1/vpcs/net", "")).await.0, 200);
@@ -239,10 +239,10 @@ fn of_user(uid: u32, method: Method, path: &str, body: impl Into<Body>) -> Reque
 }
 
 async fn text_of(face: &Router, request: Request<Body>) -> String {
-    let answer = face.clone().oneshot(request).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    let length: usize = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let response = face.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let length: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body.len(), length);
     String::from_utf8(body.to_vec()).unwrap()
 }
@@ -254,24 +254,24 @@ async fn secrets_go_out_and_come_in_for_root_only() {
     let secret = key["secret"].as_str().unwrap();
     let file = text_of(&face, request(Method::GET, "/v1/export?secrets=true", Body::empty())).await;
     assert!(file.contains(secret));
-    let planted: String = "x".repeat(40);
-    let planted = file.replace(secret, &planted);
+    let chosen: String = "x".repeat(40);
+    let chosen = file.replace(secret, &chosen);
     let without = text_of(&face, of_user(1000, Method::GET, "/v1/export", Body::empty())).await;
     assert!(!without.contains(secret));
     for (method, path, body) in [
         (Method::GET, "/v1/export?secrets=true", String::new()),
-        (Method::POST, "/v1/import", planted.clone()),
-        (Method::POST, "/v1/import?dry_run=true", planted.clone()),
+        (Method::POST, "/v1/import", chosen.clone()),
+        (Method::POST, "/v1/import?dry_run=true", chosen.clone()),
     ] {
-        let (status, answer) = send(&face, of_user(1000, method, path, body)).await;
-        assert_eq!((status, code(&answer)), (403, "forbidden"), "{path}: {answer}");
+        let (status, response) = send(&face, of_user(1000, method, path, body)).await;
+        assert_eq!((status, code(&response)), (403, "forbidden"), "{path}: {response}");
     }
     let again = text_of(&face, request(Method::GET, "/v1/export?secrets=true", Body::empty())).await;
     assert!(again.contains(secret), "nothing was changed");
     // A key over TCP is not root, whatever else it may do.
-    let (status, answer) = send(&face, of_user(1000, Method::POST, "/v1/import", without)).await;
-    assert_eq!((status, answer["put"].as_u64()), (200, Some(0)), "{answer}");
-    assert_eq!(send(&face, request(Method::POST, "/v1/import", planted)).await.0, 200);
+    let (status, response) = send(&face, of_user(1000, Method::POST, "/v1/import", without)).await;
+    assert_eq!((status, response["put"].as_u64()), (200, Some(0)), "{response}");
+    assert_eq!(send(&face, request(Method::POST, "/v1/import", chosen)).await.0, 200);
 }
 
 #[tokio::test]
@@ -281,12 +281,12 @@ async fn a_wrong_export_is_refused_by_its_line() {
     let file = text_of(&face, request(Method::GET, "/v1/export", Body::empty())).await;
     let line = 1 + file.lines().position(|line| line.contains("\"net\"")).unwrap();
     let wrong = file.replace("\"net\"", "\"n\u{202e}et\"");
-    let (status, answer) = send(&face, request(Method::POST, "/v1/import", wrong)).await;
-    assert_eq!((status, code(&answer)), (400, "invalid_record"), "{answer}");
-    assert_eq!(answer["error"]["details"]["line"], line, "{answer}");
-    let cut = file.lines().take(1).collect::<String>();
-    let (status, answer) = send(&face, request(Method::POST, "/v1/import", cut)).await;
-    assert_eq!((status, code(&answer)), (400, "invalid_export"), "{answer}");
+    let (status, response) = send(&face, request(Method::POST, "/v1/import", wrong)).await;
+    assert_eq!((status, code(&response)), (400, "invalid_record"), "{response}");
+    assert_eq!(response["error"]["details"]["line"], line, "{response}");
+    let truncated = file.lines().take(1).collect::<String>();
+    let (status, response) = send(&face, request(Method::POST, "/v1/import", truncated)).await;
+    assert_eq!((status, code(&response)), (400, "invalid_export"), "{response}");
 }
 
 proptest! {
@@ -302,8 +302,8 @@ proptest! {
         runtime.block_on(async {
             let face = face(Caller::Socket);
             for body in [Body::from(body), Body::from(text)] {
-                let (status, answer) = send(&face, request(Method::POST, ROUTES[route], body)).await;
-                prop_assert!(status < 500, "{}: {answer}", ROUTES[route]);
+                let (status, response) = send(&face, request(Method::POST, ROUTES[route], body)).await;
+                prop_assert!(status < 500, "{}: {response}", ROUTES[route]);
             }
             Ok(())
         })?;

@@ -29,13 +29,13 @@ proptest! {
     #[test]
     fn a_mutated_policy_never_panics(
         changes in proptest::collection::vec((0..EXAMPLE.len(), any::<u8>()), 1..8),
-        cut in 0..=EXAMPLE.len(),
+        end in 0..=EXAMPLE.len(),
     ) {
         let mut bytes = EXAMPLE.as_bytes().to_vec();
         for (place, byte) in changes {
             bytes[place] = byte;
         }
-        show(parse("policy.yaml", &bytes[..cut]));
+        show(parse("policy.yaml", &bytes[..end]));
         show(parse("policy.yaml", &bytes));
     }
 

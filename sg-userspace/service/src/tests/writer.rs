@@ -47,7 +47,7 @@ fn authorize(spec: RuleSpec) -> Authorize {
 }
 
 #[test]
-fn an_answer_means_that_it_is_stored_and_in_force() {
+fn a_response_means_that_it_is_stored_and_in_force() {
     block_on(async {
         let (service, enforcement, store) = started();
         web_with_nic(&service).await;
@@ -155,7 +155,7 @@ fn a_mistake_costs_nobody_else_the_service() {
 }
 
 #[test]
-fn a_token_is_answered_once_and_survives_a_restart() {
+fn a_token_runs_once_and_survives_a_restart() {
     block_on(async {
         let (service, enforcement, store) = started();
         let vpc = vpc(&service).await;

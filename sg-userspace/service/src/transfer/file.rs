@@ -50,7 +50,7 @@ impl RuleFile {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Form {
-            Answer {
+            Response {
                 #[serde(rename = "Permissions")]
                 permissions: Wrapped,
             },
@@ -71,7 +71,7 @@ impl RuleFile {
             Refusal::invalid(Field::File, text, allowed)
         })?;
         let permissions = match form {
-            Form::Answer { permissions } => permissions.permission,
+            Form::Response { permissions } => permissions.permission,
             Form::File { permissions } | Form::Rows(permissions) => permissions,
         };
         Ok(Self { permissions })

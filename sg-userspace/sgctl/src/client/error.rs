@@ -46,18 +46,18 @@ pub(crate) enum ClientError {
         source: hyper::Error,
     },
     #[error(
-        "no answer within {seconds} seconds (--timeout){}",
+        "no response within {seconds} seconds (--timeout){}",
         if *changes { "; whether it was done is not known" } else { "" }
     )]
     Timeout { seconds: u64, changes: bool },
     #[error("{}", error.message)]
     Refused { status: StatusCode, error: ErrorDetail },
-    #[error("what serves {server} is not sgd, or another version of it: it answers {status}")]
+    #[error("what serves {server} is not sgd, or another version of it: it responds with {status}")]
     NoApi { server: Server, status: StatusCode },
     #[error(
-        "what serves {server} is not sgd, or another version of it: its answer to {address} cannot be read"
+        "what serves {server} is not sgd, or another version of it: its response to {address} cannot be read"
     )]
-    Answer { server: Server, address: String, source: serde_json::Error },
+    Response { server: Server, address: String, source: serde_json::Error },
     #[error("the request cannot be written")]
     Unwritable(#[source] serde_json::Error),
     #[error("the request cannot be addressed")]

@@ -142,7 +142,7 @@ impl Client {
         let body = self.raw(call)?;
         // A response without a body is `null`: success, without a result.
         let body = if body.is_empty() { Bytes::from_static(b"null") } else { body };
-        serde_json::from_slice(&body).map_err(|source| ClientError::Answer {
+        serde_json::from_slice(&body).map_err(|source| ClientError::Response {
             server: self.server.clone(),
             address: call.address.clone(),
             source,
@@ -153,12 +153,12 @@ impl Client {
     pub(crate) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
         let Self { server, timeout, runtime, moved, connection } = self;
         let ended = || ClientError::Runtime(io::Error::other("the client has ended"));
-        let answer = runtime.as_ref().ok_or_else(ended)?.block_on(async {
+        let response = runtime.as_ref().ok_or_else(ended)?.block_on(async {
             let mut exchange = pin!(exchange(server, connection, call, moved));
             loop {
                 let before = moved.bytes();
                 match time::timeout(*timeout, exchange.as_mut()).await {
-                    Ok(answer) => return answer,
+                    Ok(response) => return response,
                     Err(_) if moved.bytes() != before => {}
                     Err(_) => {
                         let changes = call.method != Method::GET;
@@ -167,11 +167,11 @@ impl Client {
                 }
             }
         });
-        if matches!(answer, Err(ClientError::Timeout { .. })) {
+        if matches!(response, Err(ClientError::Timeout { .. })) {
             // The pending response on the connection belongs to no request.
             self.connection = None;
         }
-        let (status, body) = answer?;
+        let (status, body) = response?;
         if status.is_success() {
             return Ok(body);
         }
@@ -206,7 +206,7 @@ async fn exchange(
     let mut tries = 0;
     loop {
         let broken = match attempt(server, connection, call, moved).await {
-            Ok(answer) => return Ok(answer),
+            Ok(response) => return Ok(response),
             Err(error) => error,
         };
         *connection = None;
@@ -239,10 +239,10 @@ async fn attempt(
     sender.ready().await.map_err(broken)?;
     let response: Response<_> = sender.send_request(call.request(server, moved)?).await.map_err(broken)?;
     let status = response.status();
-    let mut answer = response.into_body();
-    moved.begin(answer.size_hint().exact().unwrap_or_default(), false);
+    let mut frames = response.into_body();
+    moved.begin(frames.size_hint().exact().unwrap_or_default(), false);
     let mut body = BytesMut::new();
-    while let Some(frame) = answer.frame().await {
+    while let Some(frame) = frames.frame().await {
         if let Ok(data) = frame.map_err(broken)?.into_data() {
             moved.add(data.len());
             body.extend_from_slice(&data);

@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Man(generate::Man),
 }
 
-/// Commands that `sgd serve` answers.
+/// Commands that `sgd serve` executes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Served {
     #[command(subcommand)]

@@ -33,7 +33,7 @@ pub(crate) struct Output<'a> {
     pub(crate) colour: bool,
     /// Whether standard error is a terminal.
     pub(crate) watched: bool,
-    /// Whether there is a user to answer questions.
+    /// Whether there is a user to confirm.
     pub(crate) person: bool,
 }
 
@@ -210,12 +210,12 @@ impl<'a> Output<'a> {
             .with_prompt(format!("{} [y/N]", escaped(question)))
             .allow_empty(true)
             .report(false)
-            .validate_with(|answer: &String| match is_yes(answer) {
+            .validate_with(|input: &String| match is_yes(input) {
                 Some(_) => Ok(()),
                 None => Err("yes or no?"),
             })
             .interact();
-        match asked.map(|answer| is_yes(&answer)) {
+        match asked.map(|input| is_yes(&input)) {
             Ok(Some(true)) => Ok(()),
             Ok(_) => Err(Failure::other(anyhow!("nothing was changed"))),
             Err(dialoguer::Error::IO(error)) => Err(Failure::other(anyhow!(error).context("asking"))),
@@ -238,8 +238,8 @@ impl<'a> Output<'a> {
 }
 
 /// The meaning of a reply to a question; none: unclear.
-fn is_yes(answer: &str) -> Option<bool> {
-    match answer.trim().to_ascii_lowercase().as_str() {
+fn is_yes(input: &str) -> Option<bool> {
+    match input.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Some(true),
         "" | "n" | "no" => Some(false),
         _ => None,
@@ -275,14 +275,14 @@ mod tests {
 
     #[test]
     fn only_a_yes_is_a_yes() {
-        for (answer, meaning) in [
+        for (input, meaning) in [
             ("y", Some(true)),
             (" YES ", Some(true)),
             ("", Some(false)),
             ("No", Some(false)),
             ("maybe", None),
         ] {
-            assert_eq!(is_yes(answer), meaning, "{answer:?}");
+            assert_eq!(is_yes(input), meaning, "{input:?}");
         }
     }
 }

@@ -67,7 +67,7 @@ fn every_command_says_what_it_is() {
 }
 
 #[test]
-fn a_mistyped_word_is_answered_with_a_better_one() {
+fn for_a_mistyped_word_a_better_one_is_suggested() {
     for (words, better) in [
         (&["rul", "list"][..], "rule"),
         (&["vpc", "creat", "x"], "create"),

@@ -2,7 +2,7 @@
 
 use super::{
     run,
-    server::{Answer, Server},
+    server::{Response, Server},
 };
 
 const VPC: &str = r#"{"id":"vpc-1","region":"local","name":"prod","created":"2025-01-02T03:04:05.678Z",
@@ -28,7 +28,7 @@ fn one_thing_in_every_format() {
         ("name", "vpc-1\n"),
     ];
     for (format, expected) in formats {
-        let server = Server::new(vec![Answer::Say(200, VPC)]);
+        let server = Server::new(vec![Response::Say(200, VPC)]);
         let (out, code, error) = ask(&server, &["vpc", "show", "my prod", "-o", format]);
         assert_eq!((code, error.as_str()), (0, ""), "{format}");
         assert!(out.contains(expected), "{format}: {out}");
@@ -41,7 +41,7 @@ fn one_thing_in_every_format() {
 fn pages_are_followed_until_there_is_enough() {
     let page = |next: &str| format!(r#"{{"items":[{VPC}],"total":3,"next":{next}}}"#);
     let (more, last) = (page("\"vpc-1\"").leak(), page("null").leak());
-    let server = Server::new(vec![Answer::Say(200, more), Answer::Say(200, last)]);
+    let server = Server::new(vec![Response::Say(200, more), Response::Say(200, last)]);
     let (out, code, _) = ask(&server, &["vpc", "list", "--region", "a b", "-o", "wide"]);
     assert_eq!(code, 0);
     assert_eq!(out.lines().count(), 3, "{out}");
@@ -51,7 +51,7 @@ fn pages_are_followed_until_there_is_enough() {
         ["GET /v1/vpcs?region=a+b&limit=1000", "GET /v1/vpcs?region=a+b&limit=999&after=vpc-1"]
     );
 
-    let server = Server::new(vec![Answer::Say(200, more)]);
+    let server = Server::new(vec![Response::Say(200, more)]);
     let (out, _, _) = ask(&server, &["vpc", "list", "--limit", "1", "-o", "name"]);
     assert_eq!((out.as_str(), lines(&server)), ("vpc-1\n", vec!["GET /v1/vpcs?limit=1".to_owned()]));
 }
@@ -60,14 +60,14 @@ fn pages_are_followed_until_there_is_enough() {
 fn an_empty_list_is_an_empty_output() {
     let empty = r#"{"items":[],"total":0,"next":null}"#;
     for (format, expected) in [("table", ""), ("json", "[]\n"), ("yaml", "[]\n"), ("name", "")] {
-        let server = Server::new(vec![Answer::Say(200, empty)]);
+        let server = Server::new(vec![Response::Say(200, empty)]);
         assert_eq!(ask(&server, &["vpc", "list", "-o", format]).0, expected, "{format}");
     }
 }
 
 #[test]
 fn a_change_holds_what_changes_and_a_token() {
-    let server = Server::new(vec![Answer::Say(200, VPC)]);
+    let server = Server::new(vec![Response::Say(200, VPC)]);
     let (out, code, _) = ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--no-tags"]);
     assert_eq!((out.as_str(), code), ("changed VPC vpc-1 (prod)\n", 0));
     let asked = &server.asked()[0];
@@ -79,7 +79,7 @@ fn a_change_holds_what_changes_and_a_token() {
 
 #[test]
 fn a_broken_connection_is_tried_again_with_the_same_token() {
-    let server = Server::new(vec![Answer::HangUp, Answer::HangUp, Answer::Say(200, VPC)]);
+    let server = Server::new(vec![Response::HangUp, Response::HangUp, Response::Say(200, VPC)]);
     let (_, code, _) = ask(&server, &["vpc", "create", "prod"]);
     assert_eq!(code, 0);
     let tokens: Vec<_> = server.asked().into_iter().map(|asked| asked.token.unwrap()).collect();
@@ -92,8 +92,8 @@ fn a_broken_connection_is_tried_again_with_the_same_token() {
 }
 
 #[test]
-fn a_secret_is_made_once_and_no_answer_of_it_kept() {
-    let server = Server::new(vec![Answer::HangUp]);
+fn a_secret_is_made_once_and_its_response_is_not_stored() {
+    let server = Server::new(vec![Response::HangUp]);
     let (_, code, error) = ask(&server, &["access-key", "create"]);
     assert_eq!((code, server.asked().len()), (1, 1));
     assert!(error.contains("whether it was done is not known"), "{error}");
@@ -104,18 +104,18 @@ fn a_secret_is_made_once_and_no_answer_of_it_kept() {
 fn not_found_is_3_a_refusal_is_2_and_anything_else_is_1() {
     let missing =
         r#"{"error":{"code":"not_found","message":"there is no VPC \"x\"","details":{"kind":"vpc"}}}"#;
-    let server = Server::new(vec![Answer::Say(404, missing)]);
+    let server = Server::new(vec![Response::Say(404, missing)]);
     let (_, code, error) = ask(&server, &["vpc", "show", "x"]);
     assert_eq!((code, error.as_str()), (3, "there is no VPC \"x\""));
     let body = r#"{"error":{"code":"any","message":"there is no VPC \"x\"","details":{"kind":"vpc"}}}"#;
     for (status, expected) in [(404, 2), (400, 2), (409, 2), (403, 2), (401, 1), (429, 1), (500, 1), (503, 1)]
     {
-        let server = Server::new(vec![Answer::Say(status, body)]);
+        let server = Server::new(vec![Response::Say(status, body)]);
         let (_, code, error) = ask(&server, &["vpc", "show", "x"]);
         assert_eq!((code, error.as_str()), (expected, "there is no VPC \"x\""), "{status}");
     }
     for (status, body) in [(404, "<html>"), (200, "<html>"), (200, "{}")] {
-        let server = Server::new(vec![Answer::Say(status, body)]);
+        let server = Server::new(vec![Response::Say(status, body)]);
         let (_, code, error) = ask(&server, &["vpc", "show", "x"]);
         assert_eq!(code, 1);
         assert!(error.contains("is not sgd, or another version"), "{error}");
@@ -123,8 +123,8 @@ fn not_found_is_3_a_refusal_is_2_and_anything_else_is_1() {
 }
 
 #[test]
-fn no_answer_is_not_waited_for_forever() {
-    let server = Server::new(vec![Answer::Sleep]);
+fn a_missing_response_is_not_awaited_forever() {
+    let server = Server::new(vec![Response::Sleep]);
     let (_, code, error) = ask(&server, &["--timeout", "1", "vpc", "create", "x"]);
     assert_eq!(code, 1);
     assert!(error.contains("within 1 second") && error.contains("not known"), "{error}");
@@ -150,7 +150,7 @@ fn destruction_wants_a_yes() {
     assert_eq!(server.asked().len(), 0);
 
     let refused = r#"{"error":{"code":"in_use","message":"VPC vpc-2 is in use","details":{}}}"#;
-    let server = Server::new(vec![Answer::Say(200, "\"vpc-1\""), Answer::Say(409, refused)]);
+    let server = Server::new(vec![Response::Say(200, "\"vpc-1\""), Response::Say(409, refused)]);
     let (out, code, error) = ask(&server, &["vpc", "delete", "a", "b", "c", "--yes"]);
     assert_eq!((out.as_str(), code, error.as_str()), ("deleted VPC vpc-1\n", 2, "VPC vpc-2 is in use"));
     assert_eq!(lines(&server), ["DELETE /v1/vpcs/a", "DELETE /v1/vpcs/b"]);
@@ -158,7 +158,7 @@ fn destruction_wants_a_yes() {
 
 #[test]
 fn a_rule_for_each_remote() {
-    let server = Server::new(vec![Answer::Say(200, "[]")]);
+    let server = Server::new(vec![Response::Say(200, "[]")]);
     let words = ["rule", "add", "web", "--direction", "ingress", "--protocol", "TCP", "--ports", "80,443"];
     let rest = ["--remote", "10.1.2.3/8", "--remote", "group:ops", "--action", "drop", "--priority", "5"];
     assert_eq!(ask(&server, &[&words[..], &rest].concat()).1, 0);

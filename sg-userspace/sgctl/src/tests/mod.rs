@@ -67,18 +67,18 @@ const ACCEPTED: &str = "{\"verdict\":\"accept\",\"reason\":\"rule\",\"group\":\"
 
 #[test]
 fn a_packet_or_a_file_of_packets() {
-    let answer = (ACCEPTED.to_owned(), 0, String::new());
-    assert_eq!(check(POLICY, &[&PACKET[..], &["--port", "ssh"]].concat()), answer);
+    let expected = (ACCEPTED.to_owned(), 0, String::new());
+    assert_eq!(check(POLICY, &[&PACKET[..], &["--port", "ssh"]].concat()), expected);
     let probes = file(&format!("{SSH}\n{SSH}\n"));
-    let (answers, code, _) = check(POLICY, &["probes", probes.path().to_str().unwrap()]);
-    assert_eq!((answers, code), (ACCEPTED.repeat(2), 0));
+    let (results, code, _) = check(POLICY, &["probes", probes.path().to_str().unwrap()]);
+    assert_eq!((results, code), (ACCEPTED.repeat(2), 0));
 }
 
 #[test]
 fn bad_input_is_2() {
     let probes = file(&format!("{SSH}\n{{}}\n"));
-    let (answers, code, error) = check(POLICY, &["probes", probes.path().to_str().unwrap()]);
-    assert_eq!((answers.as_str(), code), (ACCEPTED, 2));
+    let (results, code, error) = check(POLICY, &["probes", probes.path().to_str().unwrap()]);
+    assert_eq!((results.as_str(), code), (ACCEPTED, 2));
     assert!(error.ends_with(":2: column 2: missing field `nic`"), "{error}");
 
     let missing_port = &PACKET[..];
@@ -148,7 +148,7 @@ accept by rule ssh of group web
   from inside
 evaluated before:
   members of web: 10.9.9.9 is none
-  no-scan of web (drop, priority 1): remote: the other end is 10.9.9.9
+  no-scan of web (drop, priority 1): remote: the packet's is 10.9.9.9
 shadowed (they match this packet too, but are never reached):
   web/ingress/2 of web (drop, priority 9)
 "

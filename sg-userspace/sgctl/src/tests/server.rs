@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 /// What to do with a request.
-pub(super) enum Answer {
+pub(super) enum Response {
     /// Send a response with a status and a body.
     Say(u16, &'static str),
     /// Close the connection.
@@ -34,27 +34,27 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Responds to requests with `answers`, in their order.
-    pub(super) fn new(answers: Vec<Answer>) -> Self {
+    /// Responds to requests with `responses`, in their order.
+    pub(super) fn new(responses: Vec<Response>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("api.sock")).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&asked);
         thread::spawn(move || {
-            let mut answers = answers.into_iter();
+            let mut responses = responses.into_iter();
             let mut left_open = Vec::new();
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
                 while let Some(request) = read(&mut reader) {
                     log.lock().unwrap().push(request);
-                    match answers.next() {
-                        Some(Answer::Say(status, body)) => say(&stream, status, body),
-                        Some(Answer::Sleep) => {
+                    match responses.next() {
+                        Some(Response::Say(status, body)) => say(&stream, status, body),
+                        Some(Response::Sleep) => {
                             left_open.push(stream.try_clone().unwrap());
                             break;
                         }
-                        Some(Answer::HangUp) | None => break,
+                        Some(Response::HangUp) | None => break,
                     }
                 }
             }

@@ -148,7 +148,7 @@ fn groups_are_made_found_changed_and_deleted() {
 }
 
 #[test]
-fn tables_are_sorted_and_cut() {
+fn tables_are_sorted_and_truncated() {
     let agent = site();
     agent.ok("group create ops --vpc prod");
     agent.ok("rule add ops --direction ingress --protocol tcp --ports ssh,https --name in --enabled no");

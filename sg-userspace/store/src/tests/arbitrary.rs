@@ -230,7 +230,7 @@ prop_compose! {
 }
 
 /// A possible response.
-fn answer() -> impl Strategy<Value = Value> {
+fn response() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -248,9 +248,9 @@ fn answer() -> impl Strategy<Value = Value> {
 
 prop_compose! {
     fn token()(
-        token in id("me/"), fingerprint in text(), answer in answer(), created in created(),
+        token in id("me/"), fingerprint in text(), response in response(), created in created(),
     ) -> Token {
-        Token { token, fingerprint, answer, created }
+        Token { token, fingerprint, response, created }
     }
 }
 

@@ -84,7 +84,7 @@ fn a_record_that_cannot_be_stored_keeps_the_others_out() {
     let long = Token {
         token: "me/1".to_owned(),
         fingerprint: String::new(),
-        answer: "x".repeat(text::LONGEST).into(),
+        response: "x".repeat(text::LONGEST).into(),
         created: jiff::Timestamp::UNIX_EPOCH,
     };
     let error = store.commit(&put(&[settings(1), long.into()])).unwrap_err();

@@ -47,7 +47,7 @@ proptest! {
         }
     }
 
-    /// However the export is cut into pieces on arrival.
+    /// However the export is split on arrival.
     #[test]
     fn pieces_of_an_export_are_what_it_is(records in arbitrary::records(10), size in 1_usize..400) {
         let bytes = exported(&records, true);
@@ -61,10 +61,10 @@ proptest! {
 
     /// A truncated export is refused, unless only its last line break is missing.
     #[test]
-    fn an_export_that_was_cut_off_is_refused(records in arbitrary::records(10), cut in any::<prop::sample::Index>()) {
+    fn a_truncated_export_is_refused(records in arbitrary::records(10), end in any::<prop::sample::Index>()) {
         let bytes = exported(&records, true);
-        let cut = cut.index(bytes.len() - 1);
-        prop_assert!(import(&bytes[..cut]).is_err());
+        let end = end.index(bytes.len() - 1);
+        prop_assert!(import(&bytes[..end]).is_err());
     }
 }
 

@@ -70,7 +70,7 @@ pub enum ImportError {
     },
     /// There are fewer records than the head says.
     #[error(
-        "line 1: the head says that {said} records follow, and {found} do: the file was cut off or changed; where the change was \
+        "line 1: the head says that {said} records follow, and {found} do: the file was truncated or changed; where the change was \
          meant, correct the number"
     )]
     Count {

@@ -109,7 +109,7 @@ mod tests {
         let records = [
             AccessKey { id: "ak-1".into(), secret: secret.clone(), description: String::new(), created }
                 .into(),
-            Token { token: "1".to_owned(), fingerprint: String::new(), answer: secret.into(), created }
+            Token { token: "1".to_owned(), fingerprint: String::new(), response: secret.into(), created }
                 .into(),
             member("10.0.0.1"),
         ];

@@ -9,7 +9,7 @@ use sg_tests::lab::{Agent, Counter, Family, Service};
 
 use crate::{network::Who, sending::Sending};
 
-/// An answer of `sgctl check --json`.
+/// A result of `sgctl check --json`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Foretold {
     verdict: String,
@@ -23,7 +23,7 @@ impl Foretold {
         self.verdict == "accept"
     }
 
-    /// Whether this is the answer that makes `counter` move.
+    /// Whether this is the result that makes `counter` move.
     pub(crate) fn names(&self, counter: &Counter) -> bool {
         match counter {
             Counter::Rule { group, rule } => {
@@ -57,14 +57,14 @@ pub(crate) fn foretell(agent: &Agent, sendings: &[Sending]) -> Result<Vec<Foreto
         policy.to_str().context(utf8)?,
         "--json",
     ])?;
-    let answers = String::from_utf8(output.stdout)?;
-    let foretold: Vec<Foretold> = answers
+    let results = String::from_utf8(output.stdout)?;
+    let foretold: Vec<Foretold> = results
         .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("`sgctl check` answered {line:?}")))
+        .map(|line| serde_json::from_str(line).with_context(|| format!("`sgctl check` printed {line:?}")))
         .collect::<Result<_>>()?;
     ensure!(
         foretold.len() == sendings.len(),
-        "`sgctl check` gave {} answers to {} probes",
+        "`sgctl check` gave {} results for {} probes",
         foretold.len(),
         sendings.len()
     );

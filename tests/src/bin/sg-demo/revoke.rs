@@ -14,7 +14,7 @@ use crate::{
 
 const REVOKED: &str = "revoked";
 
-/// Lets client-b talk to the server, edits the policy, and lets both ends talk on.
+/// Opens a connection from client-b to the server, edits the policy, and sends on from both ends.
 pub(crate) fn while_connected(network: &Network, agent: &mut Agent, policy: &str) -> Result<Row> {
     let sending = Sending {
         from: ClientB,
@@ -36,7 +36,7 @@ pub(crate) fn while_connected(network: &Network, agent: &mut Agent, policy: &str
     for end in End::ALL {
         streams.send(end)?;
         if streams.arrives(end.other(), SILENCE)? {
-            outcome = Outcome::Answered;
+            outcome = Outcome::Reply;
         }
     }
     let decided = Decided::between(&before, &agent.stats()?);

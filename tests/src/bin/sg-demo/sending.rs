@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use anyhow::Result;
 use sg_tests::lab::{
-    Agent, Counter, Family, Outcome, PATIENCE, Question, SILENCE, Service, Stats, answer, ask,
+    Agent, Counter, Family, Outcome, PATIENCE, Question, SILENCE, Service, Stats, ask, respond,
 };
 
 use crate::{
@@ -31,24 +31,24 @@ pub(crate) struct Sending {
 
 /// Everything that is sent, over both families.
 pub(crate) fn all() -> Vec<Sending> {
-    use Outcome::{Answered, Silent};
+    use Outcome::{Reply, Silent};
     use Service::{Echo, Tcp, Udp};
     let asked = [
-        (ClientA, Server, Tcp(80), Answered),
-        (ClientB, Server, Tcp(80), Answered),
-        (ClientA, Server, Udp(53), Answered),
+        (ClientA, Server, Tcp(80), Reply),
+        (ClientB, Server, Tcp(80), Reply),
+        (ClientA, Server, Udp(53), Reply),
         (ClientB, Server, Udp(53), Silent),
-        (ClientA, Server, Echo, Answered),
+        (ClientA, Server, Echo, Reply),
         (ClientB, Server, Echo, Silent),
-        (ClientA, Server, Tcp(22), Answered),
+        (ClientA, Server, Tcp(22), Reply),
         (ClientB, Server, Tcp(22), Silent),
         (ClientA, Server, Tcp(8080), Silent),
         (ClientB, Server, Tcp(8080), Silent),
         (ClientA, Server, Tcp(443), Silent),
-        (Server, ClientA, Tcp(443), Answered),
+        (Server, ClientA, Tcp(443), Reply),
         (Server, ClientB, Tcp(25), Silent),
-        (Server, ClientB, Udp(53), Answered),
-        (Server, ClientB, Echo, Answered),
+        (Server, ClientB, Udp(53), Reply),
+        (Server, ClientB, Echo, Reply),
     ];
     let over = |family| {
         asked.into_iter().map(move |(from, to, service, expected)| Sending {
@@ -70,14 +70,14 @@ impl Sending {
 
 /// Sends it, and tells what became of it.
 pub(crate) fn send(network: &Network, agent: &Agent, sending: Sending, foretold: &Foretold) -> Result<Row> {
-    let _answering = answer(network.host(sending.to), sending.to.address(sending.family), sending.service)?;
+    let _responder = respond(network.host(sending.to), sending.to.address(sending.family), sending.service)?;
     let before = agent.stats()?;
     let patience = if sending.expected == Outcome::Silent { SILENCE } else { PATIENCE };
     let outcome = ask(network.host(sending.from), &sending.question(), patience)?;
     thread::sleep(CLOSING);
     let decided = Decided::between(&before, &agent.stats()?);
 
-    let agrees = foretold.accepts() == (outcome == Outcome::Answered)
+    let agrees = foretold.accepts() == (outcome == Outcome::Reply)
         && decided.counter().is_some_and(|counter| foretold.names(counter));
     Ok(Row {
         sending,
@@ -91,7 +91,7 @@ pub(crate) fn send(network: &Network, agent: &Agent, sending: Sending, foretold:
 
 pub(crate) fn happened(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Answered => "answered",
+        Outcome::Reply => "reply",
         Outcome::Refused => "refused",
         Outcome::Prohibited => "rejected",
         Outcome::Silent => "dropped",

@@ -25,7 +25,7 @@ pub(super) fn tests(suite: &mut Suite) {
 /// How long guesses are made.
 const GUESSING: Duration = Duration::from_secs(3);
 /// Five at once and one a second, and one more where the machine is busy.
-const MOST_ANSWERED: usize = 5 + 3 + 1;
+const MAX_RESPONSES: usize = 5 + 3 + 1;
 
 fn wrong_secrets(lab: Lab) -> Result<()> {
     let host = lab.host("guessed")?;
@@ -41,8 +41,8 @@ fn wrong_secrets(lab: Lab) -> Result<()> {
         thread::scope(|scope| {
             let ecs = scope.spawn(|| {
                 guesses(|number| {
-                    let answer = exchange_here(ECS, &guess(of_ecs, number).ecs(&[])?)?;
-                    expect("a guess", &answer, 400, "SignatureDoesNotMatch")
+                    let response = exchange_here(ECS, &guess(of_ecs, number).ecs(&[])?)?;
+                    expect("a guess", &response, 400, "SignatureDoesNotMatch")
                 })
             });
             let native = scope.spawn(|| {
@@ -81,14 +81,14 @@ fn wrong_secrets(lab: Lab) -> Result<()> {
     Ok(())
 }
 
-/// Guesses one after the other, and how many were answered.
+/// Guesses one after the other, and how many got a response.
 fn guesses(mut guess: impl FnMut(usize) -> Result<()>) -> Result<usize> {
     let (began, mut sent) = (Instant::now(), 0);
     while began.elapsed() < GUESSING {
         guess(sent)?;
         sent += 1;
     }
-    ensure!((6..=MOST_ANSWERED).contains(&sent), "{sent} wrong secrets were answered in {GUESSING:?}");
+    ensure!((6..=MAX_RESPONSES).contains(&sent), "{sent} wrong secrets got a response in {GUESSING:?}");
     Ok(sent)
 }
 
@@ -178,8 +178,8 @@ fn said_twice_or_otherwise(lab: Lab) -> Result<()> {
         "Content-Type: application/json\r\nContent-Encoding: gzip\r\n",
         "Content-Type: application/json\r\nContent-Encoding: br, identity\r\n",
     ] {
-        let answer = exchange(&host, NATIVE, &key.native("POST", "/v1/vpcs", headers, body))?;
-        expect(headers, &answer, 415, "unsupported_media_type")?;
+        let response = exchange(&host, NATIVE, &key.native("POST", "/v1/vpcs", headers, body))?;
+        expect(headers, &response, 415, "unsupported_media_type")?;
     }
     ensure!(served.done("GET", "/v1/vpcs", "")?["total"] == 0, "one of them was read");
     expect("JSON", &exchange(&host, NATIVE, &key.native("POST", "/v1/vpcs", JSON, body))?, 200, "")?;
@@ -204,11 +204,11 @@ fn documented_codes(lab: Lab) -> Result<()> {
             let remote = if protocol == "icmpv6" { format!("Ipv6{cidr}") } else { cidr.to_owned() };
             let any = if protocol == "icmpv6" { "::/0" } else { "0.0.0.0/0" };
             let rule = |ports| [("IpProtocol", protocol), ("PortRange", ports), (remote.as_str(), any)];
-            let answer = call(&authorize, &rule(ports))?;
-            expect(protocol, &answer, 400, "InvalidParam.PortRange")?;
+            let response = call(&authorize, &rule(ports))?;
+            expect(protocol, &response, 400, "InvalidParam.PortRange")?;
             ensure!(
-                answer.contains(&format!("({ports})")) && answer.contains("-1/-1 is expected"),
-                "{answer}"
+                response.contains(&format!("({ports})")) && response.contains("-1/-1 is expected"),
+                "{response}"
             );
             expect(protocol, &call(&authorize, &rule("-1/-1"))?, 200, "")?;
         }

@@ -34,8 +34,8 @@ pub(super) fn honest_here(key: &Key) -> Result<()> {
     expect("an honest client of the native API", &exchange_here(NATIVE, &request)?, 200, "")
 }
 
-fn statuses(answers: &str) -> Vec<u16> {
-    let heads = answers.split("HTTP/1.1 ").skip(1);
+fn statuses(responses: &str) -> Vec<u16> {
+    let heads = responses.split("HTTP/1.1 ").skip(1);
     heads.filter_map(|rest| rest.get(..3)?.parse().ok()).collect()
 }
 
@@ -78,21 +78,21 @@ fn no_http(lab: Lab) -> Result<()> {
     ];
     for (what, bytes) in cases {
         for api in [ECS, NATIVE] {
-            let answer = exchange(&host, api, &bytes).with_context(|| format!("{what} to {api}"))?;
-            let statuses = statuses(&answer);
-            // Where it sends more than is read, a reset may overtake the answer.
+            let response = exchange(&host, api, &bytes).with_context(|| format!("{what} to {api}"))?;
+            let statuses = statuses(&response);
+            // Where it sends more than is read, a reset may overtake the response.
             let refused = statuses.iter().all(|status| (400..500).contains(status));
-            ensure!(statuses.len() <= 1 && refused, "{what} to {api}: {answer:?}");
+            ensure!(statuses.len() <= 1 && refused, "{what} to {api}: {response:?}");
         }
         honest(&host, &key).with_context(|| format!("after {what}"))?;
     }
     for method in ["PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "get", "BREW"] {
         for api in [ECS, NATIVE] {
             let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-            let answer = exchange(&host, api, request.as_bytes())?;
+            let response = exchange(&host, api, request.as_bytes())?;
             ensure!(
-                statuses(&answer).iter().all(|status| (400..500).contains(status)),
-                "{method}: {answer:?}"
+                statuses(&response).iter().all(|status| (400..500).contains(status)),
+                "{method}: {response:?}"
             );
         }
     }
@@ -108,7 +108,7 @@ fn several_in_one(lab: Lab) -> Result<()> {
     let good = format!("GET /v1/groups HTTP/1.1\r\n{authorization}\r\n");
     let stranger = "GET /v1/groups HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let length = smuggled.len();
-    // What a proxy before the agent reads as one request is answered once, or not at all, and then the connection ends.
+    // What a proxy before the agent reads as one request gets one response, or none, and then the connection ends.
     let both_lengths = |chunks: &str, length: usize| {
         let head = format!("POST /v1/vpcs HTTP/1.1\r\n{authorization}Content-Length: {length}\r\n");
         [format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}").as_bytes(), smuggled].concat()
@@ -124,21 +124,21 @@ fn several_in_one(lab: Lab) -> Result<()> {
         ("a request as the body of a POST", in_a_body("POST")),
     ] {
         for api in [ECS, NATIVE] {
-            let answer = exchange(&host, api, &bytes).with_context(|| format!("{what} to {api}"))?;
-            ensure!(statuses(&answer).len() <= 1, "{what} to {api}: {answer}");
+            let response = exchange(&host, api, &bytes).with_context(|| format!("{what} to {api}"))?;
+            ensure!(statuses(&response).len() <= 1, "{what} to {api}: {response}");
         }
     }
     // Several that are several: each is asked who it is from.
-    let answer = exchange(&host, NATIVE, format!("{good}{stranger}").as_bytes())?;
-    ensure!(statuses(&answer) == [200, 401], "{answer}");
-    let answer = exchange(&host, NATIVE, format!("{}{stranger}", good.repeat(200)).as_bytes())?;
-    let all = statuses(&answer);
+    let response = exchange(&host, NATIVE, format!("{good}{stranger}").as_bytes())?;
+    ensure!(statuses(&response) == [200, 401], "{response}");
+    let response = exchange(&host, NATIVE, format!("{}{stranger}", good.repeat(200)).as_bytes())?;
+    let all = statuses(&response);
     ensure!(all.len() == 201 && all[..200] == [200; 200] && all[200] == 401, "{all:?}");
     let ecs = String::from_utf8(key.ecs(&[])?)?.replace("Connection: close\r\n", "");
     let unsigned = "GET /?Action=DescribeRegions HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let answer = exchange(&host, ECS, format!("{ecs}{ecs}{unsigned}").as_bytes())?;
+    let response = exchange(&host, ECS, format!("{ecs}{ecs}{unsigned}").as_bytes())?;
     // The second is the first again.
-    ensure!(statuses(&answer) == [200, 400, 400] && answer.contains("SignatureNonceUsed"), "{answer}");
+    ensure!(statuses(&response) == [200, 400, 400] && response.contains("SignatureNonceUsed"), "{response}");
     honest(&host, &key)
 }
 
@@ -184,7 +184,7 @@ fn too_much(lab: Lab) -> Result<()> {
                 let mut stream = TcpStream::connect_timeout(&api, PATIENCE)?;
                 stream.set_write_timeout(Some(Duration::from_millis(200)))?;
                 let head = format!("{}Content-Length: {}\r\n\r\n", head(api), body.len() + 1);
-                // It is answered before that where there is no memory for it.
+                // The response comes before that where there is no memory for it.
                 let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
                 Ok(stream)
             })
@@ -192,9 +192,9 @@ fn too_much(lab: Lab) -> Result<()> {
     };
     let mut held = host.inside(|| Ok([uploads(ECS)?, uploads(NATIVE)?]))?;
     let refused = |stream: &mut TcpStream| -> Result<bool> {
-        let mut answer = [0; 12];
+        let mut response = [0; 12];
         stream.set_nonblocking(true)?;
-        Ok(stream.peek(&mut answer).is_ok_and(|length| length == 12) && answer.ends_with(b" 503"))
+        Ok(stream.peek(&mut response).is_ok_and(|length| length == 12) && response.ends_with(b" 503"))
     };
     until("those that there is no memory for are refused", || {
         let refused: Result<Vec<bool>> = held.iter_mut().flatten().map(refused).collect();

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `access` | wrong secrets, two of what there is one of, bodies that are not what they say |
 //! | `bytes` | what is no HTTP, too much of it, several requests in one, values of wrong types |
-//! | `slow` | thousands of connections that are half-open, drip, or read no answer |
+//! | `slow` | thousands of connections that are half-open, drip, or read no response |
 //! | `key` | requests signed as the vendor says it, by hand |
 
 mod access;
@@ -24,7 +24,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{Timestamp, ToSpan as _};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use sg_tests::lab::{Host, Lab, Outcome, Question, Service, answer, ask, until};
+use sg_tests::lab::{Host, Lab, Outcome, Question, Service, ask, respond, until};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{served::Served, suite::Suite};
@@ -35,7 +35,7 @@ pub(crate) const NATIVE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCAL
 /// Has the native API on [`NATIVE`].
 pub(crate) const BOTH: &[&str] = &["--listen", "127.0.0.1:8790"];
 
-/// How long an answer may take.
+/// How long a response may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -59,12 +59,12 @@ fn exchange_here(address: SocketAddr, bytes: &[u8]) -> Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     // It may close before it has read all.
     let _ = stream.write_all(bytes);
-    let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
+    let mut response = Vec::new();
+    match stream.read_to_end(&mut response) {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            bail!("it neither answers nor closes")
+            bail!("it neither responds nor closes")
         }
-        _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+        _ => Ok(String::from_utf8_lossy(&response).into_owned()),
     }
 }
 
@@ -76,14 +76,14 @@ fn get(host: &Host, target: &str) -> Result<String> {
     )
 }
 
-/// Whether an answer has this status, and this code if one is given.
-pub(crate) fn expect(what: &str, answer: &str, status: u16, code: &str) -> Result<()> {
-    let first = answer.lines().next().unwrap_or_default();
-    ensure!(first.contains(&format!(" {status} ")), "{what}: {status} expected: {answer}");
+/// Whether a response has this status, and this code if one is given.
+pub(crate) fn expect(what: &str, response: &str, status: u16, code: &str) -> Result<()> {
+    let first = response.lines().next().unwrap_or_default();
+    ensure!(first.contains(&format!(" {status} ")), "{what}: {status} expected: {response}");
     // As JSON or as XML.
-    let has = |code: String| answer.contains(&code);
+    let has = |code: String| response.contains(&code);
     let named = code.is_empty() || has(format!("\"{code}\"")) || has(format!("<Code>{code}</Code>"));
-    ensure!(named, "{what}: {code} expected: {answer}");
+    ensure!(named, "{what}: {code} expected: {response}");
     Ok(())
 }
 
@@ -129,10 +129,10 @@ fn refused(lab: Lab) -> Result<()> {
         ("two requests in one", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n".to_vec(), &[400]),
     ];
     for (what, bytes, statuses) in raw {
-        let answer = exchange(&host, ECS, &bytes).context(what)?;
-        let first = answer.lines().next().unwrap_or_default();
+        let response = exchange(&host, ECS, &bytes).context(what)?;
+        let first = response.lines().next().unwrap_or_default();
         let is_one = |status: &u16| first.contains(&format!(" {status} "));
-        ensure!(statuses.iter().any(is_one), "{what}: one of {statuses:?} expected: {answer:?}");
+        ensure!(statuses.iter().any(is_one), "{what}: one of {statuses:?} expected: {response:?}");
     }
     expect("at last", &get(&host, &key.target(now, "last", &[])?)?, 200, "")
 }
@@ -166,12 +166,12 @@ fn ten_thousand_connections(lab: Lab) -> Result<()> {
     let rule = r#"{"direction":"ingress","rules":[{"protocol":"tcp","ports":"80","remote":"10.79.0.0/24"}]}"#;
     served.done("POST", "/v1/groups/web/rules", rule)?;
     let (to, from): (IpAddr, IpAddr) = ("10.79.0.1".parse()?, "10.79.0.2".parse()?);
-    let _open = answer(&server, to, Service::Tcp(80))?;
-    let _closed = answer(&server, to, Service::Tcp(81))?;
+    let _open = respond(&server, to, Service::Tcp(80))?;
+    let _closed = respond(&server, to, Service::Tcp(81))?;
     let judged = |when: &str| -> Result<()> {
         let open = ask(&client, &Question::new(from, to, Service::Tcp(80)), Duration::from_secs(2))?;
         let closed = ask(&client, &Question::new(from, to, Service::Tcp(81)), Duration::from_millis(300))?;
-        ensure!((open, closed) == (Outcome::Answered, Outcome::Silent), "{when}: {open:?} {closed:?}");
+        ensure!((open, closed) == (Outcome::Reply, Outcome::Silent), "{when}: {open:?} {closed:?}");
         Ok(())
     };
     judged("before")?;
@@ -197,15 +197,15 @@ fn ten_thousand_connections(lab: Lab) -> Result<()> {
         Ok(())
     })?;
     judged("meanwhile")?;
-    ensure!(served.done("GET", "/v1/status", "")?["attached"] == 1, "its own socket is answered meanwhile");
+    ensure!(served.done("GET", "/v1/status", "")?["attached"] == 1, "its own socket is served meanwhile");
     let (after, open) = (served.memory()?, served.descriptors()?);
     println!("memory {before} KiB before, {after} KiB with {CONNECTIONS} connections, {open} descriptors");
     ensure!(after < before + (128 << 10), "{before} KiB before, {after} KiB after");
     ensure!(open < 1_100, "{open} descriptors");
     drop(held);
     until("it serves again", || {
-        let answer = get(&server, &key.target(Timestamp::now(), &fastrand::u64(..).to_string(), &[])?)?;
-        Ok(answer.starts_with("HTTP/1.1 200"))
+        let response = get(&server, &key.target(Timestamp::now(), &fastrand::u64(..).to_string(), &[])?)?;
+        Ok(response.starts_with("HTTP/1.1 200"))
     })?;
     judged("after")
 }

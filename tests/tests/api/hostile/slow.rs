@@ -126,7 +126,7 @@ fn hold_bodies(api: SocketAddr, stop: &AtomicBool) -> Result<usize> {
     Ok(refused)
 }
 
-/// Whether nothing was answered, and nothing closed.
+/// Whether nothing was sent back, and nothing closed.
 fn is_silent(stream: &mut TcpStream) -> bool {
     stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
@@ -209,14 +209,14 @@ fn begin(stream: &mut TcpStream, number: usize) {
         3 => stream.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").as_bytes()),
         // Its end is closed, and it waits for ours.
         4 => stream.write_all(b"GET /?").and_then(|()| stream.shutdown(Shutdown::Write)),
-        // Answers that it never reads.
+        // Responses that it never reads.
         _ => stream.write_all("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20).as_bytes()),
     };
 }
 
 /// Sends one byte more; whether the connection is open, or on its way.
 fn is_open(stream: &mut TcpStream) -> bool {
-    let mut answer = [0; 64];
+    let mut response = [0; 64];
     let closed = |error: &std::io::Error| {
         !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected | ErrorKind::Interrupted)
     };
@@ -224,7 +224,7 @@ fn is_open(stream: &mut TcpStream) -> bool {
         return false;
     }
     // Looking at what is there is not reading it.
-    match stream.peek(&mut answer) {
+    match stream.peek(&mut response) {
         Ok(0) => false,
         Ok(_) => true,
         Err(error) => !closed(&error),

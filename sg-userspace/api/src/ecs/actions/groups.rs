@@ -212,11 +212,11 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let groups = state.groups().values();
         let found: Vec<&Arc<Group>> =
             groups.filter(|group| group.region == region && filter.admits(group)).collect();
-        let (page, mut answer) = window.of(&found, |group| group.id.to_string())?;
+        let (page, mut response) = window.of(&found, |group| group.id.to_string())?;
         let groups: Vec<Value> = page.iter().map(|group| summary(&state, group)).collect();
-        answer.insert("RegionId".to_owned(), region.into());
-        answer.insert("SecurityGroups".to_owned(), json!({ "SecurityGroup": groups }));
-        Response::of(&answer)
+        response.insert("RegionId".to_owned(), region.into());
+        response.insert("SecurityGroups".to_owned(), json!({ "SecurityGroup": groups }));
+        Response::of(&response)
     })
 }
 

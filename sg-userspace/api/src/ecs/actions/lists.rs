@@ -292,7 +292,7 @@ fn describe<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a
                 && tags.iter().all(|(key, value)| list.label.tags.get(key) == Some(value))
         };
         let found: Vec<_> = E::lists(&state).values().filter(|list| admits(list)).collect();
-        let (page, mut answer) = window.of(&found, |list| list.id.to_string())?;
+        let (page, mut response) = window.of(&found, |list| list.id.to_string())?;
         let lists: Vec<Value> = page
             .iter()
             .map(|list| {
@@ -303,8 +303,8 @@ fn describe<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a
                 shown
             })
             .collect();
-        answer.insert(E::WORDS.lists.to_owned(), array::<E>(E::WORDS.list, lists));
-        Response::of(&answer)
+        response.insert(E::WORDS.lists.to_owned(), array::<E>(E::WORDS.list, lists));
+        Response::of(&response)
     })
 }
 
@@ -325,9 +325,9 @@ fn describe_entries<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> ActionF
         let list = list::<E>(&ecs.service.snapshot(), call)?;
         let shown = |entry: &E| json!({ (E::WORDS.value): E::value_shown(entry.value()), "Description": entry.description() });
         let entries: Vec<Value> = list.entries.iter().map(shown).collect();
-        let mut answer = if E::WORDS.is_old { head(&list) } else { json!({ (E::WORDS.id): list.id }) };
-        answer["Entries"] = array::<E>("Entry", entries);
-        Response::of(&answer)
+        let mut response = if E::WORDS.is_old { head(&list) } else { json!({ (E::WORDS.id): list.id }) };
+        response["Entries"] = array::<E>("Entry", entries);
+        Response::of(&response)
     })
 }
 
@@ -337,13 +337,13 @@ fn describe_associations<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> Ac
         let list = list::<E>(&state, call)?;
         let window = Window::read(&call.fields(), 100)?;
         let groups: Vec<String> = associated(&state, &list).into_iter().collect();
-        let (page, mut answer) = window.of(&groups, Clone::clone)?;
+        let (page, mut response) = window.of(&groups, Clone::clone)?;
         let shown: Vec<Value> = page
             .iter()
             .map(|group| json!({ "ResourceId": group, "ResourceType": "securitygroup" }))
             .collect();
-        answer.insert(E::WORDS.associations.to_owned(), array::<E>(E::WORDS.association, shown));
-        Response::of(&answer)
+        response.insert(E::WORDS.associations.to_owned(), array::<E>(E::WORDS.association, shown));
+        Response::of(&response)
     })
 }
 

@@ -37,8 +37,8 @@ impl Window {
         all: &'a [T],
         id: impl Fn(&T) -> String,
     ) -> Result<(&'a [T], Map<String, Value>), Fault> {
-        let mut answer = Map::new();
-        let mut say = |name: &str, value: Value| drop(answer.insert(name.to_owned(), value));
+        let mut response = Map::new();
+        let mut say = |name: &str, value: Value| drop(response.insert(name.to_owned(), value));
         say("TotalCount", all.len().into());
         let part = match self {
             Self::Numbered { page, size } => {
@@ -69,6 +69,6 @@ impl Window {
                 &all[first..end]
             }
         };
-        Ok((part, answer))
+        Ok((part, response))
     }
 }

@@ -109,7 +109,7 @@ fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && tagged(&vpc.label)
         };
         let found: Vec<_> = state.vpcs().values().filter(|vpc| admits(vpc)).collect();
-        let (page, mut answer) = window.of(&found, |vpc| vpc.id.to_string())?;
+        let (page, mut response) = window.of(&found, |vpc| vpc.id.to_string())?;
         let shown = |vpc: &Vpc| {
             json!({
                 "VpcId": vpc.id,
@@ -124,8 +124,8 @@ fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             })
         };
         let vpcs: Vec<Value> = page.iter().map(|vpc| shown(vpc)).collect();
-        answer.insert("Vpcs".to_owned(), json!({ "Vpc": vpcs }));
-        Response::of(&answer)
+        response.insert("Vpcs".to_owned(), json!({ "Vpc": vpcs }));
+        Response::of(&response)
     })
 }
 
@@ -153,10 +153,10 @@ fn describe_instances<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && group.is_none_or(holds)
         };
         let found: Vec<_> = state.instances().values().filter(|instance| admits(instance)).collect();
-        let (page, mut answer) = window.of(&found, |instance| instance.id.to_string())?;
+        let (page, mut response) = window.of(&found, |instance| instance.id.to_string())?;
         let instances: Vec<Value> = page.iter().map(|instance| instance_shown(&state, instance)).collect();
-        answer.insert("Instances".to_owned(), json!({ "Instance": instances }));
-        Response::of(&answer)
+        response.insert("Instances".to_owned(), json!({ "Instance": instances }));
+        Response::of(&response)
     })
 }
 
@@ -248,10 +248,10 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && tagged(&nic.label)
         };
         let found: Vec<_> = state.nics().values().filter(|nic| admits(nic)).collect();
-        let (page, mut answer) = window.of(&found, |nic| nic.id.to_string())?;
+        let (page, mut response) = window.of(&found, |nic| nic.id.to_string())?;
         let nics: Vec<Value> = page.iter().map(|nic| interface_shown(nic)).collect();
-        answer.insert("NetworkInterfaceSets".to_owned(), json!({ "NetworkInterfaceSet": nics }));
-        Response::of(&answer)
+        response.insert("NetworkInterfaceSets".to_owned(), json!({ "NetworkInterfaceSet": nics }));
+        Response::of(&response)
     })
 }
 

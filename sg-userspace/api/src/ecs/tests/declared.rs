@@ -15,12 +15,12 @@ use crate::ecs::{Action, NOUNS, Parameter, params::Kind};
 
 thread_local! {
     /// What this thread has read: names with `N` for numbers, and kinds.
-    static HEARD: RefCell<BTreeSet<(String, Kind)>> = const { RefCell::new(BTreeSet::new()) };
+    static READ: RefCell<BTreeSet<(String, Kind)>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 /// Called for every parameter that is read.
-pub(in crate::ecs) fn hear(place: &str, kind: Kind) {
-    HEARD.with_borrow_mut(|heard| heard.insert((numbers_as_n(place), kind)));
+pub(in crate::ecs) fn note_read(place: &str, kind: Kind) {
+    READ.with_borrow_mut(|read| read.insert((numbers_as_n(place), kind)));
 }
 
 /// `Permissions.2.Policy` → `Permissions.N.Policy`.
@@ -76,9 +76,9 @@ async fn call(
         all.insert("Version".to_owned(), "2016-04-28".to_owned());
     }
     all.extend(parameters.iter().cloned());
-    HEARD.take();
+    READ.take();
     let reply = ask(face, get(all)).await;
-    (reply, HEARD.take())
+    (reply, READ.take())
 }
 
 fn actions() -> impl Iterator<Item = &'static Action> {
@@ -123,7 +123,7 @@ async fn misses(
 /// What the requests of an action have shown.
 #[derive(Default)]
 struct Shown {
-    heard: BTreeSet<(String, Kind)>,
+    read: BTreeSet<(String, Kind)>,
     /// What every request had; none before the first.
     always: Option<BTreeSet<&'static str>>,
 }
@@ -163,7 +163,7 @@ async fn send(face: &Router, mut ids: Pairs, shown: &mut BTreeMap<&'static str, 
             wrong.push(format!("{line}: {reply:?}"));
         }
         let shown = shown.entry(action.name).or_default();
-        shown.heard.extend(read);
+        shown.read.extend(read);
         let here: BTreeSet<&str> = given.iter().map(|parameter| parameter.name).collect();
         shown.always = Some(shown.always.take().map_or_else(|| here.clone(), |before| &before & &here));
         if let Some((id, place)) = saved.split_once('=') {
@@ -181,16 +181,16 @@ async fn actions_read_what_they_declare() {
     let mut shown = BTreeMap::new();
     let mut wrong = send(&face, ids, &mut shown).await;
     for action in actions() {
-        let Some(Shown { heard, always: Some(always) }) = shown.remove(action.name) else {
+        let Some(Shown { read, always: Some(always) }) = shown.remove(action.name) else {
             wrong.push(format!("requests.txt has none of {}", action.name));
             continue;
         };
         let stated: BTreeSet<(String, Kind)> =
             declared(action).map(|parameter| (parameter.name.to_owned(), parameter.kind)).collect();
-        for undeclared in heard.difference(&stated) {
+        for undeclared in read.difference(&stated) {
             wrong.push(format!("{} reads and does not declare {undeclared:?}", action.name));
         }
-        for unread in stated.difference(&heard) {
+        for unread in stated.difference(&read) {
             wrong.push(format!("{} declares and does not read {unread:?}", action.name));
         }
         let required: BTreeSet<&str> = declared(action)

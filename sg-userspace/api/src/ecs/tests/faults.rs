@@ -211,7 +211,7 @@ async fn unknown_key_wrong_signature_in_this_order() {
 }
 
 #[tokio::test]
-async fn a_wrong_signature_is_not_answered_at_any_length() {
+async fn the_refusal_of_a_wrong_signature_is_bounded() {
     let long = with(&[("Description", &"%".repeat(60_000))]);
     let mut parameters = sign(&Method::POST, long);
     parameters.insert("Action".into(), "DescribeVpcs".into());

@@ -92,7 +92,7 @@ fn a_tree_as_xml() {
 }
 
 #[test]
-fn an_answer_is_an_object() {
+fn a_response_is_an_object() {
     assert_eq!(Response::of(&json!({})).unwrap(), Response::done());
     assert_eq!(Response::of(&json!([])).unwrap_err().code, "InternalError");
 }

@@ -82,15 +82,15 @@ fn thousands_of_clients_are_served_a_few_at_a_time() {
         Limits { connections: ROOM, head_time: super::PATIENCE, least_time: super::PATIENCE, ..limits() };
     let server = Server::tcp(counted.router(), limits);
     let address = server.address.unwrap();
-    let answered = Arc::new(AtomicUsize::new(0));
+    let responses = Arc::new(AtomicUsize::new(0));
     let clients = {
-        let answered = Arc::clone(&answered);
+        let responses = Arc::clone(&responses);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut clients = tokio::task::JoinSet::new();
                 for _ in 0..CLIENTS {
-                    let answered = Arc::clone(&answered);
+                    let responses = Arc::clone(&responses);
                     clients.spawn(async move {
                         // A client for which the backlog has no room tries again, as the kernel does; here, for as long.
                         let mut stream = connect(address).await.unwrap();
@@ -101,7 +101,7 @@ fn thousands_of_clients_are_served_a_few_at_a_time() {
                         let mut reply = String::new();
                         stream.read_to_string(&mut reply).await.unwrap();
                         assert!(reply.ends_with("ok"), "{reply}");
-                        answered.fetch_add(1, Ordering::SeqCst);
+                        responses.fetch_add(1, Ordering::SeqCst);
                     });
                 }
                 while let Some(ended) = clients.join_next().await {
@@ -113,14 +113,14 @@ fn thousands_of_clients_are_served_a_few_at_a_time() {
     eventually("the house is full", || counted.now.load(Ordering::SeqCst) == ROOM);
     thread::sleep(Duration::from_millis(300));
     assert_eq!(counted.most.load(Ordering::SeqCst), ROOM);
-    assert_eq!(answered.load(Ordering::SeqCst), 0);
+    assert_eq!(responses.load(Ordering::SeqCst), 0);
     // Clients have a socket each in this process too; the server holds the rest.
     let files = open_files();
     assert!(files < CLIENTS + ROOM + 500, "{files}");
 
     counted.release.add_permits(CLIENTS);
     clients.join().unwrap();
-    assert_eq!(answered.load(Ordering::SeqCst), CLIENTS);
+    assert_eq!(responses.load(Ordering::SeqCst), CLIENTS);
     assert_eq!(counted.most.load(Ordering::SeqCst), ROOM);
     server.stop();
 }
@@ -193,7 +193,7 @@ fn who_keeps_others_waiting_leaves_and_who_is_served_or_known_does_not() {
 }
 
 #[test]
-fn an_answer_is_held_back_without_memory_for_bodies() {
+fn a_response_is_held_back_without_memory_for_bodies() {
     let wait = Duration::from_millis(700);
     let held = async move |body: Body| {
         let bytes = collect(body).await.map_or(0, |bytes| bytes.len());

@@ -150,7 +150,7 @@ fn until_closed(stream: &mut impl Read) -> Duration {
 }
 
 #[test]
-fn requests_are_answered_one_after_another() {
+fn requests_are_served_one_after_another() {
     let server = Server::tcp(router(), limits());
     let mut stream = server.connect();
     for _ in 0..3 {

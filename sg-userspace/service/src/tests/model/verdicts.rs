@@ -49,12 +49,12 @@ impl Both {
                         numbers: HeaderNumbers::NONE,
                     })
                     .unwrap();
-                    let answer = oracle.judge(&probe).written(&policy);
+                    let result = oracle.judge(&probe).written(&policy);
                     let (accept, rule) = self.model.decide(nic, ingress, remote, port);
-                    let same = (answer.verdict == "accept") == accept
-                        && answer.rule == rule.as_ref().map(RuleId::as_str);
+                    let same = (result.verdict == "accept") == accept
+                        && result.rule == rule.as_ref().map(RuleId::as_str);
                     if !same {
-                        return Err(format!("{probe:?}: {answer:?}, expected {accept} by {rule:?}"));
+                        return Err(format!("{probe:?}: {result:?}, expected {accept} by {rule:?}"));
                     }
                 }
             }

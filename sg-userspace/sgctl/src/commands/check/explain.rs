@@ -18,8 +18,8 @@ pub(crate) fn write(
 ) -> io::Result<()> {
     let device = policy.nics().get(probe.nic()).map_or("", |nic| &nic.device);
     writeln!(out, "{} {probe}", escaped(device))?;
-    writeln!(out, "{}", escaped(&explanation.answer.written(policy).to_string()))?;
-    if let Some(text) = explanation.answer.rule.and_then(|rule| policy.rule(rule).description.as_deref()) {
+    writeln!(out, "{}", escaped(&explanation.result.written(policy).to_string()))?;
+    if let Some(text) = explanation.result.rule.and_then(|rule| policy.rule(rule).description.as_deref()) {
         writeln!(out, "  {}", escaped(text))?;
     }
 

@@ -88,9 +88,9 @@ pub(crate) fn packet(
         let verdict = explain_and_compare(&policy, &probe, engine, output.out)?;
         return args.compare(verdict);
     }
-    let answer = answer(&policy, engine, &probe)?;
-    let written = answer.written(&policy);
-    let verdict = word(answer.verdict);
+    let result = check(&policy, engine, &probe)?;
+    let written = result.written(&policy);
+    let verdict = word(result.verdict);
     match output.format {
         Format::Name => output.line(verdict)?,
         // On one line, like the results for many probes.
@@ -160,8 +160,8 @@ fn open(path: &Path) -> anyhow::Result<(String, BufReader<Box<dyn Read>>)> {
     Ok((name, BufReader::with_capacity(BUFFER, Box::new(file))))
 }
 
-fn answer(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<CheckResult, Failure> {
-    Ok(engine.start(policy).and_then(|mut engine| engine.answer(probe))?)
+fn check(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<CheckResult, Failure> {
+    Ok(engine.start(policy).and_then(|mut engine| engine.check(probe))?)
 }
 
 /// The explanation of `probe`, then the result of every other engine. An engine that was not requested by name may be
@@ -174,14 +174,14 @@ fn explain_and_compare(
 ) -> Result<&'static str, Failure> {
     let explanation = Oracle::new(policy).explain(probe);
     explain::write(policy, probe, &explanation, out)?;
-    let expected = explanation.answer;
+    let expected = explanation.result;
     let mut agreeing = vec![EngineKind::Oracle.name()];
     for other in [EngineKind::Image, EngineKind::Kernel] {
         if other == EngineKind::Kernel && engine != other && !geteuid().is_root() {
             writeln!(out, "skipped: kernel (it needs root)")?;
             continue;
         }
-        let found = match answer(policy, other, probe) {
+        let found = match check(policy, other, probe) {
             Ok(found) => found,
             Err(Failure::Other(error)) if other == EngineKind::Kernel && engine != other => {
                 writeln!(out, "skipped: kernel ({})", escaped(&format!("{error:#}")))?;

@@ -1,4 +1,4 @@
-//! Other people's programs on the same device: they run before ours and after it, and nothing of theirs is lost.
+//! Programs of others on the same device: they run before ours and after it, and nothing of theirs is lost.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, Family, Host, Lab, Outcome, Service};
 
 use crate::{
-    resilience::residue::{self, printed},
+    resilience::leftovers::{self, printed},
     support::{
         scene::{Client, Role, Scene, Server, web},
         suite::Suite,
@@ -69,8 +69,8 @@ fn count(host: &Host, neighbours: &[(&str, &str)], work: impl FnOnce() -> Result
 }
 
 fn is_filtered(scene: &Scene, expected: bool) -> Result<()> {
-    let shut = if expected { Outcome::Silent } else { Outcome::Answered };
-    scene.asks(Client, Server, Family::V4, OPEN, Outcome::Answered)?;
+    let shut = if expected { Outcome::Silent } else { Outcome::Reply };
+    scene.asks(Client, Server, Family::V4, OPEN, Outcome::Reply)?;
     scene.asks(Client, Server, Family::V4, SHUT, shut)
 }
 
@@ -118,9 +118,9 @@ fn a_qdisc_that_was_there_stays(lab: Lab, attach: Attach) -> Result<()> {
 
 /// Nothing is on a device, nothing is pinned.
 fn nothing_of_ours(agent: &Agent, host: &Host) -> Result<()> {
-    let filters = residue::filters(host)?;
+    let filters = leftovers::filters(host)?;
     ensure!(filters.is_empty(), "left on devices: {filters:?}");
-    ensure!(residue::pins(host.netns()).is_err(), "left in bpffs: {:?}", residue::pins(host.netns()));
+    ensure!(leftovers::pins(host.netns()).is_err(), "left in bpffs: {:?}", leftovers::pins(host.netns()));
     let catalog = format!("/run/sgd/{}/catalog.json", host.netns());
     ensure!(!Path::new(&catalog).exists(), "left: {catalog}");
     for directory in ["/run/sgd", "/sys/fs/bpf/sgd"] {
@@ -138,14 +138,14 @@ fn detach_leaves_nothing(lab: Lab, attach: Attach) -> Result<()> {
     server.ip("link add spare type veth peer name spare-peer")?;
     let policy = web(Role::Host, RULES) + "  - { device: spare, groups: [web] }\n";
     let mut agent = scene.agent(Role::Host, attach, &policy)?;
-    let ours = residue::ours(server, &agent)?;
+    let ours = leftovers::ours(server, &agent)?;
     ensure!(ours.iter().all(|(_, numbers)| !numbers.is_empty()), "nothing of ours is seen: {ours:?}");
-    let programs = residue::programs(server, &agent, attach)?;
+    let programs = leftovers::programs(server, &agent, attach)?;
     ensure!(programs == 4, "two programs on each of two devices, but {programs}");
     agent.kill()?;
     server.ip("link set spare name moved")?;
     agent.detach()?;
     nothing_of_ours(&agent, server)?;
     is_filtered(&scene, false)?;
-    residue::are_gone(server, &ours)
+    leftovers::are_gone(server, &ours)
 }

@@ -1,5 +1,5 @@
-//! Whom nobody tells that a packet was rejected: whoever is not there, or is not asked (RFC 1122 3.2.2, RFC 4443 2.4), and
-//! whom the NIC could not have heard.
+//! Packets that get no reject (RFC 1122 3.2.2, RFC 4443 2.4), and senders that the NIC could not have received
+//! a packet from.
 
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, Family, Lab};
@@ -14,12 +14,14 @@ const SECOND: [u8; 6] = [2, 0, 0, 0, 0x77, 9];
 
 pub(crate) fn tests(suite: &mut Suite) {
     for (way, from) in [("inbound", Client), ("outbound", Server)] {
-        over_roles(suite, &format!("untold_{way}"), move |lab, attach, role| untold(lab, attach, role, from));
+        over_roles(suite, &format!("no_reply_{way}"), move |lab, attach, role| {
+            no_reply(lab, attach, role, from)
+        });
         over_roles(suite, &format!("whatever_is_between_{way}"), move |lab, attach, role| {
             whatever_is_between(lab, attach, role, from)
         });
     }
-    over_roles(suite, "for_whom_the_nic_speaks", for_whom_the_nic_speaks);
+    over_roles(suite, "only_allowed_sources_of_a_router", only_allowed_sources_of_a_router);
     suite.each("a_guest_of_unknown_ethernet_address", a_guest_of_unknown_ethernet_address);
 }
 
@@ -53,10 +55,10 @@ impl Ends {
     }
 }
 
-fn untold(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()> {
+fn no_reply(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()> {
     let wire = Wire::new(lab, attach, role, all)?;
     let ends = Ends { local: usize::from(from == Server) };
-    wire.answers(from, "the control")?;
+    wire.rejects(from, "the control")?;
     for family in Family::ALL {
         for kind in Kind::ALL {
             let frame = wire.frame(from, family, kind);
@@ -75,7 +77,7 @@ fn untold(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()> {
             }
             for other in nobody(family, role) {
                 let other = other.parse().context("an address")?;
-                add(&format!("the other end is {other}"), ends.ip(frame, false, other).bytes());
+                add(&format!("the remote is {other}"), ends.ip(frame, false, other).bytes());
             }
             for (what, frame) in spoiled(&frame) {
                 add(what, frame);
@@ -83,7 +85,7 @@ fn untold(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()> {
             wire.are_silent(from, &silent).with_context(|| format!("{family:?}"))?;
         }
     }
-    wire.answers(from, "the control, again")
+    wire.rejects(from, "the control, again")
 }
 
 /// Addresses that nobody has, or that mean many: at the other end of a packet.
@@ -146,15 +148,15 @@ fn whatever_is_between(lab: Lab, attach: Attach, role: Role, from: Who) -> Resul
         for kind in [Kind::Syn, Kind::Datagram] {
             for &between in lengths {
                 let frame = Crafted { between, ..wire.frame(from, family, kind) };
-                ensure!(wire.is_answered(from, &frame)?, "{kind:?} behind {between} bytes: no answer");
+                ensure!(wire.is_rejected(from, &frame)?, "{kind:?} behind {between} bytes: no reject");
             }
         }
     }
     Ok(())
 }
 
-/// A router's NIC: for the networks behind it, it answers where it is allowed to speak for them.
-fn for_whom_the_nic_speaks(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+/// A router's NIC: for the networks behind it, it rejects where it is allowed to speak for them.
+fn only_allowed_sources_of_a_router(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let wire = Wire::new(lab, attach, role, |nic| {
         all(&format!("{nic} allowed_address_pairs: [10.99.0.0/16, \"fd99::/48\"],"))
     })?;
@@ -166,9 +168,9 @@ fn for_whom_the_nic_speaks(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             for kind in Kind::ALL {
                 let frame = wire.frame(from, Family::from(behind), kind);
                 let told = ends.ip(frame, true, behind);
-                ensure!(wire.is_answered(from, &told)?, "no answer to {told:?}");
-                let untold = ends.ip(frame, true, beyond).bytes();
-                wire.are_silent(from, &[(format!("for {beyond}"), untold)])?;
+                ensure!(wire.is_rejected(from, &told)?, "no reject for {told:?}");
+                let silent = ends.ip(frame, true, beyond).bytes();
+                wire.are_silent(from, &[(format!("for {beyond}"), silent)])?;
             }
         }
     }
@@ -182,7 +184,7 @@ fn a_guest_of_unknown_ethernet_address(lab: Lab, attach: Attach) -> Result<()> {
         all(named)
     })?;
     ensure!(guest(wire.link(Server)).contains("mac:"), "the test takes it out");
-    wire.answers(Server, "the guest itself")?;
+    wire.rejects(Server, "the guest itself")?;
     let frames = Family::ALL
         .into_iter()
         .flat_map(|family| Kind::ALL.map(|kind| wire.frame(Client, family, kind)))

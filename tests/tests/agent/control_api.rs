@@ -1,4 +1,4 @@
-//! An agent that has its policies from somebody who gives orders: what is in force when an order returns.
+//! The control API of the agent as a library: what is in force when a call returns.
 
 use std::time::Instant;
 
@@ -20,9 +20,9 @@ const EIGHTY: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
 const NINETY: &str = "ingress: [{ protocol: tcp, ports: 90 }]";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("an_order_that_returned_is_in_force", an_order_that_returned_is_in_force);
+    suite.each("a_call_that_returned_is_in_force", a_call_that_returned_is_in_force);
     suite.each("an_old_filter_stays_until_there_is_a_new_one", an_old_filter_stays);
-    suite.each("devices_come_between_orders", devices_come_between_orders);
+    suite.each("devices_come_between_calls", devices_come_between_calls);
     suite.each("fifty_nics_change_together", fifty_nics_change_together);
 }
 
@@ -56,10 +56,10 @@ fn order(control: &Control, text: &str) -> Result<Enforced> {
     Ok(control.enforce()?)
 }
 
-/// Which of the ports 80 and 90 the server answers on.
-fn answers(scene: &Scene, expected: [bool; 2]) -> Result<()> {
+/// Which of the ports 80 and 90 the server replies on.
+fn open_ports(scene: &Scene, expected: [bool; 2]) -> Result<()> {
     for (port, open) in [80, 90].into_iter().zip(expected) {
-        let outcome = if open { Outcome::Answered } else { Outcome::Silent };
+        let outcome = if open { Outcome::Reply } else { Outcome::Silent };
         for family in Family::ALL {
             scene.asks(Client, Server, family, Service::Tcp(port), outcome)?;
         }
@@ -67,18 +67,18 @@ fn answers(scene: &Scene, expected: [bool; 2]) -> Result<()> {
     Ok(())
 }
 
-fn an_order_that_returned_is_in_force(lab: Lab, attach: Attach) -> Result<()> {
+fn a_call_that_returned_is_in_force(lab: Lab, attach: Attach) -> Result<()> {
     let scene = Scene::new(lab)?;
     let agent = agent(scene.host(Server), attach, true)?;
     let control = agent.control();
     control.prepare(policy(&web(Role::Host, EIGHTY))?)?;
-    answers(&scene, [true, true]).context("what is prepared is not in force")?;
+    open_ports(&scene, [true, true]).context("what is prepared is not in force")?;
     let enforced = control.enforce()?;
     ensure!(enforced == Enforced { published: 1, nics: 1, attached: 1 }, "{enforced:?}");
     for _ in 0..5 {
-        answers(&scene, [true, false])?;
+        open_ports(&scene, [true, false])?;
         order(&control, &web(Role::Host, NINETY))?;
-        answers(&scene, [false, true])?;
+        open_ports(&scene, [false, true])?;
         order(&control, &web(Role::Host, EIGHTY))?;
     }
 
@@ -87,10 +87,10 @@ fn an_order_that_returned_is_in_force(lab: Lab, attach: Attach) -> Result<()> {
     let many = policy(&format!("groups: {{ g: {{}} }}\nnics: [{}]", many.join(", ")))?;
     let refused = control.prepare(many).err().context("more NICs than there is room for")?;
     ensure!(refused.is_refusal() && refused.concerns_policy(), "{refused}");
-    answers(&scene, [true, false])?;
+    open_ports(&scene, [true, false])?;
 
     agent.stop("the test is over")?;
-    answers(&scene, [true, true]).context("it was to take the filter off")?;
+    open_ports(&scene, [true, true]).context("it was to take the filter off")?;
     ensure!(control.enforce().is_err_and(|error| !error.is_refusal()), "there is no agent any more");
     Ok(())
 }
@@ -101,15 +101,15 @@ fn an_old_filter_stays(lab: Lab, attach: Attach) -> Result<()> {
     let first = start(attach, false)?;
     order(&first.control(), &web(Role::Host, EIGHTY))?;
     first.stop("the test")?;
-    answers(&scene, [true, false]).context("without an agent")?;
+    open_ports(&scene, [true, false]).context("without an agent")?;
 
     let second = start(attach, false)?;
-    answers(&scene, [true, false]).context("under a new agent without a policy")?;
+    open_ports(&scene, [true, false]).context("under a new agent without a policy")?;
     ensure!(second.control().enforce()? == Enforced { published: 0, nics: 1, attached: 1 });
-    answers(&scene, [true, false]).context("nothing was prepared")?;
+    open_ports(&scene, [true, false]).context("nothing was prepared")?;
     let enforced = order(&second.control(), &web(Role::Host, NINETY))?;
     ensure!(enforced.published == 1);
-    answers(&scene, [false, true])?;
+    open_ports(&scene, [false, true])?;
     second.stop("the test")?;
 
     // The next one attaches in the other way: what is there cannot be continued, and is replaced.
@@ -121,16 +121,16 @@ fn an_old_filter_stays(lab: Lab, attach: Attach) -> Result<()> {
         let third = start(other, true)?;
         let nowhere = policy("groups: { g: {} }\nnics: [{ device: none, groups: [g] }]")?;
         third.control().prepare(nowhere)?;
-        answers(&scene, [false, true]).context("what is prepared takes nothing off")?;
+        open_ports(&scene, [false, true]).context("what is prepared takes nothing off")?;
         order(&third.control(), &web(Role::Host, EIGHTY))?;
-        answers(&scene, [true, false])?;
+        open_ports(&scene, [true, false])?;
         third.stop("the test")?;
-        answers(&scene, [true, true])?;
+        open_ports(&scene, [true, true])?;
     }
     Ok(())
 }
 
-fn devices_come_between_orders(lab: Lab, attach: Attach) -> Result<()> {
+fn devices_come_between_calls(lab: Lab, attach: Attach) -> Result<()> {
     let scene = Scene::new(lab)?;
     let agent = agent(scene.host(Server), attach, true)?;
     let late = web(Role::Host, EIGHTY).replace("eth0", "late");
@@ -139,15 +139,15 @@ fn devices_come_between_orders(lab: Lab, attach: Attach) -> Result<()> {
     scene.host(Server).ip("link set eth0 down\nlink set eth0 name late\nlink set late up")?;
     // The order to enforce what is in force tells how far it is.
     until("the device that came is filtered", || Ok(agent.control().enforce()?.attached == 1))?;
-    answers_v4(&scene, [true, false])?;
+    open_ports_v4(&scene, [true, false])?;
     agent.stop("the test")?;
     Ok(())
 }
 
 /// A device that was down has lost its IPv6 addresses.
-fn answers_v4(scene: &Scene, expected: [bool; 2]) -> Result<()> {
+fn open_ports_v4(scene: &Scene, expected: [bool; 2]) -> Result<()> {
     for (port, open) in [80, 90].into_iter().zip(expected) {
-        let outcome = if open { Outcome::Answered } else { Outcome::Silent };
+        let outcome = if open { Outcome::Reply } else { Outcome::Silent };
         scene.asks(Client, Server, Family::V4, Service::Tcp(port), outcome)?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Which agent `sgctl` talks to if several run: the one named by `--instance`, or the one whose socket is named.
+//! The instance that `sgctl` connects to if several agents run: the one named by `--instance`, or the one whose socket is named.
 
 use std::process::{Command, Output};
 

@@ -20,21 +20,21 @@ use tempfile::TempDir;
 const ETHERNET: u16 = 1;
 
 /// An agent without devices.
-pub struct Rehearsal {
+pub struct AgentDouble {
     agent: Agent<Publisher>,
     devices: Devices,
     patched: Arc<AtomicUsize>,
     _directory: TempDir,
 }
 
-impl std::fmt::Debug for Rehearsal {
+impl std::fmt::Debug for AgentDouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rehearsal").field("devices", &self.devices).finish_non_exhaustive()
+        f.debug_struct("AgentDouble").field("devices", &self.devices).finish_non_exhaustive()
     }
 }
 
-impl Rehearsal {
-    /// A rehearsal on a host that has these devices; images are published and patched in `datapath`, if there is one.
+impl AgentDouble {
+    /// A double on a host that has these devices; images are published and patched in `datapath`, if there is one.
     ///
     /// # Panics
     /// If there is no place for its catalog.
@@ -67,7 +67,7 @@ impl Rehearsal {
     }
 }
 
-impl Enforcement for Rehearsal {
+impl Enforcement for AgentDouble {
     fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
         self.agent.prepare(policy, &self.devices)
     }

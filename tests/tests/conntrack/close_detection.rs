@@ -1,5 +1,5 @@
-//! A close as the filter hears of it over each kind of wire, on whose frames the kernel leaves more or less to somebody else: the
-//! ends are unmodified hosts, and the flow is `closing` in time.
+//! The filter sees the close of a connection over each kind of wire, with the offloads that leave segments or checksums to others:
+//! the ends are unmodified hosts, and the flow is `closing` in time.
 
 use std::{
     io::{Read as _, Write as _},
@@ -114,8 +114,8 @@ fn closes_are_known(scene: &Scene, agent: &Agent, ports: [u16; 2]) -> Result<()>
     Ok(())
 }
 
-/// Sends from `end`, which says no more, until the other one has heard all of it. The FIN has data before it in its segment where
-/// that is `held` back for it.
+/// Sends from `end`, which says no more, until the other one has received all of it. The FIN has data before it in its segment
+/// where that is `held` back for it.
 fn says_and_closes(streams: &Streams, end: End, held: bool) -> Result<()> {
     let (mut from, mut to) = (streams.socket(end), streams.socket(end.other()));
     from.set_write_timeout(Some(PATIENCE))?;
@@ -126,10 +126,10 @@ fn says_and_closes(streams: &Streams, end: End, held: bool) -> Result<()> {
             from.write_all(&vec![7; BULK])?;
             from.shutdown(Shutdown::Write)
         });
-        let mut heard = Vec::new();
-        to.read_to_end(&mut heard).with_context(|| format!("hearing what the {end:?} says"))?;
+        let mut received = Vec::new();
+        to.read_to_end(&mut received).with_context(|| format!("receiving what the {end:?} says"))?;
         saying.join().map_err(|_| anyhow!("the sender panicked"))??;
-        ensure!(heard.len() == BULK, "{} of {BULK} bytes arrived", heard.len());
+        ensure!(received.len() == BULK, "{} of {BULK} bytes arrived", received.len());
         Ok(())
     })
 }

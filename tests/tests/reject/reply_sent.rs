@@ -1,7 +1,7 @@
-//! Rejected packets: their senders are told, in both directions.
+//! Rejected packets: their senders get a reset or an ICMP error, in both directions.
 //!
-//! Who is not told is in `untold`, `bystanders` and `duplex`, how often in `limits`, what a reject carries that nobody else can
-//! put on a packet in `mark`, and that IP options make no difference in `options`.
+//! `no_reply`, `bystanders` and `live_connection` have those who get none, `limits` the rate, `mark` what a reject carries that
+//! nobody else can put on a packet, and `options` that IP options make no difference.
 
 use std::io::{Read as _, Write as _};
 
@@ -25,7 +25,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.over(&Attach::RECEIVED, "a_revoked_connection_is_reset", a_revoked_connection_is_reset);
 }
 
-/// A filtered scene in which answers arrive. A guest's Ethernet address is written into the policy: nobody is told in the name of
+/// A filtered scene in which rejects arrive. A guest's Ethernet address is written into the policy: nobody is told in the name of
 /// one that has none.
 pub(crate) fn scene(
     lab: Lab,
@@ -48,13 +48,13 @@ pub(crate) fn scene(
 fn a_rule_rejects(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()> {
     let way = if from == Client { "ingress" } else { "egress" };
     let other_way = if from == Client { "egress" } else { "ingress" };
-    // Nothing passes the other way: an answer needs no rule of its own.
+    // Nothing passes the other way: a reject needs no rule of its own.
     let rules = format!(
         "
 {way}:
   - {{ id: told-tcp, action: reject, protocol: tcp, ports: 81 }}
   - {{ id: told-udp, action: reject, protocol: udp, ports: 81 }}
-  - {{ id: untold, action: drop, priority: 2, protocol: all }}
+  - {{ id: silent, action: drop, priority: 2, protocol: all }}
 {other_way}:
   - {{ id: nothing, action: drop, protocol: all }}"
     );
@@ -74,7 +74,7 @@ fn a_rule_rejects(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()>
         }
     }
     // The other way nothing was asked, so nothing was counted there but what the link needs.
-    ensure!(agent.stats()?.rule("nothing") == 0, "an answer met a rule: {:?}", agent.stats()?);
+    ensure!(agent.stats()?.rule("nothing") == 0, "a reject met a rule: {:?}", agent.stats()?);
     Ok(())
 }
 
@@ -82,11 +82,11 @@ fn the_default_may(lab: Lab, attach: Attach) -> Result<()> {
     let policy = format!("default: reject\n{}", web(Role::Host, "ingress: [{ protocol: tcp, ports: 80 }]"));
     let (scene, mut agent, _other) = scene(lab, attach, Role::Host, &policy)?;
     for family in Family::ALL {
-        scene.asks(Client, Server, family, Service::Tcp(80), Outcome::Answered)?;
+        scene.asks(Client, Server, family, Service::Tcp(80), Outcome::Reply)?;
         scene.asks(Client, Server, family, TCP, Outcome::Refused)?;
         scene.asks(Client, Server, family, UDP, Outcome::Prohibited)?;
         // The outbound default accepts.
-        scene.asks(Server, Client, family, UDP, Outcome::Answered)?;
+        scene.asks(Server, Client, family, UDP, Outcome::Reply)?;
     }
     agent.apply(&policy.replace("default: reject", "default: drop"))?;
     scene.asks(Client, Server, Family::V4, TCP, Outcome::Silent)

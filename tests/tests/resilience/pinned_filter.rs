@@ -1,5 +1,5 @@
-//! The filter outlives the agent, or the agent reports that it will not: bpffs of the host, of a container, of a mount namespace
-//! (S09).
+//! The pinned filter outlives the agent, or the agent reports that it will not: bpffs of the host, of a container, of a mount
+//! namespace (S09).
 
 use std::{
     fs,
@@ -7,10 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Agent, Attach, Binaries, Family, Lab, Outcome, PATIENCE, Service, answer, ask, until};
+use sg_tests::lab::{Agent, Attach, Binaries, Family, Lab, Outcome, PATIENCE, Service, ask, respond, until};
 
 use crate::{
-    resilience::residue,
+    resilience::leftovers,
     support::{
         scene::{Client, Role, Scene, Server, filtered, question, web},
         suite::Suite,
@@ -21,14 +21,14 @@ const EIGHTY: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
 
 pub(crate) fn tests(suite: &mut Suite) {
     let ways = &[Attach::Tcx];
-    suite.over(ways, "a_container_is_said", a_container_is_said);
-    suite.over(ways, "a_private_bpffs_is_said", a_private_bpffs_is_said);
+    suite.over(ways, "a_container_is_reported", a_container_is_reported);
+    suite.over(ways, "a_private_bpffs_is_reported", a_private_bpffs_is_reported);
     suite.over(ways, "the_bpffs_of_the_first_process_is_found", the_bpffs_of_the_first_process_is_found);
     suite.over(ways, "a_bpffs_from_outside_is_good_enough", a_bpffs_from_outside_is_good_enough);
 }
 
 /// The lab has a first process of its own, and so looks like a container.
-fn a_container_is_said(lab: Lab, attach: Attach) -> Result<()> {
+fn a_container_is_reported(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, EIGHTY))?;
     let complains = |agent: &Agent, what: &str| {
         until(what, || Ok(agent.complaints().contains(what))).with_context(|| agent.complaints())
@@ -47,7 +47,7 @@ fn a_container_is_said(lab: Lab, attach: Attach) -> Result<()> {
     ensure!(refused, "it starts with --require-pinned");
     ensure!(agent.ends()?.code() == Some(1), "{}", agent.complaints());
     ensure!(agent.complaints().contains("--require-pinned: whether"), "{}", agent.complaints());
-    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Reply)
 }
 
 /// A bpffs of its own, as an entry point of a container may mount one: the filter goes with it, and that is said.
@@ -63,7 +63,7 @@ kill $!; wait $! || true
 cat "$SAID"
 "#;
 
-fn a_private_bpffs_is_said(lab: Lab, _: Attach) -> Result<()> {
+fn a_private_bpffs_is_reported(lab: Lab, _: Attach) -> Result<()> {
     let scene = Scene::new(lab)?;
     let said = shell(&scene, &["--mount", "--propagation", "private"], PRIVATE)?;
     for words in [
@@ -75,8 +75,8 @@ fn a_private_bpffs_is_said(lab: Lab, _: Attach) -> Result<()> {
     }
     until("the filter has ended", || {
         let asked = question(Client, Server, Family::V4, Service::Tcp(22));
-        let _answering = answer(scene.host(Server), asked.to, Service::Tcp(22))?;
-        Ok(ask(scene.host(Client), &asked, PATIENCE)? == Outcome::Answered)
+        let _responder = respond(scene.host(Server), asked.to, Service::Tcp(22))?;
+        Ok(ask(scene.host(Client), &asked, PATIENCE)? == Outcome::Reply)
     })
 }
 
@@ -117,19 +117,19 @@ fn the_bpffs_of_the_first_process_is_found(lab: Lab, _: Attach) -> Result<()> {
     // The first process of a namespace of its own: more cannot be told from there.
     ensure!(said.contains(" pinned=container"), "{said}");
     // Every process of these namespaces has ended.
-    scene.asks(Client, Server, Family::V4, Service::Tcp(80), Outcome::Answered)?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(80), Outcome::Reply)?;
     scene
         .asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)
         .with_context(|| said.clone())?;
     let server = scene.host(Server);
     let sgctl = Binaries::find()?.sgctl().clone();
-    let detached = residue::printed(
+    let detached = leftovers::printed(
         server,
         sgctl.to_str().context("not UTF-8")?,
         &["detach", "--instance", server.netns()],
     )?;
     ensure!(detached.contains("detached eth0"), "{detached}");
-    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Reply)
 }
 
 /// What is mounted outside arrives inside: as a unit of systemd has it, and a container with `HostToContainer`.
@@ -150,7 +150,7 @@ fn a_bpffs_from_outside_is_good_enough(lab: Lab, _: Attach) -> Result<()> {
     scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
     let server = scene.host(Server);
     let sgctl = Binaries::find()?.sgctl().clone();
-    residue::printed(
+    leftovers::printed(
         server,
         sgctl.to_str().context("not UTF-8")?,
         &["detach", "--instance", server.netns()],

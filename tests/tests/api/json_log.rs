@@ -1,4 +1,4 @@
-//! The log as programs read it: one JSON object a line, in which a request is found by the id that its client got.
+//! The JSON log: one object a line, in which the id in a response finds its request.
 
 use std::{fs, thread, time::Duration};
 
@@ -45,7 +45,7 @@ fn a_request_is_found_by_its_id(lab: Lab) -> Result<()> {
     let lines =
         log.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")));
     let lines = lines.collect::<Result<Vec<Value>>>()?;
-    for (answer, api, level, target, message) in [
+    for (response, api, level, target, message) in [
         (&ecs, "ecs", "DEBUG", "sg_api::ecs::router", format!("DescribeRegions by {}", key.id)),
         (&ecs_guess, "ecs", "WARN", "sg_api::attempts", "ECS API: wrong secret".into()),
         (
@@ -59,8 +59,8 @@ fn a_request_is_found_by_its_id(lab: Lab) -> Result<()> {
         (&native_guess, "native", "WARN", "sg_api::attempts", "native API: wrong secret".into()),
     ] {
         let header = if api == "ecs" { "x-acs-request-id: " } else { "x-request-id: " };
-        let id = answer.lines().find_map(|line| line.strip_prefix(header));
-        let id = id.with_context(|| format!("no {header:?} in {answer}"))?.trim();
+        let id = response.lines().find_map(|line| line.strip_prefix(header));
+        let id = id.with_context(|| format!("no {header:?} in {response}"))?.trim();
         let is_of = |line: &&Value| line["spans"][0]["id"] == id && line["spans"][0]["api"] == api;
         let is_it = |line: &Value| {
             let said = line["message"].as_str().is_some_and(|said| said.starts_with(&message));

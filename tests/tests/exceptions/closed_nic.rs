@@ -1,4 +1,4 @@
-//! What a NIC that may say nothing and hear nothing still says and hears: finding neighbours is no way to talk.
+//! A NIC whose rules accept nothing: it finds its neighbours, and neighbour discovery and ARP carry no other data.
 
 use std::net::Ipv6Addr;
 
@@ -21,7 +21,7 @@ const SOLICITED: &str = "ff02::1:ff00:2";
 
 pub(crate) fn tests(suite: &mut Suite) {
     over_roles(suite, "discovery_is_no_channel", discovery_is_no_channel);
-    over_roles(suite, "who_asks_is_answered", who_asks_is_answered);
+    over_roles(suite, "a_solicitation_gets_a_reply", a_solicitation_gets_a_reply);
     over_roles(suite, "arp_is_no_channel", arp_is_no_channel);
 }
 
@@ -112,10 +112,10 @@ fn discovery_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     }
     for sent in messages {
         let to = if sent.from == Server { Client } else { Server };
-        let road = ForwardingPath::open(&scene, sent.from, to, Family::V6, IPV6)?;
+        let path = ForwardingPath::open(&scene, sent.from, to, Family::V6, IPV6)?;
         let [from, to] = [sent.ends[0].parse()?, sent.ends[1].parse()?];
-        let frame = road.frame(&ip([from, to], ICMPV6, sent.hop_limit, &sent.message));
-        crosses(&agent, &road, &frame, "neighbour-discovery", sent.passes).context(sent.what.to_owned())?;
+        let frame = path.frame(&ip([from, to], ICMPV6, sent.hop_limit, &sent.message));
+        crosses(&agent, &path, &frame, "neighbour-discovery", sent.passes).context(sent.what.to_owned())?;
     }
     Ok(())
 }
@@ -123,7 +123,7 @@ fn discovery_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
 /// Sends `frame`, which must come out where it `passes`, and only there.
 fn crosses(
     agent: &sg_tests::lab::Agent,
-    road: &ForwardingPath,
+    path: &ForwardingPath,
     frame: &[u8],
     reason: &str,
     passes: bool,
@@ -131,29 +131,29 @@ fn crosses(
     // The hosts look for each other in between.
     let least = u64::from(passes);
     counts(agent, Counted::Reason(reason), least.., || {
-        let arrived = road.carries(frame, passes)?;
+        let arrived = path.carries(frame, passes)?;
         ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
         Ok(())
     })
 }
 
-/// A neighbour that asks from an address of the network is answered there.
-fn who_asks_is_answered(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+/// A solicitation from an address of the network gets its reply there.
+fn a_solicitation_gets_a_reply(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
     let outward = ForwardingPath::open(&scene, Server, Client, Family::V6, IPV6)?;
     let inward = ForwardingPath::open(&scene, Client, Server, Family::V6, IPV6)?;
     let asker = "fd77::77";
-    let answer = ip([OWN.parse()?, asker.parse()?], ICMPV6, 255, &message(136, 0, Some(OWN), &[]));
-    let answer = outward.frame(&answer);
-    crosses(&agent, &outward, &answer, "neighbour-discovery", false).context("before it asked")?;
+    let reply = ip([OWN.parse()?, asker.parse()?], ICMPV6, 255, &message(136, 0, Some(OWN), &[]));
+    let reply = outward.frame(&reply);
+    crosses(&agent, &outward, &reply, "neighbour-discovery", false).context("before it asked")?;
     let question = ip([asker.parse()?, OWN.parse()?], ICMPV6, 255, &message(135, 0, Some(OWN), &[]));
     let question = inward.frame(&question);
     crosses(&agent, &inward, &question, "neighbour-discovery", true).context("it asks")?;
-    crosses(&agent, &outward, &answer, "neighbour-discovery", true).context("when it has asked")?;
+    crosses(&agent, &outward, &reply, "neighbour-discovery", true).context("when it has asked")?;
     for (what, to, options) in [("to somewhere else", ELSEWHERE, vec![]), ("with data", asker, data(64))] {
-        let answer = message(136, 0, Some(OWN), &options);
-        let answer = outward.frame(&ip([OWN.parse()?, to.parse()?], ICMPV6, 255, &answer));
-        crosses(&agent, &outward, &answer, "neighbour-discovery", false).context(what)?;
+        let reply = message(136, 0, Some(OWN), &options);
+        let reply = outward.frame(&ip([OWN.parse()?, to.parse()?], ICMPV6, 255, &reply));
+        crosses(&agent, &outward, &reply, "neighbour-discovery", false).context(what)?;
     }
     Ok(())
 }
@@ -162,11 +162,11 @@ fn arp_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
     for from in [Server, Client] {
         let to = if from == Server { Client } else { Server };
-        let road = ForwardingPath::open(&scene, from, to, Family::V4, ARP)?;
-        let arp = |operation: u8, behind: &[u8]| road.frame(&arp(&road, from, operation, behind));
+        let path = ForwardingPath::open(&scene, from, to, Family::V4, ARP)?;
+        let arp = |operation: u8, behind: &[u8]| path.frame(&arp(&path, from, operation, behind));
         for (what, frame, passes) in [
             ("a question", arp(1, &[]), true),
-            ("an answer", arp(2, &[]), true),
+            ("a reply", arp(2, &[]), true),
             ("padded", arp(1, &[0; 18]), true),
             ("with data behind it", arp(1, &[b'x'; 400]), false),
             ("with a byte more than padding", arp(1, &[0; 19]), from == Client),
@@ -175,15 +175,15 @@ fn arp_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             ("with data as padding", arp(1, &[b'x'; 18]), from == Client),
             ("the other way round", arp(3, &[]), false),
         ] {
-            crosses(&agent, &road, &frame, "arp", passes).with_context(|| format!("{what} from {from:?}"))?;
+            crosses(&agent, &path, &frame, "arp", passes).with_context(|| format!("{what} from {from:?}"))?;
         }
     }
     Ok(())
 }
 
-fn arp(road: &ForwardingPath, from: Who, operation: u8, behind: &[u8]) -> Vec<u8> {
+fn arp(path: &ForwardingPath, from: Who, operation: u8, behind: &[u8]) -> Vec<u8> {
     let mut arp = vec![0, 1, 8, 0, 6, 4, 0, operation];
-    arp.extend(road.sender());
+    arp.extend(path.sender());
     arp.extend([10, 77, 0, from as u8]);
     arp.extend([0; 6]);
     arp.extend([10, 77, 0, 3]);

@@ -1,4 +1,4 @@
-//! What is left in the kernel and its file systems, seen with the tools of others.
+//! What a detach leaves in the kernel and in bpffs, seen with the tools of others: nothing.
 
 use std::{
     collections::BTreeSet,
@@ -169,5 +169,5 @@ fn detach_all_leaves_nothing_of_anybody(lab: Lab, attach: Attach) -> Result<()> 
         let shown = listed(server, &["net", "show", "dev", "eth0"])?;
         Ok(!shown.to_string().contains("sg_"))
     })?;
-    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Reply)
 }

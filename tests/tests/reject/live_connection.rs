@@ -1,4 +1,4 @@
-//! A live connection is never told that it was rejected: both ends send all the time, each on a processor of its own if there are
+//! A live connection gets no reject: both ends send all the time, each on a processor of its own if there are
 //! two, so the filter judges packets of both directions in the same moment (S24).
 
 use std::{
@@ -16,7 +16,7 @@ use nix::{
 use sg_tests::lab::{Attach, End, Family, Lab, PATIENCE, Service, Streams};
 
 use crate::{
-    reject::told::scene,
+    reject::reply_sent::scene,
     support::{
         scene::{Client, Role, Server, question, web},
         suite::Suite,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long both ends speak.
-const TALK: Duration = Duration::from_millis(1_500);
+const EXCHANGE: Duration = Duration::from_millis(1_500);
 /// What one says at once: many packets a second, rather than large ones.
 const MESSAGE: usize = 64;
 /// Fewer messages of an end would show nothing.
@@ -42,15 +42,15 @@ fn a_busy_connection(lab: Lab, attach: Attach) -> Result<()> {
         let asked = question(Server, Client, family, Service::Tcp(7_002));
         let streams = Streams::open(scene.host(Server), scene.host(Client), &asked)?;
         let said: [Result<(usize, usize)>; 2] = thread::scope(|scope| {
-            let talking = End::ALL.map(|end| {
+            let ends = End::ALL.map(|end| {
                 let stream = streams.socket(end);
-                scope.spawn(move || talk(stream, end as usize).with_context(|| format!("the {end:?}")))
+                scope.spawn(move || exchange(stream, end as usize).with_context(|| format!("the {end:?}")))
             });
-            talking.map(|end| end.join().map_err(|_| anyhow!("an end panicked"))?)
+            ends.map(|end| end.join().map_err(|_| anyhow!("an end panicked"))?)
         });
         let [Ok(near), Ok(far)] = said else { bail!("{family}: {said:?}; {:?}", agent.stats()?) };
         let said = [near, far];
-        ensure!(near.0 == far.1 && far.0 == near.1, "{family}: sent and heard {said:?} bytes");
+        ensure!(near.0 == far.1 && far.0 == near.1, "{family}: sent and received {said:?} bytes");
         ensure!(near.0.min(far.0) > FEW * MESSAGE, "{family}: too few to show anything: {said:?} bytes");
     }
     let stats = agent.stats()?;
@@ -69,26 +69,27 @@ const fn byte(place: usize) -> u8 {
     (place % 251) as u8
 }
 
-/// Sends and receives at once for [`TALK`], then says that this was all, and hears the rest. How many bytes were sent, and heard.
-fn talk(mut stream: &TcpStream, number: usize) -> Result<(usize, usize)> {
+/// Sends and receives at once for [`EXCHANGE`], then says that this was all, and receives the rest. How many bytes were sent, and
+/// received.
+fn exchange(mut stream: &TcpStream, number: usize) -> Result<(usize, usize)> {
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     let processors: Vec<_> = (0..CpuSet::count()).filter(|&at| allowed.is_set(at).unwrap_or(false)).collect();
     let mut own = CpuSet::new();
     own.set(processors[number % processors.len()])?;
     sched_setaffinity(Pid::from_raw(0), &own)?;
 
-    let (mut sent, mut heard) = (0, 0);
+    let (mut sent, mut received) = (0, 0);
     let mut buffer = vec![0; 1 << 16];
     stream.set_nonblocking(true)?;
     let start = Instant::now();
-    while start.elapsed() < TALK {
+    while start.elapsed() < EXCHANGE {
         let message: [u8; MESSAGE] = std::array::from_fn(|at| byte(sent + at));
         let moved = [now(stream.write(&message))?, now(stream.read(&mut buffer))?];
         sent += moved[0].unwrap_or(0);
         match moved {
-            // It began to talk earlier, and is through.
+            // It began to exchange earlier, and is through.
             [_, Some(0)] => break,
-            [_, Some(length)] => heard = follows(&buffer[..length], heard)?,
+            [_, Some(length)] => received = follows(&buffer[..length], received)?,
             [None, None] => thread::yield_now(),
             [Some(_), None] => {}
         }
@@ -98,8 +99,8 @@ fn talk(mut stream: &TcpStream, number: usize) -> Result<(usize, usize)> {
     stream.shutdown(Shutdown::Write)?;
     loop {
         match stream.read(&mut buffer)? {
-            0 => return Ok((sent, heard)),
-            length => heard = follows(&buffer[..length], heard)?,
+            0 => return Ok((sent, received)),
+            length => received = follows(&buffer[..length], received)?,
         }
     }
 }
@@ -114,7 +115,7 @@ fn now(done: io::Result<usize>) -> io::Result<Option<usize>> {
 
 /// Checks that `bytes` are those of a stream from `place` on; where it goes on.
 fn follows(bytes: &[u8], place: usize) -> Result<usize> {
-    let wrong = bytes.iter().zip(place..).find(|&(&heard, at)| heard != byte(at));
+    let wrong = bytes.iter().zip(place..).find(|&(&received, at)| received != byte(at));
     ensure!(wrong.is_none(), "another byte at {:?}", wrong.map(|(_, at)| at));
     Ok(place + bytes.len())
 }

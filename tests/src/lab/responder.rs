@@ -21,7 +21,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(10);
 
 /// A service that responds until it is dropped; then its port is free again.
 #[derive(Debug)]
-#[must_use = "a service that is dropped answers nobody"]
+#[must_use = "a service that is dropped responds to nobody"]
 pub struct Responder {
     wanted: Wanted,
     thread: Option<JoinHandle<()>>,
@@ -61,7 +61,7 @@ impl Wanted {
 ///
 /// # Errors
 /// If the address or port cannot be bound.
-pub fn answer(host: &Host, address: IpAddr, service: Service) -> Result<Responder> {
+pub fn respond(host: &Host, address: IpAddr, service: Service) -> Result<Responder> {
     let wanted = Wanted(Arc::new(AtomicBool::new(true)));
     let at = SocketAddr::new(address, service.port().unwrap_or(0));
     let thread = host
@@ -71,10 +71,10 @@ pub fn answer(host: &Host, address: IpAddr, service: Service) -> Result<Responde
             Service::Echo => Ok(None),
             Service::Sctp(_) | Service::Gre | Service::Other(_) => {
                 let socket = RawSocket::open(address, service, LOOK)?;
-                Ok(Some(wanted.thread(move || socket.answer_one())))
+                Ok(Some(wanted.thread(move || socket.reply_to_one())))
             }
         })
-        .with_context(|| format!("answering {service} at {address}"))?;
+        .with_context(|| format!("responding for {service} at {address}"))?;
     Ok(Responder { wanted, thread })
 }
 

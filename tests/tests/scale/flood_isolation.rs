@@ -1,4 +1,4 @@
-//! Two guests of one host: one floods it with connections that nobody answers, as fast as a processor makes them (`SG_DEEP=1`:
+//! Two guests of one host: one floods it with connections that nobody accepts, as fast as a processor makes them (`SG_DEEP=1`:
 //! as fast as two do), while the other connects to a server far away. Its half-open connections must last for as long as that
 //! takes.
 
@@ -21,9 +21,9 @@ use crate::support::{forwarding::IPV4, suite::Suite};
 const CONNECTIONS: usize = 20;
 /// How far apart they begin.
 const PAUSE: Duration = Duration::from_millis(60);
-/// The first SYN is lost when it has no answer by then: another one goes out after a second.
+/// The first SYN is lost when it has no reply by then: another one goes out after a second.
 const ONE_SYN: Duration = Duration::from_millis(950);
-/// Of the road to the server, one way.
+/// Of the link to the server, one way.
 const DELAY: Duration = Duration::from_millis(200);
 /// Packets of the flood before it looks whether it is over: a tenth of a second or less.
 const BATCH: u32 = 1 << 15;
@@ -92,7 +92,7 @@ fn another_nic_goes_on_connecting(lab: Lab) -> Result<()> {
     Ok(())
 }
 
-/// Two guests, their host, and a server behind a long road.
+/// Two guests, their host, and a server behind a slow link.
 struct Rig {
     router: Host,
     guests: [Host; 2],
@@ -103,15 +103,15 @@ struct Rig {
 
 impl Rig {
     fn new(lab: Lab) -> Result<Self> {
-        let [router, flooder, quiet, road, server] =
-            ["router", "flooder", "quiet", "road", "server"].map(|name| lab.host(name));
-        let (router, guests, road, server) = (router?, [flooder?, quiet?], road?, server?);
+        let [router, flooder, quiet, slow, server] =
+            ["router", "flooder", "quiet", "slow", "server"].map(|name| lab.host(name));
+        let (router, guests, slow, server) = (router?, [flooder?, quiet?], slow?, server?);
         for (guest, address) in guests.iter().zip(ROUTER) {
             lab.wire((&router, guest.name()), (guest, "eth0"), 1500)?;
             router.address(guest.name(), &[&format!("{address}/24")])?;
         }
-        lab.wire((&router, "out"), (&road, "near"), 1500)?;
-        lab.wire((&road, "far"), (&server, "eth0"), 1500)?;
+        lab.wire((&router, "out"), (&slow, "near"), 1500)?;
+        lab.wire((&slow, "far"), (&server, "eth0"), 1500)?;
         router.address("out", &[&format!("{}/24", ROUTER[2])])?;
         server.address("eth0", &[&format!("{SERVER}/24")])?;
         for (guest, address) in guests.iter().zip([FLOODER, QUIET]) {
@@ -121,17 +121,17 @@ impl Rig {
             host.ip(&format!("route add default via {gateway}"))?;
         }
         router.sysctl("net/ipv4/ip_forward", "1")?;
-        // The road knows no ARP.
+        // The relay knows no ARP.
         let link = |host: &Host, device: &str| {
             Ok::<_, anyhow::Error>(mac(FrameSocket::open(host, device, IPV4)?.address()))
         };
         let (out, far) = (link(&router, "out")?, link(&server, "eth0")?);
         router.ip(&format!("neigh add {SERVER} lladdr {far} dev out nud permanent"))?;
         server.ip(&format!("neigh add {} lladdr {out} dev eth0 nud permanent", ROUTER[2]))?;
-        let relay = Relay::start(&road, ["near", "far"], DELAY)?;
+        let relay = Relay::start(&slow, ["near", "far"], DELAY)?;
         let listen = |host: &Host, at: Ipv4Addr| host.inside(|| Ok(TcpListener::bind((at, PORT))?));
         let listeners = [listen(&router, ROUTER[0])?, listen(&server, SERVER)?];
-        Ok(Self { router, guests, server, relay: (road, relay), _listeners: listeners })
+        Ok(Self { router, guests, server, relay: (slow, relay), _listeners: listeners })
     }
 
     /// How many connections come about by their first SYN: of the first guest to its host, of the second one to the server.

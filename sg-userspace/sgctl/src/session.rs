@@ -22,6 +22,7 @@ use crate::{
     failure::Failure,
     names::{Names, Wanted},
     render::{column::Render, output::Output},
+    stderr::say,
 };
 
 /// The maximum number of ids in one request: its URL must not get too long.
@@ -58,9 +59,9 @@ impl<'a> Session<'a> {
             && !tcp.is_local()
         {
             // Whatever the format of the output: a script should not hide it.
-            eprintln!(
+            say(&format!(
                 "sgctl: warning: the connection to {server} is not encrypted, and the access key travels on it"
-            );
+            ));
         }
         let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?;
         Ok(Self { client, output })

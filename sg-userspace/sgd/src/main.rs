@@ -1,6 +1,10 @@
 //! The agent: keeps a policy in force on the NICs of this host, that of a document (`run`) or that of a store which
 //! clients change (`serve`).
 
+// Both panic once nobody reads, and the agent must not end for that: `lines` writes instead.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+mod lines;
 mod logging;
 mod open_files;
 mod serve;
@@ -183,7 +187,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             match log_format {
-                logging::Format::Text => eprintln!("sgd: {}", escaped_lines(&said(&error))),
+                logging::Format::Text => lines::warn(&format!("sgd: {}", escaped_lines(&said(&error)))),
                 logging::Format::Json => tracing::error!("{}", said(&error)),
             }
             let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);

@@ -6,7 +6,7 @@ use clap::Args;
 use sg_agent::devices;
 use sg_model::{Policy, text::escaped_lines};
 
-use crate::{failure::Failure, file};
+use crate::{failure::Failure, file, stderr::say};
 
 /// A policy document.
 #[derive(Clone, Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) fn load(path: &Path) -> Result<Policy, Failure> {
         sg_document::load(path).map_err(Failure::input)?
     };
     for warning in warnings {
-        eprintln!("sgctl: warning: {}", escaped_lines(&warning.to_string()));
+        say(&format!("sgctl: warning: {}", escaped_lines(&warning.to_string())));
     }
     let devices = devices::scan().map_err(Failure::other)?;
     policy

@@ -23,6 +23,7 @@ use crate::{
         progress::Progress,
         table::{self, Rows},
     },
+    stderr::say,
 };
 
 /// Where a command prints.
@@ -190,7 +191,7 @@ impl<'a> Output<'a> {
     /// Prints a remark for people, which is no part of the output.
     pub(crate) fn remark(&self, text: &str) {
         if !self.format.is_data() {
-            eprintln!("sgctl: {}", escaped_lines(text));
+            say(&format!("sgctl: {}", escaped_lines(text)));
         }
     }
 

@@ -31,6 +31,7 @@ use crate::{
     },
     failure::Failure,
     render::output::Output,
+    stderr::say,
 };
 
 /// Judge the packets of a file under a document.
@@ -143,11 +144,11 @@ fn warn_of_no_addresses(policy: &Policy, nic: Option<&str>) {
     let more = devices.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let shown = devices[..devices.len().min(SHOWN)].join(", ");
-    eprintln!(
+    say(&format!(
         "sgctl: warning: no address of {}{more} is known: the document names none, and this host has none there; what \
          depends on them is judged without: name them under addresses",
         escaped(&shown)
-    );
+    ));
 }
 
 fn open(path: &Path) -> anyhow::Result<(String, BufReader<Box<dyn Read>>)> {

@@ -69,7 +69,7 @@ const WORDS: &[(&str, &str)] = &[
     ("KeyId", "AccessKeyId"),
     ("Once::new", "Idempotent::new"),
     ("most_answered", "max_established"),
-    ("A FAMILY AT MOST", "MAX PER FAMILY"),
+    ("A FAMILY AT MOST", "MAX-PER-FAMILY"),
     ("MADE ROOM", "EVICTED"),
     ("nobody can be asked here", "Refusing without confirmation: stdin is not a terminal"),
     ("--preview", "--dry-run"),

@@ -273,7 +273,7 @@ impl Flows {
             row("established", self.established, self.max_established, String::new()),
             row("half-open", self.half_open, self.max_half_open, self.evicted.to_string()),
         ];
-        let titles = ["FLOWS", "NOW", "MAX PER FAMILY", "EVICTED"];
+        let titles = ["FLOWS", "NOW", "MAX-PER-FAMILY", "EVICTED"];
         Rows::new(&titles, &titles[1..], rows.into_iter().map(Vec::from))
     }
 }

@@ -26,18 +26,18 @@ impl Render for Status {
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("INSTANCE", |status| status.instance.clone()),
         Column::new("VERSION", |status| status.version.clone()),
-        Column::new("IN FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
-        Column::new("WAITING FOR", |status| status.waiting.join(", ")),
-        Column::new("NOT FILTERED", |status| status.unfiltered.join(", ")),
+        Column::new("IN-FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
+        Column::new("WAITING-FOR", |status| status.waiting.join(", ")),
+        Column::new("NOT-FILTERED", |status| status.unfiltered.join(", ")),
         Column::new("PINNED", |status| without_agent(&status.pinned).to_owned()),
         Column::new("VPCS", |status| status.vpcs.to_string()),
         Column::new("GROUPS", |status| status.groups.to_string()),
         Column::new("RULES", |status| status.rules.to_string()),
         Column::new("NICS", |status| status.nics.to_string()),
         Column::new("INSTANCES", |status| status.instances.to_string()),
-        Column::new("PREFIX LISTS", |status| status.prefix_lists.to_string()),
-        Column::new("PORT LISTS", |status| status.port_lists.to_string()),
-        Column::new("WRONG SECRETS", |status| status.wrong_secrets.to_string()),
+        Column::new("PREFIX-LISTS", |status| status.prefix_lists.to_string()),
+        Column::new("PORT-LISTS", |status| status.port_lists.to_string()),
+        Column::new("WRONG-SECRETS", |status| status.wrong_secrets.to_string()),
     ];
 
     fn id(&self) -> String {
@@ -82,9 +82,9 @@ impl Render for Unserved {
         Column::new("PROCESS", |status| {
             status.agent_pid.map_or_else(|| "none, the filter stays".to_owned(), |pid| pid.to_string())
         }),
-        Column::new("IN FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
-        Column::new("WAITING FOR", |status| status.waiting.join(", ")),
-        Column::new("NOT FILTERED", |status| status.unfiltered.join(", ")),
+        Column::new("IN-FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
+        Column::new("WAITING-FOR", |status| status.waiting.join(", ")),
+        Column::new("NOT-FILTERED", |status| status.unfiltered.join(", ")),
         Column::new("PINNED", |status| without_agent(status.pinned).to_owned()),
     ];
 

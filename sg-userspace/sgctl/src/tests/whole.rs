@@ -400,7 +400,7 @@ fn access_keys_quotas_and_the_status() {
     assert!(agent.refused("quota modify groups_per_nic=11").contains("1 to 10"));
     assert!(agent.refused("quota modify groups=1").contains("unknown field `groups`"));
 
-    assert!(agent.ok("status").contains("IN FORCE       0 of 1 NICs\nWAITING FOR    eth0\n"));
+    assert!(agent.ok("status").contains("IN-FORCE       0 of 1 NICs\nWAITING-FOR    eth0\n"));
     assert_eq!(agent.json("status")["groups"], 1);
 }
 

@@ -46,11 +46,19 @@ impl Rows {
         let mut columns = columns::<T>();
         columns.retain(|column| column.place != Place::Alone);
         let row = |thing| columns.iter().map(|column| column.text(thing, names)).collect();
+        let cells: Vec<Vec<String>> = things.iter().map(row).collect();
+        let is_shown = |(index, column): (usize, &&Column<T>)| match column.place {
+            Place::Everywhere => true,
+            Place::Used { unless } => {
+                wide || cells.iter().any(|row| !row[index].is_empty() && row[index] != unless)
+            }
+            Place::Wide | Place::Alone | Place::Nowhere => wide,
+        };
         Self {
             titles: columns.iter().map(|column| column.title).collect(),
             numbers: columns.iter().map(|column| column.number).collect(),
-            shown: columns.iter().map(|column| wide || column.place == Place::Everywhere).collect(),
-            cells: things.iter().map(row).collect(),
+            shown: columns.iter().enumerate().map(is_shown).collect(),
+            cells,
         }
     }
 
@@ -168,7 +176,7 @@ pub(crate) fn one<T: Render>(
         let value = column.text(thing, names);
         let mut values = match column.place {
             Place::Alone => value.lines().map(cell).collect(),
-            Place::Everywhere | Place::Wide | Place::Nowhere => vec![cell(&value)],
+            Place::Everywhere | Place::Wide | Place::Used { .. } | Place::Nowhere => vec![cell(&value)],
         };
         if values.is_empty() {
             values.push(cell(""));
@@ -242,6 +250,30 @@ mod tests {
             Rows::of(&ports(), &names(), false).text(false, false),
             " 7  drop    drop\n80  accept  sg-2\n"
         );
+    }
+
+    /// A rule with one field that most rules leave out.
+    #[derive(Serialize)]
+    struct Rule(&'static str);
+
+    impl Render for Rule {
+        const NOUN: &'static str = "rule";
+        const COLUMNS: &'static [Column<Self>] = &[
+            Column::new("NAME", |rule| format!("r{}", rule.0)),
+            Column::used("LOCAL", "any", |rule, _| rule.0.to_owned()),
+        ];
+
+        fn id(&self) -> String {
+            self.0.to_owned()
+        }
+    }
+
+    #[test]
+    fn what_most_leave_out_is_shown_where_one_has_it() {
+        let text = |rules: &[Rule], wide| Rows::of(rules, &Names::default(), wide).text(true, false);
+        assert_eq!(text(&[Rule("any"), Rule("")], false), "NAME\nrany\nr\n");
+        assert_eq!(text(&[Rule("any"), Rule("::1")], false), "NAME  LOCAL\nrany  any\nr::1  ::1\n");
+        assert_eq!(text(&[Rule("any")], true), "NAME  LOCAL\nrany  any\n");
     }
 
     #[test]

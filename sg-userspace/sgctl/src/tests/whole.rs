@@ -216,6 +216,37 @@ fn rules_are_added_changed_and_revoked() {
     agent.ok("prefix-list delete office --yes");
 }
 
+/// What most rules leave out takes no room, and what one has is not hidden.
+#[test]
+fn every_field_of_a_rule_is_seen() {
+    let agent = site();
+    let usual = agent.ok("rule list web");
+    assert!(!usual.contains("SOURCE-PORTS") && usual.lines().all(|line| line.len() <= 80), "{usual}");
+    assert!(!agent.ok("nic show eth0").contains("SOURCE-PORTS"));
+    let rule = "rule add web --direction ingress --protocol udp --ports 53";
+    agent.ok(&format!("{rule} --source-ports 1024-65535 --dscp 46 --local 10.0.0.5"));
+    for list in ["rule list web", "nic show eth0"] {
+        let table = agent.ok(list);
+        for text in ["SOURCE-PORTS", "1024-65535", "LOCAL", "10.0.0.5", "OTHER-FIELDS", "dscp 46"] {
+            assert!(table.contains(text), "{list} {text}: {table}");
+        }
+    }
+    agent.ok("group create copy --vpc prod");
+    let preview = agent.ok("group restore copy --from web --dry-run");
+    let line =
+        "+ ingress accept udp any -> 53, priority 1, source ports 1024-65535, local 10.0.0.5, dscp 46\n";
+    assert!(preview.contains(line), "{preview}");
+    let packet =
+        "check packet eth0 --protocol udp --remote 203.0.113.9 --port 53 --source-port 2000 --dscp 46";
+    let checked = agent.ok(packet);
+    assert!(checked.contains("source ports 1024-65535, local 10.0.0.5, dscp 46\n"), "{checked}");
+
+    let csv = agent.dir.path().join("rules.csv");
+    agent.ok(&format!("group export web {}", csv.display()));
+    let preview = agent.ok(&format!("group import copy {} --dry-run", csv.display()));
+    assert!(preview.contains("SOURCE-PORTS") && preview.contains("dscp 46"), "{preview}");
+}
+
 #[test]
 fn lists_change_and_tell_of_it() {
     let agent = Agent::new();

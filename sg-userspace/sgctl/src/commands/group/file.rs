@@ -11,7 +11,7 @@ use sg_records::RuleSpec;
 use crate::{
     args::{Format, named, word},
     client::{Address, Call},
-    commands::rule::Cells,
+    commands::rule::{ANY, Cells, INTRANET},
     failure::Failure,
     file,
     names::Wanted,
@@ -118,6 +118,10 @@ impl Render for ImportRow {
         Column::named("PROTOCOL", |row, names| of(row, |rule| Cells::of(rule, names).protocol)),
         Column::named("PORTS", |row, names| of(row, |rule| Cells::of(rule, names).ports)),
         Column::named("REMOTE", |row, names| of(row, |rule| Cells::of(rule, names).remote)),
+        Column::used("SOURCE-PORTS", ANY, |row, names| of(row, |rule| Cells::of(rule, names).source_ports)),
+        Column::used("LOCAL", ANY, |row, names| of(row, |rule| Cells::of(rule, names).local)),
+        Column::used("OTHER-FIELDS", "", |row, names| of(row, |rule| Cells::of(rule, names).others)),
+        Column::used("NIC-TYPE", INTRANET, |row, _| of(row, |rule| word(&rule.nic_type))),
         Column::new("REASON", |row| row.reason.clone()),
     ];
 

@@ -15,7 +15,7 @@ use crate::{
     client::Address,
     commands::{
         membership::{JoinArgs, LeaveArgs},
-        rule::{self, Cells},
+        rule::{self, ANY, Cells, INTRANET},
     },
     failure::Failure,
     names::Wanted,
@@ -206,6 +206,10 @@ impl Render for HeldRule {
         Column::named("PROTOCOL", |held, names| Cells::of(&held.0.spec, names).protocol),
         Column::named("PORTS", |held, names| Cells::of(&held.0.spec, names).ports),
         Column::named("REMOTE", |held, names| Cells::of(&held.0.spec, names).remote),
+        Column::used("SOURCE-PORTS", ANY, |held, names| Cells::of(&held.0.spec, names).source_ports),
+        Column::used("LOCAL", ANY, |held, names| Cells::of(&held.0.spec, names).local),
+        Column::used("OTHER-FIELDS", "", |held, names| Cells::of(&held.0.spec, names).others),
+        Column::used("NIC-TYPE", INTRANET, |held, _| word(&held.0.spec.nic_type)),
         Column::wide("ID", |held| held.0.id.to_string()),
     ];
 

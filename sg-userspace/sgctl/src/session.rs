@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
 use hyper::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sg_agent::Instance;
+use sg_agent::{Catalog, CatalogError, Instance};
 use sg_api_types::{LARGEST_PAGE, Page, Status};
 
 use crate::{
@@ -42,6 +43,17 @@ pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
     }
     let status: Status = Session::new(common, &mut io::sink())?.get(Address::of(&["status"]))?;
     Instance::new(&status.instance).map_err(Failure::other)
+}
+
+/// What an instance has in force, as its agent left it written.
+pub(crate) fn in_force(instance: &Instance) -> Result<Catalog, Failure> {
+    Catalog::load(&instance.catalog()).map_err(|error| match error {
+        CatalogError::Missing { .. } => Failure::other(anyhow!(
+            "nothing of instance {} is in force: start it with `sgd run` or `sgd serve`",
+            instance.name()
+        )),
+        error => Failure::other(error),
+    })
 }
 
 /// An object that others refer to.

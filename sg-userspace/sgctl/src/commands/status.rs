@@ -3,9 +3,8 @@
 
 use std::io::Write;
 
-use anyhow::anyhow;
 use serde::Serialize;
-use sg_agent::{Catalog, CatalogError, Instance};
+use sg_agent::{Catalog, Instance};
 use sg_api_types::Status;
 
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     failure::Failure,
     names::Names,
     render::{Column, Render},
-    session::Session,
+    session::{Session, in_force},
 };
 
 /// Show the state of the agent, and whether everything is in force.
@@ -108,17 +107,10 @@ pub(crate) fn run(_: &Args, common: &Common, out: &mut dyn Write) -> Result<(), 
     match session.client.call::<Status>(&Call::get(Address::of(&["status"]))) {
         Ok(status) => session.output.one(&status, &Names::default()),
         // A socket argument requires a server.
-        Err(ClientError::NobodyThere { server }) if !common.names_a_server() => {
+        Err(ClientError::NobodyThere { .. }) if !common.names_a_server() => {
             let instance = common.instance()?;
-            match Catalog::load(&instance.catalog()) {
-                Ok(catalog) => session.output.one(&Unserved::of(&instance, &catalog), &Names::default()),
-                Err(CatalogError::Missing { .. }) => Err(Failure::other(anyhow!(
-                    "instance {} does not run here: {}",
-                    instance.name(),
-                    ClientError::NobodyThere { server }
-                ))),
-                Err(error) => Err(Failure::other(error)),
-            }
+            let catalog = in_force(&instance)?;
+            session.output.one(&Unserved::of(&instance, &catalog), &Names::default())
         }
         Err(error) => Err(error.into()),
     }

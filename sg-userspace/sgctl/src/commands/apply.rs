@@ -37,6 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     let path = &args.policy.policy;
     let text = file::read_text(path)?;
     let shown = if path == Path::new("-") { "<stdin>".into() } else { path.display().to_string() };

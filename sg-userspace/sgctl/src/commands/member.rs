@@ -86,6 +86,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
 }
 
 fn change(group: &str, body: &ChangeMembers, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     let members: usize =
         session.change_one(Method::POST, Address::of(&["groups", group, "members"]), "group", body)?;
     match session.output.format {

@@ -226,6 +226,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
         }
         Verb::Show { rule } => session.show::<Rule>(&rule).map(drop),
         Verb::Add(add) => {
+            session.output.without_table()?;
             let body =
                 Authorize { group: String::new(), direction: add.direction, rules: add.rule.into_request() };
             let address = Address::of(&["groups", &add.group, "rules"]);
@@ -244,6 +245,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
 }
 
 fn revoke(args: RevokeArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     let Some(group) = args.group else { return session.delete::<Rule>(&args.rules, args.yes) };
     let question = format!("Revoke {} of group {group}?", count(args.rules.len(), "rule"));
     session.output.confirm(&question, args.yes.yes)?;

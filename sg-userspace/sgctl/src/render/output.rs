@@ -65,6 +65,16 @@ impl<'a> Output<'a> {
         self.text(&text)
     }
 
+    /// Refuses flags that choose from a table, for a command that prints none.
+    pub(crate) fn without_table(&self) -> Result<(), Failure> {
+        if self.args.chooses_columns() || self.args.no_headers {
+            return Err(Failure::input(anyhow!(
+                "--columns, --sort and --no-headers are for tables, and this command prints none"
+            )));
+        }
+        Ok(())
+    }
+
     /// Whether columns or their order were chosen.
     pub(crate) const fn chooses_columns(&self) -> bool {
         self.args.chooses_columns()

@@ -80,11 +80,12 @@ pub(crate) fn packet(
     output: &OutputArgs,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    let mut output = Output::new(output, out)?;
+    output.without_table()?;
     let policy = policy::load(policy)?;
     warn_of_no_addresses(&policy, Some(&args.nic));
     let probe = probe(args, &policy)?;
     let engine = args.engine.map_or(EngineKind::Oracle, Engine::kind);
-    let mut output = Output::new(output, out)?;
     if output.format.is_table() {
         let verdict = explain_and_compare(&policy, &probe, engine, output.out)?;
         return args.compare(verdict);
@@ -113,6 +114,7 @@ const fn word(verdict: Verdict) -> &'static str {
 
 pub(crate) fn probes(args: &ProbesArgs, output: &OutputArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let output = Output::new(output, out)?;
+    output.without_table()?;
     let form = match output.format {
         Format::Json => Form::Json,
         Format::Table | Format::Wide => Form::Words,

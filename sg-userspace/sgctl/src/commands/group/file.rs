@@ -57,6 +57,7 @@ pub(crate) struct ImportArgs {
 
 impl ExportArgs {
     pub(crate) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        session.output.without_table()?;
         let is_csv = |file: &PathBuf| file.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
         let csv = self.form.map_or(self.file.as_ref().is_some_and(is_csv), |form| form == Form::Csv);
         let address = Address::of(&["groups", &self.group, "rules", "export"]).with("csv", csv);

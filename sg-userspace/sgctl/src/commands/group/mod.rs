@@ -201,6 +201,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
             session.modify::<Group>(&modify.group, &body).map(drop)
         }
         Verb::Delete { groups, yes } => {
+            session.output.without_table()?;
             session.output.confirm(&format!("Delete group {}?", groups.join(", ")), yes.yes)?;
             let body = DeleteGroups { groups };
             let deleted: Vec<String> =

@@ -245,12 +245,14 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
         Verb::Join(join) => join.run(session),
         Verb::Leave(leave) => leave.run(session),
         Verb::SetGroups { nic, groups } => {
+            session.output.without_table()?;
             let body = SetGroups { target: String::new(), groups };
             let nic: Nic =
                 session.change_one(Method::PUT, Address::of(&["nics", &nic, "groups"]), "target", &body)?;
             session.ordered(&[nic])
         }
         Verb::Move { nic, group, to } => {
+            session.output.without_table()?;
             let body = MoveGroup { target: String::new(), group, to };
             let address = Address::of(&["nics", &nic, "groups", "move"]);
             let nic: Nic = session.change_one(Method::POST, address, "target", &body)?;

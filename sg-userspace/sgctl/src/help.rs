@@ -152,7 +152,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "flows",
         &[
-            "sgctl flows --nic eth0 --port https --sort packets",
+            "sgctl flows --nic eth0 --port https --sort -packets",
             "sgctl flows --remote 203.0.113.0/24 --delete",
         ],
     ),

@@ -154,6 +154,10 @@ fn delete(
     output.line(&format!("deleted {}", count(found.len(), "flow")))
 }
 
+/// The columns of the table.
+pub(crate) const TITLES: [&str; 11] =
+    ["NIC", "VLAN", "PROTOCOL", "OPENED", "REMOTE", "LOCAL", "STATE", "GROUP", "RULE", "PACKETS", "BYTES"];
+
 fn written(rows: &[&Row]) -> Rows {
     let end = |address: IpAddr, port: u16| match (address, port) {
         (address, 0) => address.to_string(),
@@ -175,10 +179,7 @@ fn written(rows: &[&Row]) -> Rows {
             format!("{}/{}", row.bytes[0], row.bytes[1]),
         ]
     });
-    let titles = [
-        "NIC", "VLAN", "PROTOCOL", "OPENED", "REMOTE", "LOCAL", "STATE", "GROUP", "RULE", "PACKETS", "BYTES",
-    ];
-    Rows::new(&titles, &["PACKETS", "BYTES"], cells)
+    Rows::new(&TITLES, &["PACKETS", "BYTES"], cells)
 }
 
 /// The names of numbers in the tables.

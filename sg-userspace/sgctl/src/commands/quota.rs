@@ -23,6 +23,9 @@ pub(crate) enum Verb {
     },
 }
 
+/// The columns of the table.
+pub(crate) const TITLES: [&str; 2] = ["QUOTA", "VALUE"];
+
 fn quota(text: &str) -> Result<(String, u32), String> {
     let (name, number) = text.split_once('=').ok_or("a quota is NAME=NUMBER")?;
     let number = number.parse().map_err(|_| format!("{number:?} is no number of 0 to {}", u32::MAX))?;
@@ -49,5 +52,5 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
         return rows.map(|(name, _)| name).try_for_each(|name| session.output.line(name));
     }
     let rows = rows.map(|(name, value)| vec![name.clone(), value.to_string()]);
-    session.output.table(Rows::new(&["QUOTA", "VALUE"], &["VALUE"], rows))
+    session.output.table(Rows::new(&TITLES, &["VALUE"], rows))
 }

@@ -3,7 +3,12 @@
 use sg_model::MatchField;
 
 use super::{
-    super::{Args, completion::collection, failure::EXIT_CODES, tree},
+    super::{
+        Args,
+        completion::{NamedBy, completing, named_by},
+        failure::EXIT_CODES,
+        tree,
+    },
     run,
 };
 
@@ -93,6 +98,7 @@ fn arguments_that_cannot_be_meant_are_refused() {
             &["rule", "add", "w", "--direction", "egress", "--protocol", "tcp", "--ports", "shh"],
             "port-list:NAME",
         ),
+        (&["vpc", "list", "--socket", "/no", "--sort"], "--sort"),
         (&["rule", "revoke"], "required"),
         (&["rule", "show", ""], "required"),
         (&["nic", "move", "eth0", "web", "left"], "allowed are up, down"),
@@ -269,20 +275,65 @@ fn services_are_those_of_the_documentation() {
 }
 
 #[test]
-fn arguments_that_name_something_have_a_collection() {
-    fn visit(command: &clap::Command, found: &mut Vec<String>) {
+fn arguments_that_name_something_are_completed() {
+    fn visit(command: &clap::Command, path: &str, found: &mut Vec<String>) {
         for arg in command.get_arguments() {
-            if let Some(collection) = collection(command.get_name(), arg.get_id().as_str()) {
-                found.push(format!("{} {collection}", command.get_name()));
+            match named_by(path, arg.get_id().as_str()) {
+                Some(NamedBy::Member(collection)) => found.push(format!("{path} {collection}")),
+                Some(NamedBy::Rule) => found.push(format!("{path} rules")),
+                Some(NamedBy::Prefixed(_, prefixed)) => {
+                    found.extend(prefixed.iter().map(|(prefix, _)| format!("{path} {prefix}")));
+                }
+                None => {}
             }
         }
-        command.get_subcommands().for_each(|sub| visit(sub, found));
+        let below = |name| format!("{path} {name}").trim_start().to_owned();
+        command.get_subcommands().for_each(|sub| visit(sub, &below(sub.get_name()), found));
     }
     let mut found = Vec::new();
-    visit(&tree(), &mut found);
-    for expected in
-        ["clone groups", "move nics", "join groups", "packet nics", "register vpcs", "lint groups"]
-    {
+    visit(&tree(), "", &mut found);
+    for expected in [
+        "group clone groups",
+        "nic move nics",
+        "nic join groups",
+        "check packet nics",
+        "nic register vpcs",
+        "lint groups",
+        "instance join instances",
+        "instance leave instances",
+        "instance show instances",
+        "vpc show vpcs",
+        "prefix-list show prefix-lists",
+        "port-list delete port-lists",
+        "rule revoke rules",
+        "rule add group:",
+        "rule modify prefix-list:",
+        "rule add port-list:",
+    ] {
         assert!(found.iter().any(|found| found == expected), "{expected}: {found:?}");
+    }
+    for wrong in ["instance register nics", "instance join nics", "vpc create vpcs"] {
+        assert!(!found.iter().any(|found| found == wrong), "{wrong}: {found:?}");
+    }
+}
+
+/// What a shell offers for an empty word behind `words`.
+fn offered(words: &[&str]) -> Vec<String> {
+    let line: Vec<_> = [&["sgctl"], words, &[""]].concat().into_iter().map(Into::into).collect();
+    let last = line.len() - 1;
+    let found = clap_complete::engine::complete(&mut completing(tree), line, last, None).unwrap();
+    found.into_iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn a_shell_offers_each_verb_by_its_name() {
+    let command = tree();
+    for noun in command.get_subcommands().filter(|noun| noun.has_subcommands()) {
+        let offered = offered(&[noun.get_name()]);
+        for verb in noun.get_subcommands() {
+            assert!(offered.iter().any(|word| word == verb.get_name()), "{verb}: {offered:?}");
+            let mut aliases = verb.get_all_aliases();
+            assert!(aliases.all(|alias| !offered.iter().any(|word| word == alias)), "{verb}: {offered:?}");
+        }
     }
 }

@@ -158,6 +158,7 @@ fn tables_are_sorted_and_cut() {
         "NAME  RULES\nweb       1\nops       2\n"
     );
     assert_eq!(agent.ok("group list --columns NAME --sort name --no-headers"), "ops\nweb\n");
+    assert_eq!(agent.ok("group list --columns NAME --sort -rules --no-headers"), "ops\nweb\n");
     let rules = agent.ok("rule ls ops --sort priority");
     assert!(rules.lines().nth(1).unwrap().starts_with("in ") && rules.contains("22,443"), "{rules}");
     assert!(agent.refused("group list --columns nmae").contains("there are: name, id, type"));

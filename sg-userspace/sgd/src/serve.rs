@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     /// Directory of the store; created if missing.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/sgd")]
     state: PathBuf,
-    /// Socket of the native API [default: /run/sgd/INSTANCE/api.sock].
+    /// Socket of the native API. Default: /run/sgd/INSTANCE/api.sock.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Unix group whose members can use the socket, besides root and the user that sgd runs as.

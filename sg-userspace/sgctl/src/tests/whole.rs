@@ -279,7 +279,7 @@ fn nics_and_instances_hold_groups_in_an_order() {
     assert!(agent.ok("nic move eth0 ops down").ends_with("holds web,ops\n"));
     assert!(agent.ok("nic move eth0 ops 0").ends_with("holds ops,web\n"));
     assert!(agent.ok("nic set-groups eth0 web ops").ends_with("holds web,ops\n"));
-    assert!(agent.ok("nic list --group ops --local yes").contains("web,ops"));
+    assert!(agent.ok("nic list --group ops --on-this-host yes").contains("web,ops"));
     assert!(agent.ok("nic leave eth0 --group ops").ends_with("holds web\n"));
     let shown = agent.ok("nic show eth0");
     let (fields, rules) = shown.split_once("\n\n").unwrap();
@@ -427,10 +427,17 @@ fn access_keys_quotas_and_the_status() {
     );
     assert!(agent.missing("access-key delete ak-none --yes").contains("no access key"));
 
-    assert!(agent.ok("quota modify groups-per-nic=10").contains("groups_per_nic"));
+    assert!(agent.ok("quota modify groups-per-nic=10").contains("groups-per-nic"));
+    assert!(
+        agent.ok("quota list").contains("groups-per-nic") && !agent.ok("quota list -o name").contains('_')
+    );
     assert_eq!(agent.json("quota list")["groups_per_nic"], 10);
     assert!(agent.refused("quota modify groups_per_nic=11").contains("1 to 10"));
-    assert!(agent.refused("quota modify groups=1").contains("unknown field `groups`"));
+    let unknown = agent.refused("quota modify groups=1");
+    assert!(
+        unknown.contains("no quota \"groups\"; there are: ") && unknown.contains("groups-per-nic,"),
+        "{unknown}"
+    );
 
     assert!(agent.ok("status").contains("IN-FORCE       0 of 1 NICs\nWAITING-FOR    eth0\n"));
     assert_eq!(agent.json("status")["groups"], 1);

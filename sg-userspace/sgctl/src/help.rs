@@ -71,7 +71,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("rule revoke", &["sgctl rule revoke allow-tls --group web"]),
-    ("nic list", &["sgctl nic list --group web", "sgctl nic list --local yes --columns device,groups"]),
+    (
+        "nic list",
+        &["sgctl nic list --group web", "sgctl nic list --on-this-host yes --columns device,groups"],
+    ),
     ("nic show", &["sgctl nic show eth0"]),
     (
         "nic register",

@@ -35,7 +35,7 @@ pub(crate) struct ExportArgs {
     /// File. Default: standard output.
     file: Option<PathBuf>,
     /// Format. Default: csv if the file is named so, else json.
-    #[arg(long, value_enum)]
+    #[arg(long = "format", value_enum, value_name = "FORMAT")]
     form: Option<Form>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct ImportArgs {
     /// File; `-` reads standard input.
     file: PathBuf,
     /// Format. Default: detected.
-    #[arg(long, value_enum)]
+    #[arg(long = "format", value_enum, value_name = "FORMAT")]
     form: Option<Form>,
     /// Show what would be added and what skipped, with reasons, and change nothing.
     #[arg(long)]

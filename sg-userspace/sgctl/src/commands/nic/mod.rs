@@ -39,7 +39,7 @@ pub(crate) enum Verb {
     /// Register a NIC.
     #[command(visible_alias = "create")]
     Register(Register),
-    /// Change the given fields; the others are left unchanged.
+    /// Change a NIC. Unspecified fields are left unchanged.
     Modify(Modify),
     /// Deregister NICs. Their filters are removed.
     #[command(visible_alias = "delete")]
@@ -98,7 +98,7 @@ pub(crate) struct List {
     address: Option<IpAddr>,
     /// Only NICs of this host, or with `no` only others.
     #[arg(long, value_name = "YES", value_parser = parse_bool())]
-    local: Option<bool>,
+    on_this_host: Option<bool>,
 }
 
 fn to(text: &str) -> Result<Move, String> {
@@ -227,7 +227,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
         Verb::List(list) => session.list::<Nic>(list.filter, |address| {
             let address = address.with_some("vpc", list.vpc).with_some("group", list.group);
             let address = address.with_some("instance", list.attached_to).with_some("device", list.device);
-            address.with_some("address", list.address).with_some("local", list.local)
+            address.with_some("address", list.address).with_some("local", list.on_this_host)
         }),
         Verb::Show { nic } => show(&nic, session),
         Verb::Register(register) => {

@@ -31,10 +31,10 @@ pub(crate) enum Verb {
         #[command(flatten)]
         length: Length,
     },
-    /// Add addresses. Existing ones are not added again.
+    /// Add members by their addresses. Existing ones are not added again.
     #[command(visible_alias = "create")]
     Add(Change),
-    /// Remove addresses.
+    /// Remove members by their addresses.
     #[command(visible_alias = "delete")]
     Remove(Change),
 }

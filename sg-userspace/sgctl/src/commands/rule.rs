@@ -34,7 +34,7 @@ pub(crate) struct Args {
 enum Verb {
     /// List the rules of a group.
     List(List),
-    /// Show one.
+    /// Show a rule.
     Show {
         /// Id, or a name that no other rule has.
         #[arg(value_parser = named())]
@@ -43,7 +43,7 @@ enum Verb {
     /// Add rules to a group. Existing ones are not added again.
     #[command(visible_alias = "create")]
     Add(Add),
-    /// Change the given fields; the others are left unchanged.
+    /// Change a rule. Unspecified fields are left unchanged.
     Modify(Modify),
     /// Revoke rules.
     #[command(visible_alias = "delete")]

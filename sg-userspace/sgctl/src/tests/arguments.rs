@@ -58,11 +58,23 @@ fn a_rule_has_a_flag_for_every_field() {
 }
 
 #[test]
+fn instances_are_called_so() {
+    for verb in ["join", "leave"] {
+        let (_, _, help) = run(&["instance", verb, "--help"]);
+        assert!(help.contains("<INSTANCE>...") && help.contains("Ids or names of instances\n"), "{help}");
+        let (_, _, help) = run(&["nic", verb, "--help"]);
+        assert!(help.contains("<TARGET>...") && help.contains("an instance means its primary NIC"), "{help}");
+    }
+}
+
+#[test]
 fn every_command_says_what_it_is() {
     fn visit(command: &clap::Command, path: &str) {
         let about = command.get_about().map(ToString::to_string);
         let about = about.unwrap_or_else(|| panic!("{path} says nothing about itself"));
-        let names_its_noun = !about.ends_with(" one") && !about.contains("the given fields");
+        let is_bare = |verb: &str| !verb.contains(' ');
+        let names_its_noun =
+            !about.strip_suffix(" one").is_some_and(is_bare) && !about.contains("the given fields");
         assert!(names_its_noun, "{path}: {about}");
         for argument in command.get_arguments() {
             assert!(argument.get_help().is_some(), "{path} {} says nothing about itself", argument.get_id());
@@ -93,6 +105,21 @@ fn arguments_that_cannot_be_meant_are_refused() {
     for (words, message) in [
         (&["rule", "add", "web", "--protocol", "tcp"][..], "--direction"),
         (&["rule", "add", "web", "--direction", "ingress", "--protocol", "tpc"], "is no protocol"),
+        (
+            &["rule", "add", "web", "--direction", "ingress", "--protocol", "HTTP"],
+            "write --protocol tcp --ports http",
+        ),
+        (&["rule", "modify", "x", "--protocol", "dns"], "write --protocol udp --ports dns"),
+        (&["rule", "modify", "x", "--action", "Deny"], "did you mean drop?"),
+        (&["rule", "modify", "x", "--action", "allow"], "did you mean accept?"),
+        (&["rule", "modify", "x", "--action", "rejct"], "'reject'"),
+        (&["rule", "modify", "x", "--ports", "443,22:80"], "a range is written 22-80"),
+        (&["rule", "modify", "x", "--remote", "ops"], "did you mean group:ops"),
+        (
+            &["check", "packet", "eth0", "--protocol", "ssh", "--remote", "::1"],
+            "write --protocol tcp --port ssh",
+        ),
+        (&["check", "packet", "eth0", "--protocol", "all", "--remote", "::1"], "one protocol"),
         (
             &["rule", "add", "w", "--direction", "egress", "--protocol", "tcp", "--remote", "web"],
             "group:NAME",
@@ -272,7 +299,7 @@ fn the_exit_codes_are_those_of_the_help_and_of_the_documentation() {
 #[test]
 fn services_are_those_of_the_documentation() {
     let page = include_str!("../../../../docs/use/sgctl.md");
-    for (name, port) in crate::args::service_name::SERVICES {
+    for (name, _, port) in crate::args::service_name::SERVICES {
         assert!(page.contains(&format!("`{name}` ({port})")), "{name} ({port}): not in docs/use/sgctl.md");
     }
 }

@@ -82,25 +82,29 @@ pub(crate) enum NamedBy {
 /// What an argument of the command with these words names.
 pub(crate) fn named_by(path: &str, arg: &str) -> Option<NamedBy> {
     let (noun, verb) = path.split_once(' ').unwrap_or((path, ""));
-    Some(match (noun, verb, arg) {
-        ("vpc", "show", "name") => NamedBy::Member("vpcs"),
-        ("instance", "show", "name") | ("instance", "remove", "names") => NamedBy::Member("instances"),
-        ("instance", "join" | "leave", "targets") => NamedBy::Member("instances"),
-        ("prefix-list", _, "list" | "lists") => NamedBy::Member("prefix-lists"),
-        ("port-list", _, "list" | "lists") => NamedBy::Member("port-lists"),
-        ("rule", _, "rule" | "rules") => NamedBy::Rule,
+    let collection = match (noun, verb, arg) {
+        ("rule", _, "rule" | "rules") => return Some(NamedBy::Rule),
         ("rule", _, "remote" | "remotes") => {
-            NamedBy::Prefixed(&["any"], &[("group:", "groups"), ("prefix-list:", "prefix-lists")])
+            let collections = &[("group:", "groups"), ("prefix-list:", "prefix-lists")];
+            return Some(NamedBy::Prefixed(&["any"], collections));
         }
-        ("rule", _, "ports" | "source_ports") => NamedBy::Prefixed(&["any"], &[("port-list:", "port-lists")]),
+        ("rule", _, "ports" | "source_ports") => {
+            return Some(NamedBy::Prefixed(&["any"], &[("port-list:", "port-lists")]));
+        }
         // In `instance register` it describes a new one.
         (_, "register", "nic" | "nics") => return None,
-        (_, _, "group" | "groups" | "from") => NamedBy::Member("groups"),
-        (_, _, "nic" | "nics" | "targets" | "held_by") => NamedBy::Member("nics"),
-        (_, _, "vpc" | "vpcs") => NamedBy::Member("vpcs"),
-        (_, _, "attached_to") => NamedBy::Member("instances"),
+        ("prefix-list", _, "list" | "lists") => "prefix-lists",
+        ("port-list", _, "list" | "lists") => "port-lists",
+        ("instance", "show", "name")
+        | ("instance", "remove", "names")
+        | ("instance", "join" | "leave", "targets")
+        | (_, _, "attached_to") => "instances",
+        (_, _, "nic" | "nics" | "targets" | "held_by") => "nics",
+        (_, _, "group" | "groups" | "from") => "groups",
+        ("vpc", "show", "name") | (_, _, "vpc" | "vpcs") => "vpcs",
         _ => return None,
-    })
+    };
+    Some(NamedBy::Member(collection))
 }
 
 impl NamedBy {

@@ -1,6 +1,5 @@
 //! What is said on standard error, also where its reader has left, as in `sgd run … 2>&1 | head -1`. The program itself runs, since the
 //! stream is the process's.
-#![expect(clippy::unwrap_used, reason = "a helper of tests")]
 
 use std::{
     fs, io,

@@ -47,7 +47,7 @@ const WORDS: &[(&str, &str)] = &[
     ("KeyView", "AccessKeyView"),
     ("KeyId", "AccessKeyId"),
     ("Once::new", "Idempotent::new"),
-    ("A FAMILY AT MOST", "MAX PER FAMILY"),
+    ("A FAMILY AT MOST", "MAX-PER-FAMILY"),
     ("MADE ROOM", "EVICTED"),
     ("nobody can be asked here", "Refusing without confirmation: stdin is not a terminal"),
     ("--preview", "--dry-run"),

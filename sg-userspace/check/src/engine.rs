@@ -21,8 +21,9 @@ pub enum EngineError {
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// The kernel refused the program or the test run.
+    // Not as a source: its text has its causes, and whoever prints the chain would print it twice.
     #[error("the kernel engine: {0}")]
-    Kernel(#[from] KernelError),
+    Kernel(KernelError),
     /// A NIC that is not in the policy.
     #[error("NIC number {nic} is not in the policy")]
     NoNic {
@@ -51,6 +52,12 @@ pub enum EngineError {
         /// The probe.
         probe: Box<Probe>,
     },
+}
+
+impl From<KernelError> for EngineError {
+    fn from(error: KernelError) -> Self {
+        Self::Kernel(error)
+    }
 }
 
 /// A defect of an image.

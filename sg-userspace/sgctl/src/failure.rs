@@ -8,16 +8,16 @@ use sg_check::{EngineError, StreamError};
 pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done"),
     (1, "failed: sgd cannot be reached, the kernel refuses, or `check --expect` is not met"),
-    (2, "wrong usage or input: an argument, a document, a probe, or a change that sgd refuses"),
-    (3, "not found: something that the command names does not exist"),
+    (2, "wrong input: an argument, document, probe, refused change, or a file that cannot be read"),
+    (3, "not found: a group, NIC, rule or other object that the command names does not exist"),
 ];
 
 /// Why a command failed; the kind determines its exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// 2: the policy, a probe or an argument is wrong.
+    /// 2: the policy, a probe or an argument is wrong, or a file cannot be read.
     Input(anyhow::Error),
-    /// 3: something that the command names does not exist.
+    /// 3: an object that the command names does not exist.
     NotFound(anyhow::Error),
     /// 1: anything else.
     Other(anyhow::Error),
@@ -90,5 +90,20 @@ impl From<StreamError> for Failure {
             StreamError::Write(error) => error.into(),
             StreamError::Engine { .. } | StreamError::Read { .. } => Self::other(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sg_kernel::KernelError;
+
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_lacks_is_said_once() {
+        let Failure::Other(error) = Failure::from(EngineError::from(KernelError::NoPrograms)) else {
+            panic!()
+        };
+        assert_eq!(format!("{error:#}").matches("built without").count(), 1, "{error:#}");
     }
 }

@@ -71,7 +71,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("rule revoke", &["sgctl rule revoke allow-tls --group web"]),
-    ("nic list", &["sgctl nic list --group web", "sgctl nic list --local yes --columns device,groups"]),
+    (
+        "nic list",
+        &["sgctl nic list --group web", "sgctl nic list --on-this-host yes --columns device,groups"],
+    ),
     ("nic show", &["sgctl nic show eth0"]),
     (
         "nic register",
@@ -152,7 +155,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "flows",
         &[
-            "sgctl flows --nic eth0 --port https --sort packets",
+            "sgctl flows --nic eth0 --port https --sort -packets",
             "sgctl flows --remote 203.0.113.0/24 --delete",
         ],
     ),

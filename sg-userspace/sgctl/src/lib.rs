@@ -4,6 +4,9 @@
 //! together, with `resource` for what is alike for all objects. `commands` has a file for each noun. `help` completes the tree of
 //! commands that clap derives. This crate must never decide what is allowed: the service does. `main.rs` calls it.
 
+// Both panic once nobody reads: results go through `render`, everything else through `stderr`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod args;
 mod client;
 mod commands;
@@ -15,6 +18,7 @@ mod names;
 mod render;
 mod resource;
 mod session;
+mod stderr;
 #[cfg(test)]
 mod tests;
 

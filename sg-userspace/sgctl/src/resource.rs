@@ -71,6 +71,7 @@ impl Session<'_> {
 
     /// Creates one.
     pub(crate) fn create<R: Resource>(&mut self, done: &str, body: &impl Serialize) -> Result<R, Failure> {
+        self.output.without_table()?;
         let created: R = self.change(Method::POST, Address::of(&[R::COLLECTION]), body)?;
         self.output.done(done, &created)?;
         Ok(created)
@@ -78,6 +79,7 @@ impl Session<'_> {
 
     /// Changes one.
     pub(crate) fn modify<R: Resource>(&mut self, name: &str, body: &impl Serialize) -> Result<R, Failure> {
+        self.output.without_table()?;
         let address = Address::of(&[R::COLLECTION, name]);
         let changed: R = self.change_one(Method::PATCH, address, R::TARGET, body)?;
         self.output.done("changed", &changed)?;
@@ -86,6 +88,7 @@ impl Session<'_> {
 
     /// Deletes some, one after the other, after confirmation. If one is refused, those before it stay deleted.
     pub(crate) fn delete<R: Resource>(&mut self, names: &[String], yes: Yes) -> Result<(), Failure> {
+        self.output.without_table()?;
         let [verb, done] = R::DELETE;
         self.output.confirm(&format!("{verb} {} {}?", R::NOUN, names.join(", ")), yes.yes)?;
         let (mut deleted, mut failure) = (Vec::with_capacity(names.len()), None);

@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
 use hyper::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sg_agent::Instance;
+use sg_agent::{Catalog, CatalogError, Instance};
 use sg_api_types::{LARGEST_PAGE, Page, Status};
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     failure::Failure,
     names::{Names, Wanted},
     render::{column::Render, output::Output},
+    stderr::say,
 };
 
 /// The maximum number of ids in one request: its URL must not get too long.
@@ -43,6 +45,17 @@ pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
     Instance::new(&status.instance).map_err(Failure::other)
 }
 
+/// What an instance has in force, as its agent left it written.
+pub(crate) fn in_force(instance: &Instance) -> Result<Catalog, Failure> {
+    Catalog::load(&instance.catalog()).map_err(|error| match error {
+        CatalogError::Missing { .. } => Failure::other(anyhow!(
+            "nothing of instance {} is in force: start it with `sgd run` or `sgd serve`",
+            instance.name()
+        )),
+        error => Failure::other(error),
+    })
+}
+
 /// An object that others refer to.
 #[derive(Deserialize)]
 struct Named {
@@ -58,9 +71,9 @@ impl<'a> Session<'a> {
             && !tcp.is_local()
         {
             // Whatever the format of the output: a script should not hide it.
-            eprintln!(
+            say(&format!(
                 "sgctl: warning: the connection to {server} is not encrypted, and the access key travels on it"
-            );
+            ));
         }
         let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?;
         Ok(Self { client, output })

@@ -24,9 +24,10 @@ fn the_filter_of_this_host_is_reached_through_no_server() {
         let (code, said) = sgctl(&[], &format!("--server {ELSEWHERE} {line}"));
         assert!(code == Some(2) && said.contains("--server does not reach"), "{line}: {code:?} {said}");
     }
-    for line in ["flows", "stats"] {
+    for line in ["flows", "stats", "status"] {
         let (code, said) = sgctl(&[("SGCTL_SERVER", ELSEWHERE)], &format!("{line} --instance not-there"));
-        assert!(code == Some(1) && said.contains("nothing of instance not-there"), "{line}: {code:?} {said}");
+        let text = "nothing of instance not-there is in force: start it with `sgd run` or `sgd serve`\n";
+        assert!(code == Some(1) && said.ends_with(text), "{line}: {code:?} {said}");
     }
 }
 

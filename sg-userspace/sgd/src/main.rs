@@ -1,13 +1,24 @@
 //! The agent: keeps a policy in force on the NICs of this host, that of a document (`run`) or that of a store which
 //! clients change (`serve`).
 
+// Both panic once nobody reads, and the agent must not end for that: `lines` writes instead.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+mod help;
+mod lines;
 mod logging;
+mod manual;
 mod open_files;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser};
+use clap::{
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser,
+};
 use sg_agent::{AgentError, AgentOptions, Instance, run};
 use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder, remedy};
@@ -15,11 +26,7 @@ use sg_model::text::escaped_lines;
 
 /// Keeps security groups in force on the NICs of this host.
 #[derive(Debug, Parser)]
-#[command(
-    name = "sgd",
-    version,
-    after_help = "Logging goes to stderr, as text or as JSON (--log-format). RUST_LOG=debug logs every step of sgd (default: info); name a library to log what it does: RUST_LOG=debug,aya=debug."
-)]
+#[command(name = "sgd", version, propagate_version = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -32,13 +39,25 @@ enum Command {
     /// Keep groups, rules and NICs in a store, serve the APIs that change them, and enforce them until SIGTERM or
     /// SIGINT.
     Serve(serve::Arguments),
+    #[command(hide = true)]
+    Man(manual::Arguments),
 }
 
 impl Command {
-    const fn agent(&self) -> &AgentArguments {
+    /// The format of the log.
+    const fn log_format(&self) -> logging::Format {
         match self {
-            Self::Run(arguments) => &arguments.agent,
-            Self::Serve(arguments) => &arguments.agent,
+            Self::Run(arguments) => arguments.agent.log_format,
+            Self::Serve(arguments) => arguments.agent.log_format,
+            Self::Man(_) => logging::Format::Text,
+        }
+    }
+
+    /// The policy document, if there is one.
+    fn policy(&self) -> Option<PathBuf> {
+        match self {
+            Self::Run(arguments) => Some(arguments.policy.clone()),
+            Self::Serve(_) | Self::Man(_) => None,
         }
     }
 }
@@ -46,7 +65,7 @@ impl Command {
 #[derive(Debug, clap::Args)]
 struct RunArguments {
     /// Policy document; reapplied whenever it changes.
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'f', long, value_name = "FILE")]
     policy: PathBuf,
     #[command(flatten)]
     agent: AgentArguments,
@@ -58,9 +77,9 @@ struct AgentArguments {
     #[arg(long, value_name = "NAME", default_value = "sgd")]
     instance: String,
     /// How programs attach to devices.
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(long, value_enum, value_name = "MODE", default_value = "auto")]
     attach: Attach,
-    /// Position among other TCX programs on the device [default: last on first attach, unchanged on restart].
+    /// Position among other TCX programs on the device. Default: last on first attach, unchanged on restart.
     #[arg(long, value_enum, value_name = "PLACE")]
     tcx_order: Option<Order>,
     /// Remove the filter when the agent ends. By default it stays in force.
@@ -73,7 +92,7 @@ struct AgentArguments {
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     log_format: logging::Format,
     /// Log level of the programs in the kernel.
-    #[arg(long, value_enum, default_value = "off")]
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "off")]
     bpf_log: BpfLog,
     /// Maximum size of one NIC's image.
     #[arg(long, value_name = "MiB", default_value = "64", value_parser = value_parser!(u32).range(1..=64))]
@@ -81,7 +100,7 @@ struct AgentArguments {
     /// Maximum number of flows of all NICs, per address family.
     #[arg(long, value_name = "N", default_value = "262144", value_parser = value_parser!(u32).range(1..))]
     max_flows: u32,
-    /// Maximum number of established flows of one NIC [default: half of --max-flows].
+    /// Maximum number of established flows of one NIC. Default: half of --max-flows.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     flows_per_nic: Option<u32>,
     /// Idle timeout of flows in a state, in seconds. May be repeated. States and defaults: tcp-new 30, tcp-established 910,
@@ -101,15 +120,19 @@ struct AgentArguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Attach {
-    /// tcx from Linux 6.6 on, clsact before.
+    /// TCX where the kernel has it, clsact elsewhere.
     Auto,
+    /// By links, from Linux 6.6 on.
     Tcx,
+    /// By filters of a qdisc, on every kernel.
     Clsact,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Order {
+    /// Before the programs of others.
     First,
+    /// Behind them.
     Last,
 }
 
@@ -169,21 +192,32 @@ fn timeout(text: &str) -> Result<(usize, u32), String> {
     }
 }
 
+/// The arguments. clap prints an error, or the help, and ends the process.
+fn parsed() -> Arguments {
+    let mut command = help::of(Arguments::command());
+    let matches = command.get_matches_mut();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
 fn main() -> ExitCode {
-    let command = Arguments::parse().command;
-    let log_format = command.agent().log_format;
+    let command = parsed().command;
+    let log_format = command.log_format();
+    let policy = command.policy();
     if let Err(error) = logging::init(log_format) {
         Arguments::command().error(ErrorKind::InvalidValue, error).exit();
     }
     let ended = open_files::raise().and_then(|()| match command {
         Command::Run(arguments) => run_until_told(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Man(arguments) => manual::write(&arguments, Arguments::command()),
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             match log_format {
-                logging::Format::Text => eprintln!("sgd: {}", escaped_lines(&said(&error))),
+                logging::Format::Text => escaped_lines(&told(&error, policy.as_deref()))
+                    .lines()
+                    .for_each(|line| lines::warn(&format!("sgd: {line}"))),
                 logging::Format::Json => tracing::error!("{}", said(&error)),
             }
             let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
@@ -203,6 +237,16 @@ fn said(error: &anyhow::Error) -> String {
     match error.root_cause().downcast_ref().and_then(remedy) {
         Some(remedy) if !said.contains(remedy) => format!("{said}: {remedy}"),
         _ => said,
+    }
+}
+
+/// The same for people: of a document with faults, also how to see its lines.
+fn told(error: &anyhow::Error, policy: Option<&Path>) -> String {
+    match (error.downcast_ref(), policy) {
+        (Some(AgentError::Policy { .. }), Some(file)) if file.is_file() => {
+            format!("{}\n`sgctl validate -f {}` shows the lines", said(error), file.display())
+        }
+        _ => said(error),
     }
 }
 
@@ -227,8 +271,8 @@ mod tests {
             error.contains("'yaml'") && error.contains("--log-format") && error.contains("text, json"),
             "{error}"
         );
-        assert_eq!(read("json").unwrap().command.agent().log_format, logging::Format::Json);
+        assert_eq!(read("json").unwrap().command.log_format(), logging::Format::Json);
         let usual = Arguments::try_parse_from(["sgd", "serve"]).unwrap();
-        assert_eq!(usual.command.agent().log_format, logging::Format::Text);
+        assert_eq!(usual.command.log_format(), logging::Format::Text);
     }
 }

@@ -32,7 +32,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::AgentArguments;
+use super::{AgentArguments, lines};
 
 /// Where the vendor's clients are served, unless somebody says otherwise.
 const ECS: &str = "127.0.0.1:8750";
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     /// Directory of the store; created if missing.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/sgd")]
     state: PathBuf,
-    /// Socket of the native API [default: /run/sgd/INSTANCE/api.sock].
+    /// Socket of the native API. Default: /run/sgd/INSTANCE/api.sock.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Unix group whose members can use the socket, besides root and the user that sgd runs as.
@@ -143,12 +143,12 @@ async fn listen(
         }
     }
     face(Listener::unix(socket, access).await?, native(Caller::Socket));
-    println!("listening api={}", socket.display());
+    lines::print(&format!("listening api={}", socket.display()));
     if let Some(address) = arguments.listen {
         let listener = Listener::tcp(address, exposure, "--listen")?;
         let address = listener.address().unwrap_or(address);
         face(listener, native(Caller::AccessKey));
-        println!("listening api=http://{address}");
+        lines::print(&format!("listening api=http://{address}"));
     }
     if let Some(address) = arguments.ecs.0 {
         let listener = Listener::tcp(address, exposure, "--ecs (`--ecs none`: nowhere)")?;
@@ -168,9 +168,9 @@ async fn listen(
             regions: vec![region],
         };
         face(listener, ecs::router(ecs));
-        println!("listening ecs=http://{address}");
+        lines::print(&format!("listening ecs=http://{address}"));
     }
-    println!("serving");
+    lines::print("serving");
     let signal = ended().await?;
     stop.send_replace(true);
     while faces.join_next().await.is_some() {}

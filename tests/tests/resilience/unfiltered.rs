@@ -48,7 +48,7 @@ fn a_nic_that_leaves_the_document(lab: Lab, attach: Attach) -> Result<()> {
     ensure!(after["unfiltered"] == serde_json::json!(["eth0"]) && after["agent_pid"].is_null(), "{after}");
     let shown = agent.sgctl(&["status", "--instance", agent.instance()])?.stdout;
     let shown = String::from_utf8_lossy(&shown).into_owned();
-    ensure!(shown.contains("NOT FILTERED") && shown.contains("none, the filter stays"), "{shown}");
+    ensure!(shown.contains("NOT-FILTERED") && shown.contains("none, the filter stays"), "{shown}");
     agent.hand(&web(Role::Host, EIGHTY))?;
     agent.start_again()?;
     let again = status(&agent)?;

@@ -68,8 +68,8 @@ pub(crate) struct OutputArgs {
     /// Columns of the table, in this order, such as name,rules
     #[arg(long, global = true, value_name = "COLUMN,…", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
-    /// Column to sort the table by
-    #[arg(long, global = true, value_name = "COLUMN")]
+    /// Column to sort the table by; -COLUMN sorts from the largest
+    #[arg(long, global = true, value_name = "[-]COLUMN", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
     /// Print the table without its header line
     #[arg(long, global = true)]

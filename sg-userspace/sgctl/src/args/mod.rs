@@ -11,6 +11,7 @@ pub(crate) mod policy;
 pub(crate) mod rule;
 pub(crate) mod service_name;
 pub(crate) mod values;
+pub(crate) mod words;
 
 pub(crate) use common::{Common, Format};
 pub(crate) use filter::{Filter, Length};

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sg_agent::devices;
+use sg_document::{Loaded, Warning};
 use sg_model::{Policy, text::escaped_lines};
 
-use crate::{failure::Failure, file};
+use crate::{failure::Failure, file, stderr::say};
 
 /// A policy document.
 #[derive(Clone, Debug, Args)]
@@ -18,16 +19,26 @@ pub(crate) struct PolicyArg {
 
 /// Loads the document at `path`. Prints its warnings to standard error.
 pub(crate) fn load(path: &Path) -> Result<Policy, Failure> {
-    let sg_document::Loaded { mut policy, warnings } = if path == Path::new("-") {
+    let Loaded { policy, warnings } = read(path)?;
+    warnings.iter().for_each(warn);
+    Ok(policy)
+}
+
+/// Prints a warning to standard error.
+pub(crate) fn warn(warning: &Warning) {
+    say(&format!("sgctl: warning: {}", escaped_lines(&warning.to_string())));
+}
+
+/// Loads the document at `path`, with its warnings.
+pub(crate) fn read(path: &Path) -> Result<Loaded, Failure> {
+    let mut loaded = if path == Path::new("-") {
         sg_document::parse("<stdin>", &file::read(path)?).map_err(Failure::input)?
     } else {
         sg_document::load(path).map_err(Failure::input)?
     };
-    for warning in warnings {
-        eprintln!("sgctl: warning: {}", escaped_lines(&warning.to_string()));
-    }
     let devices = devices::scan().map_err(Failure::other)?;
-    policy
+    loaded
+        .policy
         .set_device_facts(|device| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default());
-    Ok(policy)
+    Ok(loaded)
 }

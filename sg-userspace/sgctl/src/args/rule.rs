@@ -8,6 +8,7 @@ use sg_records::{Action, Match, NicType, Ports, Protocol, Remote, RuleSpec};
 use crate::args::{
     numbers::RuleNumbers,
     values::{parse_bool, ports, prefix, remote},
+    words::{ActionParser, rule_protocol},
 };
 
 /// The fields of a new rule.
@@ -15,7 +16,7 @@ use crate::args::{
 #[command(next_help_heading = "The rule")]
 pub(crate) struct NewRule {
     /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, all, or 0 to 255.
-    #[arg(long)]
+    #[arg(long, value_parser = rule_protocol)]
     protocol: Protocol,
     /// Destination ports: `22`, `80,8000-8100`, or `port-list:NAME`. Default: any.
     #[arg(long, value_parser = ports)]
@@ -25,7 +26,7 @@ pub(crate) struct NewRule {
     #[arg(long = "remote", value_name = "REMOTE", value_parser = remote)]
     remotes: Vec<Remote>,
     /// Verdict for packets that match.
-    #[arg(long, value_enum, default_value = "accept")]
+    #[arg(long, value_parser = ActionParser, default_value = "accept")]
     action: Action,
     /// Priority, 1 (first) to 100 (last).
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
@@ -101,7 +102,7 @@ impl NewRule {
 #[command(next_help_heading = "What changes")]
 pub(crate) struct RuleChange {
     /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, all, or 0 to 255.
-    #[arg(long)]
+    #[arg(long, value_parser = rule_protocol)]
     protocol: Option<Protocol>,
     /// Destination ports: `any`, `22`, `80,8000-8100`, or `port-list:NAME`.
     #[arg(long, value_parser = ports)]
@@ -110,7 +111,7 @@ pub(crate) struct RuleChange {
     #[arg(long, value_parser = remote)]
     remote: Option<Remote>,
     /// Verdict for packets that match.
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = ActionParser)]
     action: Option<Action>,
     /// Priority, 1 (first) to 100 (last).
     #[arg(long, value_name = "NUMBER")]

@@ -1,34 +1,39 @@
 //! Names of services where a port is asked: those that people type, with the port that IANA assigned. It is no copy of
 //! `/etc/services`, so a command means the same on every host.
 
-/// Names and their ports.
-pub(crate) const SERVICES: &[(&str, u16)] = &[
-    ("dns", 53),
-    ("ftp", 21),
-    ("http", 80),
-    ("https", 443),
-    ("imap", 143),
-    ("imaps", 993),
-    ("ldap", 389),
-    ("ldaps", 636),
-    ("mysql", 3306),
-    ("ntp", 123),
-    ("postgresql", 5432),
-    ("rdp", 3389),
-    ("redis", 6379),
-    ("smtp", 25),
-    ("snmp", 161),
-    ("ssh", 22),
-    ("submission", 587),
-    ("syslog", 514),
-    ("telnet", 23),
-    ("tftp", 69),
+/// Names, the protocol over which a rule for one is usually written, and their ports.
+pub(crate) const SERVICES: &[(&str, &str, u16)] = &[
+    ("dns", "udp", 53),
+    ("ftp", "tcp", 21),
+    ("http", "tcp", 80),
+    ("https", "tcp", 443),
+    ("imap", "tcp", 143),
+    ("imaps", "tcp", 993),
+    ("ldap", "tcp", 389),
+    ("ldaps", "tcp", 636),
+    ("mysql", "tcp", 3306),
+    ("ntp", "udp", 123),
+    ("postgresql", "tcp", 5432),
+    ("rdp", "tcp", 3389),
+    ("redis", "tcp", 6379),
+    ("smtp", "tcp", 25),
+    ("snmp", "udp", 161),
+    ("ssh", "tcp", 22),
+    ("submission", "tcp", 587),
+    ("syslog", "udp", 514),
+    ("telnet", "tcp", 23),
+    ("tftp", "udp", 69),
 ];
+
+/// A service by its name: the name, its protocol and its port.
+pub(crate) fn service(text: &str) -> Option<(&'static str, &'static str, u16)> {
+    SERVICES.iter().find(|(name, ..)| name.eq_ignore_ascii_case(text)).copied()
+}
 
 /// A port by its number or its service's name.
 pub(crate) fn port(text: &str) -> Result<u16, String> {
-    if let Some((_, port)) = SERVICES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
-        return Ok(*port);
+    if let Some((.., port)) = service(text) {
+        return Ok(port);
     }
     text.parse().map_err(|_| {
         let hint = match strsim_hint(text) {
@@ -43,10 +48,7 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
 pub(crate) fn numbered(ports: &str) -> String {
     let one = |part: &str| {
         let part = part.trim();
-        SERVICES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(part))
-            .map_or_else(|| part.to_owned(), |(_, port)| port.to_string())
+        service(part).map_or_else(|| part.to_owned(), |(.., port)| port.to_string())
     };
     ports.split(',').map(one).collect::<Vec<_>>().join(",")
 }
@@ -57,7 +59,7 @@ fn strsim_hint(text: &str) -> Option<&'static str> {
     let distance = |name: &str| strsim::damerau_levenshtein(name, &text);
     SERVICES
         .iter()
-        .map(|(name, _)| *name)
+        .map(|(name, ..)| *name)
         .min_by_key(|name| distance(name))
         .filter(|name| distance(name) == 1)
 }
@@ -83,6 +85,6 @@ mod tests {
     #[test]
     fn the_table_is_sorted_and_has_no_number_as_a_name() {
         assert!(SERVICES.is_sorted());
-        assert!(SERVICES.iter().all(|(name, _)| name.parse::<u16>().is_err() && *name != "any"));
+        assert!(SERVICES.iter().all(|(name, ..)| name.parse::<u16>().is_err() && *name != "any"));
     }
 }

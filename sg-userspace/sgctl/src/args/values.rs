@@ -10,7 +10,13 @@ use ipnet::IpNet;
 use sg_common::packet::{Tag, Vlan, ethertype};
 use sg_records::{GroupId, ListEntry as _, PortListId, Ports, PrefixEntry, PrefixListId, Remote};
 
-use crate::{args::service_name::numbered, names::Names};
+use crate::{
+    args::{
+        service_name::numbered,
+        words::{range_hint, remote_hint},
+    },
+    names::Names,
+};
 
 /// An id or a name: a non-empty text.
 pub(crate) fn named() -> NonEmptyStringValueParser {
@@ -33,8 +39,9 @@ pub(crate) fn remote(text: &str) -> Result<Remote, String> {
         Some(("group", name)) if !name.is_empty() => Ok(Remote::Group(GroupId::from(name))),
         Some(("prefix-list", name)) if !name.is_empty() => Ok(Remote::PrefixList(PrefixListId::from(name))),
         _ => text.parse().map_err(|_| {
-            "allowed are any, an address or prefix of either family, group:NAME and prefix-list:NAME"
-                .to_owned()
+            let allowed =
+                "allowed are any, an address or prefix of either family, group:NAME and prefix-list:NAME";
+            remote_hint(text).map_or_else(|| allowed.to_owned(), |hint| format!("{hint} {allowed}"))
         }),
     }
 }
@@ -53,8 +60,9 @@ pub(crate) fn ports(text: &str) -> Result<Ports, String> {
     match text.split_once(':') {
         Some(("port-list", name)) if !name.is_empty() => Ok(Ports::List(PortListId::from(name))),
         _ => numbered(text).parse().map_err(|_| {
-            "allowed are any, ports, ranges and services such as 22,8000-8100,https, and port-list:NAME"
-                .to_owned()
+            let allowed =
+                "allowed are any, ports, ranges and services such as 22,8000-8100,https, and port-list:NAME";
+            range_hint(text).unwrap_or_else(|| allowed.to_owned())
         }),
     }
 }

@@ -50,7 +50,7 @@ pub(crate) enum ClientError {
         if *changes { "; whether it was done is not known" } else { "" }
     )]
     Timeout { seconds: u64, changes: bool },
-    #[error("{}", error.message)]
+    #[error("{}{}", error.message, raised(error))]
     Refused { status: StatusCode, error: ErrorDetail },
     #[error("what serves {server} is not sgd, or another version of it: it responds with {status}")]
     NoApi { server: Server, status: StatusCode },
@@ -103,6 +103,17 @@ impl From<ClientError> for Failure {
         } else {
             Self::other(error)
         }
+    }
+}
+
+/// How to raise the quota that a request would exceed, if a quota can be raised so far.
+fn raised(error: &ErrorDetail) -> String {
+    let (field, needed) = (error.details["field"].as_str(), error.details["needed"].as_u64());
+    match (error.code.as_str(), field, needed) {
+        ("too_many", Some(field), Some(needed)) => {
+            format!("; `sgctl quota set {}={needed}` raises it", field.replace('_', "-"))
+        }
+        _ => String::new(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     file,
     render::{Output, Yes, cell, count},
     session::Session,
+    stderr::say,
 };
 
 /// Make the resources of a policy document match it.
@@ -36,6 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     let path = &args.policy.policy;
     let text = file::read_text(path)?;
     let shown = if path == Path::new("-") { "<stdin>".into() } else { path.display().to_string() };
@@ -50,7 +52,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
         error => Failure::from(error),
     })?;
     for warning in &difference.warnings {
-        eprintln!("sgctl: warning: {}", escaped_lines(warning));
+        say(&format!("sgctl: warning: {}", escaped_lines(warning)));
     }
     if args.dry_run {
         return show(session, &difference);
@@ -63,7 +65,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
     } else if !args.yes.yes {
         // The user has to see the difference before confirming; standard output is for the result.
         for line in diff(&session.output, &difference) {
-            eprintln!("{line}");
+            say(&line);
         }
     }
     let changes = count(difference.changes.len(), "change");

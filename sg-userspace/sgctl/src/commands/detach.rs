@@ -27,6 +27,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
+    output.without_table()?;
     let common = &common.of_this_host()?;
     if args.all {
         if common.instance.is_some() {

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use ipnet::IpNet;
 use serde::Serialize;
-use sg_agent::{Catalog, CatalogError};
+use sg_agent::Catalog;
 use sg_common::{
     flow::{Direction, FlowEntry, FlowKey, State},
     packet::{Family, Vlan},
@@ -25,7 +25,7 @@ use crate::{
     args::{Common, Format, port, values},
     failure::Failure,
     render::{Output, Rows, count},
-    session::filter_of,
+    session::{filter_of, in_force},
 };
 
 /// Show and delete flows.
@@ -112,13 +112,7 @@ struct Row {
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
     let instance = filter_of(common)?;
-    let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
-        CatalogError::Missing { .. } => Failure::other(anyhow!(
-            "nothing of instance {} is in force: start it with `sgd serve` or `sgd run`",
-            instance.name()
-        )),
-        error => Failure::other(error),
-    })?;
+    let catalog = in_force(&instance)?;
     let pins = instance.pins();
     let mut flows = Flows::open(&pins)
         .with_context(|| format!("cannot read the flows pinned in {}", pins.display()))
@@ -160,6 +154,10 @@ fn delete(
     output.line(&format!("deleted {}", count(found.len(), "flow")))
 }
 
+/// The columns of the table.
+pub(crate) const TITLES: [&str; 11] =
+    ["NIC", "VLAN", "PROTOCOL", "OPENED", "REMOTE", "LOCAL", "STATE", "GROUP", "RULE", "PACKETS", "BYTES"];
+
 fn written(rows: &[&Row]) -> Rows {
     let end = |address: IpAddr, port: u16| match (address, port) {
         (address, 0) => address.to_string(),
@@ -181,10 +179,7 @@ fn written(rows: &[&Row]) -> Rows {
             format!("{}/{}", row.bytes[0], row.bytes[1]),
         ]
     });
-    let titles = [
-        "NIC", "VLAN", "PROTOCOL", "OPENED", "REMOTE", "LOCAL", "STATE", "GROUP", "RULE", "PACKETS", "BYTES",
-    ];
-    Rows::new(&titles, &["PACKETS", "BYTES"], cells)
+    Rows::new(&TITLES, &["PACKETS", "BYTES"], cells)
 }
 
 /// The names of numbers in the tables.

@@ -1,6 +1,6 @@
 //! `sgctl instance`: machines with one or more NICs.
 
-use clap::Subcommand;
+use clap::{Arg, Subcommand};
 use sg_api_types::{InstanceView, RegisterInstance, RegisterNic};
 use sg_records::Label;
 
@@ -38,9 +38,16 @@ pub(crate) enum Verb {
         yes: Yes,
     },
     /// Add groups to the primary NICs of instances.
+    #[command(mut_arg("targets", of_instances))]
     Join(JoinArgs),
     /// Remove groups from the primary NICs of instances; each keeps at least one.
+    #[command(mut_arg("targets", of_instances))]
     Leave(LeaveArgs),
+}
+
+/// The argument that names NICs elsewhere.
+fn of_instances(arg: Arg) -> Arg {
+    arg.value_name("INSTANCE").help("Ids or names of instances")
 }
 
 #[derive(Debug, clap::Args)]

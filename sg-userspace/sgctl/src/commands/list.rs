@@ -98,17 +98,19 @@ enum Verb<E: ListNoun> {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Show a list with its entries.
+    #[command(about = format!("Show a {} with its entries", E::NOUN))]
     Show {
         /// Id or name.
         #[arg(value_parser = named())]
         list: String,
     },
-    /// Create one.
+    #[command(about = format!("Create a {}", E::NOUN))]
     Create(Create<E>),
-    /// Change the given fields; the others are left unchanged. Every rule that names it follows.
+    #[command(about = format!(
+        "Change a {}. Unspecified fields are left unchanged. Every rule that names it follows", E::NOUN
+    ))]
     Modify(Modify<E>),
-    /// Delete lists that no rule names.
+    #[command(about = format!("Delete {} that no rule names", plural(E::NOUN)))]
     Delete {
         /// Ids or names.
         #[arg(required = true, value_name = "LIST", value_parser = named())]
@@ -116,7 +118,7 @@ enum Verb<E: ListNoun> {
         #[command(flatten)]
         yes: Yes,
     },
-    /// List the rules that name a list.
+    #[command(about = format!("List the groups whose rules name a {}", E::NOUN))]
     Associations {
         /// Id or name.
         #[arg(value_parser = named())]

@@ -31,10 +31,10 @@ pub(crate) enum Verb {
         #[command(flatten)]
         length: Length,
     },
-    /// Add addresses. Existing ones are not added again.
+    /// Add members by their addresses. Existing ones are not added again.
     #[command(visible_alias = "create")]
     Add(Change),
-    /// Remove addresses.
+    /// Remove members by their addresses.
     #[command(visible_alias = "delete")]
     Remove(Change),
 }
@@ -86,6 +86,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
 }
 
 fn change(group: &str, body: &ChangeMembers, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     let members: usize =
         session.change_one(Method::POST, Address::of(&["groups", group, "members"]), "group", body)?;
     match session.output.format {

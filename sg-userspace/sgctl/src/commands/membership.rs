@@ -40,6 +40,7 @@ pub(crate) struct LeaveArgs {
 
 impl JoinArgs {
     pub(crate) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        session.output.without_table()?;
         let body = Join { groups: self.groups, targets: self.targets, place: self.place };
         let nics: Vec<Nic> = session.change(Method::POST, Address::of(&["join"]), &body)?;
         session.ordered(&nics)
@@ -48,6 +49,7 @@ impl JoinArgs {
 
 impl LeaveArgs {
     pub(crate) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        session.output.without_table()?;
         let body = Leave { groups: self.groups, targets: self.targets };
         let nics: Vec<Nic> = session.change(Method::POST, Address::of(&["leave"]), &body)?;
         session.ordered(&nics)

@@ -14,7 +14,7 @@ pub(crate) enum Verb {
     /// List the quotas.
     #[command(visible_alias = "show")]
     List,
-    /// Change quotas; the others are left unchanged. Resources beyond a new quota stay, and no more can be added.
+    /// Change quotas. Unspecified ones are left unchanged. Resources beyond a new quota stay, and no more can be added.
     #[command(visible_alias = "set")]
     Modify {
         /// Name of a quota and its new value.
@@ -23,10 +23,32 @@ pub(crate) enum Verb {
     },
 }
 
+/// The columns of the table.
+pub(crate) const TITLES: [&str; 2] = ["QUOTA", "VALUE"];
+
 fn quota(text: &str) -> Result<(String, u32), String> {
     let (name, number) = text.split_once('=').ok_or("a quota is NAME=NUMBER")?;
     let number = number.parse().map_err(|_| format!("{number:?} is no number of 0 to {}", u32::MAX))?;
-    Ok((name.replace('-', "_"), number))
+    let field = name.replace('-', "_");
+    let known = fields(&Quotas::default());
+    if !known.contains_key(&field) {
+        let known: Vec<String> = known.keys().map(|known| shown(known)).collect();
+        return Err(format!("there is no quota {name:?}; there are: {}", known.join(", ")));
+    }
+    Ok((field, number))
+}
+
+/// The quotas by their names in the API.
+fn fields(quotas: &Quotas) -> Map<String, Value> {
+    match serde_json::to_value(quotas) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// The name of a quota as people write it.
+fn shown(field: &str) -> String {
+    field.replace('_', "-")
 }
 
 pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -43,11 +65,10 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
     if session.output.format.is_data() {
         return session.output.data(&quotas);
     }
-    let fields = serde_json::to_value(&quotas).map_err(Failure::other)?;
-    let rows = fields.as_object().into_iter().flatten();
+    let fields = fields(&quotas);
     if session.output.format == Format::Name {
-        return rows.map(|(name, _)| name).try_for_each(|name| session.output.line(name));
+        return fields.keys().try_for_each(|name| session.output.line(&shown(name)));
     }
-    let rows = rows.map(|(name, value)| vec![name.clone(), value.to_string()]);
-    session.output.table(Rows::new(&["QUOTA", "VALUE"], &["VALUE"], rows))
+    let rows = fields.iter().map(|(name, value)| vec![shown(name), value.to_string()]);
+    session.output.table(Rows::new(&TITLES, &["VALUE"], rows))
 }

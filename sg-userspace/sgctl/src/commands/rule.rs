@@ -34,7 +34,7 @@ pub(crate) struct Args {
 enum Verb {
     /// List the rules of a group.
     List(List),
-    /// Show one.
+    /// Show a rule.
     Show {
         /// Id, or a name that no other rule has.
         #[arg(value_parser = named())]
@@ -43,7 +43,7 @@ enum Verb {
     /// Add rules to a group. Existing ones are not added again.
     #[command(visible_alias = "create")]
     Add(Add),
-    /// Change the given fields; the others are left unchanged.
+    /// Change a rule. Unspecified fields are left unchanged.
     Modify(Modify),
     /// Revoke rules.
     #[command(visible_alias = "delete")]
@@ -116,13 +116,13 @@ impl Render for Rule {
         Column::named("PROTOCOL", |rule, names| Cells::of(&rule.spec, names).protocol),
         Column::named("PORTS", |rule, names| Cells::of(&rule.spec, names).ports),
         Column::named("REMOTE", |rule, names| Cells::of(&rule.spec, names).remote),
-        Column::wide_named("SOURCE-PORTS", |rule, names| Cells::of(&rule.spec, names).source_ports),
-        Column::wide_named("LOCAL", |rule, names| Cells::of(&rule.spec, names).local),
-        Column::wide_named("OTHER-FIELDS", |rule, names| Cells::of(&rule.spec, names).others),
-        Column::wide("NIC-TYPE", |rule| word(&rule.spec.nic_type)),
+        Column::used("SOURCE-PORTS", ANY, |rule, names| Cells::of(&rule.spec, names).source_ports),
+        Column::used("LOCAL", ANY, |rule, names| Cells::of(&rule.spec, names).local),
+        Column::used("OTHER-FIELDS", "", |rule, names| Cells::of(&rule.spec, names).others),
+        Column::used("NIC-TYPE", INTRANET, |rule, _| word(&rule.spec.nic_type)),
         Column::alone("ENABLED", |rule| yes_no(rule.spec.enabled)),
         Column::wide("CREATED", |rule| write_time(rule.created)),
-        Column::new("DESCRIPTION", |rule| rule.spec.description.clone()),
+        Column::used("DESCRIPTION", "", |rule, _| rule.spec.description.clone()),
     ];
 
     fn id(&self) -> String {
@@ -139,6 +139,12 @@ impl Render for Rule {
     }
 }
 
+/// The text of a field that matches every packet.
+pub(crate) const ANY: &str = "any";
+
+/// The NICs of a rule, unless it names others.
+pub(crate) const INTRANET: &str = "intranet";
+
 /// A disabled rule decides nothing.
 pub(crate) fn action(spec: &RuleSpec) -> String {
     if spec.enabled { word(&spec.action) } else { "disabled".to_owned() }
@@ -150,11 +156,11 @@ pub(crate) struct Cells {
     pub(crate) protocol: String,
     /// The ports, or the ICMP messages.
     pub(crate) ports: String,
-    source_ports: String,
+    pub(crate) source_ports: String,
     /// The numbers that are in the headers of every packet, by their keys.
-    others: String,
+    pub(crate) others: String,
     pub(crate) remote: String,
-    local: String,
+    pub(crate) local: String,
 }
 
 impl Cells {
@@ -170,21 +176,37 @@ impl Cells {
             others: numbers.of_scope(Scope::Every).to_string().trim_start().to_owned(),
             source_ports: write_ports(source_ports, names),
             remote: write_remote(remote, names),
-            local: local.map_or_else(|| "any".to_owned(), shortest),
+            local: local.map_or_else(|| ANY.to_owned(), shortest),
         }
     }
 }
 
-/// A rule in one line.
+/// A rule in one line: what every rule has, then every other field that is not as usual, so that two rules that differ look
+/// different.
 pub(crate) fn words(rule: &Rule, names: &Names) -> String {
-    let spec = &rule.spec;
-    let Cells { protocol, ports, source_ports: _, others: _, remote, local: _ } = Cells::of(spec, names);
-    let [from, to] = match rule.direction {
+    let RuleSpec { action, priority, matches: _, nic_type, enabled, name, description } = &rule.spec;
+    let Cells { protocol, ports, source_ports, others, remote, local } = Cells::of(&rule.spec, names);
+    let direction = rule.direction;
+    let [from, to] = match direction {
         Direction::Ingress => [remote, ports],
         Direction::Egress => [ports, remote],
     };
-    let (direction, priority) = (rule.direction, spec.priority);
-    cell(&format!("{direction} {} {protocol} {from} -> {to}, priority {priority}", action(spec)))
+    let mut line = format!("{direction} {} {protocol} {from} -> {to}, priority {priority}", word(action));
+    let (nic_type, enabled) = (word(nic_type), if *enabled { "" } else { "disabled" });
+    for (what, value, usual) in [
+        ("source ports ", source_ports.as_str(), ANY),
+        ("local ", &local, ANY),
+        ("", &others, ""),
+        ("NIC type ", &nic_type, INTRANET),
+        ("", enabled, ""),
+        ("name ", name, ""),
+        ("description ", description, ""),
+    ] {
+        if value != usual {
+            line.extend([", ", what, value]);
+        }
+    }
+    cell(&line)
 }
 
 impl Resource for Rule {
@@ -204,6 +226,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
         }
         Verb::Show { rule } => session.show::<Rule>(&rule).map(drop),
         Verb::Add(add) => {
+            session.output.without_table()?;
             let body =
                 Authorize { group: String::new(), direction: add.direction, rules: add.rule.into_request() };
             let address = Address::of(&["groups", &add.group, "rules"]);
@@ -222,6 +245,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
 }
 
 fn revoke(args: RevokeArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     let Some(group) = args.group else { return session.delete::<Rule>(&args.rules, args.yes) };
     let question = format!("Revoke {} of group {group}?", count(args.rules.len(), "rule"));
     session.output.confirm(&question, args.yes.yes)?;
@@ -229,4 +253,47 @@ fn revoke(args: RevokeArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["groups", &group, "rules", "revoke"]);
     let revoked: Vec<String> = session.change_one(Method::POST, address, "group", &body)?;
     session.output.done_ids("revoked", "rule", &revoked)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn rule(field: &str, value: Value) -> Rule {
+        let mut spec =
+            json!({ "action": "accept", "priority": 1, "protocol": "tcp", "ports": "22", "remote": "any" });
+        spec[field] = value;
+        Rule {
+            id: "sgr-1".into(),
+            group: "sg-1".into(),
+            direction: Direction::Ingress,
+            serial: 1,
+            created: jiff::Timestamp::UNIX_EPOCH,
+            spec: serde_json::from_value(spec).unwrap(),
+        }
+    }
+
+    #[test]
+    fn two_rules_that_differ_look_different() {
+        let usual = words(&rule("ports", "22".into()), &Names::default());
+        assert_eq!(usual, "ingress accept tcp any -> 22, priority 1");
+        for (field, value, added) in [
+            ("source_ports", json!("1024-65535"), ", source ports 1024-65535"),
+            ("local", json!("10.0.0.5/32"), ", local 10.0.0.5"),
+            ("dscp", json!(46), ", dscp 46"),
+            ("nic_type", json!("internet"), ", NIC type internet"),
+            ("enabled", json!(false), ", disabled"),
+            ("name", json!("ssh"), ", name ssh"),
+            ("description", json!("from inside"), ", description from inside"),
+        ] {
+            assert_eq!(words(&rule(field, value), &Names::default()), format!("{usual}{added}"), "{field}");
+        }
+    }
+
+    #[test]
+    fn the_usual_nics_are_the_default_ones() {
+        assert_eq!(word(&RuleSpec::accept(sg_records::Protocol::All).nic_type), INTRANET);
+    }
 }

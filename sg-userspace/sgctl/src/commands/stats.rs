@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
-use sg_agent::{Catalog, CatalogError, Outcome, nic_block, read_counters};
+use sg_agent::{Catalog, Outcome, nic_block, read_counters};
 use sg_common::{
     abi::{self, Counter, reason_counter},
     flow::Direction,
@@ -18,7 +18,7 @@ use crate::{
     args::{Common, Format},
     failure::Failure,
     render::{Output, Rows},
-    session::filter_of,
+    session::{filter_of, in_force},
 };
 
 /// Show the counters of rules, defaults and reasons.
@@ -35,13 +35,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
     let instance = filter_of(common)?;
-    let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
-        CatalogError::Missing { .. } => Failure::other(anyhow!(
-            "nothing of instance {} is in force: start it with `sgd run`",
-            instance.name()
-        )),
-        error => Failure::other(error),
-    })?;
+    let catalog = in_force(&instance)?;
     if let Some(device) = &args.nic
         && catalog.nic(device).is_none()
     {
@@ -273,7 +267,7 @@ impl Flows {
             row("established", self.established, self.max_established, String::new()),
             row("half-open", self.half_open, self.max_half_open, self.evicted.to_string()),
         ];
-        let titles = ["FLOWS", "NOW", "MAX PER FAMILY", "EVICTED"];
+        let titles = ["FLOWS", "NOW", "MAX-PER-FAMILY", "EVICTED"];
         Rows::new(&titles, &titles[1..], rows.into_iter().map(Vec::from))
     }
 }

@@ -3,9 +3,8 @@
 
 use std::io::Write;
 
-use anyhow::anyhow;
 use serde::Serialize;
-use sg_agent::{Catalog, CatalogError, Instance};
+use sg_agent::{Catalog, Instance};
 use sg_api_types::Status;
 
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     failure::Failure,
     names::Names,
     render::{Column, Render},
-    session::Session,
+    session::{Session, in_force},
 };
 
 /// Show the state of the agent, and whether everything is in force.
@@ -26,18 +25,18 @@ impl Render for Status {
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("INSTANCE", |status| status.instance.clone()),
         Column::new("VERSION", |status| status.version.clone()),
-        Column::new("IN FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
-        Column::new("WAITING FOR", |status| status.waiting.join(", ")),
-        Column::new("NOT FILTERED", |status| status.unfiltered.join(", ")),
+        Column::new("IN-FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
+        Column::new("WAITING-FOR", |status| status.waiting.join(", ")),
+        Column::new("NOT-FILTERED", |status| status.unfiltered.join(", ")),
         Column::new("PINNED", |status| without_agent(&status.pinned).to_owned()),
         Column::new("VPCS", |status| status.vpcs.to_string()),
         Column::new("GROUPS", |status| status.groups.to_string()),
         Column::new("RULES", |status| status.rules.to_string()),
         Column::new("NICS", |status| status.nics.to_string()),
         Column::new("INSTANCES", |status| status.instances.to_string()),
-        Column::new("PREFIX LISTS", |status| status.prefix_lists.to_string()),
-        Column::new("PORT LISTS", |status| status.port_lists.to_string()),
-        Column::new("WRONG SECRETS", |status| status.wrong_secrets.to_string()),
+        Column::new("PREFIX-LISTS", |status| status.prefix_lists.to_string()),
+        Column::new("PORT-LISTS", |status| status.port_lists.to_string()),
+        Column::new("WRONG-SECRETS", |status| status.wrong_secrets.to_string()),
     ];
 
     fn id(&self) -> String {
@@ -82,9 +81,9 @@ impl Render for Unserved {
         Column::new("PROCESS", |status| {
             status.agent_pid.map_or_else(|| "none, the filter stays".to_owned(), |pid| pid.to_string())
         }),
-        Column::new("IN FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
-        Column::new("WAITING FOR", |status| status.waiting.join(", ")),
-        Column::new("NOT FILTERED", |status| status.unfiltered.join(", ")),
+        Column::new("IN-FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
+        Column::new("WAITING-FOR", |status| status.waiting.join(", ")),
+        Column::new("NOT-FILTERED", |status| status.unfiltered.join(", ")),
         Column::new("PINNED", |status| without_agent(status.pinned).to_owned()),
     ];
 
@@ -108,17 +107,10 @@ pub(crate) fn run(_: &Args, common: &Common, out: &mut dyn Write) -> Result<(), 
     match session.client.call::<Status>(&Call::get(Address::of(&["status"]))) {
         Ok(status) => session.output.one(&status, &Names::default()),
         // A socket argument requires a server.
-        Err(ClientError::NobodyThere { server }) if !common.names_a_server() => {
+        Err(ClientError::NobodyThere { .. }) if !common.names_a_server() => {
             let instance = common.instance()?;
-            match Catalog::load(&instance.catalog()) {
-                Ok(catalog) => session.output.one(&Unserved::of(&instance, &catalog), &Names::default()),
-                Err(CatalogError::Missing { .. }) => Err(Failure::other(anyhow!(
-                    "instance {} does not run here: {}",
-                    instance.name(),
-                    ClientError::NobodyThere { server }
-                ))),
-                Err(error) => Err(Failure::other(error)),
-            }
+            let catalog = in_force(&instance)?;
+            session.output.one(&Unserved::of(&instance, &catalog), &Names::default())
         }
         Err(error) => Err(error.into()),
     }

@@ -45,6 +45,7 @@ pub(crate) struct ImportArgs {
 }
 
 pub(crate) fn export(args: &ExportArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     let address = Address::of(&["export"]).with_some("secrets", args.secrets.then_some(true));
     let progress = session.output.progress_of("exporting", session.client.transferred());
     let file = session.client.raw(&Call::get(address));
@@ -53,6 +54,7 @@ pub(crate) fn export(args: &ExportArgs, session: &mut Session<'_>) -> Result<(),
 }
 
 pub(crate) fn import(args: &ImportArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     let file = Bytes::from(file::read(&args.file)?);
     let name = args.file.display().to_string();
     let of_file = |error: ClientError| match error {

@@ -5,6 +5,7 @@ use std::{io::Write, net::IpAddr};
 use serde::Serialize;
 use sg_agent::devices::{self, Devices};
 use sg_check::CompiledNic;
+use sg_document::{Loaded, Warning};
 use sg_model::{Ethertype, Hook, Ipsec, Nic, Policy, Role};
 
 use crate::{
@@ -26,6 +27,17 @@ struct Summary {
     groups: usize,
     rules: usize,
     nics: Vec<NicSummary>,
+    warnings: Vec<WrittenWarning>,
+}
+
+/// What may be wrong in a valid document. It has the fields of an error of one that is not.
+#[derive(Debug, Serialize)]
+struct WrittenWarning {
+    file: String,
+    line: u32,
+    column: u32,
+    path: String,
+    message: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -44,9 +56,14 @@ struct NicSummary {
 }
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
-    let policy = policy::load(&args.policy.policy)?;
-    let summary = Summary::of(&policy)?;
     let mut output = Output::new(&common.output, out)?;
+    output.without_table()?;
+    let Loaded { policy, warnings } = policy::read(&args.policy.policy)?;
+    if !output.format.is_data() {
+        // Programs get them with the summary.
+        warnings.iter().for_each(policy::warn);
+    }
+    let summary = Summary::of(&policy, &warnings)?;
     match output.format {
         Format::Table | Format::Wide => {
             output.line(&format!("{}: {}", args.policy.policy.display(), summary.words()))?;
@@ -58,11 +75,23 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
 }
 
 impl Summary {
-    fn of(policy: &Policy) -> Result<Self, Failure> {
+    fn of(policy: &Policy, warnings: &[Warning]) -> Result<Self, Failure> {
         let devices = devices::scan().map_err(Failure::other)?;
         let rules = policy.groups().iter().map(|group| group.ingress.len() + group.egress.len()).sum();
         let nics = policy.nics().iter().map(|nic| NicSummary::of(policy, nic, &devices));
-        Ok(Self { groups: policy.groups().len(), rules, nics: nics.collect::<Result<_, _>>()? })
+        let written = |Warning { file, at, path, notice }: &Warning| WrittenWarning {
+            file: file.clone(),
+            line: at.line,
+            column: at.column,
+            path: path.to_string(),
+            message: notice.to_string(),
+        };
+        Ok(Self {
+            groups: policy.groups().len(),
+            rules,
+            nics: nics.collect::<Result<_, _>>()?,
+            warnings: warnings.iter().map(written).collect(),
+        })
     }
 
     fn words(&self) -> String {

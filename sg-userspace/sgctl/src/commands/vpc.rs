@@ -21,15 +21,15 @@ pub(crate) enum Verb {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Show one.
+    /// Show a VPC.
     Show {
         /// Id or name.
         #[arg(value_parser = named())]
         name: String,
     },
-    /// Create one.
+    /// Create a VPC.
     Create(Create),
-    /// Change the given fields; the others are left unchanged.
+    /// Change a VPC. Unspecified fields are left unchanged.
     Modify(Modify),
     /// Delete empty VPCs.
     Delete {

@@ -44,6 +44,8 @@ pub(super) enum Place {
     Everywhere,
     /// In wide tables, and for a single object.
     Wide,
+    /// Likewise, and in every table with an object of which it is neither this text nor empty.
+    Used { unless: &'static str },
     /// For a single object.
     Alone,
     /// Objects of this kind have no such field.
@@ -85,6 +87,16 @@ impl<T: ?Sized> Column<T> {
     /// A column of wide tables that has names of other objects.
     pub(crate) const fn wide_named(title: &'static str, text: fn(&T, &Names) -> String) -> Self {
         Self { title, text: Text::Named(text), place: Place::Wide, number: false }
+    }
+
+    /// A column of every table that has an object whose text is not `usual`: what rules of the usual kind leave out takes no room,
+    /// and what one has is not hidden.
+    pub(crate) const fn used(
+        title: &'static str,
+        usual: &'static str,
+        text: fn(&T, &Names) -> String,
+    ) -> Self {
+        Self { title, text: Text::Named(text), place: Place::Used { unless: usual }, number: false }
     }
 
     /// A field that only a single object shows; it may have several lines.

@@ -10,7 +10,7 @@ use sg_document::{DocumentError, Fault, SourceLine};
 use sg_model::text::{escaped, escaped_json, escaped_lines};
 
 use super::{output::colour, paint::paint};
-use crate::{args::common::Format, failure::Failure};
+use crate::{args::common::Format, failure::Failure, stderr::say};
 
 /// The faults for programs.
 #[derive(Serialize)]
@@ -49,7 +49,7 @@ pub(crate) fn report(failure: &Failure, format: Format) {
         Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error) => {
             match error.downcast_ref() {
                 Some(document) => print(document, format),
-                None => eprintln!("sgctl: {}", escaped_lines(&format!("{error:#}"))),
+                None => say(&format!("sgctl: {}", escaped_lines(&format!("{error:#}")))),
             }
         }
         Failure::BrokenPipe => {}
@@ -63,7 +63,7 @@ fn print(error: &DocumentError, format: Format) {
         Format::Yaml => yaml(error),
         Format::Table | Format::Wide | Format::Name => blocks(error, colour(io::stderr().is_terminal())),
     };
-    eprintln!("{}", text.trim_end());
+    say(text.trim_end());
 }
 
 fn yaml(error: &DocumentError) -> String {

@@ -23,6 +23,7 @@ use crate::{
         progress::Progress,
         table::{self, Rows},
     },
+    stderr::say,
 };
 
 /// Where a command prints.
@@ -62,6 +63,16 @@ impl<'a> Output<'a> {
         }
         let text = rows.text(!self.args.no_headers, self.colour);
         self.text(&text)
+    }
+
+    /// Refuses flags that choose from a table, for a command that prints none.
+    pub(crate) fn without_table(&self) -> Result<(), Failure> {
+        if self.args.chooses_columns() || self.args.no_headers {
+            return Err(Failure::input(anyhow!(
+                "--columns, --sort and --no-headers are for tables, and this command prints none"
+            )));
+        }
+        Ok(())
     }
 
     /// Whether columns or their order were chosen.
@@ -190,7 +201,7 @@ impl<'a> Output<'a> {
     /// Prints a remark for people, which is no part of the output.
     pub(crate) fn remark(&self, text: &str) {
         if !self.format.is_data() {
-            eprintln!("sgctl: {}", escaped_lines(text));
+            say(&format!("sgctl: {}", escaped_lines(text)));
         }
     }
 

@@ -46,21 +46,42 @@ impl Rows {
         let mut columns = columns::<T>();
         columns.retain(|column| column.place != Place::Alone);
         let row = |thing| columns.iter().map(|column| column.text(thing, names)).collect();
+        let cells: Vec<Vec<String>> = things.iter().map(row).collect();
+        let is_shown = |(index, column): (usize, &&Column<T>)| match column.place {
+            Place::Everywhere => true,
+            Place::Used { unless } => {
+                wide || cells.iter().any(|row| !row[index].is_empty() && row[index] != unless)
+            }
+            Place::Wide | Place::Alone | Place::Nowhere => wide,
+        };
         Self {
             titles: columns.iter().map(|column| column.title).collect(),
             numbers: columns.iter().map(|column| column.number).collect(),
-            shown: columns.iter().map(|column| wide || column.place == Place::Everywhere).collect(),
-            cells: things.iter().map(row).collect(),
+            shown: columns.iter().enumerate().map(is_shown).collect(),
+            cells,
         }
     }
 
-    /// Sorts the rows by a column.
+    /// Sorts the rows by a column, and from its end if a minus is in front.
     pub(crate) fn sort(&mut self, column: &str) -> Result<(), Failure> {
+        let (column, descending) = match column.strip_prefix('-') {
+            Some(column) => (column, true),
+            None => (column, false),
+        };
         let column = self.find(column)?;
         if self.numbers[column] {
-            self.cells.sort_by_cached_key(|row| row[column].parse::<i128>().unwrap_or(i128::MAX));
+            // What is no number comes last, either way.
+            let key = |row: &Vec<String>| match number(&row[column]) {
+                Some(number) if descending => (false, -number),
+                Some(number) => (false, number),
+                None => (true, 0),
+            };
+            self.cells.sort_by_cached_key(key);
         } else {
-            self.cells.sort_by(|one, other| one[column].cmp(&other[column]));
+            self.cells.sort_by(|one, other| {
+                let order = one[column].cmp(&other[column]);
+                if descending { order.reverse() } else { order }
+            });
         }
         Ok(())
     }
@@ -134,6 +155,11 @@ impl Rows {
     }
 }
 
+/// A number in a cell; of the two ends of a flow (`12/3`), their sum.
+fn number(text: &str) -> Option<i128> {
+    text.split('/').map(|part| part.parse::<i128>().ok()).sum()
+}
+
 /// The columns that objects have. Around their own are those of their label, but what is shown alone comes last.
 fn columns<T: Render>() -> Vec<&'static Column<T>> {
     let own = T::COLUMNS.iter().filter(|column| column.place != Place::Nowhere);
@@ -143,6 +169,12 @@ fn columns<T: Render>() -> Vec<&'static Column<T>> {
     let (alone, own): (Vec<_>, Vec<_>) = own.partition(|column| column.place == Place::Alone);
     let (first, last) = (LabelColumns::<T>::FIRST.iter(), LabelColumns::<T>::LAST.iter());
     first.chain(own).chain(last).chain(alone).collect()
+}
+
+/// The titles of the columns that objects have; `alone` adds those that only a single one shows.
+pub(crate) fn titles<T: Render>(alone: bool) -> Vec<&'static str> {
+    let columns = columns::<T>().into_iter().filter(|column| alone || column.place != Place::Alone);
+    columns.map(|column| column.title).collect()
 }
 
 /// One object, a field a line.
@@ -168,7 +200,7 @@ pub(crate) fn one<T: Render>(
         let value = column.text(thing, names);
         let mut values = match column.place {
             Place::Alone => value.lines().map(cell).collect(),
-            Place::Everywhere | Place::Wide | Place::Nowhere => vec![cell(&value)],
+            Place::Everywhere | Place::Wide | Place::Used { .. } | Place::Nowhere => vec![cell(&value)],
         };
         if values.is_empty() {
             values.push(cell(""));
@@ -244,6 +276,30 @@ mod tests {
         );
     }
 
+    /// A rule with one field that most rules leave out.
+    #[derive(Serialize)]
+    struct Rule(&'static str);
+
+    impl Render for Rule {
+        const NOUN: &'static str = "rule";
+        const COLUMNS: &'static [Column<Self>] = &[
+            Column::new("NAME", |rule| format!("r{}", rule.0)),
+            Column::used("LOCAL", "any", |rule, _| rule.0.to_owned()),
+        ];
+
+        fn id(&self) -> String {
+            self.0.to_owned()
+        }
+    }
+
+    #[test]
+    fn what_most_leave_out_is_shown_where_one_has_it() {
+        let text = |rules: &[Rule], wide| Rows::of(rules, &Names::default(), wide).text(true, false);
+        assert_eq!(text(&[Rule("any"), Rule("")], false), "NAME\nrany\nr\n");
+        assert_eq!(text(&[Rule("any"), Rule("::1")], false), "NAME  LOCAL\nrany  any\nr::1  ::1\n");
+        assert_eq!(text(&[Rule("any")], true), "NAME  LOCAL\nrany  any\n");
+    }
+
     #[test]
     fn columns_are_chosen_and_sorted_by_name() {
         let rows = || Rows::of(&ports(), &names(), false);
@@ -253,6 +309,16 @@ mod tests {
         };
         assert_eq!(sorted("ID").unwrap(), " 7\n80\n", "as numbers");
         assert_eq!(sorted("action").unwrap(), "80\n 7\n");
+        assert_eq!(
+            (sorted("-ID").unwrap(), sorted("-action").unwrap()),
+            ("80\n 7\n".into(), " 7\n80\n".into())
+        );
+        let flows = [["2/3"], ["-"], ["10/0"]].map(|row| row.map(str::to_owned).to_vec());
+        for (column, order) in [("packets", " 2/3\n10/0\n   -\n"), ("-packets", "10/0\n 2/3\n   -\n")] {
+            let mut rows = Rows::new(&["PACKETS"], &["PACKETS"], flows.clone());
+            rows.sort(column).unwrap();
+            assert_eq!(rows.text(false, false), order, "{column}");
+        }
         assert_eq!(sorted("first").unwrap(), " 7\n80\n", "a column that is not shown");
         let chosen = rows().choose(&["peer".to_owned(), "Id".to_owned()]).unwrap();
         assert_eq!(chosen.text(true, false), "PEER  ID\ndrop   7\nsg-2  80\n");

@@ -3,7 +3,12 @@
 use sg_model::MatchField;
 
 use super::{
-    super::{Args, completion::collection, failure::EXIT_CODES, tree},
+    super::{
+        Args,
+        completion::{NamedBy, completing, named_by},
+        failure::EXIT_CODES,
+        tree,
+    },
     run,
 };
 
@@ -53,9 +58,24 @@ fn a_rule_has_a_flag_for_every_field() {
 }
 
 #[test]
+fn instances_are_called_so() {
+    for verb in ["join", "leave"] {
+        let (_, _, help) = run(&["instance", verb, "--help"]);
+        assert!(help.contains("<INSTANCE>...") && help.contains("Ids or names of instances\n"), "{help}");
+        let (_, _, help) = run(&["nic", verb, "--help"]);
+        assert!(help.contains("<TARGET>...") && help.contains("an instance means its primary NIC"), "{help}");
+    }
+}
+
+#[test]
 fn every_command_says_what_it_is() {
     fn visit(command: &clap::Command, path: &str) {
-        assert!(command.get_about().is_some(), "{path} says nothing about itself");
+        let about = command.get_about().map(ToString::to_string);
+        let about = about.unwrap_or_else(|| panic!("{path} says nothing about itself"));
+        let is_bare = |verb: &str| !verb.contains(' ');
+        let names_its_noun =
+            !about.strip_suffix(" one").is_some_and(is_bare) && !about.contains("the given fields");
+        assert!(names_its_noun, "{path}: {about}");
         for argument in command.get_arguments() {
             assert!(argument.get_help().is_some(), "{path} {} says nothing about itself", argument.get_id());
         }
@@ -86,6 +106,21 @@ fn arguments_that_cannot_be_meant_are_refused() {
         (&["rule", "add", "web", "--protocol", "tcp"][..], "--direction"),
         (&["rule", "add", "web", "--direction", "ingress", "--protocol", "tpc"], "is no protocol"),
         (
+            &["rule", "add", "web", "--direction", "ingress", "--protocol", "HTTP"],
+            "write --protocol tcp --ports http",
+        ),
+        (&["rule", "modify", "x", "--protocol", "dns"], "write --protocol udp --ports dns"),
+        (&["rule", "modify", "x", "--action", "Deny"], "did you mean drop?"),
+        (&["rule", "modify", "x", "--action", "allow"], "did you mean accept?"),
+        (&["rule", "modify", "x", "--action", "rejct"], "'reject'"),
+        (&["rule", "modify", "x", "--ports", "443,22:80"], "a range is written 22-80"),
+        (&["rule", "modify", "x", "--remote", "ops"], "did you mean group:ops"),
+        (
+            &["check", "packet", "eth0", "--protocol", "ssh", "--remote", "::1"],
+            "write --protocol tcp --port ssh",
+        ),
+        (&["check", "packet", "eth0", "--protocol", "all", "--remote", "::1"], "one protocol"),
+        (
             &["rule", "add", "w", "--direction", "egress", "--protocol", "tcp", "--remote", "web"],
             "group:NAME",
         ),
@@ -93,6 +128,7 @@ fn arguments_that_cannot_be_meant_are_refused() {
             &["rule", "add", "w", "--direction", "egress", "--protocol", "tcp", "--ports", "shh"],
             "port-list:NAME",
         ),
+        (&["vpc", "list", "--socket", "/no", "--sort"], "--sort"),
         (&["rule", "revoke"], "required"),
         (&["rule", "show", ""], "required"),
         (&["nic", "move", "eth0", "web", "left"], "allowed are up, down"),
@@ -109,6 +145,15 @@ fn arguments_that_cannot_be_meant_are_refused() {
         (&["apply"], "--policy"),
         (&["vpc", "list", "--json", "--sort", "name"], "are for tables"),
         (&["stats", "--json", "--no-headers"], "are for tables"),
+        (&["validate", "-f", "p.yaml", "--columns", "nic"], "prints none"),
+        (&["validate", "-f", "p.yaml", "--sort", "nic"], "prints none"),
+        (&["apply", "-f", "p.yaml", "--no-headers"], "prints none"),
+        (&["vpc", "create", "x", "--columns", "name"], "prints none"),
+        (&["rule", "revoke", "x", "--group", "y", "--yes", "--sort", "name"], "prints none"),
+        (&["nic", "join", "x", "--group", "y", "--sort", "name"], "prints none"),
+        (&["detach", "--all", "--columns", "nic"], "prints none"),
+        (&["export", "--columns", "name"], "prints none"),
+        (&["check", "probes", "-", "-f", "p.yaml", "--columns", "nic"], "prints none"),
         (&["vpc", "list", "--server", "https://a:1"], "no TLS"),
         (&["vpc", "list", "--server", "http://a:1", "--socket", "/s"], "give one of them"),
         (&["lint", "--group", "a", "--nic", "b"], "cannot be used with"),
@@ -254,26 +299,71 @@ fn the_exit_codes_are_those_of_the_help_and_of_the_documentation() {
 #[test]
 fn services_are_those_of_the_documentation() {
     let page = include_str!("../../../../docs/use/sgctl.md");
-    for (name, port) in crate::args::service_name::SERVICES {
+    for (name, _, port) in crate::args::service_name::SERVICES {
         assert!(page.contains(&format!("`{name}` ({port})")), "{name} ({port}): not in docs/use/sgctl.md");
     }
 }
 
 #[test]
-fn arguments_that_name_something_have_a_collection() {
-    fn visit(command: &clap::Command, found: &mut Vec<String>) {
+fn arguments_that_name_something_are_completed() {
+    fn visit(command: &clap::Command, path: &str, found: &mut Vec<String>) {
         for arg in command.get_arguments() {
-            if let Some(collection) = collection(command.get_name(), arg.get_id().as_str()) {
-                found.push(format!("{} {collection}", command.get_name()));
+            match named_by(path, arg.get_id().as_str()) {
+                Some(NamedBy::Member(collection)) => found.push(format!("{path} {collection}")),
+                Some(NamedBy::Rule) => found.push(format!("{path} rules")),
+                Some(NamedBy::Prefixed(_, prefixed)) => {
+                    found.extend(prefixed.iter().map(|(prefix, _)| format!("{path} {prefix}")));
+                }
+                None => {}
             }
         }
-        command.get_subcommands().for_each(|sub| visit(sub, found));
+        let below = |name| format!("{path} {name}").trim_start().to_owned();
+        command.get_subcommands().for_each(|sub| visit(sub, &below(sub.get_name()), found));
     }
     let mut found = Vec::new();
-    visit(&tree(), &mut found);
-    for expected in
-        ["clone groups", "move nics", "join groups", "packet nics", "register vpcs", "lint groups"]
-    {
+    visit(&tree(), "", &mut found);
+    for expected in [
+        "group clone groups",
+        "nic move nics",
+        "nic join groups",
+        "check packet nics",
+        "nic register vpcs",
+        "lint groups",
+        "instance join instances",
+        "instance leave instances",
+        "instance show instances",
+        "vpc show vpcs",
+        "prefix-list show prefix-lists",
+        "port-list delete port-lists",
+        "rule revoke rules",
+        "rule add group:",
+        "rule modify prefix-list:",
+        "rule add port-list:",
+    ] {
         assert!(found.iter().any(|found| found == expected), "{expected}: {found:?}");
+    }
+    for wrong in ["instance register nics", "instance join nics", "vpc create vpcs"] {
+        assert!(!found.iter().any(|found| found == wrong), "{wrong}: {found:?}");
+    }
+}
+
+/// What a shell offers for an empty word behind `words`.
+fn offered(words: &[&str]) -> Vec<String> {
+    let line: Vec<_> = [&["sgctl"], words, &[""]].concat().into_iter().map(Into::into).collect();
+    let last = line.len() - 1;
+    let found = clap_complete::engine::complete(&mut completing(tree), line, last, None).unwrap();
+    found.into_iter().map(|candidate| candidate.get_value().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn a_shell_offers_each_verb_by_its_name() {
+    let command = tree();
+    for noun in command.get_subcommands().filter(|noun| noun.has_subcommands()) {
+        let offered = offered(&[noun.get_name()]);
+        for verb in noun.get_subcommands() {
+            assert!(offered.iter().any(|word| word == verb.get_name()), "{verb}: {offered:?}");
+            let mut aliases = verb.get_all_aliases();
+            assert!(aliases.all(|alias| !offered.iter().any(|word| word == alias)), "{verb}: {offered:?}");
+        }
     }
 }

@@ -123,6 +123,21 @@ fn not_found_is_3_a_refusal_is_2_and_anything_else_is_1() {
 }
 
 #[test]
+fn an_exceeded_quota_says_how_to_raise_it() {
+    let said = |details: &str| {
+        let body =
+            format!(r#"{{"error":{{"code":"too_many","message":"5 are allowed","details":{details}}}}}"#);
+        let server = Server::new(vec![Response::Say(403, body.leak())]);
+        ask(&server, &["nic", "join", "eth0", "--group", "web"]).2
+    };
+    assert_eq!(
+        said(r#"{"field":"groups_per_nic","needed":6,"allowed":5}"#),
+        "5 are allowed; `sgctl quota set groups-per-nic=6` raises it"
+    );
+    assert_eq!(said(r#"{"field":null,"needed":11,"allowed":5}"#), "5 are allowed");
+}
+
+#[test]
 fn a_missing_response_is_not_awaited_forever() {
     let server = Server::new(vec![Response::Sleep]);
     let (_, code, error) = ask(&server, &["--timeout", "1", "vpc", "create", "x"]);

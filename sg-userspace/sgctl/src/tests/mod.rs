@@ -98,6 +98,20 @@ fn bad_input_is_2() {
         assert_eq!(code, 2, "{words:?}");
         assert!(error.contains(message), "{words:?}: {error}");
     }
+    let columns = [
+        "packet",
+        "no-such-dev0",
+        "--protocol",
+        "gre",
+        "--remote",
+        "10.9.9.9",
+        "-f",
+        "/no",
+        "--columns",
+        "nic",
+    ];
+    let (_, code, error) = run(&[&["check"][..], &columns].concat());
+    assert!(code == 2 && error.contains("prints none"), "{error}");
     let (_, code, _) = check("groups: {", &[&PACKET[..], &["--port", "22"]].concat());
     assert_eq!(code, 2);
     let (_, code, _) = check(&POLICY.replace("groups: [web]", "groups: [db]"), &["probes", "-"]);
@@ -113,6 +127,22 @@ fn validate_says_what_a_document_comes_to() {
     assert!(out.contains("NIC no-such-dev0: host; groups web; 10.0.0.5; image "), "{out}");
     assert!(out.contains("no such device yet"), "{out}");
     assert_eq!(run(&["validate", "-f", "/no/such/file"]).1, 2);
+}
+
+#[test]
+fn programs_get_the_warnings_with_the_summary() {
+    let policy = file(
+        "groups:\n  web:\n    ingress:\n      - { protocol: all }\n      - { protocol: tcp, ports: 22 }\n",
+    );
+    let path = policy.path().to_str().unwrap();
+    let (out, code, _) = run(&["validate", "-f", path, "--json"]);
+    assert_eq!(code, 0);
+    let summary: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let shadowed =
+        summary["warnings"].as_array().unwrap().iter().find(|warning| warning["line"] == 5).unwrap();
+    assert_eq!((&shadowed["file"], &shadowed["column"]), (&path.into(), &9.into()), "{out}");
+    assert!(shadowed["path"].as_str().unwrap().starts_with("groups.web.ingress[1]"), "{out}");
+    assert!(shadowed["message"].as_str().is_some_and(|message| !message.is_empty()), "{out}");
 }
 
 /// A name with control characters is refused, and the message has none of them.

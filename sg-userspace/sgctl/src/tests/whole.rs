@@ -158,6 +158,7 @@ fn tables_are_sorted_and_truncated() {
         "NAME  RULES\nweb       1\nops       2\n"
     );
     assert_eq!(agent.ok("group list --columns NAME --sort name --no-headers"), "ops\nweb\n");
+    assert_eq!(agent.ok("group list --columns NAME --sort -rules --no-headers"), "ops\nweb\n");
     let rules = agent.ok("rule ls ops --sort priority");
     assert!(rules.lines().nth(1).unwrap().starts_with("in ") && rules.contains("22,443"), "{rules}");
     assert!(agent.refused("group list --columns nmae").contains("there are: name, id, type"));
@@ -214,6 +215,37 @@ fn rules_are_added_changed_and_revoked() {
     agent.ok("prefix-list delete office --yes");
 }
 
+/// What most rules leave out takes no room, and what one has is not hidden.
+#[test]
+fn every_field_of_a_rule_is_seen() {
+    let agent = site();
+    let usual = agent.ok("rule list web");
+    assert!(!usual.contains("SOURCE-PORTS") && usual.lines().all(|line| line.len() <= 80), "{usual}");
+    assert!(!agent.ok("nic show eth0").contains("SOURCE-PORTS"));
+    let rule = "rule add web --direction ingress --protocol udp --ports 53";
+    agent.ok(&format!("{rule} --source-ports 1024-65535 --dscp 46 --local 10.0.0.5"));
+    for list in ["rule list web", "nic show eth0"] {
+        let table = agent.ok(list);
+        for text in ["SOURCE-PORTS", "1024-65535", "LOCAL", "10.0.0.5", "OTHER-FIELDS", "dscp 46"] {
+            assert!(table.contains(text), "{list} {text}: {table}");
+        }
+    }
+    agent.ok("group create copy --vpc prod");
+    let preview = agent.ok("group restore copy --from web --dry-run");
+    let line =
+        "+ ingress accept udp any -> 53, priority 1, source ports 1024-65535, local 10.0.0.5, dscp 46\n";
+    assert!(preview.contains(line), "{preview}");
+    let packet =
+        "check packet eth0 --protocol udp --remote 203.0.113.9 --port 53 --source-port 2000 --dscp 46";
+    let checked = agent.ok(packet);
+    assert!(checked.contains("source ports 1024-65535, local 10.0.0.5, dscp 46\n"), "{checked}");
+
+    let csv = agent.dir.path().join("rules.csv");
+    agent.ok(&format!("group export web {}", csv.display()));
+    let preview = agent.ok(&format!("group import copy {} --dry-run", csv.display()));
+    assert!(preview.contains("SOURCE-PORTS") && preview.contains("dscp 46"), "{preview}");
+}
+
 #[test]
 fn lists_change_and_tell_of_it() {
     let agent = Agent::new();
@@ -245,7 +277,7 @@ fn nics_and_instances_hold_groups_in_an_order() {
     assert!(agent.ok("nic move eth0 ops down").ends_with("holds web,ops\n"));
     assert!(agent.ok("nic move eth0 ops 0").ends_with("holds ops,web\n"));
     assert!(agent.ok("nic set-groups eth0 web ops").ends_with("holds web,ops\n"));
-    assert!(agent.ok("nic list --group ops --local yes").contains("web,ops"));
+    assert!(agent.ok("nic list --group ops --on-this-host yes").contains("web,ops"));
     assert!(agent.ok("nic leave eth0 --group ops").ends_with("holds web\n"));
     let shown = agent.ok("nic show eth0");
     let (fields, rules) = shown.split_once("\n\n").unwrap();
@@ -393,12 +425,19 @@ fn access_keys_quotas_and_the_status() {
     );
     assert!(agent.missing("access-key delete ak-none --yes").contains("no access key"));
 
-    assert!(agent.ok("quota modify groups-per-nic=10").contains("groups_per_nic"));
+    assert!(agent.ok("quota modify groups-per-nic=10").contains("groups-per-nic"));
+    assert!(
+        agent.ok("quota list").contains("groups-per-nic") && !agent.ok("quota list -o name").contains('_')
+    );
     assert_eq!(agent.json("quota list")["groups_per_nic"], 10);
     assert!(agent.refused("quota modify groups_per_nic=11").contains("1 to 10"));
-    assert!(agent.refused("quota modify groups=1").contains("unknown field `groups`"));
+    let unknown = agent.refused("quota modify groups=1");
+    assert!(
+        unknown.contains("no quota \"groups\"; there are: ") && unknown.contains("groups-per-nic,"),
+        "{unknown}"
+    );
 
-    assert!(agent.ok("status").contains("IN FORCE       0 of 1 NICs\nWAITING FOR    eth0\n"));
+    assert!(agent.ok("status").contains("IN-FORCE       0 of 1 NICs\nWAITING-FOR    eth0\n"));
     assert_eq!(agent.json("status")["groups"], 1);
 }
 

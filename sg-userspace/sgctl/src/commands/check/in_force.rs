@@ -35,6 +35,7 @@ pub(crate) struct CommonArgs {
 }
 
 pub(crate) fn packet(args: &PacketArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    session.output.without_table()?;
     args.require_port()?;
     // A query; it is no GET only because of its length.
     let call = Call::change(Method::POST, Address::of(&["check"])).with_json(&args.request())?;

@@ -9,7 +9,7 @@ use sg_check::EngineKind;
 use sg_records::{Direction, Protocol};
 
 use crate::{
-    args::{numbers::PacketNumbers, service_name::port, values::named},
+    args::{numbers::PacketNumbers, service_name::port, values::named, words::packet_protocol},
     failure::Failure,
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct PacketArgs {
     #[arg(long, value_enum, default_value = "ingress")]
     pub(crate) direction: Direction,
     /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, or 0 to 255
-    #[arg(long)]
+    #[arg(long, value_parser = packet_protocol)]
     pub(crate) protocol: Protocol,
     /// Remote address: the source of inbound packets, the destination of outbound ones
     #[arg(long, value_name = "ADDRESS")]

@@ -31,6 +31,7 @@ use crate::{
     },
     failure::Failure,
     render::output::Output,
+    stderr::say,
 };
 
 /// Judge the packets of a file under a document.
@@ -79,11 +80,12 @@ pub(crate) fn packet(
     output: &OutputArgs,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    let mut output = Output::new(output, out)?;
+    output.without_table()?;
     let policy = policy::load(policy)?;
     warn_of_no_addresses(&policy, Some(&args.nic));
     let probe = probe(args, &policy)?;
     let engine = args.engine.map_or(EngineKind::Oracle, Engine::kind);
-    let mut output = Output::new(output, out)?;
     if output.format.is_table() {
         let verdict = explain_and_compare(&policy, &probe, engine, output.out)?;
         return args.compare(verdict);
@@ -112,6 +114,7 @@ const fn word(verdict: Verdict) -> &'static str {
 
 pub(crate) fn probes(args: &ProbesArgs, output: &OutputArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let output = Output::new(output, out)?;
+    output.without_table()?;
     let form = match output.format {
         Format::Json => Form::Json,
         Format::Table | Format::Wide => Form::Words,
@@ -143,11 +146,11 @@ fn warn_of_no_addresses(policy: &Policy, nic: Option<&str>) {
     let more = devices.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let shown = devices[..devices.len().min(SHOWN)].join(", ");
-    eprintln!(
+    say(&format!(
         "sgctl: warning: no address of {}{more} is known: the document names none, and this host has none there; what \
          depends on them is judged without: name them under addresses",
         escaped(&shown)
-    );
+    ));
 }
 
 fn open(path: &Path) -> anyhow::Result<(String, BufReader<Box<dyn Read>>)> {

@@ -61,6 +61,7 @@ pub(crate) struct RestoreArgs {
 
 impl CloneArgs {
     pub(crate) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        session.output.without_table()?;
         let body = CloneGroup {
             group: String::new(),
             label: self.label.into_request(),
@@ -92,6 +93,7 @@ fn left_out(output: &mut Output<'_>, rules: &[LeftOut]) -> Result<(), Failure> {
 
 impl RestoreArgs {
     pub(crate) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        session.output.without_table()?;
         let body = RestoreRules { group: String::new(), from: self.from, complete: self.complete };
         let address = Address::of(&["groups", &self.group, "restore"]);
         let preview = address.clone().with("dry_run", true);

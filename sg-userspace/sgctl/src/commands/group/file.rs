@@ -11,7 +11,7 @@ use sg_records::RuleSpec;
 use crate::{
     args::{Format, named, word},
     client::{Address, Call},
-    commands::rule::Cells,
+    commands::rule::{ANY, Cells, INTRANET},
     failure::Failure,
     file,
     names::Wanted,
@@ -35,7 +35,7 @@ pub(crate) struct ExportArgs {
     /// File. Default: standard output.
     file: Option<PathBuf>,
     /// Format. Default: csv if the file is named so, else json.
-    #[arg(long, value_enum)]
+    #[arg(long = "format", value_enum, value_name = "FORMAT")]
     form: Option<Form>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct ImportArgs {
     /// File; `-` reads standard input.
     file: PathBuf,
     /// Format. Default: detected.
-    #[arg(long, value_enum)]
+    #[arg(long = "format", value_enum, value_name = "FORMAT")]
     form: Option<Form>,
     /// Show what would be added and what skipped, with reasons, and change nothing.
     #[arg(long)]
@@ -57,6 +57,7 @@ pub(crate) struct ImportArgs {
 
 impl ExportArgs {
     pub(crate) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        session.output.without_table()?;
         let is_csv = |file: &PathBuf| file.extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
         let csv = self.form.map_or(self.file.as_ref().is_some_and(is_csv), |form| form == Form::Csv);
         let address = Address::of(&["groups", &self.group, "rules", "export"]).with("csv", csv);
@@ -118,6 +119,10 @@ impl Render for ImportRow {
         Column::named("PROTOCOL", |row, names| of(row, |rule| Cells::of(rule, names).protocol)),
         Column::named("PORTS", |row, names| of(row, |rule| Cells::of(rule, names).ports)),
         Column::named("REMOTE", |row, names| of(row, |rule| Cells::of(rule, names).remote)),
+        Column::used("SOURCE-PORTS", ANY, |row, names| of(row, |rule| Cells::of(rule, names).source_ports)),
+        Column::used("LOCAL", ANY, |row, names| of(row, |rule| Cells::of(rule, names).local)),
+        Column::used("OTHER-FIELDS", "", |row, names| of(row, |rule| Cells::of(rule, names).others)),
+        Column::used("NIC-TYPE", INTRANET, |row, _| of(row, |rule| word(&rule.nic_type))),
         Column::new("REASON", |row| row.reason.clone()),
     ];
 

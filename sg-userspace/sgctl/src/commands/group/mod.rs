@@ -25,7 +25,7 @@ use file::{ExportArgs, ImportArgs};
 pub(crate) enum Verb {
     /// List groups.
     List(List),
-    /// Show one.
+    /// Show a group.
     Show {
         /// Id or name.
         #[arg(value_parser = named())]
@@ -33,7 +33,7 @@ pub(crate) enum Verb {
     },
     /// Create a group without rules.
     Create(Create),
-    /// Change the given fields; the others are left unchanged.
+    /// Change a group. Unspecified fields are left unchanged.
     Modify(Modify),
     /// Delete groups that have no members and that no rule of another group names. All are deleted, or none.
     Delete {
@@ -47,7 +47,7 @@ pub(crate) enum Verb {
     Clone(CloneArgs),
     /// Copy the rules of another group into a group.
     Restore(RestoreArgs),
-    /// List the groups whose rules name a group.
+    /// List the groups whose rules name this group.
     References {
         /// Id or name.
         #[arg(value_parser = named())]
@@ -201,6 +201,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
             session.modify::<Group>(&modify.group, &body).map(drop)
         }
         Verb::Delete { groups, yes } => {
+            session.output.without_table()?;
             session.output.confirm(&format!("Delete group {}?", groups.join(", ")), yes.yes)?;
             let body = DeleteGroups { groups };
             let deleted: Vec<String> =

@@ -15,7 +15,7 @@ use crate::{
     client::Address,
     commands::{
         membership::{JoinArgs, LeaveArgs},
-        rule::{self, Cells},
+        rule::{self, ANY, Cells, INTRANET},
     },
     failure::Failure,
     names::Wanted,
@@ -39,7 +39,7 @@ pub(crate) enum Verb {
     /// Register a NIC.
     #[command(visible_alias = "create")]
     Register(Register),
-    /// Change the given fields; the others are left unchanged.
+    /// Change a NIC. Unspecified fields are left unchanged.
     Modify(Modify),
     /// Deregister NICs. Their filters are removed.
     #[command(visible_alias = "delete")]
@@ -98,7 +98,7 @@ pub(crate) struct List {
     address: Option<IpAddr>,
     /// Only NICs of this host, or with `no` only others.
     #[arg(long, value_name = "YES", value_parser = parse_bool())]
-    local: Option<bool>,
+    on_this_host: Option<bool>,
 }
 
 fn to(text: &str) -> Result<Move, String> {
@@ -206,6 +206,10 @@ impl Render for HeldRule {
         Column::named("PROTOCOL", |held, names| Cells::of(&held.0.spec, names).protocol),
         Column::named("PORTS", |held, names| Cells::of(&held.0.spec, names).ports),
         Column::named("REMOTE", |held, names| Cells::of(&held.0.spec, names).remote),
+        Column::used("SOURCE-PORTS", ANY, |held, names| Cells::of(&held.0.spec, names).source_ports),
+        Column::used("LOCAL", ANY, |held, names| Cells::of(&held.0.spec, names).local),
+        Column::used("OTHER-FIELDS", "", |held, names| Cells::of(&held.0.spec, names).others),
+        Column::used("NIC-TYPE", INTRANET, |held, _| word(&held.0.spec.nic_type)),
         Column::wide("ID", |held| held.0.id.to_string()),
     ];
 
@@ -223,7 +227,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
         Verb::List(list) => session.list::<Nic>(list.filter, |address| {
             let address = address.with_some("vpc", list.vpc).with_some("group", list.group);
             let address = address.with_some("instance", list.attached_to).with_some("device", list.device);
-            address.with_some("address", list.address).with_some("local", list.local)
+            address.with_some("address", list.address).with_some("local", list.on_this_host)
         }),
         Verb::Show { nic } => show(&nic, session),
         Verb::Register(register) => {
@@ -241,12 +245,14 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
         Verb::Join(join) => join.run(session),
         Verb::Leave(leave) => leave.run(session),
         Verb::SetGroups { nic, groups } => {
+            session.output.without_table()?;
             let body = SetGroups { target: String::new(), groups };
             let nic: Nic =
                 session.change_one(Method::PUT, Address::of(&["nics", &nic, "groups"]), "target", &body)?;
             session.ordered(&[nic])
         }
         Verb::Move { nic, group, to } => {
+            session.output.without_table()?;
             let body = MoveGroup { target: String::new(), group, to };
             let address = Address::of(&["nics", &nic, "groups", "move"]);
             let nic: Nic = session.change_one(Method::POST, address, "target", &body)?;

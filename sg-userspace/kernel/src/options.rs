@@ -204,11 +204,17 @@ impl Default for FlowOptions {
 #[cfg(test)]
 mod tests {
     use super::SIZED;
-    use crate::object::OBJECT;
+    use crate::object::{OBJECT, has_programs};
 
     /// A name that no map has would be ignored silently. Names end with a zero in an object's string table.
     #[test]
     fn every_sized_map_is_in_the_object() {
+        if !has_programs() {
+            eprintln!(
+                "skipped: this build has no eBPF programs (`cargo xtask setup` installs what builds them)"
+            );
+            return;
+        }
         for (name, _) in SIZED {
             let name = format!("\0{name}\0");
             assert!(OBJECT.windows(name.len()).any(|window| window == name.as_bytes()), "{name:?}");

@@ -3,7 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests")]
 
-use std::process::Command;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixListener,
+    process::Command,
+    thread,
+};
 
 /// Nobody listens there.
 const ELSEWHERE: &str = "http://127.0.0.1:1";
@@ -57,4 +62,47 @@ fn a_server_on_another_host_completes_nothing() {
         .output()
         .unwrap();
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}
+
+/// What the shell is offered for the last of `words`, by a server that answers one request; and that request.
+fn completed(words: &[&str], answer: &'static str) -> (String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("api.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+        let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+        let length = answer.len();
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{answer}").unwrap();
+        request[0].clone()
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_sgctl"))
+        .env_remove("SGCTL_SERVER")
+        .envs([("SGCTL_COMPLETE", "bash"), ("_CLAP_IFS", "\n")])
+        .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+        .env("SGCTL_SOCKET", &socket)
+        .args(["--", "sgctl"])
+        .args(words)
+        .output()
+        .unwrap();
+    (String::from_utf8(output.stdout).unwrap(), server.join().unwrap())
+}
+
+#[test]
+fn names_are_those_of_the_server() {
+    let page = r#"{"items":[{"id":"x-1","name":"web"},{"id":"x-2","name":"ops"},{"id":"x-3"}],"total":3,"next":null}"#;
+    for (words, offered, asked) in [
+        (&["rule", "add", "web", "--remote", "group:w"][..], "group:web", "groups"),
+        (&["rule", "modify", "x", "--remote", "prefix-list:o"], "prefix-list:ops", "prefix-lists"),
+        (&["rule", "add", "web", "--ports", "port-list:o"], "port-list:ops", "port-lists"),
+        (&["rule", "revoke", "--group", "web", "x"], "x-3", "groups/web/rules"),
+        (&["prefix-list", "show", "w"], "web", "prefix-lists"),
+        (&["instance", "join", "w"], "web", "instances"),
+        (&["group", "list", "--held-by", "o"], "ops", "nics"),
+    ] {
+        let (found, request) = completed(words, page);
+        assert_eq!(found, offered, "{words:?}");
+        assert_eq!(request, format!("GET /v1/{asked}?limit=200 HTTP/1.1"), "{words:?}");
+    }
 }

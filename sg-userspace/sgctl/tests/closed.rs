@@ -13,7 +13,7 @@ const FAULTY: &str = "groups: { web: { ingress: [ { protocol: tpc }, { protocol:
 const WARNED: &str = "groups: { web: { ingress: [ { protocol: all }, { protocol: tcp, ports: 22 } ] } }\n";
 
 /// The exit code of `sgctl` if nobody reads what it says on standard error.
-fn unheard(line: &str) -> Option<i32> {
+fn closed(line: &str) -> Option<i32> {
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_sgctl"));
@@ -34,10 +34,10 @@ fn what_nobody_reads_changes_no_exit_code() {
     };
     let (faulty, warned) = (file("faulty.yaml", FAULTY), file("warned.yaml", WARNED));
     for format in ["table", "json", "yaml"] {
-        assert_eq!(unheard(&format!("validate -f {faulty} -o {format}")), Some(2), "{format}");
-        assert_eq!(unheard(&format!("validate -f {warned} -o {format}")), Some(0), "{format}");
+        assert_eq!(closed(&format!("validate -f {faulty} -o {format}")), Some(2), "{format}");
+        assert_eq!(closed(&format!("validate -f {warned} -o {format}")), Some(0), "{format}");
     }
-    assert_eq!(unheard("validate -f /no/such/file"), Some(2), "the failure itself");
-    assert_eq!(unheard("group frobnicate"), Some(2), "clap's");
-    assert_eq!(unheard("--socket /no/such/api.sock group list"), Some(1));
+    assert_eq!(closed("validate -f /no/such/file"), Some(2), "the failure itself");
+    assert_eq!(closed("group frobnicate"), Some(2), "clap's");
+    assert_eq!(closed("--socket /no/such/api.sock group list"), Some(1));
 }

@@ -64,8 +64,8 @@ fn a_server_on_another_host_completes_nothing() {
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
 }
 
-/// What the shell is offered for the last of `words`, by a server that answers one request; and that request.
-fn completed(words: &[&str], answer: &'static str) -> (String, String) {
+/// What the shell is offered for the last of `words`, by a server that responds one request; and that request.
+fn completed(words: &[&str], response: &'static str) -> (String, String) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("api.sock");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -73,8 +73,8 @@ fn completed(words: &[&str], answer: &'static str) -> (String, String) {
         let (mut stream, _) = listener.accept().unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
         let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-        let length = answer.len();
-        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{answer}").unwrap();
+        let length = response.len();
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{response}").unwrap();
         request[0].clone()
     });
     let output = Command::new(env!("CARGO_BIN_EXE_sgctl"))

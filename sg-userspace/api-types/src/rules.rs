@@ -4,7 +4,7 @@
 //! ECS API builds them.
 
 use serde::{Deserialize, Serialize};
-use sg_model::{flat, schema_of};
+use sg_model::{Scope, flat, schema_of};
 use sg_records::{Action, Direction, Match, Ports, Protocol, Remote, RuleSpec};
 use utoipa::ToSchema;
 
@@ -94,7 +94,9 @@ impl ModifyRule {
             description,
         } = self.clone();
         let of_protocol = match protocol {
-            Some(protocol) if protocol != old.matches.protocol => Match::of(protocol),
+            Some(protocol) if protocol != old.matches.protocol => {
+                Match { numbers: old.matches.numbers.of_scope(Scope::Every), ..Match::of(protocol) }
+            }
             _ => old.matches.clone(),
         };
         let mut kept = of_protocol.numbers;
@@ -155,7 +157,7 @@ mod tests {
     fn a_new_protocol_resets_what_only_the_old_one_had() {
         let old: RuleSpec = serde_json::from_value(serde_json::json!({
             "protocol": "tcp", "ports": "22", "source_ports": "1024-65535", "remote": "10.0.0.0/8", "local": "10.0.0.5/32",
-            "priority": 9, "name": "ssh",
+            "dscp": 46, "priority": 9, "name": "ssh",
         }))
         .unwrap();
         let changed = |change: serde_json::Value| {
@@ -166,18 +168,20 @@ mod tests {
         let with = |matches: &str| (9, "ssh".to_owned(), matches.to_owned());
         let rest = "remote 10.0.0.0/8 local 10.0.0.5/32";
         let icmp = changed(serde_json::json!({"protocol": "icmp", "icmp_type": 8}));
-        assert_eq!(of(&icmp), with(&format!("icmp icmp_type 8 {rest}")));
+        assert_eq!(of(&icmp), with(&format!("icmp icmp_type 8 dscp 46 {rest}")));
         let same = changed(serde_json::json!({"protocol": "tcp", "ports": "80"}));
-        assert_eq!(of(&same), with(&format!("tcp ports 80 from ports 1024-65535 {rest}")));
+        assert_eq!(of(&same), with(&format!("tcp ports 80 from ports 1024-65535 dscp 46 {rest}")));
         let udp = changed(serde_json::json!({"protocol": "udp", "ports": "53"}));
-        assert_eq!(of(&udp), with(&format!("udp ports 53 {rest}")));
+        assert_eq!(of(&udp), with(&format!("udp ports 53 dscp 46 {rest}")));
         let all = changed(serde_json::json!({"action": "drop", "enabled": false, "description": "no"}));
         assert_eq!((all.action, all.enabled, all.description.as_str()), (Action::Drop, false, "no"));
         assert_eq!(all.matches, old.matches);
         let echo = ModifyRule { numbers: HeaderNumbers::icmp(8, 0), ..ModifyRule::default() }.apply(icmp);
         let reply =
             ModifyRule { numbers: HeaderNumbers::icmp(0, None), ..ModifyRule::default() }.apply(echo.clone());
-        assert_eq!(echo.matches.numbers, HeaderNumbers::icmp(8, 0));
-        assert_eq!(reply.matches.numbers, HeaderNumbers::icmp(0, None), "a code belongs to its type");
+        let dscp = old.matches.numbers.dscp;
+        assert_eq!(echo.matches.numbers, HeaderNumbers { dscp, ..HeaderNumbers::icmp(8, 0) });
+        let wanted = HeaderNumbers { dscp, ..HeaderNumbers::icmp(0, None) };
+        assert_eq!(reply.matches.numbers, wanted, "a code belongs to its type");
     }
 }

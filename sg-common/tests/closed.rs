@@ -5,7 +5,7 @@ use sg_common::{
         AS_ESTABLISHED, Began, ClosedEntry, Direction, FOREVER, First, FlowEntry, State, Timeouts, flags,
         takes_over,
     },
-    packet::{Packet, tcp},
+    packet::{IpFields, Packet, tcp},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -20,7 +20,9 @@ fn how_a_connection_began_is_remembered_as_long_as_an_established_one() {
     for direction in [Direction::Ingress, Direction::Egress] {
         for either in [false, true] {
             for others in [0, other_flags] {
-                let mut entry = FlowEntry::open(&Packet::EMPTY, direction, ACCEPT, 1, 60, 1_000);
+                let first = Packet { ip: IpFields { hop_limit: 64, dscp: 46 }, ..Packet::EMPTY };
+                let mut entry = FlowEntry::open(&first, direction, ACCEPT, 1, 60, 1_000);
+                assert_eq!(entry.first.dscp(), 46);
                 entry.status = others | if either { flags::EITHER_WAY } else { 0 };
                 let (closed, deleted) = (ClosedEntry::of(&entry), ClosedEntry::deleted(1_000));
                 for (now, known) in

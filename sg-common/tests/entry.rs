@@ -6,7 +6,7 @@ mod two_ends;
 
 use sg_common::{
     flow::{Direction, First, FlowEntry, FlowKey, Found, PortsProtoNic as Names, State, Timeouts, flags},
-    packet::{Family, Packet},
+    packet::{Family, IpFields, Packet},
 };
 use two_ends::{ACCEPT, ACK, DROP, FIN, ORIGINAL, REPLY, RST, SYN, TwoEnds, find, recorded, way};
 
@@ -49,7 +49,8 @@ fn a_syn_changes_nothing_before_its_reply() {
                 let reply = Packet { acknowledgement: 0, ..connection.packet(6, end, SYN | ACK, 0) };
                 assert_eq!(before.begun_anew_by(&reply, way(end)), None, "nobody asked");
             }
-            let forged = Packet { sequence: 77_000_000, ..TwoEnds::new().packet(6, side, SYN, 0) };
+            let ip = IpFields { hop_limit: 64, dscp: 46 };
+            let forged = Packet { sequence: 77_000_000, ip, ..TwoEnds::new().packet(6, side, SYN, 0) };
             let entry = connection.entry.as_mut().unwrap();
             assert_eq!(find(entry, side, &forged, 1, 500), Found::NeedsPolicy);
             assert!(!entry.note_request(&forged, way(side), (ACCEPT, 1), 74, 500));
@@ -83,6 +84,7 @@ fn a_syn_changes_nothing_before_its_reply() {
             assert_eq!(refused.pending_first, 0);
             assert_eq!(refused.begun_anew_by(&reply, way(side ^ 1)), None, "nothing is pending any more");
             entry.begin_anew(first, ACCEPT, 3, 501);
+            assert_eq!(entry.first.dscp(), 46);
             assert_eq!((entry.packets, entry.bytes, entry.generation), ([1, 0], [74, 0], 3));
             assert_eq!((entry.first, entry.state(), entry.flags()), (first, State::New as u8, flags::SYN));
             let judged = recorded(entry, side ^ 1, &reply, (true, 3), 501);
@@ -130,7 +132,8 @@ fn of_two_syns_without_reply_the_last_one_is_pending() {
         (1..).zip([(60, 60), (254, 254), (255, 255), (256, 255), (1_514, 255), (70, 70)])
     {
         for side in [ORIGINAL, REPLY, REPLY, ORIGINAL] {
-            let syn = Packet { sequence: number, ..TwoEnds::new().packet(6, side, SYN, 0) };
+            let ip = IpFields { hop_limit: 64, dscp: number as u8 };
+            let syn = Packet { sequence: number, ip, ..TwoEnds::new().packet(6, side, SYN, 0) };
             assert!(!entry.note_request(&syn, way(side), (ACCEPT, 1), length, 9));
             let wanted = FlowEntry {
                 pending_first: First::of(&syn, way(side)).pending(),

@@ -25,7 +25,8 @@ flat! {
     of rules;
     /// Changes a rule. Unspecified fields are left unchanged; a new protocol resets ports and ICMP fields that are not specified,
     /// and a new ICMP type the ICMP code. The kind of the remote cannot change (any, IPv4, IPv6, group, prefix list), nor can ports
-    /// become a port list or the other way round.
+    /// become a port list or the other way round. ICMP type and code, DSCP and local prefix can be changed, not removed: revoke the
+    /// rule and authorise another one.
     @[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     @[serde(from = "FlatChange", into = "FlatChange")]
     pub struct ModifyRule as

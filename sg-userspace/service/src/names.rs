@@ -74,10 +74,12 @@ impl State {
 
     /// A NIC in a message. One without a name has that of its device.
     pub(super) fn called_nic<'a>(&'a self, nic: &'a Nic) -> impl fmt::Display + 'a {
-        let own = nic.label.name.as_str();
-        let name = if own.is_empty() { nic.device.as_deref().unwrap_or_default() } else { own };
-        let others = move || self.nics().values().any(|other| other.id != nic.id && other.label.name == name);
-        called(Kind::Nic, nic.id.as_str(), name, others)
+        fn name(nic: &Nic) -> &str {
+            let own = nic.label.name.as_str();
+            if own.is_empty() { nic.device.as_deref().unwrap_or_default() } else { own }
+        }
+        let others = move || self.nics().values().any(|other| other.id != nic.id && name(other) == name(nic));
+        called(Kind::Nic, nic.id.as_str(), name(nic), others)
     }
 
     /// A list in a message.

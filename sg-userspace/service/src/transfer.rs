@@ -242,6 +242,15 @@ mod tests {
         }
 
         #[test]
+        fn a_column_is_there_once(place in 0..Column::all().count()) {
+            let name = Column::all().nth(place).unwrap().name();
+            let refused = RuleFile::from_csv(&format!("{name},{name}\n,\n")).unwrap_err().to_string();
+            prop_assert!(refused.contains("each column once"), "{refused}");
+            let text = format!(r#"[{{"{name}": "1", "{name}": ""}}]"#);
+            prop_assert!(RuleFile::from_json(&text).is_err());
+        }
+
+        #[test]
         fn no_text_is_too_odd_to_be_refused(text: String) {
             let _ = RuleFile::from_json(&text);
             let _ = RuleFile::from_csv(&text);

@@ -86,9 +86,10 @@ impl From<StreamError> for Failure {
             // A policy without an image is a bad policy.
             StreamError::Line { .. }
             | StreamError::LongLine { .. }
+            | StreamError::Read { .. }
             | StreamError::Engine { error: EngineError::Compile(_), .. } => Self::input(error),
             StreamError::Write(error) => error.into(),
-            StreamError::Engine { .. } | StreamError::Read { .. } => Self::other(error),
+            StreamError::Engine { .. } => Self::other(error),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! A row of a file of rules: texts by column. This file must never know what a text means.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     ops::{Index, IndexMut},
 };
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 use sg_model::{HeaderNumbers, MatchField};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -132,23 +134,30 @@ impl Serialize for RuleRow {
 /// Other fields, such as those of a cloud's response, are ignored.
 impl<'de> Deserialize<'de> for RuleRow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Cell {
-            Text(String),
-            Other(serde::de::IgnoredAny),
-        }
-        let mut row = Self::default();
-        for (name, cell) in BTreeMap::<String, Cell>::deserialize(deserializer)? {
-            match (Column::named(&name), cell) {
-                (Some(column), Cell::Text(text)) => row[column] = text,
-                (Some(column), Cell::Other(_)) => {
-                    return Err(serde::de::Error::custom(format_args!("{column}: a text is expected")));
+        struct Row;
+        impl<'de> Visitor<'de> for Row {
+            type Value = RuleRow;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object whose fields are texts")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RuleRow, A::Error> {
+                let (mut row, mut read) = (RuleRow::default(), Vec::new());
+                while let Some(name) = map.next_key::<String>()? {
+                    let Some(column) = Column::named(&name) else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    if read.contains(&column) {
+                        return Err(A::Error::custom(format_args!("{column} is there twice")));
+                    }
+                    read.push(column);
+                    row[column] = map.next_value()?;
                 }
-                (None, _) => {}
+                Ok(row)
             }
         }
-        Ok(row)
+        deserializer.deserialize_map(Row)
     }
 }
 

@@ -99,6 +99,10 @@ impl RuleFile {
             allowed.sort_unstable();
             Refusal::invalid(Field::File, unknown, format!("the columns are {}", allowed.join(", ")))
         })?;
+        let twice = columns.iter().enumerate().find(|(place, column)| columns[..*place].contains(column));
+        if let Some((_, column)) = twice {
+            return Err(Refusal::invalid(Field::File, column.name(), "each column once"));
+        }
         let permissions: Result<Vec<RuleRow>, csv::Error> = reader
             .records()
             .map(|record| {

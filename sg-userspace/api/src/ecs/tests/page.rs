@@ -32,6 +32,9 @@ Every request also has the parameters or headers of its protocol, which clients 
 The tables of rules have `[Permissions.N.]` before names that stand either in an element of `Permissions`, for up to 100 rules, or
 alone, for one rule; a request uses one of the two forms.
 
+The cloud has no parameter for ICMP types and codes and for the DSCP. A rule that has one, from a document or the native API, is shown without
+it, and is no rule that a request describes by its other fields: change or revoke it by `SecurityGroupRuleId`.
+
 <!-- Written by a test from the tables in the code: SG_WRITE_DOCS=1 cargo test --workspace --lib ecs_api_page -->
 ";
 

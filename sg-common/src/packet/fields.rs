@@ -18,7 +18,7 @@ pub struct Packet {
     pub ip: IpFields,
     /// TCP: the flags, see [`tcp`]. SCTP: [`tcp::SYN`] if the packet is an INIT. Else 0.
     pub tcp_flags: u8,
-    /// The source port, if the protocol [`has_ports`]. Else 0.
+    /// The source port, if the protocol [`has_ports`](super::has_ports). Else 0.
     pub source_port: u16,
     /// The destination port, likewise. ICMP and ICMPv6: type in the upper byte, code in the lower. Else 0.
     pub l4_selector: u16,

@@ -28,7 +28,7 @@ impl References for Indices {
     type PortList = PortListIndex;
 }
 
-/// Finds, for references of one kind, those of another: [`Match::try_map`] asks it.
+/// Finds, for references of one kind, those of another: [`Match::try_map`](super::Match::try_map) asks it.
 pub trait Resolve<From: References, To: References> {
     /// Why there is none.
     type Error;

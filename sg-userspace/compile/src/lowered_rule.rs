@@ -331,8 +331,8 @@ impl<'a> Resolver<'a> {
         self.known
             .entry((source, family))
             .or_insert_with(|| {
-                let affected = |net: &IpNet| affected.is_none_or(|affected| affected.touches(*net));
-                addresses(family, source.nets(policy).filter(affected))
+                let affected = |net| affected.is_none_or(|affected| affected.touches(net));
+                source.addresses(policy, family, affected)
             })
             .clone()
     }

@@ -8,7 +8,7 @@ use sg_common::{flow::Direction, packet::Family};
 use sg_model::{GroupIndex, Nic, Policy, PrefixListIndex, Remote, identifies};
 use smallvec::smallvec;
 
-use super::ranges::{Addresses, Range};
+use super::ranges::{Addresses, Range, Ranges};
 
 /// What a rule refers to instead of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,17 +18,50 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// The prefixes it refers to, as written: unsorted, possibly with duplicates.
-    pub(super) fn nets(self, policy: &Policy) -> impl Iterator<Item = IpNet> {
-        let (group, prefixes) = match self {
-            Self::Group(group) => (Some(group), &[][..]),
-            Self::PrefixList(list) => (None, policy.prefixes(list)),
+    /// The addresses of one family that it refers to and that `which` selects; `None` if there are none.
+    pub(super) fn addresses(
+        self,
+        policy: &Policy,
+        family: Family,
+        which: impl Fn(IpNet) -> bool,
+    ) -> Option<Addresses> {
+        let found = match family {
+            Family::V4 => {
+                let mut ranges = Ranges::new();
+                self.each(policy, |net| {
+                    if let Some(range) = v4(net).filter(|_| which(net)) {
+                        ranges.push(range);
+                    }
+                });
+                Addresses::v4(ranges)
+            }
+            Family::V6 => {
+                let mut ranges = Ranges::new();
+                self.each(policy, |net| {
+                    if let Some(range) = v6(net).filter(|_| which(net)) {
+                        ranges.push(range);
+                    }
+                });
+                Addresses::v6(ranges)
+            }
         };
-        let members = group.into_iter().flat_map(|group| {
-            let elsewhere = policy.remote_members(group).iter().filter(|address| identifies(**address));
-            elsewhere.chain(policy.local_members(group)).copied()
-        });
-        members.map(IpNet::from).chain(prefixes.iter().copied())
+        (!found.pieces().is_empty()).then_some(found)
+    }
+
+    /// Takes each prefix, as written: unsorted, possibly with duplicates.
+    // Loops, not a chain of iterators: each of a hundred thousand members would go through four of them.
+    fn each(self, policy: &Policy, mut take: impl FnMut(IpNet)) {
+        match self {
+            Self::Group(group) => {
+                for &address in policy.remote_members(group) {
+                    if identifies(address) {
+                        take(address.into());
+                    }
+                }
+                policy.local_members(group).for_each(|&address| take(address.into()));
+            }
+            Self::PrefixList(list) => policy.prefixes(list).iter().for_each(|&net| take(net)),
+        }
     }
 }
 

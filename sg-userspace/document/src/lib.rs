@@ -17,6 +17,7 @@
 
 mod address;
 mod blame;
+pub mod elsewhere;
 mod error;
 mod limits;
 mod load;

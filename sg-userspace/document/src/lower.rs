@@ -12,6 +12,7 @@ use sg_model::{
 use super::{
     address,
     blame::{blame, follows, key_of, node_of},
+    elsewhere,
     error::Notice,
     lowering::Lowering,
     names::{Directory, Looks},
@@ -155,7 +156,7 @@ impl<'d> Lowering<'d> {
             self.field(fields, "mid_stream", |_, node| node.one_of(MID_STREAM)).unwrap_or_default();
         self.takeover = self.field(fields, "takeover", |_, node| takeover(node)).unwrap_or_default();
         self.default = self
-            .field(fields, "default", |_, node| node.one_of_meant(DEFAULTS, rule::MEANT_ACTIONS))
+            .field(fields, "default", |_, node| node.one_of_meant(DEFAULTS, elsewhere::ACTIONS))
             .unwrap_or_default();
         PolicyParts {
             prefix_lists: self.every(prefix_lists, |me, name, list| (name.to_owned(), me.prefixes(list))),
@@ -237,8 +238,8 @@ impl<'d> Lowering<'d> {
     fn group(&mut self, name: &str, node: &'d Node) -> Group {
         let fields = self.fields(node, &GROUP_KEYS);
         let kind = self.field(fields, "type", |_, node| node.one_of(GROUP_TYPES)).unwrap_or(GroupType::Basic);
-        let inner_access = self
-            .field(fields, "inner_access", |_, node| node.one_of_meant(INNER_ACCESS, rule::MEANT_ACTIONS));
+        let inner_access =
+            self.field(fields, "inner_access", |_, node| node.one_of_meant(INNER_ACCESS, elsewhere::ACTIONS));
         Group {
             name: name.to_owned(),
             kind,

@@ -3,6 +3,7 @@
 use sg_model::PortRange;
 
 use super::{
+    elsewhere::{self, BETWEEN},
     node::{Node, Value},
     problem::Problem,
     read::Read,
@@ -32,43 +33,6 @@ pub(super) const IN_A_LIST: Place = Place {
 /// Words for every port in other programs.
 const EVERY: [&str; 5] = ["all", "any", "*", "-1", "-1/-1"];
 
-/// What other programs write between the ends of a range.
-const BETWEEN: [&str; 4] = [":", "/", "..", "–"];
-
-/// Services that people name by their port's name: the protocol and the port.
-const SERVICES: [(&str, &str, u16); 24] = [
-    ("dns", "udp", 53),
-    ("domain", "udp", 53),
-    ("ftp", "tcp", 21),
-    ("http", "tcp", 80),
-    ("https", "tcp", 443),
-    ("imap", "tcp", 143),
-    ("imaps", "tcp", 993),
-    ("ldap", "tcp", 389),
-    ("ldaps", "tcp", 636),
-    ("mysql", "tcp", 3306),
-    ("ntp", "udp", 123),
-    ("pop3", "tcp", 110),
-    ("postgres", "tcp", 5432),
-    ("postgresql", "tcp", 5432),
-    ("rdp", "tcp", 3389),
-    ("redis", "tcp", 6379),
-    ("smb", "tcp", 445),
-    ("smtp", "tcp", 25),
-    ("smtps", "tcp", 465),
-    ("snmp", "udp", 161),
-    ("ssh", "tcp", 22),
-    ("syslog", "udp", 514),
-    ("telnet", "tcp", 23),
-    ("tftp", "udp", 69),
-];
-
-/// The protocol and the port of a service that people name.
-pub(super) fn service(name: &str) -> Option<(&'static str, u16)> {
-    let found = SERVICES.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
-    found.map(|&(_, protocol, port)| (protocol, port))
-}
-
 /// Ports in one scalar: a number, or ranges separated by commas.
 pub(super) fn ranges<'d>(node: &'d Node, place: &Place) -> Read<'d, Vec<PortRange>> {
     match &node.value {
@@ -93,7 +57,7 @@ pub(super) fn ranges<'d>(node: &'d Node, place: &Place) -> Read<'d, Vec<PortRang
 fn range<'d>(node: &'d Node, text: &str, place: &Place) -> Read<'d, PortRange> {
     let found = || Excerpt::value(text);
     let unfit = |allowed: String| node.fails(Problem::Unfit { found: found(), allowed: allowed.into() });
-    if let Some((_, port)) = service(text) {
+    if let Some((_, port)) = elsewhere::service(text) {
         return Err(unfit(format!("a port is a number, write {port}")));
     }
     if let Some(range) = BETWEEN.iter().find_map(|between| {

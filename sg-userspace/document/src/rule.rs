@@ -7,12 +7,13 @@ use sg_model::{
 };
 
 use super::{
+    elsewhere,
     error::Notice,
     lowering::Lowering,
     node::{Node, Value},
     ports,
     problem::Problem,
-    read::{Failure, Fields, Keys, Meant, Read},
+    read::{Failure, Fields, Keys, Read},
     words::{Excerpt, Near},
 };
 
@@ -126,19 +127,6 @@ const PORT_KEYS: Keys =
 const ACTIONS: &[(&str, Action)] =
     &[("accept", Action::Accept), ("drop", Action::Drop), ("reject", Action::Reject)];
 
-/// What other programs call actions.
-pub(super) const MEANT_ACTIONS: Meant = &[
-    ("allow", "accept"),
-    ("allowed", "accept"),
-    ("permit", "accept"),
-    ("pass", "accept"),
-    ("deny", "drop"),
-    ("denied", "drop"),
-    ("block", "drop"),
-    ("discard", "drop"),
-    ("refuse", "reject"),
-];
-
 const PROTOCOL: &str = "write tcp, udp, icmp, icmpv6, gre, sctp, all or a number from 0 to 255";
 
 /// The protocols that have ports, for messages.
@@ -196,7 +184,8 @@ impl<'d> Lowering<'d> {
         };
         let id = self.field(fields, "id", |_, id| id.name("a rule"));
         let of_protocol = self.of_protocol(fields);
-        let action = self.field(fields, "action", |_, action| action.one_of_meant(ACTIONS, MEANT_ACTIONS));
+        let action =
+            self.field(fields, "action", |_, action| action.one_of_meant(ACTIONS, elsewhere::ACTIONS));
         Rule {
             id: id.map_or_else(default_id, str::to_owned),
             enabled: self.field(fields, "enabled", |_, node| node.boolean()).unwrap_or(true),
@@ -350,7 +339,7 @@ fn priority(node: &Node) -> Read<'_, Priority> {
 
 fn protocol_of(node: &Node) -> Read<'_, Protocol> {
     if let Value::Text(text) = &node.value {
-        if let Some((protocol, port)) = ports::service(text) {
+        if let Some((protocol, port)) = elsewhere::service(text) {
             return Err(node.unfit(format!("write protocol: {protocol} with ports: {port}")));
         }
         if let Near(Some(meant)) = Near::meant(text, MEANT_PROTOCOLS) {

@@ -91,13 +91,8 @@ impl HeaderNumbers {
     /// Those of the fields that packets of `scope` have, and `None` for the others.
     #[must_use]
     pub fn of_scope(&self, scope: Scope) -> Self {
-        let mut numbers = self.by_field().into_iter().filter(|(field, _)| field.scope() == scope);
-        let mut next = numbers.next();
-        Self::read(|field, _, _| {
-            let (_, number) = next.filter(|(found, _)| *found == field)?;
-            next = numbers.next();
-            number
-        })
+        let mut numbers = self.by_field().into_iter();
+        Self::read(|field, _, _| numbers.next()?.1.filter(|_| field.scope() == scope))
     }
 
     /// Whether every packet with the numbers of `other` has these.

@@ -1,29 +1,6 @@
-//! Names of services where a port is asked: those that people type, with the port that IANA assigned. It is no copy of
-//! `/etc/services`, so a command means the same on every host.
+//! Ports by the names of services, as `sg_document` lists them, where a port is asked.
 
-/// Names, the protocol over which a rule for one is usually written, and their ports.
-pub(crate) const SERVICES: &[(&str, &str, u16)] = &[
-    ("dns", "udp", 53),
-    ("ftp", "tcp", 21),
-    ("http", "tcp", 80),
-    ("https", "tcp", 443),
-    ("imap", "tcp", 143),
-    ("imaps", "tcp", 993),
-    ("ldap", "tcp", 389),
-    ("ldaps", "tcp", 636),
-    ("mysql", "tcp", 3306),
-    ("ntp", "udp", 123),
-    ("postgresql", "tcp", 5432),
-    ("rdp", "tcp", 3389),
-    ("redis", "tcp", 6379),
-    ("smtp", "tcp", 25),
-    ("snmp", "udp", 161),
-    ("ssh", "tcp", 22),
-    ("submission", "tcp", 587),
-    ("syslog", "udp", 514),
-    ("telnet", "tcp", 23),
-    ("tftp", "udp", 69),
-];
+use sg_document::elsewhere::SERVICES;
 
 /// A service by its name: the name, its protocol and its port.
 pub(crate) fn service(text: &str) -> Option<(&'static str, &'static str, u16)> {

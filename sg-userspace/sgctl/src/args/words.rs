@@ -8,26 +8,11 @@ use clap::{
     builder::{EnumValueParser, PossibleValue, TypedValueParser},
     error::ErrorKind,
 };
+use sg_document::elsewhere::{ACTIONS, BETWEEN};
 use sg_model::text::escaped;
 use sg_records::{Action, Protocol};
 
 use crate::args::service_name::service;
-
-/// What other programs call actions.
-const MEANT_ACTIONS: [(&str, &str); 9] = [
-    ("allow", "accept"),
-    ("allowed", "accept"),
-    ("permit", "accept"),
-    ("pass", "accept"),
-    ("deny", "drop"),
-    ("denied", "drop"),
-    ("block", "drop"),
-    ("discard", "drop"),
-    ("refuse", "reject"),
-];
-
-/// What stands between the ends of a range elsewhere.
-const BETWEEN: [&str; 4] = [":", "/", "..", "–"];
 
 /// The protocol of a rule.
 pub(crate) fn rule_protocol(text: &str) -> Result<Protocol, String> {
@@ -79,7 +64,7 @@ impl TypedValueParser for ActionParser {
 
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Action, Error> {
         let text = value.to_string_lossy();
-        let meant = MEANT_ACTIONS.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+        let meant = ACTIONS.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
         if let Some((word, meant)) = meant {
             let message = format!("invalid value '{word}' for '--action <ACTION>': did you mean {meant}?\n");
             return Err(Error::raw(ErrorKind::InvalidValue, message).with_cmd(command));

@@ -299,7 +299,7 @@ fn the_exit_codes_are_those_of_the_help_and_of_the_documentation() {
 #[test]
 fn services_are_those_of_the_documentation() {
     let page = include_str!("../../../../docs/use/sgctl.md");
-    for (name, _, port) in crate::args::service_name::SERVICES {
+    for (name, _, port) in sg_document::elsewhere::SERVICES {
         assert!(page.contains(&format!("`{name}` ({port})")), "{name} ({port}): not in docs/use/sgctl.md");
     }
 }

@@ -25,7 +25,7 @@ use sg_model::{Match, Policy, PolicyParts, Priority, Remote, Rule};
 const NICS: usize = 200;
 const RULES: usize = 100;
 
-const LIMITS: Limits = Limits { nics: 256, flows: 1 << 18, counters: 1 << 18 };
+const LIMITS: Limits = Limits { nics: 256, flows: 1 << 18, counters: 1 << 18, denied: 0 };
 
 /// The host with and without a rule, and an agent without a kernel.
 struct Scene {

@@ -36,6 +36,10 @@ pub struct Settings {
     pub peer_secret: [u32; 2],
     /// Jiffies per second.
     pub hertz: u32,
+    /// Number of entries for packets that do not pass, without those of [`denied_spare`]; zero counts none.
+    pub denied_entries: u32,
+    /// Zero.
+    pub spare: u32,
 }
 
 impl Settings {
@@ -47,6 +51,8 @@ impl Settings {
         reject_interval: 0,
         peer_secret: [0; 2],
         hertz: 0,
+        denied_entries: 0,
+        spare: 0,
     };
 }
 
@@ -73,7 +79,13 @@ pub const fn host_counter(reason: Reason) -> u32 {
 /// Counters of the host for the flow tables. Their `packets` are flows.
 pub mod flows {
     /// All of them.
-    pub const ALL: [u32; 3] = [EVICTED, ESTABLISHED, HALF_OPEN];
+    pub const ALL: [u32; 6] = [EVENTS_LOST, REPLACED, UNREAD, EVICTED, ESTABLISHED, HALF_OPEN];
+    /// Events that found no room in their ring: counted by the program.
+    pub const EVENTS_LOST: u32 = 56;
+    /// Flows whose entry the program replaced or evicted, and whose last values it has sent to the agent: counted by the program.
+    pub const REPLACED: u32 = 57;
+    /// Likewise, and their last values are lost: the ring was full.
+    pub const UNREAD: u32 = 58;
     /// Half-open flows evicted for others: counted by the program.
     pub const EVICTED: u32 = 59;
     /// Established flows found by the last ageing pass: written by the agent.
@@ -87,6 +99,26 @@ pub mod flows {
 #[must_use]
 pub const fn reason_counter(first: u32, direction: crate::flow::Direction, reason: Reason) -> u32 {
     first + direction as u32 * 32 + reason as u32
+}
+
+/// Number of entries for packets that do not pass which need no name, behind the others: for when there is no other left.
+#[must_use]
+pub const fn denied_spares(nics: u32) -> u32 {
+    1 + nics * 2
+}
+
+/// The index of the entry without a name for packets of NIC `slot` in `direction`, behind `named` others.
+#[inline(always)]
+#[must_use]
+pub const fn denied_spare(named: u32, slot: u16, direction: crate::flow::Direction) -> u32 {
+    named + 1 + slot as u32 * 2 + direction as u32
+}
+
+/// The same for packets of no NIC.
+#[inline(always)]
+#[must_use]
+pub const fn denied_host(named: u32) -> u32 {
+    named
 }
 
 /// Each of the host's counters has one meaning.
@@ -107,7 +139,7 @@ const _: () = {
 
 const _: () = {
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Settings>() == 56);
+    assert!(size_of::<Settings>() == 64);
 };
 
 /// The one place that promises aya that these types are plain bytes.
@@ -117,6 +149,8 @@ mod pod {
     use super::{Counter, Settings};
     use crate::{
         exchange::Exchanges,
+        denied::{DeniedKey, DeniedKeyV4},
+        event::Watch,
         flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, Shares},
         fragment::{FragmentEntry, FragmentKey},
     };
@@ -126,6 +160,12 @@ mod pod {
     unsafe impl aya::Pod for Counter {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Settings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for DeniedKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for DeniedKeyV4 {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Watch {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Exchanges {}
     // SAFETY: as above.

@@ -13,6 +13,8 @@
 //! | [`fragment`] | which fragments follow an accepted one |
 //! | [`guest`] | the addresses a guest claims, and what it may never send |
 //! | [`image`] | lookups in a compiled policy |
+//! | [`denied`] | packets that do not pass, aggregated |
+//! | [`event`] | single events, for somebody who watches |
 //! | [`reject`] | the reset or ICMP error for a rejected packet |
 //! | [`exceptions`] | traffic that passes without a rule |
 //! | [`discovery`] | neighbour, router and listener discovery without hidden payload |
@@ -29,8 +31,10 @@
 
 pub mod abi;
 pub mod clock;
+pub mod denied;
 pub mod dhcp;
 pub mod discovery;
+pub mod event;
 pub mod exceptions;
 pub mod exchange;
 pub mod flow;

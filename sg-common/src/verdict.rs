@@ -188,8 +188,8 @@ pub struct Decision(u64);
 
 impl Decision {
     const MARK: u64 = 1 << 63;
-    const ACCEPT: u64 = 1 << 40;
-    const REJECT: u64 = 1 << 41;
+    pub(crate) const ACCEPT: u64 = 1 << 40;
+    pub(crate) const REJECT: u64 = 1 << 41;
     const REASON_SHIFT: u32 = 32;
 
     /// Packs a decision. `number` is an index into the counters.

@@ -12,6 +12,7 @@ use sg_common::{
 
 use crate::{
     half_open, helpers,
+    replaced,
     maps::{CLOSED_V4, CLOSED_V6, FLOWS_V4, FLOWS_V6, NIC_FLOWS, on_stack, settings},
     scratch::Scratch,
     subprograms,
@@ -123,7 +124,8 @@ const _: subprograms::Judged = sg_judged;
 #[inline(never)]
 extern "C" fn sg_judged(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u64, args: u64) -> u64 {
     // SAFETY: as above.
-    let (Some(Scratch { packet, header, .. }), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) })
+    let (Some(Scratch { packet, header, key, .. }), Some(entry)) =
+        (unsafe { (scratch.as_mut(), entry.as_mut()) })
     else {
         return 0;
     };
@@ -131,6 +133,7 @@ extern "C" fn sg_judged(scratch: *mut Scratch, entry: *mut FlowEntry, decision: 
     let args = RevalidateArgs::of(args);
     let first = args.first();
     if !args.is_error() && entry.begun_anew_by(packet, first.direction().reversed()).is_some() {
+        replaced::report(key, entry);
         entry.begin_anew(first, decision, header.generation, helpers::now());
     } else if entry.first == first && entry.generation != header.generation {
         entry.revalidate(decision, header.generation);
@@ -276,6 +279,10 @@ pub fn live(entry: Option<*mut FlowEntry>, l4: PortsProtoNic, now: u64) -> Optio
     if entry.is_expired(l4, &settings().timeouts, now) { None } else { Some(entry) }
 }
 
+/// `BPF_NOEXIST` (include/uapi/linux/bpf.h), and the error of an insert with it where there is an entry.
+const NO_EXIST: u64 = 1;
+const EEXIST: i32 = -17;
+
 /// Moves a flow with a reply to the table of established flows.
 ///
 /// # Errors
@@ -293,10 +300,24 @@ fn promote(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
     }
     // Inserted from where it is: a copy would take a sixth of the stack.
     let narrow = FlowKeyV4::of(key);
-    let entered = match key.width() {
-        Width::Narrow => FLOWS_V4.insert(narrow, entry, 0),
-        Width::Wide => FLOWS_V6.insert(on_stack(key), entry, 0),
+    let mut entered = match key.width() {
+        Width::Narrow => FLOWS_V4.insert(narrow, entry, NO_EXIST),
+        Width::Wide => FLOWS_V6.insert(on_stack(key), entry, NO_EXIST),
     };
+    if entered == Err(EEXIST) {
+        // One that has expired.
+        let before = match key.width() {
+            Width::Narrow => FLOWS_V4.get_ptr(narrow),
+            Width::Wide => FLOWS_V6.get_ptr(on_stack(key)),
+        };
+        if let Some(before) = before {
+            replaced::report(key, before);
+        }
+        entered = match key.width() {
+            Width::Narrow => FLOWS_V4.insert(narrow, entry, 0),
+            Width::Wide => FLOWS_V6.insert(on_stack(key), entry, 0),
+        };
+    }
     if entered.is_err() {
         return Err(Reason::FlowTableFull);
     }

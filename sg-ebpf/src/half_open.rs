@@ -25,6 +25,7 @@ use sg_common::{
 use crate::{
     helpers,
     image::Image,
+    replaced,
     maps::{HALF_OPEN_V4, HALF_OPEN_V6, PLACES_V4, PLACES_V6, SHARES, TICKETS, on_stack, settings},
     scratch::Scratch,
     subprograms,
@@ -47,11 +48,26 @@ pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
 /// Inserts a flow for which [`make_room`] succeeded. Returns false if the table is full.
 #[inline(always)]
 pub fn insert(key: &FlowKey, entry: &FlowEntry) -> bool {
+    let entered = match key.width() {
+        Width::Narrow => HALF_OPEN_V4.insert(FlowKeyV4::of(key), entry, NO_EXIST),
+        Width::Wide => HALF_OPEN_V6.insert(on_stack(key), entry, NO_EXIST),
+    };
+    if entered != Err(EEXIST) {
+        return entered.is_ok();
+    }
+    // One that has expired, or that another CPU has just made of the same flow.
+    if let Some(before) = find(key) {
+        replaced::report(key, before);
+    }
     match key.width() {
         Width::Narrow => HALF_OPEN_V4.insert(FlowKeyV4::of(key), entry, 0).is_ok(),
         Width::Wide => HALF_OPEN_V6.insert(on_stack(key), entry, 0).is_ok(),
     }
 }
+
+/// `BPF_NOEXIST` (include/uapi/linux/bpf.h), and the error of an insert with it where there is an entry.
+const NO_EXIST: u64 = 1;
+const EEXIST: i32 = -17;
 
 /// Removes a flow, which frees its place. Returns false if it is not there.
 #[inline(always)]
@@ -232,6 +248,7 @@ extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
     let Some(entry) = find(unplaced) else { return 0 };
     // SAFETY: as above.
     let direction = unsafe { &*entry }.direction();
+    replaced::report(unplaced, entry);
     if !remove(unplaced) {
         return 0;
     }

@@ -36,6 +36,23 @@ pub fn draw(count: *mut u64) -> u64 {
     ticket
 }
 
+/// Adds to a word that other CPUs may add to at the same time.
+#[inline(always)]
+pub fn add(word: *mut u64, value: u64) {
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: a pointer from a map lookup is valid until the program ends.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({word} + 0) += {value}",
+            word = in(reg) word,
+            value = in(reg) value,
+            options(nostack),
+        );
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    let _ = (word, value);
+}
+
 /// Compare-and-swap: writes `after` if the word is `before`, and returns whether it was. Rust has no such operation for this
 /// target.
 #[inline(always)]
@@ -64,13 +81,13 @@ pub fn exchange(word: &mut u64, before: u64, after: u64) -> bool {
 #[inline(always)]
 pub fn count(number: u32, length: u32) {
     if let Some(counter) = COUNTERS.get_ptr_mut(number) {
-        add(counter, u64::from(length));
+        add_own(counter, u64::from(length));
     }
 }
 
 /// Counts a packet of `length` bytes in this CPU's own slot, which nobody else writes.
 #[inline(always)]
-fn add(counter: *mut Counter, length: u64) {
+fn add_own(counter: *mut Counter, length: u64) {
     // SAFETY: a pointer from a map lookup is valid until the program ends.
     let counter = unsafe { &mut *counter };
     counter.packets += 1;

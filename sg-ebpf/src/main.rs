@@ -9,6 +9,9 @@
 //! | [`half_open`] | the tables of half-open flows, and their eviction |
 //! | [`fragments`] | the table of fragmented datagrams |
 //! | [`exceptions`] | traffic that passes without a rule |
+//! | [`denied`] | counts of packets that do not pass |
+//! | [`events`] | single events, for somebody who watches |
+//! | [`replaced`] | last values of flows whose entries are replaced |
 //! | [`reject`] | TCP resets and ICMP errors for rejected packets |
 //! | [`ipsec`] | whether a packet was decrypted |
 //! | [`tunnel`] | packets without an Ethernet header |
@@ -38,7 +41,9 @@
 
 mod anti_spoofing;
 mod context;
+mod denied;
 mod ethertypes;
+mod events;
 mod exceptions;
 mod fast_path;
 mod flow_table;
@@ -52,6 +57,7 @@ mod ipsec;
 mod maps;
 mod pipeline;
 mod reject;
+mod replaced;
 mod scratch;
 mod subprograms;
 mod tunnel;

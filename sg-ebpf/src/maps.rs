@@ -7,11 +7,13 @@ use core::cell::UnsafeCell;
 
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use sg_common::{
-    abi::{Counter, NIC_BY_IFINDEX_LEN, Settings},
+    abi::{Counter, NIC_BY_IFINDEX_LEN, Settings, denied_spares},
+    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, DeniedNic, DeniedRing},
+    event::{Event, ReplacedFlow, Watch},
     exchange::Exchanges,
     flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, Shares, ticket_counts},
     fragment::{FragmentEntry, FragmentKey},
@@ -26,6 +28,7 @@ const MAX_FLOWS: usize = 1 << 18;
 const MAX_HALF_OPEN: usize = 3 << 15;
 const MAX_CLOSED: usize = 1 << 16;
 const MAX_FRAGMENTS: usize = 1 << 13;
+const MAX_DENIED: usize = 1 << 16;
 const MAX_COUNTERS: usize = 1 << 17;
 
 /// A one-element array whose value is a whole image: one lookup gives a pointer, and every read after that is a load.
@@ -124,6 +127,46 @@ pub static REJECT_PEERS: Array<u64, PEERS> = Array::new();
 /// A [`sg_common::reject::Mark`]. In a map, because the programs of both agents must know it during a takeover.
 #[btf_map]
 pub static REJECT_MARK: Array<u64, 1> = Array::new();
+
+/// Packets that do not pass, by name: the index of the entry in [`DENIED`]. Of IPv6.
+#[btf_map]
+pub static DENIED_V6: HashMap<DeniedKey, u32, MAX_DENIED, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// The same of IPv4, and of packets without addresses.
+#[btf_map]
+pub static DENIED_V4: HashMap<DeniedKeyV4, u32, MAX_DENIED, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Their counts, which the agent reads without asking the kernel. An entry outlives its name, so that what is added while the
+/// name is removed is not lost. Behind them are those without a name, see [`sg_common::abi::denied_spare`].
+#[btf_map]
+pub static DENIED: Array<
+    DeniedEntry,
+    { MAX_DENIED + denied_spares(MAX_NICS as u32) as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
+
+/// Indexes of free entries: a ring between the two numbers of [`DENIED_RING`], filled by the agent.
+#[btf_map]
+pub static DENIED_FREE: Array<u32, MAX_DENIED, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+#[btf_map]
+pub static DENIED_RING: Array<DeniedRing, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// Rate limits and numbers of entries, by NIC slot.
+#[btf_map]
+pub static DENIED_NICS: Array<DeniedNic, MAX_NICS, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// What somebody wants to see now. Written by the agent.
+#[btf_map]
+pub static WATCH: Array<Watch, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// Events for whoever watches.
+#[btf_map]
+pub static EVENTS: RingBuf<Event, { 4 << 20 }> = RingBuf::new();
+
+/// Last values of flows that the program replaced, for the agent.
+#[btf_map]
+pub static REPLACED_FLOWS: RingBuf<ReplacedFlow, { 1 << 20 }> = RingBuf::new();
 
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();

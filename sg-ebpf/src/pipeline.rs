@@ -6,6 +6,7 @@
 use aya_log_ebpf::debug;
 use sg_common::{
     abi::{host_counter, reason_counter},
+    event::EventKind,
     flow::{self, Direction, First, packet_fields},
     guest::may_solicit,
     image::{Header, Keys, flags},
@@ -17,7 +18,7 @@ use sg_common::{
 use crate::{
     anti_spoofing,
     context::Context,
-    ethertypes, exceptions, flow_table, fragments, frame, helpers,
+    denied, ethertypes, events, exceptions, flow_table, fragments, frame, helpers,
     image::{Image, fill_keys, refill_keys, takes_over},
     maps,
     scratch::Scratch,
@@ -83,13 +84,25 @@ impl Nic {
 /// Decides a packet and counts it.
 #[inline(always)]
 pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
-    let decision = match (nic_of(ctx, hook), maps::scratch()) {
-        (Ok(nic), Some(scratch)) => decide(ctx, &nic, scratch),
-        (Err(reason), _) => host_drop(reason),
-        (Ok(_), None) => host_drop(Reason::ImageFault),
+    let (decision, scope) = match (nic_of(ctx, hook), maps::scratch()) {
+        (Ok(nic), Some(scratch)) => (decide(ctx, &nic, scratch), Some(nic.scope())),
+        (Err(reason), _) => (host_drop(reason), None),
+        (Ok(_), None) => (host_drop(Reason::ImageFault), None),
     };
     helpers::count(decision.number(), ctx.len());
+    if !decision.accepts() {
+        denied(ctx, scope, decision);
+    }
     decision
+}
+
+/// Reports a packet that does not pass: by now nothing changes that.
+#[inline(always)]
+fn denied(ctx: &impl Context, scope: Option<FlowScope>, decision: Decision) {
+    let kind = denied::count(ctx, scope, decision);
+    if let (Some(scope), Some(scratch)) = (scope, maps::scratch()) {
+        events::happened(ctx, scratch, kind, scope, decision);
+    }
 }
 
 /// Drops a packet that belongs to no NIC, counted for the host. Every `reason` is one of
@@ -145,6 +158,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     {
         return decision;
     }
+    scratch.is_parsed = u64::from(read.is_ip());
     // Step 5: IPsec. A decrypted packet was judged on the wire, as the packet that carried it. Only images of a host's NIC have
     // the flag; inbound there is what its device receives.
     if nic.has(flags::PASS_DECRYPTED) && read.is_ip() && ctx.is_delivered(scratch, nic.direction) {
@@ -245,8 +259,11 @@ fn decide_first(
                 return decision;
             }
             flow_table::revalidate(scratch, first, decision, error);
-            if !decision.accepts() && !error && !scratch.packet.requests_connection() {
-                return decision;
+            if !decision.accepts() {
+                events::happened(ctx, scratch, EventKind::Revoked, nic.scope(), decision);
+                if !error && !scratch.packet.requests_connection() {
+                    return decision;
+                }
             }
             let args = LookupArgs::new(nic.direction, error, true);
             known = flow_table::lookup_and_update(scratch, args, length);
@@ -296,7 +313,12 @@ fn decide_first(
     }
     // Step 17: state.
     let args = InsertArgs::open(nic.direction, known != FlowLookup::Miss, either);
-    if decision.accepts() && opens && !flow_table::insert(scratch, decision, args, length) {
+    if !(decision.accepts() && opens) {
+        return decision;
+    }
+    if flow_table::insert(scratch, decision, args, length) {
+        events::happened(ctx, scratch, EventKind::Opened, nic.scope(), decision);
+    } else {
         // The rules' verdict stands; without an entry, the replies need a rule of their own.
         debug!(ctx, "NIC {}: the flow table is full", nic.slot);
         helpers::count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());

@@ -2,6 +2,8 @@
 //! packet to the next. [`crate::maps::scratch`] hands it out.
 
 use sg_common::{
+    denied::DeniedKey,
+    event::Event,
     flow::FlowKey,
     guest::Claim,
     image::{Header, Keys},
@@ -24,6 +26,14 @@ pub struct Scratch {
     pub key: FlowKey,
     /// A half-open flow that needs a place.
     pub unplaced: FlowKey,
+    /// Whether [`Self::packet`] was parsed, of a packet that takes more than the fast path.
+    pub is_parsed: u64,
+    /// The name by which a packet that does not pass is counted.
+    pub denied: DeniedKey,
+    /// Its generation and port, see [`sg_common::denied::DeniedEntry::latest`].
+    pub latest: u64,
+    /// An event about the packet.
+    pub event: Event,
     /// Header of the NIC's image.
     pub header: Header,
     /// Lookup keys of the packet.

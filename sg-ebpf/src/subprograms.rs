@@ -10,7 +10,10 @@
 //! it to this list; `sg-common/tests/subprograms.rs` finds definitions without one. This file must never import a stage: all of
 //! them import it.
 
-use sg_common::{flow::FlowEntry, guest, image, packet};
+use sg_common::{
+    flow::{FlowEntry, FlowKey},
+    guest, image, packet,
+};
 
 use crate::scratch::Scratch;
 
@@ -35,6 +38,18 @@ pub type Claim<Raw> = extern "C" fn(*mut Raw, u64, u64, u64, *mut guest::Claim) 
 pub type Pull = extern "C" fn(*mut aya_ebpf::bindings::__sk_buff, u64) -> u64;
 /// Whether IPsec delivered the packet in this direction.
 pub type Delivered = extern "C" fn(*mut aya_ebpf::bindings::__sk_buff, *const Scratch, u64) -> u64;
+
+// Watching.
+
+/// Counts a packet that does not pass: its [`Origin`](sg_common::denied::Origin), the NIC's slot or the device, its length.
+/// Returns whether an entry was there, or made.
+pub type Denied = extern "C" fn(*mut Scratch, u64, u64, u64) -> u64;
+/// The same by the name in the scratch, with this [`Fold`](sg_common::denied::Fold), and the length.
+pub type DeniedNew = extern "C" fn(*mut Scratch, u64, u64) -> u64;
+/// Sends an event: the decision, and [`EventArgs`](sg_common::packed::EventArgs).
+pub type SendEvent<Raw> = extern "C" fn(*mut Raw, *mut Scratch, u64, u64) -> u64;
+/// Sends the last values of a flow. Returns whether there was room.
+pub type Replaced = extern "C" fn(*const FlowKey, *const FlowEntry) -> u64;
 
 // Exceptions.
 

@@ -15,6 +15,7 @@ pub use self::{
     frame::{FrameWord, ParseResult},
 };
 use crate::{
+    event::EventKind,
     flow::Direction,
     verdict::{Decision, Reason},
 };
@@ -77,6 +78,8 @@ macro_rules! packed {
 use packed;
 
 packed! {
+    /// What an event is about: a [`FlowScope`]; bits 8 to 15 are the [`EventKind`].
+    EventArgs,
     /// The packet to check for an exception: a [`FlowScope`]; bit 1: the server is one of the NIC's; bits 8 to 15 are the offset
     /// of the IP header.
     ExceptionArgs,
@@ -86,6 +89,36 @@ packed! {
     ClaimKind,
     /// The decision that a later fragment follows, or the number of a [`Reason`].
     FollowResult,
+}
+
+impl EventArgs {
+    const KIND: u32 = 8;
+
+    /// An event of this kind, of a packet in this scope.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(kind: EventKind, scope: FlowScope) -> Self {
+        Self(scope.word() | (kind as u64) << Self::KIND)
+    }
+
+    /// What happened.
+    #[inline(always)]
+    #[must_use]
+    pub const fn kind(self) -> EventKind {
+        match (self.0 >> Self::KIND) as u8 {
+            0 => EventKind::Opened,
+            1 => EventKind::DeniedFirst,
+            2 => EventKind::Denied,
+            _ => EventKind::Revoked,
+        }
+    }
+
+    /// The scope.
+    #[inline(always)]
+    #[must_use]
+    pub const fn scope(self) -> FlowScope {
+        FlowScope::of(self.0)
+    }
 }
 
 impl ExceptionArgs {

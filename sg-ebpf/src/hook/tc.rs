@@ -2,12 +2,13 @@
 
 #![expect(unsafe_code, reason = "an skb is read and written through a pointer")]
 
-use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
+use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, programs::TcContext};
 use sg_common::{
+    event::CAPTURE,
     flow::Direction,
     guest::Claim,
     options::{self, List, State},
-    packed::{ClaimKind, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
+    packed::{ClaimKind, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
     packet::{Packet, Tag},
     verdict::Decision,
 };
@@ -15,7 +16,7 @@ use sg_common::{
 use super::packet_functions;
 use crate::{
     context::{Context, View},
-    ethertypes, exceptions, frame,
+    ethertypes, events, exceptions, frame,
     ipsec::sg_delivered,
     scratch::Scratch,
     subprograms,
@@ -116,6 +117,20 @@ impl Context for TcContext {
         ExceptionResult::of(sg_linear_exception(self.skb.skb, packet, args.word()))
     }
     #[inline(always)]
+    fn event(&self, scratch: *mut Scratch, decision: Decision, args: EventArgs) {
+        sg_event(self.skb.skb, scratch, decision.word(), args.word());
+    }
+    #[inline(always)]
+    fn capture(&self, to: *mut u8, length: u32) -> bool {
+        // The verifier needs to see that it is neither none nor too many.
+        let length = length & (2 * CAPTURE as u32 - 1);
+        if length == 0 || length > CAPTURE as u32 {
+            return false;
+        }
+        // SAFETY: the caller has room for as many bytes.
+        unsafe { bpf_skb_load_bytes(self.skb.skb.cast(), 0, to.cast(), length) == 0 }
+    }
+    #[inline(always)]
     fn walk(&self, list: List, at: usize, end: usize) -> State {
         State::from_word(sg_options(self.skb.skb, u64::from(list as u8), at as u64, end as u64))
     }
@@ -138,7 +153,8 @@ packet_functions!(
     sg_step,
     sg_options,
     sg_exception,
-    sg_linear_exception
+    sg_linear_exception,
+    sg_event
 );
 
 const _: subprograms::Frame<__sk_buff> = sg_frame_again;

@@ -2,12 +2,13 @@
 
 #![expect(unsafe_code, reason = "global functions are found by name")]
 
-use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
+use aya_ebpf::{bindings::xdp_md, helpers::generated::bpf_xdp_load_bytes, programs::XdpContext};
 use sg_common::{
+    event::CAPTURE,
     flow::Direction,
     guest::Claim,
     options::{self, List, State},
-    packed::{ClaimKind, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
+    packed::{ClaimKind, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
     packet::{Packet, Tag},
     verdict::Decision,
 };
@@ -15,7 +16,7 @@ use sg_common::{
 use super::packet_functions;
 use crate::{
     context::{Context, View},
-    ethertypes, exceptions, frame,
+    ethertypes, events, exceptions, frame,
     scratch::Scratch,
     subprograms, view,
 };
@@ -99,6 +100,20 @@ impl Context for XdpContext {
         ExceptionResult::of(sg_xdp_linear_exception(self.ctx, packet, args.word()))
     }
     #[inline(always)]
+    fn event(&self, scratch: *mut Scratch, decision: Decision, args: EventArgs) {
+        sg_xdp_event(self.ctx, scratch, decision.word(), args.word());
+    }
+    #[inline(always)]
+    fn capture(&self, to: *mut u8, length: u32) -> bool {
+        // The verifier needs to see that it is neither none nor too many.
+        let length = length & (2 * CAPTURE as u32 - 1);
+        if length == 0 || length > CAPTURE as u32 {
+            return false;
+        }
+        // SAFETY: the caller has room for as many bytes.
+        unsafe { bpf_xdp_load_bytes(self.ctx, 0, to.cast(), length) == 0 }
+    }
+    #[inline(always)]
     fn walk(&self, list: List, at: usize, end: usize) -> State {
         State::from_word(sg_xdp_options(self.ctx, u64::from(list as u8), at as u64, end as u64))
     }
@@ -121,5 +136,6 @@ packet_functions!(
     sg_xdp_step,
     sg_xdp_options,
     sg_xdp_exception,
-    sg_xdp_linear_exception
+    sg_xdp_linear_exception,
+    sg_xdp_event
 );

@@ -10,7 +10,7 @@ use crate::{
     state::records::InForce,
 };
 
-pub(crate) const LIMITS: Limits = Limits { nics: 4, flows: 64, counters: 512 };
+pub(crate) const LIMITS: Limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
 
 /// A basic group with an ingress rule for each id.
 pub(crate) fn group(name: &str, rules: &[&str]) -> Group {

@@ -11,7 +11,7 @@ use sg_probe::{CheckResult, Probe};
 use super::{CompiledNic, Engine, EngineError};
 
 /// A datapath for checks: no pins, no devices, and only as many flows as a probe needs.
-const LIMITS: Limits = Limits { nics: 1 << 12, flows: 64, counters: 64 };
+const LIMITS: Limits = Limits { nics: 1 << 12, flows: 64, counters: 64, denied: 0 };
 
 /// Runs the eBPF program on real packets, through `BPF_PROG_TEST_RUN`.
 #[derive(Debug)]

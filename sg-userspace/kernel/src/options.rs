@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use aya::{EbpfError, maps::MapError};
 use sg_common::{
-    abi::Settings,
+    abi::{Settings, denied_spares},
     flow::{DEFAULT_TIMEOUTS_SECONDS, Timeouts, ticket_counts},
     fragment,
 };
@@ -21,6 +21,8 @@ pub struct Limits {
     pub flows: u32,
     /// The number of counters: 64 for the host, 64 for each NIC, one for each rule, one for each group with inner access.
     pub counters: u32,
+    /// The number of entries for packets that do not pass; zero counts none by who sent what.
+    pub denied: u32,
 }
 
 impl Limits {
@@ -48,10 +50,12 @@ pub(super) enum Size {
     Closed,
     Tickets,
     Counters,
+    Denied,
+    DeniedEntries,
 }
 
 /// The maps sized by a limit.
-pub(super) const SIZED: [(&str, Size); 19] = [
+pub(super) const SIZED: [(&str, Size); 24] = [
     ("NIC_BY_IFINDEX_OVERFLOW", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
     ("REJECT_BUDGET", Size::Nics),
@@ -71,6 +75,11 @@ pub(super) const SIZED: [(&str, Size); 19] = [
     ("CLOSED_V6", Size::Closed),
     ("CLOSED_V4", Size::Closed),
     ("COUNTERS", Size::Counters),
+    ("DENIED_V6", Size::Denied),
+    ("DENIED_V4", Size::Denied),
+    ("DENIED_FREE", Size::Denied),
+    ("DENIED", Size::DeniedEntries),
+    ("DENIED_NICS", Size::Nics),
 ];
 
 impl Size {
@@ -88,6 +97,9 @@ impl Size {
             Self::Closed => limits.closed(),
             Self::Tickets => ticket_counts(limits.nics),
             Self::Counters => limits.counters,
+            // No map has none.
+            Self::Denied => if limits.denied == 0 { 1 } else { limits.denied },
+            Self::DeniedEntries => limits.denied + denied_spares(limits.nics),
         }
     }
 
@@ -101,6 +113,9 @@ impl Size {
                 "start sgd with a smaller --max-flows, or give this host more memory"
             }
             Self::Counters => "start sgd with a smaller --max-counters, or give this host more memory",
+            Self::Denied | Self::DeniedEntries => {
+                "start sgd with a smaller --max-denied, or give this host more memory"
+            }
         }
     }
 }
@@ -124,7 +139,7 @@ pub(super) fn maps_error(source: EbpfError) -> KernelError {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nics: 1024, flows: 1 << 18, counters: 1 << 17 }
+        Self { nics: 1024, flows: 1 << 18, counters: 1 << 17, denied: 1 << 16 }
     }
 }
 
@@ -162,6 +177,8 @@ impl Options {
             reject_interval: self.rejects.interval(),
             peer_secret,
             hertz,
+            denied_entries: self.limits.denied,
+            spare: 0,
         }
     }
 }

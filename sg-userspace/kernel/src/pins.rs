@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The names of the pinned maps.
-pub(super) const MAPS: [&str; 22] = [
+pub(super) const MAPS: [&str; 29] = [
     "NIC_BY_IFINDEX",
     "NIC_BY_IFINDEX_OVERFLOW",
     "IMAGES_64K",
@@ -46,6 +46,13 @@ pub(super) const MAPS: [&str; 22] = [
     "FILTERED_SINCE",
     "FRAGMENTS",
     "REJECT_MARK",
+    "DENIED_V6",
+    "DENIED_V4",
+    "DENIED",
+    "DENIED_FREE",
+    "DENIED_RING",
+    "DENIED_NICS",
+    "WATCH",
     "COUNTERS",
 ];
 

@@ -116,6 +116,10 @@ struct AgentArguments {
     /// Maximum number of counters: 64 for the host, 64 per NIC, one per rule.
     #[arg(long, value_name = "N", default_value = "65536", value_parser = value_parser!(u32).range(128..))]
     max_counters: u32,
+    /// Maximum number of entries in which packets that do not pass are counted by who sent what to whom; 0 counts them by rule
+    /// only.
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = value_parser!(u32).range(0..=1 << 20))]
+    max_denied: u32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -174,7 +178,12 @@ impl AgentArguments {
                 per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
             },
             rejects: RejectRate(self.reject_rate),
-            limits: Limits { nics: self.max_nics, flows: self.max_flows, counters: self.max_counters },
+            limits: Limits {
+                nics: self.max_nics,
+                flows: self.max_flows,
+                counters: self.max_counters,
+                denied: self.max_denied,
+            },
         })
     }
 }

@@ -70,6 +70,8 @@ struct LimitsRecord {
     nics: u32,
     flows: u32,
     counters: u32,
+    #[serde(default)]
+    denied: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,7 +264,7 @@ mod tests {
     use super::*;
     use crate::host::numbers::{GroupNumbers, RuleNumber};
 
-    const LIMITS: Limits = Limits { nics: 4, flows: 64, counters: 512 };
+    const LIMITS: Limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
 
     fn nic(device: &str, slot: u16) -> NicRecord {
         NicRecord {

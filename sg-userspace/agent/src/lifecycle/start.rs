@@ -81,10 +81,10 @@ pub(crate) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
                 if *layout == abi::VERSION { String::new() } else { format!(", of layout {layout}") };
             tracing::info!("adopting what an earlier agent (pid {}) left in force{continued}", catalog.pid);
             if catalog.limits != options.limits {
-                let Limits { nics, flows, counters } = catalog.limits;
+                let Limits { nics, flows, counters, denied } = catalog.limits;
                 tracing::warn!(
                     "the tables keep the sizes they were made with ({nics} NICs, {flows} flows, {counters} \
-                     counters); `sgctl detach` first to change them"
+                     counters, {denied} denied); `sgctl detach` first to change them"
                 );
             }
             for Moved { device, now } in pins::moved(&options.instance.pins()) {

@@ -15,7 +15,7 @@ use sg_model::Policy;
 /// Runs of one packet before the next: the cost of a system call is spread over them.
 const REPEAT: u32 = 1_000;
 
-const LIMITS: Limits = Limits { nics: 4, flows: 1 << 20, counters: 1 << 17 };
+const LIMITS: Limits = Limits { nics: 4, flows: 1 << 20, counters: 1 << 17, denied: 64 };
 
 /// `BPF_MAP_TYPE_HASH` (include/uapi/linux/bpf.h).
 const HASH: u64 = 1;

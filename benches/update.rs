@@ -18,7 +18,7 @@ use sg_check::CompiledNic;
 use sg_kernel::{Datapath, Limits, Options};
 use sg_model::{GroupIndex, Policy};
 
-const LIMITS: Limits = Limits { nics: 4, flows: 1 << 12, counters: 1 << 18 };
+const LIMITS: Limits = Limits { nics: 4, flows: 1 << 12, counters: 1 << 18, denied: 64 };
 
 fn main() {
     let families = ["compile", "compile-rules", "compile-prefixes", "member-join"];

@@ -150,7 +150,7 @@ mod pod {
     use crate::{
         exchange::Exchanges,
         denied::{DeniedKey, DeniedKeyV4},
-        event::Watch,
+        event::{Event, ReplacedFlow, Watch},
         flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, Shares},
         fragment::{FragmentEntry, FragmentKey},
     };
@@ -166,6 +166,10 @@ mod pod {
     unsafe impl aya::Pod for DeniedKeyV4 {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Watch {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Event {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for ReplacedFlow {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Exchanges {}
     // SAFETY: as above.

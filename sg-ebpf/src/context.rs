@@ -8,7 +8,7 @@ use sg_common::{
     flow::Direction,
     guest::Claim,
     options::{List, State},
-    packed::{ClaimKind, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
+    packed::{ClaimKind, DeniedScope, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
     packet::{Frame, Packet, Tag, Window},
     verdict::Decision,
 };
@@ -58,7 +58,9 @@ pub trait Context: EbpfContext {
     fn pull(&self, wanted: u32) -> bool;
     /// Whether the packet passes without a rule.
     fn exception(&self, packet: *const Packet, args: ExceptionArgs) -> ExceptionResult;
-    /// Sends an event about the packet, if the watcher wants to see it.
+    /// Counts and reports a packet that does not pass.
+    fn denied(&self, decision: Decision, scope: DeniedScope);
+    /// Sends an event about the packet, if somebody wants to see it.
     fn event(&self, scratch: *mut Scratch, decision: Decision, args: EventArgs);
     /// Copies the first `length` bytes of the packet, at most [`CAPTURE`](sg_common::event::CAPTURE). Returns whether that succeeded.
     fn capture(&self, to: *mut u8, length: u32) -> bool;

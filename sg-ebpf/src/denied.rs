@@ -7,7 +7,7 @@ use sg_common::{
     abi::{denied_host, denied_spare},
     denied::{DeniedEntry, DeniedKey, DeniedKeyV4, Fold, Origin, Pace, has_room},
     event::EventKind,
-    packed::FlowScope,
+    packed::{DeniedScope, EventArgs, FlowScope},
     packet::Family,
     verdict::Decision,
 };
@@ -20,23 +20,22 @@ use crate::{
     subprograms,
 };
 
-/// Counts a packet that does not pass, and returns whether it is the first of its name. `scope` is `None` for one of no NIC.
+/// Counts a packet that does not pass, and sends an event about it if somebody wants to see it.
 #[inline(always)]
-pub fn count(ctx: &impl Context, scope: Option<FlowScope>, decision: Decision) -> EventKind {
-    if settings().denied_entries == 0 {
-        return EventKind::Denied;
-    }
-    let Some(scratch) = maps::scratch() else { return EventKind::Denied };
-    let (origin, of) = match scope {
-        Some(scope) => {
-            (Origin::new(decision, scope.direction, scratch.is_parsed != 0), u64::from(scope.slot))
+pub fn report(ctx: &impl Context, decision: u64, scope: u64) {
+    let (Some(scratch), Some(decision)) = (maps::scratch(), Decision::from_word(decision)) else { return };
+    let scope = DeniedScope::of(scope);
+    let (origin, of) = match scope.nic() {
+        Some(FlowScope { slot, direction }) => {
+            (Origin::new(decision, direction, scratch.is_parsed != 0), u64::from(slot))
         }
         None => (Origin::of_host(decision), u64::from(ctx.device())),
     };
-    if sg_denied(scratch, origin.word(), of, u64::from(ctx.len())) == NEW {
-        EventKind::DeniedFirst
-    } else {
-        EventKind::Denied
+    let is_counted = settings().denied_entries != 0;
+    let is_new = is_counted && sg_denied(scratch, origin.word(), of, u64::from(ctx.len())) == NEW;
+    if let Some(scope) = scope.nic() {
+        let kind = if is_new { EventKind::DeniedFirst } else { EventKind::Denied };
+        ctx.event(scratch, decision, EventArgs::new(kind, scope));
     }
 }
 
@@ -129,7 +128,8 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
         return NO_ROOM;
     }
     let Some(index) = DENIED_FREE.get((head % all) as u32) else { return NO_ROOM };
-    let Some(entry) = DENIED.get_ptr_mut(*index) else { return NO_ROOM };
+    let index = *index as u32;
+    let Some(entry) = DENIED.get_ptr_mut(index) else { return NO_ROOM };
     // SAFETY: as above; the entry is this CPU's until it is marked as used.
     let entry = unsafe { &mut *entry };
     entry.key.remote_high = key.remote_high;

@@ -6,9 +6,8 @@
 use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_ns};
 use sg_common::{
     abi::flows::EVENTS_LOST,
-    event::{CAPTURE, Event, EventKind},
+    event::{CAPTURE, Event},
     packed::{EventArgs, FlowScope},
-    verdict::Decision,
 };
 
 use crate::{
@@ -25,27 +24,14 @@ struct Captured {
     bytes: [u8; CAPTURE],
 }
 
-/// Sends an event about the packet in `scratch`, if somebody watches.
-#[inline(always)]
-pub fn happened(
-    ctx: &impl Context,
-    scratch: &mut Scratch,
-    kind: EventKind,
-    scope: FlowScope,
-    decision: Decision,
-) {
-    if let Some(watch) = WATCH.get(0)
-        && watch.is_on(helpers::now())
-    {
-        ctx.event(scratch, decision, EventArgs::new(kind, scope));
-    }
-}
-
-/// Sends an event, if the watcher wants to see it.
+/// Sends an event about the packet in `scratch`, if somebody wants to see it.
 #[inline(always)]
 pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64) {
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let (Some(scratch), Some(watch)) = (unsafe { scratch.as_mut() }, WATCH.get(0)) else { return };
+    if !watch.is_on(helpers::now()) {
+        return;
+    }
     let args = EventArgs::of(args);
     let FlowScope { slot, direction } = args.scope();
     let Scratch { event, packet, header, is_parsed, .. } = scratch;

@@ -223,10 +223,24 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, args: u64, length: u
         return 1;
     }
     // A function of its own, because an entry takes a sixth of the stack.
-    if half_open::make_room(scratch) { sg_insert(scratch, decision, args, length) } else { 0 }
+    if !half_open::make_room(scratch) {
+        return 0;
+    }
+    let inserted = sg_insert(scratch, decision, args, length);
+    if inserted != EXISTS {
+        return inserted;
+    }
+    // An entry that has expired, or that another CPU has just made of the same flow.
+    if let Some(before) = half_open::find(&scratch.key) {
+        replaced::report(&scratch.key, before);
+    }
+    sg_insert(scratch, decision, InsertArgs::of(args).replacing().word(), length)
 }
 
 const _: subprograms::Insert = sg_insert;
+
+/// Result of [`sg_insert`] if there is an entry, which it is not to replace.
+const EXISTS: u64 = 2;
 
 /// Inserts a flow for which room was made.
 #[unsafe(no_mangle)]
@@ -245,7 +259,11 @@ extern "C" fn sg_insert(scratch: *mut Scratch, decision: u64, args: u64, length:
     if let Some(first) = args.reopened() {
         entry.reopen(packet, first);
     }
-    u64::from(half_open::insert(key, &entry))
+    match half_open::insert(key, &entry, if args.is_replacing() { 0 } else { NO_EXIST }) {
+        Ok(()) => 1,
+        Err(EEXIST) => EXISTS,
+        Err(_) => 0,
+    }
 }
 
 /// Finds the live entry of a flow.

@@ -45,29 +45,14 @@ pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
     }
 }
 
-/// Inserts a flow for which [`make_room`] succeeded. Returns false if the table is full.
+/// Inserts a flow for which [`make_room`] succeeded.
 #[inline(always)]
-pub fn insert(key: &FlowKey, entry: &FlowEntry) -> bool {
-    let entered = match key.width() {
-        Width::Narrow => HALF_OPEN_V4.insert(FlowKeyV4::of(key), entry, NO_EXIST),
-        Width::Wide => HALF_OPEN_V6.insert(on_stack(key), entry, NO_EXIST),
-    };
-    if entered != Err(EEXIST) {
-        return entered.is_ok();
-    }
-    // One that has expired, or that another CPU has just made of the same flow.
-    if let Some(before) = find(key) {
-        replaced::report(key, before);
-    }
+pub fn insert(key: &FlowKey, entry: &FlowEntry, flags: u64) -> Result<(), i32> {
     match key.width() {
-        Width::Narrow => HALF_OPEN_V4.insert(FlowKeyV4::of(key), entry, 0).is_ok(),
-        Width::Wide => HALF_OPEN_V6.insert(on_stack(key), entry, 0).is_ok(),
+        Width::Narrow => HALF_OPEN_V4.insert(FlowKeyV4::of(key), entry, flags),
+        Width::Wide => HALF_OPEN_V6.insert(on_stack(key), entry, flags),
     }
 }
-
-/// `BPF_NOEXIST` (include/uapi/linux/bpf.h), and the error of an insert with it where there is an entry.
-const NO_EXIST: u64 = 1;
-const EEXIST: i32 = -17;
 
 /// Removes a flow, which frees its place. Returns false if it is not there.
 #[inline(always)]

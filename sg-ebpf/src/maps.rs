@@ -147,7 +147,7 @@ pub static DENIED: Array<
 
 /// Indexes of free entries: a ring between the two numbers of [`DENIED_RING`], filled by the agent.
 #[btf_map]
-pub static DENIED_FREE: Array<u32, MAX_DENIED, { BPF_F_MMAPABLE as usize }> = Array::new();
+pub static DENIED_FREE: Array<u64, MAX_DENIED, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 #[btf_map]
 pub static DENIED_RING: Array<DeniedRing, 1, { BPF_F_MMAPABLE as usize }> = Array::new();

@@ -10,7 +10,7 @@ use sg_common::{
     flow::{self, Direction, First, packet_fields},
     guest::may_solicit,
     image::{Header, Keys, flags},
-    packed::{ExceptionArgs, FlowLookup, FlowScope, FrameWord, InsertArgs, LookupArgs, Takeover},
+    packed::{DeniedScope, EventArgs, ExceptionArgs, FlowLookup, FlowScope, FrameWord, InsertArgs, LookupArgs, Takeover},
     packet::{Family, Icmp, Part, Payload},
     verdict::{Decision, Reason, Verdict},
 };
@@ -18,7 +18,7 @@ use sg_common::{
 use crate::{
     anti_spoofing,
     context::Context,
-    denied, ethertypes, events, exceptions, flow_table, fragments, frame, helpers,
+    ethertypes, exceptions, flow_table, fragments, frame, helpers,
     image::{Image, fill_keys, refill_keys, takes_over},
     maps,
     scratch::Scratch,
@@ -85,24 +85,16 @@ impl Nic {
 #[inline(always)]
 pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
     let (decision, scope) = match (nic_of(ctx, hook), maps::scratch()) {
-        (Ok(nic), Some(scratch)) => (decide(ctx, &nic, scratch), Some(nic.scope())),
-        (Err(reason), _) => (host_drop(reason), None),
-        (Ok(_), None) => (host_drop(Reason::ImageFault), None),
+        (Ok(nic), Some(scratch)) => (decide(ctx, &nic, scratch), DeniedScope::of_nic(nic.scope())),
+        (Err(reason), _) => (host_drop(reason), DeniedScope::HOST),
+        (Ok(_), None) => (host_drop(Reason::ImageFault), DeniedScope::HOST),
     };
     helpers::count(decision.number(), ctx.len());
     if !decision.accepts() {
-        denied(ctx, scope, decision);
+        // By now nothing changes that.
+        ctx.denied(decision, scope);
     }
     decision
-}
-
-/// Reports a packet that does not pass: by now nothing changes that.
-#[inline(always)]
-fn denied(ctx: &impl Context, scope: Option<FlowScope>, decision: Decision) {
-    let kind = denied::count(ctx, scope, decision);
-    if let (Some(scope), Some(scratch)) = (scope, maps::scratch()) {
-        events::happened(ctx, scratch, kind, scope, decision);
-    }
 }
 
 /// Drops a packet that belongs to no NIC, counted for the host. Every `reason` is one of
@@ -260,7 +252,7 @@ fn decide_first(
             }
             flow_table::revalidate(scratch, first, decision, error);
             if !decision.accepts() {
-                events::happened(ctx, scratch, EventKind::Revoked, nic.scope(), decision);
+                ctx.event(scratch, decision, EventArgs::new(EventKind::Revoked, nic.scope()));
                 if !error && !scratch.packet.requests_connection() {
                     return decision;
                 }
@@ -317,7 +309,7 @@ fn decide_first(
         return decision;
     }
     if flow_table::insert(scratch, decision, args, length) {
-        events::happened(ctx, scratch, EventKind::Opened, nic.scope(), decision);
+        ctx.event(scratch, decision, EventArgs::new(EventKind::Opened, nic.scope()));
     } else {
         // The rules' verdict stands; without an entry, the replies need a rule of their own.
         debug!(ctx, "NIC {}: the flow table is full", nic.slot);

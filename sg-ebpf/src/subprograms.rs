@@ -41,6 +41,8 @@ pub type Delivered = extern "C" fn(*mut aya_ebpf::bindings::__sk_buff, *const Sc
 
 // Watching.
 
+/// Counts and reports a packet that does not pass: the decision, and its [`DeniedScope`](sg_common::packed::DeniedScope).
+pub type Report<Raw> = extern "C" fn(*mut Raw, u64, u64) -> u64;
 /// Counts a packet that does not pass: its [`Origin`](sg_common::denied::Origin), the NIC's slot or the device, its length.
 /// Returns whether an entry was there, or made.
 pub type Denied = extern "C" fn(*mut Scratch, u64, u64, u64) -> u64;

@@ -15,3 +15,9 @@ pub fn checkpoint() {
         core::arch::asm!(".rept 30", "goto +0", ".endr", options(nomem, nostack, preserves_flags));
     }
 }
+
+/// The number, from one to `MOST`, in a form whose bounds the verifier sees. `MOST` is a power of two.
+#[inline(always)]
+pub fn from_one_to<const MOST: usize>(number: u32) -> u32 {
+    (core::hint::black_box(number - 1) & (MOST as u32 - 1)) + 1
+}

@@ -16,7 +16,8 @@ packed! {
     /// Arguments of a revalidation: the [`First`] packet, as a word; bit 2: the packet at hand is an ICMP error about the flow.
     RevalidateArgs,
     /// Arguments of an insert. Bit 0 is the direction of the packet; bit 1: the rules of both directions must accept; bit 4: the
-    /// flow has an entry; bit 5: a closed connection opens again; from bit 6 on: its [`First`] packet, as a word.
+    /// flow has an entry; bit 5: a closed connection opens again; from bit 6 on: its [`First`] packet, as a word;
+    /// bit 32: an entry is replaced.
     InsertArgs,
     /// Where a half-open flow goes next, or what became of it.
     RingStep,
@@ -28,6 +29,7 @@ const ERROR: u64 = 4;
 const JUDGED: u64 = 8;
 const HAS_ENTRY: u64 = 16;
 const REOPENS: u64 = 32;
+const REPLACES: u64 = 1 << 32;
 const FIRST: u32 = 6;
 
 #[inline(always)]
@@ -117,6 +119,20 @@ impl InsertArgs {
     #[must_use]
     pub const fn has_entry(self) -> bool {
         self.0 & HAS_ENTRY != 0
+    }
+
+    /// The same, and an entry that is there is replaced.
+    #[inline(always)]
+    #[must_use]
+    pub const fn replacing(self) -> Self {
+        Self(self.0 | REPLACES)
+    }
+
+    /// Whether an entry that is there is replaced.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_replacing(self) -> bool {
+        self.0 & REPLACES != 0
     }
 
     /// Whether the rules of both directions must accept the flow.

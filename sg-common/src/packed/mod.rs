@@ -78,6 +78,8 @@ macro_rules! packed {
 use packed;
 
 packed! {
+    /// The NIC of a packet that does not pass: a [`FlowScope`]; bit 1: it has none.
+    DeniedScope,
     /// What an event is about: a [`FlowScope`]; bits 8 to 15 are the [`EventKind`].
     EventArgs,
     /// The packet to check for an exception: a [`FlowScope`]; bit 1: the server is one of the NIC's; bits 8 to 15 are the offset
@@ -89,6 +91,25 @@ packed! {
     ClaimKind,
     /// The decision that a later fragment follows, or the number of a [`Reason`].
     FollowResult,
+}
+
+impl DeniedScope {
+    /// A packet of no NIC.
+    pub const HOST: Self = Self(2);
+
+    /// A packet of a NIC.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_nic(scope: FlowScope) -> Self {
+        Self(scope.word())
+    }
+
+    /// The scope; `None` for a packet of no NIC.
+    #[inline(always)]
+    #[must_use]
+    pub const fn nic(self) -> Option<FlowScope> {
+        if self.0 & Self::HOST.0 == 0 { Some(FlowScope::of(self.0)) } else { None }
+    }
 }
 
 impl EventArgs {

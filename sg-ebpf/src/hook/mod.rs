@@ -10,7 +10,7 @@ pub mod xdp;
 /// Inlined, every way to parse a packet, and each number of VLAN tags, would be checked through everything that follows.
 macro_rules! packet_functions {
     ($context:ident, $raw:ty, $frame:ident, $bare_frame:ident, $payload:ident, $ethertype:ident, $packet:ident, $quoted:ident,
-     $claim:ident, $step:ident, $options:ident, $exception:ident, $linear_exception:ident, $event:ident) => {
+     $claim:ident, $step:ident, $options:ident, $exception:ident, $linear_exception:ident, $event:ident, $report:ident) => {
         const _: subprograms::Frame<$raw> = $frame;
         #[unsafe(no_mangle)]
         #[inline(never)]
@@ -71,6 +71,14 @@ macro_rules! packet_functions {
         #[inline(never)]
         extern "C" fn $event(raw: *mut $raw, scratch: *mut Scratch, decision: u64, args: u64) -> u64 {
             events::send(&$context::new(raw), scratch, decision, args);
+            0
+        }
+
+        const _: subprograms::Report<$raw> = $report;
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $report(raw: *mut $raw, decision: u64, scope: u64) -> u64 {
+            denied::report(&$context::new(raw), decision, scope);
             0
         }
 

@@ -8,7 +8,9 @@ use sg_common::{
     flow::Direction,
     guest::Claim,
     options::{self, List, State},
-    packed::{ClaimKind, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
+    packed::{
+        ClaimKind, DeniedScope, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult,
+    },
     packet::{Packet, Tag},
     verdict::Decision,
 };
@@ -16,12 +18,12 @@ use sg_common::{
 use super::packet_functions;
 use crate::{
     context::{Context, View},
-    ethertypes, events, exceptions, frame,
+    denied, ethertypes, events, exceptions, frame,
     ipsec::sg_delivered,
     scratch::Scratch,
     subprograms,
     tunnel::sg_layer_3,
-    view,
+    verifier, view,
 };
 
 /// Stores a word in the packet's control block.
@@ -117,16 +119,19 @@ impl Context for TcContext {
         ExceptionResult::of(sg_linear_exception(self.skb.skb, packet, args.word()))
     }
     #[inline(always)]
+    fn denied(&self, decision: Decision, scope: DeniedScope) {
+        sg_report(self.skb.skb, decision.word(), scope.word());
+    }
+    #[inline(always)]
     fn event(&self, scratch: *mut Scratch, decision: Decision, args: EventArgs) {
         sg_event(self.skb.skb, scratch, decision.word(), args.word());
     }
     #[inline(always)]
     fn capture(&self, to: *mut u8, length: u32) -> bool {
-        // The verifier needs to see that it is neither none nor too many.
-        let length = length & (2 * CAPTURE as u32 - 1);
         if length == 0 || length > CAPTURE as u32 {
             return false;
         }
+        let length = verifier::from_one_to::<CAPTURE>(length);
         // SAFETY: the caller has room for as many bytes.
         unsafe { bpf_skb_load_bytes(self.skb.skb.cast(), 0, to.cast(), length) == 0 }
     }
@@ -154,7 +159,8 @@ packet_functions!(
     sg_options,
     sg_exception,
     sg_linear_exception,
-    sg_event
+    sg_event,
+    sg_report
 );
 
 const _: subprograms::Frame<__sk_buff> = sg_frame_again;

@@ -8,7 +8,9 @@ use sg_common::{
     flow::Direction,
     guest::Claim,
     options::{self, List, State},
-    packed::{ClaimKind, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
+    packed::{
+        ClaimKind, DeniedScope, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult,
+    },
     packet::{Packet, Tag},
     verdict::Decision,
 };
@@ -16,9 +18,9 @@ use sg_common::{
 use super::packet_functions;
 use crate::{
     context::{Context, View},
-    ethertypes, events, exceptions, frame,
+    denied, ethertypes, events, exceptions, frame,
     scratch::Scratch,
-    subprograms, view,
+    subprograms, verifier, view,
 };
 
 /// A frame without an skb. It is linear as a whole: the program does not declare support for fragmented XDP buffers, and a driver
@@ -100,16 +102,19 @@ impl Context for XdpContext {
         ExceptionResult::of(sg_xdp_linear_exception(self.ctx, packet, args.word()))
     }
     #[inline(always)]
+    fn denied(&self, decision: Decision, scope: DeniedScope) {
+        sg_xdp_report(self.ctx, decision.word(), scope.word());
+    }
+    #[inline(always)]
     fn event(&self, scratch: *mut Scratch, decision: Decision, args: EventArgs) {
         sg_xdp_event(self.ctx, scratch, decision.word(), args.word());
     }
     #[inline(always)]
     fn capture(&self, to: *mut u8, length: u32) -> bool {
-        // The verifier needs to see that it is neither none nor too many.
-        let length = length & (2 * CAPTURE as u32 - 1);
         if length == 0 || length > CAPTURE as u32 {
             return false;
         }
+        let length = verifier::from_one_to::<CAPTURE>(length);
         // SAFETY: the caller has room for as many bytes.
         unsafe { bpf_xdp_load_bytes(self.ctx, 0, to.cast(), length) == 0 }
     }
@@ -137,5 +142,6 @@ packet_functions!(
     sg_xdp_options,
     sg_xdp_exception,
     sg_xdp_linear_exception,
-    sg_xdp_event
+    sg_xdp_event,
+    sg_xdp_report
 );

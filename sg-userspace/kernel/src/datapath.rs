@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, MapData},
+    maps::{Array, Map, MapData},
     programs::SchedClassifier,
 };
 use aya_log::EbpfLogger;
@@ -25,6 +25,7 @@ use super::{
     clock,
     closed::Closed,
     counters::Counters,
+    denied::{Denial, Denied},
     device::{Attached, Device},
     flows::Flows,
     images::{self, Images},
@@ -35,6 +36,7 @@ use super::{
     run::{self, Outcome},
     shares::Places,
     takeover::Older,
+    watch::{Events, Replaced, Watcher},
 };
 
 /// The loaded program and its maps.
@@ -48,6 +50,11 @@ pub struct Datapath {
     places: Places,
     closed: Closed,
     ageing: Ageing,
+    denied: Denied,
+    replaced: Replaced,
+    watcher: Watcher,
+    /// The ring of single events.
+    events: Map,
     /// Open exchanges of each NIC that need no rule, by slot.
     exchanges: Array<MapData, Exchanges>,
     settings: Settings,
@@ -120,6 +127,10 @@ impl Datapath {
             places,
             closed: Closed::take(&mut ebpf)?,
             ageing: Ageing::take(&mut ebpf)?,
+            denied: Denied::take(&mut ebpf, options.limits.denied, options.limits.nics)?,
+            replaced: Replaced::take(&mut ebpf)?,
+            watcher: Watcher::take(&mut ebpf)?,
+            events: object::take_map(&mut ebpf, "EVENTS")?,
             exchanges: open(&mut ebpf, "EXCHANGES")?,
             settings,
             pins: options.pins.clone(),
@@ -318,6 +329,30 @@ impl Datapath {
             self.places.settle()?;
         }
         Ok(part)
+    }
+
+    /// Reports the packets that did not pass since the last call, by who sent what to whom, and removes names that are out of use.
+    /// It takes a millisecond or less.
+    ///
+    /// # Errors
+    /// If the kernel refuses to remove a name; everything was reported.
+    pub fn collect_denied(&mut self, report: impl FnMut(Denial)) -> Result<(), KernelError> {
+        let now = self.now()?;
+        self.denied.collect(now, self.settings.hertz, report)
+    }
+
+    /// Tells the program what somebody wants to see.
+    #[must_use]
+    pub fn watcher(&self) -> Watcher {
+        self.watcher.clone()
+    }
+
+    /// The ring of single events. It has one reader at a time.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn events(&self) -> Result<Events, KernelError> {
+        Events::of(&self.events)
     }
 
     /// Deletes the closed connections of NIC `slot`, as if they had been evicted: for tests.

@@ -15,7 +15,7 @@
 use std::{
     collections::HashMap,
     os::fd::{AsFd as _, AsRawFd as _},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::Ordering,
 };
 
 use aya::{
@@ -23,12 +23,12 @@ use aya::{
     maps::{Map, MapData, MapError},
 };
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::MmapOptions;
 use sg_common::image::{CLASS_WORDS, header};
 use sg_compile::{Image, Patch};
 use sg_host::parallel;
 
-use super::{KernelError, object::take_map, sys};
+use super::{KernelError, object::take_map, sys, window::Window};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
 const MMAPABLE: u32 = 1 << 10;
@@ -246,39 +246,6 @@ impl Table {
     fn clear(&self, slot: u32) -> Result<(), KernelError> {
         let doing = format_args!("withdraw the image of NIC {slot}");
         sys::delete_element(self.map.fd().as_fd(), slot).map(|_| ()).map_err(KernelError::call(doing))
-    }
-}
-
-/// Words of a published image, which packets may be reading.
-struct Window {
-    /// `None` if there are no words.
-    mapping: Option<MmapRaw>,
-    count: usize,
-}
-
-impl Window {
-    /// Maps `count` words from `place` on.
-    fn of(array: &MapData, place: usize, count: usize) -> Result<Self, KernelError> {
-        let mut options = MmapOptions::new();
-        options.offset((place * size_of::<u64>()) as u64).len(count * size_of::<u64>());
-        let mapped = (count > 0).then(|| options.map_raw(array.fd().as_fd().as_raw_fd())).transpose();
-        let mapping = mapped.map_err(KernelError::call("map a part of an image into memory"))?;
-        Ok(Self { mapping, count })
-    }
-
-    fn words(&self) -> &[AtomicU64] {
-        #![expect(unsafe_code, reason = "memory that the kernel reads at the same time")]
-        #![expect(clippy::cast_ptr_alignment, reason = "whole words from the beginning of a page")]
-        let Some(mapping) = &self.mapping else { return &[] };
-        // SAFETY: the mapping has `count` words, begins at one, and lives as long as the reference; they are accessed as
-        // atomics only.
-        unsafe { std::slice::from_raw_parts(mapping.as_ptr().cast::<AtomicU64>(), self.count) }
-    }
-
-    fn store(&self, words: &[u64], order: Ordering) {
-        for (place, &word) in self.words().iter().zip(words) {
-            place.store(word, order);
-        }
     }
 }
 

@@ -11,6 +11,9 @@
 //! | `closed` | the tables of closed TCP connections |
 //! | `shares` | the places of half-open flows, and how NICs share them |
 //! | `ageing` | deleting expired flows, counting live ones |
+//! | `denied` | counts of packets that do not pass: reading, removing |
+//! | `watch` | what somebody wants to see now; the rings of events and replaced flows |
+//! | `window` | words of a map, in memory |
 //! | `counters` | the counters: reading, resetting, carrying on |
 //! | `nics` | which device is which NIC, and since when it is filtered |
 //! | `device` | a device, and what attaching to it comes to |
@@ -34,6 +37,7 @@ mod closed;
 mod clsact;
 mod counters;
 mod datapath;
+mod denied;
 mod device;
 mod error;
 mod flows;
@@ -48,15 +52,19 @@ pub mod run;
 mod shares;
 mod sys;
 mod takeover;
+mod watch;
+mod window;
 mod xdp;
 
 pub use ageing::Aged;
 pub use attach::Attachment;
 pub use bpffs::Lasts;
 pub use datapath::Datapath;
+pub use denied::Denial;
 pub use device::Device;
 pub use error::{KernelError, remedy};
 pub use flows::Flows;
 pub use object::{Program, has_programs};
 pub use options::{FlowOptions, Limits, Options, RejectRate};
 pub use order::TcxOrder;
+pub use watch::{Events, Seen, Watcher};

@@ -149,6 +149,28 @@ pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The bytes of a value.
+pub(super) const fn bytes_of<T: Pod>(value: &T) -> &[u8] {
+    // SAFETY: the type has no padding, so all of its bytes are initialised.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// The value at the beginning of `bytes`; `None` if they are too few.
+pub(super) fn value_of<T: Pod>(bytes: &[u8]) -> Option<T> {
+    // SAFETY: there are as many bytes, and any bytes are a value.
+    (bytes.len() >= size_of::<T>()).then(|| unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// Waits until every program that runs now has ended: an RCU grace period (`sys_membarrier`, kernel/sched/membarrier.c).
+///
+/// # Errors
+/// If the kernel has no such call, or isolates processors (`nohz_full`).
+pub(super) fn wait_for_programs() -> io::Result<()> {
+    // SAFETY: a call without pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// The argument of `ETHTOOL_GFLAGS` (struct `ethtool_value`, include/uapi/linux/ethtool.h).
 #[repr(C)]
 struct Flags {

@@ -14,7 +14,7 @@ use crate::support::{
     suite::Suite,
 };
 
-const LIMITS: Limits = Limits { nics: 64, flows: 1_024, counters: 1 << 13 };
+const LIMITS: Limits = Limits { nics: 64, flows: 1_024, counters: 1 << 13, denied: 64 };
 
 const EIGHTY: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
 const NINETY: &str = "ingress: [{ protocol: tcp, ports: 90 }]";

@@ -52,7 +52,7 @@ fn a_flow_seen_a_moment_later_lives() {
 /// A table of more flows than are read at a time.
 fn a_large_table_is_aged_in_parts() {
     const FLOWS: u32 = 30_000;
-    let limits = Limits { nics: 4, flows: 1 << 16, counters: 512 };
+    let limits = Limits { nics: 4, flows: 1 << 16, counters: 512, denied: 64 };
     let mut datapath = Datapath::load(&Options { limits, ..Options::default() }).unwrap();
     let old = silent_for_long(&mut datapath);
     let flow = |number: u32| {
@@ -80,7 +80,7 @@ fn a_large_table_is_aged_in_parts() {
 
 /// What is deleted by hand is remembered from that moment on, and who deletes it loads no program.
 fn user_space_tells_the_jiffies() {
-    let limits = Limits { nics: 1, flows: 1 << 10, counters: 512 };
+    let limits = Limits { nics: 1, flows: 1 << 10, counters: 512, denied: 64 };
     let mut datapath = Datapath::load(&Options { limits, ..Options::default() }).unwrap();
     let hertz = u64::from(clock::jiffies_per_second().unwrap());
     let apart = datapath.now().unwrap().abs_diff(clock::jiffies().unwrap());

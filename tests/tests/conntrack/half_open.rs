@@ -38,7 +38,7 @@ struct Nics {
 
 impl Nics {
     fn new(family: Family, nics: u16, flows: FlowOptions) -> Self {
-        let limits = Limits { nics: 4, flows: 1 << 12, counters: 1 << 10 };
+        let limits = Limits { nics: 4, flows: 1 << 12, counters: 1 << 10, denied: 64 };
         let datapath = Datapath::load(&Options { limits, flows, ..Options::default() }).unwrap();
         let mut all = Self { datapath, family };
         for nic in 0..nics {

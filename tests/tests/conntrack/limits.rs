@@ -42,7 +42,7 @@ const OPEN: &str = "groups: { g: { inner_access: drop, ingress: [{ protocol: all
                     nics: [{ device: nic, addresses: [10.0.0.5], groups: [g] }]";
 
 fn with(flows: FlowOptions) -> Datapath {
-    let limits = Limits { nics: 4, flows: 1 << 12, counters: 1 << 10 };
+    let limits = Limits { nics: 4, flows: 1 << 12, counters: 1 << 10, denied: 64 };
     judged(Datapath::load(&Options { limits, flows, ..Options::default() }).unwrap(), OPEN).1
 }
 

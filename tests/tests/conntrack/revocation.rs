@@ -41,7 +41,7 @@ pub(crate) struct Nic {
 
 /// With few places, since each is looked at whenever time passes.
 fn small_datapath() -> Datapath {
-    let limits = Limits { nics: 4, flows: 1 << 12, counters: 512 };
+    let limits = Limits { nics: 4, flows: 1 << 12, counters: 512, denied: 64 };
     Datapath::load(&Options { limits, ..Options::default() }).unwrap()
 }
 

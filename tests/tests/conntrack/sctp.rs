@@ -59,7 +59,7 @@ impl Nic {
 }
 
 fn each(test: impl Fn(&mut Nic)) {
-    let limits = Limits { nics: 4, flows: 1 << 12, counters: 512 };
+    let limits = Limits { nics: 4, flows: 1 << 12, counters: 512, denied: 64 };
     let datapath = Datapath::load(&Options { limits, ..Options::default() }).unwrap();
     let mut nic = Nic { datapath, family: Family::V4, received: Program::Ingress, generation: 0 };
     nic.datapath.stand_in(0).unwrap();

@@ -222,7 +222,7 @@ struct Pins(PathBuf);
 
 impl Pins {
     fn load(&self) -> Datapath {
-        let limits = Limits { nics: 4, flows: 1 << 10, counters: 1 << 10 };
+        let limits = Limits { nics: 4, flows: 1 << 10, counters: 1 << 10, denied: 64 };
         Datapath::load(&Options { pins: Some(self.0.clone()), limits, ..Options::default() }).unwrap()
     }
 }

@@ -86,7 +86,7 @@ fn over_a_datapath(work: impl FnOnce(Datapath) -> Datapath) {
     static IDLE: Mutex<Vec<Datapath>> = Mutex::new(Vec::new());
     let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
     let taken = idle().pop();
-    let limits = Limits { nics: 4, flows: 64, counters: 1 << 10 };
+    let limits = Limits { nics: 4, flows: 64, counters: 1 << 10, denied: 64 };
     let datapath =
         taken.unwrap_or_else(|| Datapath::load(&Options { limits, ..Options::default() }).unwrap());
     let back = work(datapath);

@@ -181,7 +181,7 @@ fn another_program_is_named(lab: Lab, _: Attach) -> Result<()> {
     let host = scene.host(Server);
     let index = host.inside(|| Ok(nix::net::if_::if_nametoindex("eth0")?))?;
     let device = Device { name: "eth0".to_owned(), index };
-    let limits = Limits { nics: 4, flows: 64, counters: 512 };
+    let limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
     let mut other = Datapath::load(&Options { limits, ..Options::default() })?;
     host.inside(|| Ok(other.attach(0, &device, Hook::Xdp)?))?;
     let id = native_xdp(host, "eth0")?.context("the other program is there")?;

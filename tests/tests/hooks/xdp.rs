@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
 fn judges_as_tc_does() {
     const POLICIES: u64 = 25;
     const PROBES: usize = 40;
-    let limits = Limits { nics: 64, flows: 1 << 10, counters: 1 << 13 };
+    let limits = Limits { nics: 64, flows: 1 << 10, counters: 1 << 13, denied: 64 };
     let mut datapath = Datapath::load(&Options { limits, ..Options::default() }).unwrap();
     let mut random = fastrand::Rng::with_seed(11);
     let (mut compared, mut passed) = (0, 0);

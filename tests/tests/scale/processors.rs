@@ -50,7 +50,7 @@ const NIC: u32 = 64;
 const RULES: u32 = NIC + NIC_COUNTERS;
 
 /// How much fits into the tables.
-const LIMITS: Limits = Limits { nics: 4, flows: 1 << 16, counters: COUNTERS };
+const LIMITS: Limits = Limits { nics: 4, flows: 1 << 16, counters: COUNTERS, denied: 64 };
 
 /// Two datapaths that share all maps.
 struct Both {

@@ -31,8 +31,18 @@ pub fn report(ctx: &impl Context, decision: u64, scope: u64) {
         }
         None => (Origin::of_host(decision), u64::from(ctx.device())),
     };
-    let is_counted = settings().denied_entries != 0;
-    let is_new = is_counted && sg_denied(scratch, origin.word(), of, u64::from(ctx.len())) == NEW;
+    let length = u64::from(ctx.len());
+    let mut is_new = false;
+    // From here, and not from one function to the next: their stacks would add up.
+    if settings().denied_entries != 0 && sg_denied(scratch, origin.word(), of, length) == NO_ROOM {
+        for fold in [Fold::Exact, Fold::Prefix, Fold::Others] {
+            let result = sg_denied_new(scratch, fold as u64, length);
+            is_new = result == NEW;
+            if result != NO_ROOM {
+                break;
+            }
+        }
+    }
     if let Some(scope) = scope.nic() {
         let kind = if is_new { EventKind::DeniedFirst } else { EventKind::Denied };
         ctx.event(scratch, decision, EventArgs::new(kind, scope));
@@ -46,7 +56,7 @@ const NEW: u64 = 2;
 
 const _: subprograms::Denied = sg_denied;
 
-/// Counts a packet, by its own name if there is an entry or room for one.
+/// Counts a packet by its own name, if there is an entry.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_denied(scratch: *mut Scratch, origin: u64, of: u64, length: u64) -> u64 {
@@ -67,22 +77,7 @@ extern "C" fn sg_denied(scratch: *mut Scratch, origin: u64, of: u64, length: u64
         add(entry, length, latest);
         return KNOWN;
     }
-    for fold in [Fold::Exact, Fold::Prefix, Fold::Others] {
-        let result = sg_denied_new(scratch, fold as u64, length);
-        if result != NO_ROOM {
-            return result;
-        }
-    }
-    let named = settings().denied_entries;
-    let spare = if origin.is_of_host() {
-        denied_host(named)
-    } else {
-        denied_spare(named, of as u16, origin.direction())
-    };
-    if let Some(entry) = DENIED.get_ptr_mut(spare) {
-        add(entry, length, latest);
-    }
-    KNOWN
+    NO_ROOM
 }
 
 const _: subprograms::DeniedNew = sg_denied_new;
@@ -111,7 +106,7 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     let (head, all) = (ring.head, u64::from(settings().denied_entries));
     let free = ring.tail.wrapping_sub(head);
     if all == 0 || !has_room(fold, free, nic.entries, all) {
-        return NO_ROOM;
+        return spare(key, fold, length, *latest);
     }
     let (now, hertz) = (helpers::now(), settings().hertz);
     let due = match fold {
@@ -125,7 +120,7 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     }
     // If another CPU takes this one at the same moment, the packet is counted by a shorter name.
     if !helpers::exchange(&mut ring.head, head, head.wrapping_add(1)) {
-        return NO_ROOM;
+        return spare(key, fold, length, *latest);
     }
     let Some(index) = DENIED_FREE.get((head % all) as u32) else { return NO_ROOM };
     let index = *index as u32;
@@ -150,6 +145,24 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     };
     let _ = inserted;
     NEW
+}
+
+/// The end of a name that finds no entry: it is folded further, or at last counted without one.
+#[inline(always)]
+fn spare(key: &DeniedKey, fold: Fold, length: u64, latest: u64) -> u64 {
+    if fold != Fold::Others {
+        return NO_ROOM;
+    }
+    let named = settings().denied_entries;
+    let index = if key.origin.is_of_host() {
+        denied_host(named)
+    } else {
+        denied_spare(named, key.l4.nic(), key.origin.direction())
+    };
+    if let Some(entry) = DENIED.get_ptr_mut(index) {
+        add(entry, length, latest);
+    }
+    KNOWN
 }
 
 /// `BPF_NOEXIST` (include/uapi/linux/bpf.h).

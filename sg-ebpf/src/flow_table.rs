@@ -231,13 +231,25 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, args: u64, length: u
         return inserted;
     }
     // An entry that has expired, or that another CPU has just made of the same flow.
-    if let Some(before) = half_open::find(&scratch.key) {
-        replaced::report(&scratch.key, before);
-    }
+    sg_displaced(scratch);
     sg_insert(scratch, decision, InsertArgs::of(args).replacing().word(), length)
 }
 
 const _: subprograms::Insert = sg_insert;
+
+const _: subprograms::Displaced = sg_displaced;
+
+/// Reports the half-open flow that is about to be replaced.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_displaced(scratch: *const Scratch) -> u64 {
+    // SAFETY: as above.
+    let Some(Scratch { key, .. }) = (unsafe { scratch.as_ref() }) else { return 0 };
+    if let Some(before) = half_open::find(key) {
+        replaced::report(key, before);
+    }
+    0
+}
 
 /// Result of [`sg_insert`] if there is an entry, which it is not to replace.
 const EXISTS: u64 = 2;

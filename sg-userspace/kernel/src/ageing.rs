@@ -17,6 +17,7 @@ use super::{
     KernelError,
     closed::Closed,
     counters::Counters,
+    flow_log::{FlowLog, FlowReport},
     flows::{Flows, Place, TABLES},
     object::open,
 };
@@ -41,12 +42,16 @@ struct FlowTableStats {
 }
 
 /// The result of one part of a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Aged {
     /// The number of deleted flows.
     pub expired: usize,
     /// Whether this part completed the pass.
     pub is_last: bool,
+    /// With a flow log, what there is to report.
+    pub reports: Vec<FlowReport>,
+    /// With a flow log, the number of flows whose last counts nobody has read.
+    pub unread: u64,
 }
 
 impl Ageing {
@@ -62,27 +67,45 @@ impl Ageing {
         flows: &mut Flows,
         closed: &mut Closed,
         counters: &mut Counters,
-        timeouts: &Timeouts,
-        now: u64,
+        log: Option<&mut FlowLog>,
+        (timeouts, now): (&Timeouts, u64),
     ) -> Result<Aged, KernelError> {
         let from = take(&mut self.aged_to);
+        let is_first = from.is_first();
+        let log = RefCell::new(log);
+        if let Some(log) = log.borrow_mut().as_mut() {
+            log.drain();
+            if is_first {
+                log.begin_pass();
+            }
+        }
         let established = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
         let flow_stats = RefCell::new(take(&mut self.flow_stats));
         let closed = RefCell::new(closed);
-        let part = flows.forget_some(from, |key, entry| {
+        let which = |key: &FlowKey, entry: &FlowEntry| {
             let ended = entry.is_expired(key.l4, timeouts, now)
                 || entry.is_closed(key, timeouts, now) && move_to(*closed.borrow_mut(), key, entry);
             if !ended {
                 flow_stats.borrow_mut().found(usize::from(key.l4.nic()), established);
+                if let Some(log) = log.borrow_mut().as_mut() {
+                    log.live(key, entry);
+                }
             }
             ended
-        })?;
+        };
+        let gone = |key: &FlowKey, entry: &FlowEntry| {
+            if let Some(log) = log.borrow_mut().as_mut() {
+                log.ended(key, entry);
+            }
+        };
+        let part = flows.forget_some(from, which, gone)?;
+        let (reports, unread) = log.into_inner().map(FlowLog::take).unwrap_or_default();
         let flow_stats = flow_stats.into_inner();
         match part.next {
             Some(next) => (self.flow_stats, self.aged_to) = (flow_stats, next),
             None => self.publish_stats(&flow_stats, counters)?,
         }
-        Ok(Aged { expired: part.forgotten, is_last: part.next.is_none() })
+        Ok(Aged { expired: part.forgotten, is_last: part.next.is_none(), reports, unread })
     }
 
     fn publish_stats(

@@ -1,7 +1,10 @@
 //! The loaded program and its maps: what the other files own, put together for one instance. It must never know how a
 //! table is read or a device hooked: their files do. The agent, `sg-check`, tests and benchmarks call it.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -27,17 +30,22 @@ use super::{
     counters::Counters,
     denied::{Denial, Denied},
     device::{Attached, Device},
+    flow_log::FlowLog,
     flows::Flows,
     images::{self, Images},
     nics::Nics,
     object::{self, OBJECT, Program, has_programs, open, program_of},
     options::{Options, SIZED, maps_error},
     pins::{self, MAPS},
+    reported::Acknowledge,
     run::{self, Outcome},
     shares::Places,
     takeover::Older,
     watch::{Events, Replaced, Watcher},
 };
+
+/// How long after a pass of ageing the last values of replaced flows are still wanted, in seconds.
+const WANTED_SECONDS: u64 = 60;
 
 /// The loaded program and its maps.
 pub struct Datapath {
@@ -51,7 +59,8 @@ pub struct Datapath {
     closed: Closed,
     ageing: Ageing,
     denied: Denied,
-    replaced: Replaced,
+    replaced: Option<Replaced>,
+    flow_log: Option<FlowLog>,
     watcher: Watcher,
     /// The ring of single events.
     events: Map,
@@ -128,7 +137,8 @@ impl Datapath {
             closed: Closed::take(&mut ebpf)?,
             ageing: Ageing::take(&mut ebpf)?,
             denied: Denied::take(&mut ebpf, options.limits.denied, options.limits.nics)?,
-            replaced: Replaced::take(&mut ebpf)?,
+            replaced: Some(Replaced::take(&mut ebpf)?),
+            flow_log: None,
             watcher: Watcher::take(&mut ebpf)?,
             events: object::take_map(&mut ebpf, "EVENTS")?,
             exchanges: open(&mut ebpf, "EXCHANGES")?,
@@ -282,7 +292,15 @@ impl Datapath {
         }
         self.nics.forget(slot)?;
         self.closed.forget(slot)?;
-        self.flows.forget(|key, _| key.l4.nic() == slot)
+        let mut log = self.flow_log.as_mut();
+        self.flows.forget(
+            |key, _| key.l4.nic() == slot,
+            |key, entry| {
+                if let Some(log) = log.as_mut() {
+                    log.ended(key, entry);
+                }
+            },
+        )
     }
 
     /// Deletes one flow. It is no error if it does not exist.
@@ -323,8 +341,12 @@ impl Datapath {
     /// If a table cannot be read; the next call then starts a new pass.
     pub fn age_some(&mut self) -> Result<Aged, KernelError> {
         let now = self.now()?;
-        let Self { ageing, flows, closed, counters, settings, .. } = self;
-        let part = ageing.age_some(flows, closed, counters, &settings.timeouts, now)?;
+        let Self { ageing, flows, closed, counters, settings, flow_log, watcher, .. } = self;
+        if flow_log.is_some() {
+            watcher.want_flows(now.wrapping_add(WANTED_SECONDS * u64::from(settings.hertz)));
+        }
+        let times = (&settings.timeouts, now);
+        let part = ageing.age_some(flows, closed, counters, flow_log.as_mut(), times)?;
         if part.is_last {
             self.places.settle()?;
         }
@@ -339,6 +361,31 @@ impl Datapath {
     pub fn collect_denied(&mut self, report: impl FnMut(Denial)) -> Result<(), KernelError> {
         let now = self.now()?;
         self.denied.collect(now, self.settings.hertz, report)
+    }
+
+    /// Begins to report what flows have carried, see [`Self::age_some`]: continues the log in the file `path`. Also returns how
+    /// many reports an earlier process took and did not acknowledge.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn log_flows(&mut self, path: &Path) -> Result<u64, KernelError> {
+        let Some(replaced) = self.replaced.take() else { return Ok(0) };
+        let (log, lost) = FlowLog::open(path, replaced)?;
+        self.flow_log = Some(log);
+        Ok(lost)
+    }
+
+    /// Acknowledges reports of flows; `None` without a flow log.
+    #[must_use]
+    pub fn acknowledge(&self) -> Option<Acknowledge> {
+        self.flow_log.as_ref().map(FlowLog::acknowledge)
+    }
+
+    /// Makes the next pass of [`Self::age_some`] report live flows, too.
+    pub fn report_live_flows(&mut self) {
+        if let Some(log) = &mut self.flow_log {
+            log.report_live();
+        }
     }
 
     /// Tells the program what somebody wants to see.

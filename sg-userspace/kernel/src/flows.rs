@@ -42,6 +42,13 @@ pub(super) struct Place {
     bucket: Option<u32>,
 }
 
+impl Place {
+    /// Whether a pass begins here.
+    pub(super) const fn is_first(self) -> bool {
+        self.table == 0 && self.bucket.is_none()
+    }
+}
+
 /// The flow tables of both key widths, of established and of half-open flows.
 pub struct Flows(Vec<Box<dyn Table>>);
 
@@ -70,6 +77,9 @@ pub(super) const TABLES: [Kind; 4] = [
 /// A predicate that selects flows.
 type Which<'a> = &'a dyn Fn(&FlowKey, &FlowEntry) -> bool;
 
+/// Called with each flow that was deleted, and its last counts.
+type Gone<'a> = &'a mut dyn FnMut(&FlowKey, &FlowEntry);
+
 /// One flow table.
 trait Table: Send {
     /// Deletes the flows that `which` selects in the part that begins at `from`; returns how many, and where the next part
@@ -78,6 +88,7 @@ trait Table: Send {
         &mut self,
         from: Option<u32>,
         which: Which<'_>,
+        gone: Gone<'_>,
     ) -> Result<(usize, Option<u32>), KernelError>;
     fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError>;
     fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError>;
@@ -138,10 +149,11 @@ impl Flows {
     pub(super) fn forget(
         &mut self,
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
+        mut gone: impl FnMut(&FlowKey, &FlowEntry),
     ) -> Result<usize, KernelError> {
         let (mut from, mut forgotten) = (Place::default(), 0);
         loop {
-            let part = self.forget_some(from, &which)?;
+            let part = self.forget_some(from, &which, &mut gone)?;
             forgotten += part.forgotten;
             match part.next {
                 Some(next) => from = next,
@@ -155,9 +167,10 @@ impl Flows {
         &mut self,
         from: Place,
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
+        mut gone: impl FnMut(&FlowKey, &FlowEntry),
     ) -> Result<Part, KernelError> {
         let Some(table) = self.0.get_mut(from.table) else { return Ok(Part { forgotten: 0, next: None }) };
-        let (forgotten, next) = table.forget_some(from.bucket, &which)?;
+        let (forgotten, next) = table.forget_some(from.bucket, &which, &mut gone)?;
         let next = match next {
             Some(bucket) => Some(Place { bucket: Some(bucket), ..from }),
             None if from.table + 1 < self.0.len() => Some(Place { table: from.table + 1, bucket: None }),
@@ -295,6 +308,7 @@ impl<K: Stored> Table for Keyed<K> {
         &mut self,
         from: Option<u32>,
         which: Which<'_>,
+        gone: Gone<'_>,
     ) -> Result<(usize, Option<u32>), KernelError> {
         let (found, next) = match self.find(from, which) {
             // No batches (before Linux 5.6), or more entries in one hash bucket than a batch holds.
@@ -307,10 +321,16 @@ impl<K: Stored> Table for Keyed<K> {
         for key in found {
             // Read again right before the deletion: a packet may have passed since.
             let Ok(entry) = self.entries.get(&key, 0) else { continue };
-            if which(&key.key(), &entry) {
-                self.remove(&key)?;
-                forgotten += 1;
+            if !which(&key.key(), &entry) {
+                continue;
             }
+            // Taken and not only deleted: its last counts are those of the entry that goes.
+            match sys::take_element::<K, FlowEntry>(self.map.fd().as_fd(), &key) {
+                Ok(Some(entry)) => gone(&key.key(), &entry),
+                Ok(None) => continue,
+                Err(error) => return Err(KernelError::call("delete a flow")(error)),
+            }
+            forgotten += 1;
         }
         Ok((forgotten, next))
     }

@@ -7,6 +7,8 @@
 //! | `options` | how it is loaded |
 //! | `object` | its programs and maps, by name |
 //! | `images` | filling and publishing policy images |
+//! | `flow_log` | what flows have carried since it was last reported |
+//! | `reported` | which counts of flows have been reported, in a file |
 //! | `flows` | the flow tables: reading and deleting |
 //! | `closed` | the tables of closed TCP connections |
 //! | `shares` | the places of half-open flows, and how NICs share them |
@@ -40,6 +42,7 @@ mod datapath;
 mod denied;
 mod device;
 mod error;
+mod flow_log;
 mod flows;
 mod images;
 pub mod links;
@@ -48,6 +51,7 @@ mod object;
 mod options;
 mod order;
 pub mod pins;
+mod reported;
 pub mod run;
 mod shares;
 mod sys;
@@ -63,8 +67,10 @@ pub use datapath::Datapath;
 pub use denied::Denial;
 pub use device::Device;
 pub use error::{KernelError, remedy};
+pub use flow_log::{FlowPhase, FlowReport};
 pub use flows::Flows;
 pub use object::{Program, has_programs};
 pub use options::{FlowOptions, Limits, Options, RejectRate};
 pub use order::TcxOrder;
+pub use reported::Acknowledge;
 pub use watch::{Events, Seen, Watcher};

@@ -20,6 +20,7 @@ const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_MAP_LOOKUP_AND_DELETE_ELEM: libc::c_int = 21;
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 const BPF_LINK_DETACH: libc::c_int = 34;
 
@@ -66,6 +67,25 @@ fn element(command: libc::c_int, map: BorrowedFd<'_>, key: &u32, value: Option<&
     // values of an array of maps are 32 bits wide.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attr, size_of::<ElementAttr>()) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Deletes an element of a hash map and returns its value; `None` if there is none. Hash maps can since Linux 5.14.
+pub(super) fn take_element<K: Pod, V: Pod + Default>(map: BorrowedFd<'_>, key: &K) -> io::Result<Option<V>> {
+    let mut value = V::default();
+    let key = std::ptr::from_ref(key) as u64;
+    let (map_fd, at) = (map.as_raw_fd().cast_unsigned(), std::ptr::from_mut(&mut value) as u64);
+    let mut attr = ElementAttr { map_fd, pad: 0, key, value: at, flags: 0 };
+    // SAFETY: the attribute has the given length, and the key and the value that it points to have the map's types and outlive
+    // the call. Any bytes are a value.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            BPF_MAP_LOOKUP_AND_DELETE_ELEM,
+            &raw mut attr,
+            size_of::<ElementAttr>(),
+        )
+    };
+    Ok(found(if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) })?.then_some(value))
 }
 
 /// The part of union `bpf_attr` that batch commands use.

@@ -2,6 +2,7 @@
 //! `images`, `denied` and `watch`.
 
 use std::{
+    fs::File,
     os::fd::{AsFd as _, AsRawFd as _},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -49,6 +50,13 @@ impl Window {
         let mapped = (count > 0).then(|| options.map_raw(array.fd().as_fd().as_raw_fd())).transpose();
         let mapping = mapped.map_err(KernelError::call("map a part of a table into memory"))?;
         Ok(Self { mapping, count })
+    }
+
+    /// Maps the first `count` words of a file, which must be as long.
+    pub(super) fn of_file(file: &File, count: usize) -> Result<Self, KernelError> {
+        let mapped = MmapOptions::new().len(count * size_of::<u64>()).map_raw(file);
+        let mapping = mapped.map_err(KernelError::call("map a file into memory"))?;
+        Ok(Self { mapping: Some(mapping), count })
     }
 
     pub(super) fn words(&self) -> &[AtomicU64] {

@@ -1,0 +1,440 @@
+//! Which counts of flows have been reported: a table in a file that outlives the process, as the flows do, so that a flow log goes
+//! on after an agent was killed and reports nothing twice. It must never know what a report is for. Called by `flow_log`.
+//!
+//! ```text
+//! header:  version, seed, pass, used, capacity, 0, 0, 0
+//! entries: hash of the key, opened and pass, packets of both sides, bytes of both sides         (linear probing, no tombstones)
+//! beside it: taken, acknowledged                                                                (a file of its own)
+//! ```
+//!
+//! A count is noted here before it is reported; who reports it acknowledges that. The difference of the two numbers, found at the
+//! start, is what a killed agent had taken and not written.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    hash::BuildHasher as _,
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use foldhash::fast::FixedState;
+use sg_common::flow::FlowKey;
+
+use super::{KernelError, window::Window};
+
+/// The form of the file: another one is not continued.
+const VERSION: u64 = 0x7367_666c_0000_0001;
+/// Words of the header, and their places.
+const HEADER: usize = 8;
+const AT_VERSION: usize = 0;
+const AT_SEED: usize = 1;
+const AT_PASS: usize = 2;
+const AT_USED: usize = 3;
+const AT_CAPACITY: usize = 4;
+/// Words of an entry.
+const ENTRY: usize = 6;
+/// Words beside the table: reports that were taken, and those that were acknowledged.
+const TALLY: usize = 2;
+const AT_TAKEN: usize = 0;
+const AT_ACKNOWLEDGED: usize = 1;
+/// The smallest table.
+const LEAST: usize = 1 << 12;
+
+/// What was reported of a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// When the flow was opened, see [`sg_common::flow::FlowEntry::opened`].
+    pub(super) opened: u32,
+    pub(super) packets: [u64; 2],
+    pub(super) bytes: [u64; 2],
+}
+
+/// Acknowledges reports. Clones acknowledge to the same file.
+#[derive(Clone)]
+pub struct Acknowledge(Arc<Window>);
+
+impl std::fmt::Debug for Acknowledge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acknowledge").finish_non_exhaustive()
+    }
+}
+
+impl Acknowledge {
+    /// So many more reports were written, or were counted as lost.
+    pub fn add(&self, reports: u64) {
+        if let Some(word) = self.0.words().get(AT_ACKNOWLEDGED) {
+            word.fetch_add(reports, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The table.
+pub(super) struct Reported {
+    path: PathBuf,
+    table: Window,
+    tally: Arc<Window>,
+    hasher: FixedState,
+    capacity: usize,
+}
+
+impl Reported {
+    /// Continues the table in the file `path`, or makes one. Also returns how many reports were taken and not acknowledged.
+    pub(super) fn open(path: &Path) -> Result<(Self, u64), KernelError> {
+        let tally = Arc::new(tally(&path.with_extension("tally"))?);
+        let table = match Self::continued(path, &tally) {
+            Some(table) => table,
+            None => Self::create(path, path, LEAST, rand::random(), &tally)?,
+        };
+        let [taken, acknowledged] = [AT_TAKEN, AT_ACKNOWLEDGED].map(|at| tally.words().get(at));
+        let taken = taken.map_or(0, |word| word.load(Ordering::Relaxed));
+        let before = acknowledged.map_or(taken, |word| word.swap(taken, Ordering::Relaxed));
+        Ok((table, taken.saturating_sub(before)))
+    }
+
+    fn continued(path: &Path, tally: &Arc<Window>) -> Option<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(path).ok()?;
+        let length = usize::try_from(file.metadata().ok()?.len()).ok()?;
+        let words = length / size_of::<u64>();
+        let capacity = words.checked_sub(HEADER)? / ENTRY;
+        let table = Self::map(path, &file, capacity, tally).ok()?;
+        let fits = table.read(AT_VERSION) == VERSION
+            && table.read(AT_CAPACITY) == capacity as u64
+            && capacity.is_power_of_two()
+            && table.read(AT_USED) <= capacity as u64 / 4 * 3
+            && words == HEADER + capacity * ENTRY;
+        fits.then_some(table)
+    }
+
+    /// Makes an empty table at `at`, of which `path` will be the name.
+    fn create(
+        path: &Path,
+        at: &Path,
+        capacity: usize,
+        seed: u64,
+        tally: &Arc<Window>,
+    ) -> Result<Self, KernelError> {
+        let file = new_file(at, HEADER + capacity * ENTRY)?;
+        let table = Self::map(path, &file, capacity, tally)?;
+        table.write(AT_SEED, seed);
+        table.write(AT_CAPACITY, capacity as u64);
+        table.write(AT_VERSION, VERSION);
+        Ok(Self { hasher: FixedState::with_seed(seed), ..table })
+    }
+
+    fn map(path: &Path, file: &File, capacity: usize, tally: &Arc<Window>) -> Result<Self, KernelError> {
+        let table = Window::of_file(file, HEADER + capacity * ENTRY)?;
+        let seed = table.words().get(AT_SEED).map_or(0, |word| word.load(Ordering::Relaxed));
+        Ok(Self { path: path.to_owned(), table, tally: Arc::clone(tally), hasher: FixedState::with_seed(seed), capacity })
+    }
+
+    /// For whoever reports.
+    pub(super) fn acknowledge(&self) -> Acknowledge {
+        Acknowledge(Arc::clone(&self.tally))
+    }
+
+    /// Notes that a report is taken.
+    pub(super) fn take_one(&self) {
+        if let Some(word) = self.tally.words().get(AT_TAKEN) {
+            word.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What was reported of a flow.
+    pub(super) fn get(&self, key: &FlowKey) -> Option<Counts> {
+        let (hash, place) = self.find(key);
+        let entry = self.entry(place);
+        (entry[0] == hash).then(|| Counts {
+            opened: entry[1] as u32,
+            packets: [entry[2], entry[3]],
+            bytes: [entry[4], entry[5]],
+        })
+    }
+
+    /// Notes what was reported of a flow, in this pass.
+    pub(super) fn put(&mut self, key: &FlowKey, counts: Counts) -> Result<(), KernelError> {
+        if self.read(AT_USED) >= self.capacity as u64 / 4 * 3 {
+            self.grow()?;
+        }
+        let (hash, place) = self.find(key);
+        if self.word(place, 0) == 0 {
+            self.write(AT_USED, self.read(AT_USED) + 1);
+        }
+        let Counts { opened, packets, bytes } = counts;
+        let stamp = u64::from(opened) | (self.read(AT_PASS) & 0xffff_ffff) << 32;
+        // The name last: whoever is killed before has noted nothing.
+        for (at, word) in [stamp, packets[0], packets[1], bytes[0], bytes[1]].into_iter().enumerate() {
+            self.write_word(place, at + 1, word);
+        }
+        self.write_word(place, 0, hash);
+        Ok(())
+    }
+
+    /// Notes that a flow was seen in this pass, with nothing to report.
+    pub(super) fn see(&self, key: &FlowKey) {
+        let (hash, place) = self.find(key);
+        let entry = self.entry(place);
+        if entry[0] == hash {
+            let stamp = entry[1] & 0xffff_ffff | (self.read(AT_PASS) & 0xffff_ffff) << 32;
+            self.write_word(place, 1, stamp);
+        }
+    }
+
+    /// Removes a flow.
+    pub(super) fn remove(&mut self, key: &FlowKey) {
+        let (hash, place) = self.find(key);
+        if self.word(place, 0) == hash {
+            self.remove_at(place);
+        }
+    }
+
+    /// Begins a pass over all flows, and removes those that the last two did not see; returns how many.
+    pub(super) fn begin_pass(&mut self) -> u64 {
+        let pass = self.read(AT_PASS).wrapping_add(1) & 0xffff_ffff;
+        self.write(AT_PASS, pass);
+        let (mut gone, mut place) = (0, 0);
+        while place < self.capacity {
+            let is_old = self.word(place, 0) != 0
+                && pass.wrapping_sub(self.word(place, 1) >> 32) & 0xffff_ffff > 2;
+            if is_old {
+                // Another one may have moved to this place.
+                self.remove_at(place);
+                gone += 1;
+            } else {
+                place += 1;
+            }
+        }
+        gone
+    }
+
+    /// Whether it is used so little that a smaller one would do; then it becomes one.
+    pub(super) fn shrink(&mut self) -> Result<(), KernelError> {
+        if self.capacity > LEAST && self.read(AT_USED) < self.capacity as u64 / 8 {
+            self.resize(self.capacity / 2)?;
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self) -> Result<(), KernelError> {
+        self.resize(self.capacity * 2)
+    }
+
+    fn resize(&mut self, capacity: usize) -> Result<(), KernelError> {
+        let next = self.path.with_extension("next");
+        let table = Self::create(&self.path, &next, capacity, self.read(AT_SEED), &self.tally)?;
+        for at in [AT_PASS, AT_USED] {
+            table.write(at, self.read(at));
+        }
+        for place in 0..self.capacity {
+            let entry = self.entry(place);
+            if entry[0] != 0 {
+                let to = table.vacant(entry[0]);
+                for (at, word) in entry.into_iter().enumerate() {
+                    table.write_word(to, at, word);
+                }
+            }
+        }
+        fs::rename(&next, &self.path)
+            .map_err(|source| KernelError::Path { doing: "move", path: next, source })?;
+        *self = table;
+        Ok(())
+    }
+
+    /// The hash of a key, never zero, and its place or the vacant one where it would go.
+    fn find(&self, key: &FlowKey) -> (u64, usize) {
+        let hash = self.hasher.hash_one(key) | 1;
+        let mut place = self.home(hash);
+        loop {
+            let found = self.word(place, 0);
+            if found == hash || found == 0 {
+                return (hash, place);
+            }
+            place = self.next(place);
+        }
+    }
+
+    fn vacant(&self, hash: u64) -> usize {
+        let mut place = self.home(hash);
+        while self.word(place, 0) != 0 {
+            place = self.next(place);
+        }
+        place
+    }
+
+    fn home(&self, hash: u64) -> usize {
+        (hash >> 16) as usize & (self.capacity - 1)
+    }
+
+    const fn next(&self, place: usize) -> usize {
+        (place + 1) & (self.capacity - 1)
+    }
+
+    /// Removes the entry at a place, and closes the gap (Knuth, The Art of Computer Programming 3, 6.4, algorithm R).
+    fn remove_at(&mut self, place: usize) {
+        let (mut gap, mut at) = (place, place);
+        loop {
+            at = self.next(at);
+            let entry = self.entry(at);
+            if entry[0] == 0 {
+                break;
+            }
+            let home = self.home(entry[0]);
+            let stays = if gap < at { gap < home && home <= at } else { gap < home || home <= at };
+            if !stays {
+                for (word, value) in entry.into_iter().enumerate() {
+                    self.write_word(gap, word, value);
+                }
+                gap = at;
+            }
+        }
+        self.write_word(gap, 0, 0);
+        self.write(AT_USED, self.read(AT_USED).saturating_sub(1));
+    }
+
+    fn entry(&self, place: usize) -> [u64; ENTRY] {
+        let mut entry = [0; ENTRY];
+        let from = HEADER + place * ENTRY;
+        if let Some(words) = self.table.words().get(from..from + ENTRY) {
+            for (to, word) in entry.iter_mut().zip(words) {
+                *to = word.load(Ordering::Relaxed);
+            }
+        }
+        entry
+    }
+
+    fn word(&self, place: usize, at: usize) -> u64 {
+        self.read(HEADER + place * ENTRY + at)
+    }
+
+    fn write_word(&self, place: usize, at: usize, value: u64) {
+        self.write(HEADER + place * ENTRY + at, value);
+    }
+
+    fn read(&self, at: usize) -> u64 {
+        self.table.words().get(at).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    fn write(&self, at: usize, value: u64) {
+        if let Some(word) = self.table.words().get(at) {
+            AtomicU64::store(word, value, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A file of so many words that are zero.
+fn new_file(path: &Path, words: usize) -> Result<File, KernelError> {
+    let failed = |doing| move |source| KernelError::Path { doing, path: path.into(), source };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(error)),
+        _ => {}
+    }
+    let options = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).clone();
+    let file = options.open(path).map_err(failed("create"))?;
+    let bytes = words * size_of::<u64>();
+    // Memory that is not there would end the process when it is written.
+    nix::fcntl::posix_fallocate(&file, 0, bytes as libc::off_t)
+        .map_err(|error| failed("make room in")(io::Error::from(error)))?;
+    Ok(file)
+}
+
+/// The words beside the table, of an earlier process if there are any.
+fn tally(path: &Path) -> Result<Window, KernelError> {
+    let length = (TALLY * size_of::<u64>()) as u64;
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = file.ok().filter(|file| file.metadata().is_ok_and(|found| found.len() == length));
+    Window::of_file(&file.map_or_else(|| new_file(path, TALLY), Ok)?, TALLY)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use sg_common::{flow::PortsProtoNic, packet::Family};
+
+    use super::*;
+
+    fn key(number: u64) -> FlowKey {
+        FlowKey {
+            remote_high: number,
+            l4: PortsProtoNic::new((1, 2), 3, 6, Family::V4),
+            ..FlowKey::default()
+        }
+    }
+
+    fn counts(number: u64) -> Counts {
+        Counts { opened: number as u32, packets: [number, 1], bytes: [number * 60, 60] }
+    }
+
+    #[test]
+    fn it_holds_what_a_map_holds_over_growth_and_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("flows.reported");
+        let (mut table, lost) = Reported::open(&path).unwrap();
+        assert_eq!(lost, 0);
+        let mut expected = HashMap::new();
+        let mut random = fastrand::Rng::with_seed(7);
+        for step in 0..60_000_u64 {
+            let number = random.u64(..9_000);
+            if random.u8(..3) == 0 {
+                table.remove(&key(number));
+                expected.remove(&number);
+            } else {
+                table.put(&key(number), counts(step)).unwrap();
+                expected.insert(number, counts(step));
+            }
+            if step % 20_000 == 19_999 {
+                drop(table);
+                table = Reported::open(&path).unwrap().0;
+            }
+        }
+        for number in 0..9_000 {
+            assert_eq!(table.get(&key(number)), expected.get(&number).copied(), "{number}");
+        }
+        assert_eq!(table.read(AT_USED), expected.len() as u64);
+    }
+
+    #[test]
+    fn what_is_not_seen_in_two_passes_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut table = Reported::open(&dir.path().join("flows.reported")).unwrap().0;
+        for number in 0..5_000 {
+            table.put(&key(number), counts(number)).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(table.begin_pass(), 0);
+            (0..5_000).filter(|number| number % 5 == 0).for_each(|number| table.see(&key(number)));
+        }
+        assert_eq!(table.begin_pass(), 4_000);
+        assert!((0..5_000).all(|number| table.get(&key(number)).is_some() == (number % 5 == 0)));
+        table.shrink().unwrap();
+        assert!((0..5_000).all(|number| table.get(&key(number)).is_some() == (number % 5 == 0)));
+    }
+
+    #[test]
+    fn what_was_taken_and_not_written_is_known_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("flows.reported");
+        let (table, _) = Reported::open(&path).unwrap();
+        (0..7).for_each(|_| table.take_one());
+        table.acknowledge().add(5);
+        drop(table);
+        assert_eq!(Reported::open(&path).unwrap().1, 2);
+        assert_eq!(Reported::open(&path).unwrap().1, 0, "it is said once");
+    }
+
+    #[test]
+    fn a_damaged_file_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("flows.reported");
+        for damage in [&b""[..], b"short", &[0; 4096], &[0xff; 100_000]] {
+            fs::write(&path, damage).unwrap();
+            let (mut table, lost) = Reported::open(&path).unwrap();
+            table.put(&key(1), counts(1)).unwrap();
+            assert_eq!((table.get(&key(1)), lost), (Some(counts(1)), 0));
+        }
+    }
+}

@@ -7,8 +7,12 @@
 // Others build on this crate, without reading it.
 #![warn(missing_docs)]
 
+pub mod aggregate;
 pub mod filter;
+pub mod format;
 pub mod record;
+#[cfg(test)]
+mod tests;
 mod text;
 mod words;
 

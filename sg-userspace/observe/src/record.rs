@@ -185,7 +185,7 @@ pub struct Record {
     #[serde(default = "accept")]
     #[schema(required = false)]
     pub verdict: Verdict,
-    /// What decided. Absent in JSON where the record has no traffic.
+    /// What decided. Absent in JSON where the record has no traffic, or is a sum over several.
     #[serde(default = "reason")]
     #[schema(required = false)]
     pub stage: Stage,
@@ -222,7 +222,7 @@ pub struct Record {
     pub folded: bool,
     /// What happened, in words: of `policy` and `lost`.
     pub message: Option<String>,
-    /// How many records were lost.
+    /// How many records were lost, or were summed to this one.
     pub count: Option<u64>,
 }
 
@@ -370,6 +370,8 @@ impl Serialize for Record {
             count,
         } = self;
         let traffic = event.is_traffic();
+        // A sum over several rules has none.
+        let decided = traffic && !reason.is_empty();
         let mut fields = to.serialize_struct("Record", 29)?;
         macro_rules! write {
             ($($name:ident)*) => { $(fields.serialize_field(stringify!($name), $name)?;)* };
@@ -391,13 +393,16 @@ impl Serialize for Record {
         }
         write_some! { vlan protocol src sport dst dport icmp }
         if traffic {
-            write! { verdict stage }
+            write! { verdict }
+        }
+        if decided {
+            write! { stage }
         }
         write_some! { group rule }
         if !groups.is_empty() {
             write! { groups }
         }
-        if traffic {
+        if decided {
             write! { reason }
         }
         write! { generation }

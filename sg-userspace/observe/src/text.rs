@@ -81,6 +81,7 @@ fn decider(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
             }
             if record.groups.is_empty() { Ok(()) } else { f.write_char(')') }
         }
+        Stage::Exception | Stage::Reason if record.reason.is_empty() => f.write_char('-'),
         Stage::Exception | Stage::Reason => word(f, &record.reason),
     }
 }

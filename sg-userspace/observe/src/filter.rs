@@ -1,0 +1,570 @@
+//! A filter: which records a reader or a sink wants.
+//!
+//! It is the same in the query of `GET /v1/observe`, in flags of `sgctl observe` and in `--flow-log-filter`. It must never know
+//! where records come from. The API, `sgctl` and the sinks call it.
+
+use std::{fmt, str::FromStr};
+
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap as _};
+use sg_common::verdict::Reason;
+use sg_model::{PortRange, Protocol, ProtocolName, port_range};
+use thiserror::Error;
+
+use crate::{
+    UnknownWord,
+    record::{Direction, Event, IcmpType, Record, Shortest, Verdict},
+};
+
+/// A condition that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FilterError {
+    /// No condition has this name.
+    #[error("{0:?} is no condition of a filter: allowed are {allowed}", allowed = Filter::KEYS.join(", "))]
+    UnknownKey(String),
+    /// The condition has another form.
+    #[error("{0:?}: write KEY=VALUE, such as verdict=drop")]
+    NoPair(String),
+    /// The value of a condition is one of several words, and this is none of them.
+    #[error(transparent)]
+    UnknownWord(#[from] UnknownWord),
+    /// The value of a condition does not fit it.
+    #[error("{key}={found:?}: write {wanted}")]
+    Value {
+        /// The condition.
+        key: &'static str,
+        /// The value as given.
+        found: String,
+        /// What it may be.
+        wanted: &'static str,
+    },
+    /// A condition that can be given once only was given again.
+    #[error("{0}: given twice, and allowed once")]
+    Twice(&'static str),
+}
+
+/// The ICMP messages of a type, or one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpPattern {
+    /// The type.
+    pub kind: u8,
+    /// The code. `None`: every one.
+    pub code: Option<u8>,
+}
+
+/// Which records are wanted. Each list holds alternatives, an empty one admits everything, and all of them must admit a record.
+///
+/// Written as `KEY=VALUE` in a query or in a list with commas. A key may be repeated: `verdict=drop,verdict=reject` admits both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// `event`.
+    pub events: Vec<Event>,
+    /// `verdict`.
+    pub verdicts: Vec<Verdict>,
+    /// `direction`.
+    pub directions: Vec<Direction>,
+    /// `nic`: id or device.
+    pub nics: Vec<String>,
+    /// `group`: the group of the rule, or one that was asked in vain before the default.
+    pub groups: Vec<String>,
+    /// `rule`: `RULE`, or `GROUP/RULE`.
+    pub rules: Vec<String>,
+    /// `reason`: its word.
+    pub reasons: Vec<String>,
+    /// `remote`: an address or prefix.
+    pub remotes: Vec<IpNet>,
+    /// `local`: an address or prefix.
+    pub locals: Vec<IpNet>,
+    /// `port`: the destination port of the first packet, or a range `FIRST-LAST`.
+    pub ports: Vec<PortRange>,
+    /// `protocol`: a name or number.
+    pub protocols: Vec<u8>,
+    /// `icmp`: `TYPE` or `TYPE/CODE`.
+    pub icmp: Vec<IcmpPattern>,
+    /// `since`: a time, or how long ago, such as `5m`. Records that ended before it are left out.
+    pub since: Option<Timestamp>,
+    /// `until`: as `since`. Records that began after it are left out.
+    pub until: Option<Timestamp>,
+}
+
+impl Filter {
+    /// The names of the conditions.
+    pub const KEYS: [&str; 14] = [
+        "event",
+        "verdict",
+        "direction",
+        "nic",
+        "group",
+        "rule",
+        "reason",
+        "remote",
+        "local",
+        "port",
+        "protocol",
+        "icmp",
+        "since",
+        "until",
+    ];
+
+    /// Adds a condition, or an alternative to an earlier one. Durations count back from `now`.
+    ///
+    /// # Errors
+    /// The key or the value is not understood.
+    pub fn add(&mut self, key: &str, value: &str, now: Timestamp) -> Result<(), FilterError> {
+        match key {
+            "event" => self.events.push(value.parse()?),
+            "verdict" => self.verdicts.push(value.parse()?),
+            "direction" => self.directions.push(value.parse()?),
+            "nic" => self.nics.push(name("nic", value)?),
+            "group" => self.groups.push(name("group", value)?),
+            "rule" => self.rules.push(name("rule", value)?),
+            "reason" => self.reasons.push(reason(value)?),
+            "remote" => self.remotes.push(net("remote", value)?),
+            "local" => self.locals.push(net("local", value)?),
+            "port" => self.ports.push(ports(value)?),
+            "protocol" => self.protocols.push(protocol(value)?),
+            "icmp" => self.icmp.push(icmp(value)?),
+            "since" => once("since", &mut self.since, when("since", value, now)?)?,
+            "until" => once("until", &mut self.until, when("until", value, now)?)?,
+            _ => return Err(FilterError::UnknownKey(key.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// A filter of `pairs` of keys and values. Durations count back from `now`.
+    ///
+    /// # Errors
+    /// A key or value is not understood.
+    pub fn of_pairs<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+        now: Timestamp,
+    ) -> Result<Self, FilterError> {
+        let mut filter = Self::default();
+        pairs.into_iter().try_for_each(|(key, value)| filter.add(key, value, now))?;
+        Ok(filter)
+    }
+
+    /// The keys and values of this filter, as a query has them.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let Self {
+            events,
+            verdicts,
+            directions,
+            nics,
+            groups,
+            rules,
+            reasons,
+            remotes,
+            locals,
+            ports,
+            protocols,
+            icmp,
+            since,
+            until,
+        } = self;
+        let mut pairs = Vec::new();
+        put(&mut pairs, "event", events);
+        put(&mut pairs, "verdict", verdicts);
+        put(&mut pairs, "direction", directions);
+        put(&mut pairs, "nic", nics);
+        put(&mut pairs, "group", groups);
+        put(&mut pairs, "rule", rules);
+        put(&mut pairs, "reason", reasons);
+        put(&mut pairs, "remote", remotes.iter().copied().map(Shortest));
+        put(&mut pairs, "local", locals.iter().copied().map(Shortest));
+        put(&mut pairs, "port", ports.iter().copied().map(Range));
+        put(&mut pairs, "protocol", protocols.iter().copied().map(Protocol::Number));
+        put(&mut pairs, "icmp", icmp);
+        put(&mut pairs, "since", since);
+        put(&mut pairs, "until", until);
+        pairs
+    }
+
+    /// Whether a record is wanted.
+    ///
+    /// A folded record is wanted if it may stand for packets of a remote that is asked for; a loss is, whatever the conditions
+    /// on traffic; a change of the policy, if there are none but on NICs.
+    #[must_use]
+    pub fn admits(&self, record: &Record) -> bool {
+        let Self {
+            events,
+            verdicts,
+            directions,
+            nics,
+            groups,
+            rules,
+            reasons,
+            remotes,
+            locals,
+            ports,
+            protocols,
+            icmp,
+            since,
+            until,
+        } = self;
+        if since.is_some_and(|since| record.end < since)
+            || until.is_some_and(|until| record.start > until)
+            || !any(events, |event| *event == record.event)
+        {
+            return false;
+        }
+        let of_nic = || record.nic.is_empty() || any(nics, |nic| *nic == record.nic || *nic == record.device);
+        match record.event {
+            Event::Lost => return true,
+            Event::Policy => return of_nic() && !self.is_about_traffic(),
+            Event::Begin | Event::Continue | Event::End | Event::Denied | Event::Revoked => {}
+        }
+        let number = |number: Option<u8>, wanted: u8| number == Some(wanted);
+        any(verdicts, |verdict| *verdict == record.verdict)
+            && any(directions, |direction| *direction == record.direction)
+            && any(nics, |nic| *nic == record.nic || *nic == record.device)
+            && any(protocols, |protocol| number(record.protocol, *protocol))
+            && any(ports, |range| record.dport.is_some_and(|port| range.contains(port)))
+            && any(remotes, |net| is_in(record.remote(), net, record.folded))
+            && any(locals, |net| is_in(record.local(), net, record.folded))
+            && any(icmp, |pattern| record.icmp.is_some_and(|icmp| pattern.admits(icmp)))
+            && any(reasons, |reason| *reason == record.reason)
+            && any(groups, |group| record.group.as_ref() == Some(group) || record.groups.contains(group))
+            && any(rules, |rule| is_rule(record, rule))
+    }
+
+    /// Whether it has a condition that only records of packets can meet, other than the NIC.
+    fn is_about_traffic(&self) -> bool {
+        let Self {
+            events: _,
+            verdicts,
+            directions,
+            nics: _,
+            groups,
+            rules,
+            reasons,
+            remotes,
+            locals,
+            ports,
+            protocols,
+            icmp,
+            since: _,
+            until: _,
+        } = self;
+        !(verdicts.is_empty()
+            && directions.is_empty()
+            && groups.is_empty()
+            && rules.is_empty()
+            && reasons.is_empty()
+            && remotes.is_empty()
+            && locals.is_empty()
+            && ports.is_empty()
+            && protocols.is_empty()
+            && icmp.is_empty())
+    }
+}
+
+impl IcmpPattern {
+    /// Whether a message is one of these.
+    #[must_use]
+    pub fn admits(self, message: IcmpType) -> bool {
+        self.kind == message.kind && self.code.is_none_or(|code| code == message.code)
+    }
+}
+
+impl fmt::Display for IcmpPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, code } = self;
+        kind.fmt(f)?;
+        code.map_or(Ok(()), |code| write!(f, "/{code}"))
+    }
+}
+
+/// A range of ports as a condition has it.
+struct Range(PortRange);
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (self.0.first(), self.0.last());
+        if first == last { first.fmt(f) } else { write!(f, "{first}-{last}") }
+    }
+}
+
+fn put<T: fmt::Display>(
+    pairs: &mut Vec<(&'static str, String)>,
+    key: &'static str,
+    values: impl IntoIterator<Item = T>,
+) {
+    pairs.extend(values.into_iter().map(|value| (key, value.to_string())));
+}
+
+fn any<T>(alternatives: &[T], admits: impl FnMut(&T) -> bool) -> bool {
+    alternatives.is_empty() || alternatives.iter().any(admits)
+}
+
+/// Whether the end of a record is in `net`; of a folded record, whether it may be.
+fn is_in(end: Option<IpNet>, net: &IpNet, folded: bool) -> bool {
+    match end {
+        Some(end) => net.contains(&end) || (folded && end.contains(net)),
+        None => folded,
+    }
+}
+
+fn is_rule(record: &Record, wanted: &str) -> bool {
+    let Some(rule) = record.rule.as_deref() else { return false };
+    let of_group = || {
+        record.group.as_deref().and_then(|group| wanted.strip_prefix(group)?.strip_prefix('/')) == Some(rule)
+    };
+    rule == wanted || of_group()
+}
+
+fn name(key: &'static str, value: &str) -> Result<String, FilterError> {
+    if value.is_empty() {
+        return Err(FilterError::Value { key, found: String::new(), wanted: "a name" });
+    }
+    Ok(value.to_owned())
+}
+
+fn reason(value: &str) -> Result<String, FilterError> {
+    let known = Reason::ALL.iter().any(|reason| reason.name() == value);
+    if known {
+        return Ok(value.to_owned());
+    }
+    let allowed = Reason::ALL.map(Reason::name).join(", ");
+    Err(UnknownWord { what: "reason", found: value.to_owned(), allowed }.into())
+}
+
+fn net(key: &'static str, value: &str) -> Result<IpNet, FilterError> {
+    let wanted = "an IP address or prefix, such as 192.0.2.0/24";
+    sg_model::net(value).ok_or_else(|| FilterError::Value { key, found: value.to_owned(), wanted })
+}
+
+fn ports(value: &str) -> Result<PortRange, FilterError> {
+    let wanted = "a port from 0 to 65535, or a range FIRST-LAST";
+    port_range(value, '-').ok_or_else(|| FilterError::Value { key: "port", found: value.to_owned(), wanted })
+}
+
+fn protocol(value: &str) -> Result<u8, FilterError> {
+    let wanted = "tcp, udp, icmp, icmpv6, gre, sctp or 0 to 255";
+    let name: Result<ProtocolName, _> = value.parse();
+    name.map(|name| name.0).map_err(|_| FilterError::Value {
+        key: "protocol",
+        found: value.to_owned(),
+        wanted,
+    })
+}
+
+fn icmp(value: &str) -> Result<IcmpPattern, FilterError> {
+    let (kind, code) = value.split_once('/').map_or((value, None), |(kind, code)| (kind, Some(code)));
+    let pattern = || {
+        Some(IcmpPattern {
+            kind: number(kind)?,
+            code: code.map(number).map_or(Some(None), |code| code.map(Some))?,
+        })
+    };
+    let wanted = "TYPE or TYPE/CODE, each from 0 to 255";
+    pattern().ok_or_else(|| FilterError::Value { key: "icmp", found: value.to_owned(), wanted })
+}
+
+/// `parse` alone would accept "+6" too.
+fn number(text: &str) -> Option<u8> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// A time, or how long before `now`.
+fn when(key: &'static str, value: &str, now: Timestamp) -> Result<Timestamp, FilterError> {
+    let ago = || {
+        let ago: SignedDuration = value.parse().ok()?;
+        if ago.is_negative() { None } else { now.checked_sub(ago).ok() }
+    };
+    let wanted = "a time such as 2026-11-30T13:00:00Z, or how long ago, such as 90s, 5m or 2h30m";
+    let time = value.parse().ok().or_else(ago);
+    time.ok_or_else(|| FilterError::Value { key, found: value.to_owned(), wanted })
+}
+
+fn once(key: &'static str, place: &mut Option<Timestamp>, time: Timestamp) -> Result<(), FilterError> {
+    if place.replace(time).is_some() { Err(FilterError::Twice(key)) } else { Ok(()) }
+}
+
+/// Conditions with commas between them.
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        let now = Timestamp::now();
+        let mut filter = Self::default();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').ok_or_else(|| FilterError::NoPair(pair.to_owned()))?;
+            filter.add(key.trim(), value.trim(), now)?;
+        }
+        Ok(filter)
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pairs().iter().enumerate().try_for_each(|(index, (key, value))| {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{key}={value}")
+        })
+    }
+}
+
+/// As a query: a key that is repeated occurs several times.
+impl Serialize for Filter {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let pairs = self.pairs();
+        let mut map = to.serialize_map(Some(pairs.len()))?;
+        pairs.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> de::Visitor<'de> for Pairs {
+            type Value = Filter;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("conditions of a filter")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Filter, A::Error> {
+                let (now, mut filter) = (Timestamp::now(), Filter::default());
+                while let Some((key, value)) = map.next_entry::<String, String>()? {
+                    filter.add(&key, &value, now).map_err(de::Error::custom)?;
+                }
+                Ok(filter)
+            }
+        }
+        from.deserialize_map(Pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denied() -> Record {
+        let mut record =
+            Record::new(Event::Denied, Timestamp::UNIX_EPOCH, Timestamp::from_second(60).unwrap());
+        "eni-1".clone_into(&mut record.nic);
+        "tap1".clone_into(&mut record.device);
+        record.verdict = Verdict::Drop;
+        record.protocol = Some(6);
+        (record.src, record.sport) = ("192.0.2.7/32".parse().ok(), Some(50000));
+        (record.dst, record.dport) = ("10.0.0.5/32".parse().ok(), Some(443));
+        record.group = Some("web".into());
+        record.rule = Some("no-https".into());
+        "rule".clone_into(&mut record.reason);
+        record
+    }
+
+    fn admits(filter: &str, record: &Record) -> bool {
+        let now = Timestamp::from_second(120).unwrap();
+        let pairs = filter.split(',').filter_map(|pair| pair.split_once('='));
+        Filter::of_pairs(pairs, now).unwrap().admits(record)
+    }
+
+    #[test]
+    fn each_condition_admits_and_refuses() {
+        let record = denied();
+        for (key, yes, no) in [
+            ("event", "denied", "begin"),
+            ("verdict", "drop", "reject"),
+            ("direction", "ingress", "egress"),
+            ("nic", "eni-1", "eni-2"),
+            ("nic", "tap1", "tap2"),
+            ("group", "web", "db"),
+            ("rule", "no-https", "https"),
+            ("rule", "web/no-https", "db/no-https"),
+            ("reason", "rule", "default"),
+            ("remote", "192.0.2.0/24", "192.0.3.0/24"),
+            ("local", "10.0.0.5", "10.0.0.6"),
+            ("port", "443", "50000"),
+            ("port", "400-500", "444-500"),
+            ("protocol", "tcp", "udp"),
+            ("since", "60s", "59s"),
+            ("until", "1970-01-01T00:00:00Z", "1969-12-31T23:59:59Z"),
+        ] {
+            assert!(admits(&format!("{key}={yes}"), &record), "{key}={yes}");
+            assert!(!admits(&format!("{key}={no}"), &record), "{key}={no}");
+            if !["since", "until"].contains(&key) {
+                assert!(admits(&format!("{key}={no},{key}={yes}"), &record), "{key}: alternatives");
+            }
+        }
+        assert!(!admits("verdict=drop,port=80", &record), "all conditions must admit");
+        assert!(admits("", &record));
+        let mut ping = record;
+        ping.icmp = Some(IcmpType { kind: 8, code: 0 });
+        assert!(admits("icmp=8", &ping) && admits("icmp=8/0", &ping));
+        assert!(!admits("icmp=8/1", &ping) && !admits("icmp=0", &ping) && !admits("icmp=8", &denied()));
+    }
+
+    #[test]
+    fn a_folded_record_may_be_about_the_remote() {
+        let mut record = denied();
+        record.folded = true;
+        record.src = "192.0.2.0/24".parse().ok();
+        assert!(admits("remote=192.0.2.9", &record) && !admits("remote=192.0.3.9", &record));
+        record.src = None;
+        assert!(admits("remote=192.0.3.9", &record), "folded to every remote");
+        record.folded = false;
+        assert!(!admits("remote=192.0.3.9", &record), "not parsed");
+    }
+
+    #[test]
+    fn losses_are_always_shown_and_changes_unless_traffic_is_asked_for() {
+        let (start, end) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).unwrap());
+        let lost = Record::lost(start, end, 3, "slow");
+        assert!(admits("verdict=drop,remote=192.0.2.1", &lost) && !admits("event=begin", &lost));
+        let mut policy = Record::new(Event::Policy, start, end);
+        assert!(admits("nic=eth0", &policy) && !admits("verdict=accept", &policy));
+        "eth1".clone_into(&mut policy.nic);
+        assert!(!admits("nic=eth0", &policy));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        for (text, error) in [
+            (
+                "verdikt=drop",
+                r#""verdikt" is no condition of a filter: allowed are event, verdict, direction, nic, group, rule, reason, remote, local, port, protocol, icmp, since, until"#,
+            ),
+            ("verdict=dropped", r#""dropped" is no verdict: allowed are accept, drop, reject"#),
+            ("drop", r#""drop": write KEY=VALUE, such as verdict=drop"#),
+            ("port=99999", r#"port="99999": write a port from 0 to 65535, or a range FIRST-LAST"#),
+            (
+                "remote=example.com",
+                r#"remote="example.com": write an IP address or prefix, such as 192.0.2.0/24"#,
+            ),
+            ("since=5m,since=6m", "since: given twice, and allowed once"),
+            ("icmp=8/", r#"icmp="8/": write TYPE or TYPE/CODE, each from 0 to 255"#),
+            ("nic=", r#"nic="": write a name"#),
+        ] {
+            assert_eq!(text.parse::<Filter>().unwrap_err().to_string(), error);
+        }
+        let error = "reason=bad".parse::<Filter>().unwrap_err().to_string();
+        assert!(error.starts_with(r#""bad" is no reason: allowed are rule, intra-group"#), "{error}");
+        let error = serde_json::from_str::<Filter>(r#"{"colour":"red"}"#).unwrap_err().to_string();
+        assert!(error.starts_with(r#""colour" is no condition"#), "{error}");
+    }
+
+    #[test]
+    fn a_filter_is_written_as_it_is_read() {
+        let text = "event=denied,verdict=drop,verdict=reject,direction=ingress,nic=eth0,group=web,rule=web/a,\
+                    reason=default,remote=192.0.2.0/24,local=10.0.0.5,port=443,port=1-2,protocol=tcp,protocol=99,\
+                    icmp=8,icmp=3/1,since=2026-11-30T13:00:00Z,until=2026-11-30T14:00:00Z";
+        let filter: Filter = text.parse().unwrap();
+        assert_eq!(filter.to_string(), text);
+        let again: Vec<_> = filter.pairs();
+        let pairs = again.iter().map(|(key, value)| (*key, value.as_str()));
+        assert_eq!(Filter::of_pairs(pairs, Timestamp::now()).unwrap(), filter);
+        assert!(
+            Filter::KEYS.iter().all(|key| again.iter().any(|(one, _)| one == key)),
+            "a key is missing above"
+        );
+        let one: Filter = "verdict=drop,port=443".parse().unwrap();
+        assert_eq!(serde_json::from_str::<Filter>(&serde_json::to_string(&one).unwrap()).unwrap(), one);
+    }
+}

@@ -1,0 +1,19 @@
+//! What happened to traffic, as records: of accepted flows, of denials, of changes of the policy, and of losses.
+//!
+//! The observer of the agent makes a [`Record`](record::Record) of what the kernel counted; this crate filters, sums, remembers,
+//! formats and delivers them. It must never know the kernel's maps, HTTP or command lines, and nothing in it decides a packet or
+//! makes whoever does so wait. `sg-agent`, `sg-api`, `sgd` and `sgctl` call it.
+
+// Others build on this crate, without reading it.
+#![warn(missing_docs)]
+
+pub mod aggregate;
+pub mod filter;
+pub mod format;
+pub mod record;
+#[cfg(test)]
+mod tests;
+mod text;
+mod words;
+
+pub use words::UnknownWord;

@@ -8,10 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     error::AgentError,
-    state::{
-        Applied, Cause, InForce, Origin, Refused,
-        in_force::Enforcing,
-    },
+    state::{Applied, Cause, InForce, Origin, Refused, in_force::Enforcing},
 };
 
 /// Reads what is in force, and waits for changes of it. Its sender is gone once the agent has ended.

@@ -140,13 +140,13 @@ impl Begun {
     {
         let Self { asked, token, large, .. } = self;
         if asked.query::<Trial>()?.dry_run {
-            return aside(move || Ok(native.service.try_out(&operation)?)).await.map(json);
+            return aside(move || Ok(native.store()?.try_out(&operation)?)).await.map(json);
         }
         let output = match token {
-            None => native.service.submit(operation).await?,
+            None => native.store()?.submit(operation).await?,
             Some(token) => {
                 let idempotent = Idempotent::new(&asked.caller, &token, &operation, operation.clone())?;
-                native.service.submit(idempotent).await?
+                native.store()?.submit(idempotent).await?
             }
         };
         drop(large);

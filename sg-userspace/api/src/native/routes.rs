@@ -1,6 +1,6 @@
 //! Declares routes: each once, for the router and for the document that describes it.
 //!
-//! It must never know an operation. `groups`, `rules`, `nics`, `lists` and `whole` call it.
+//! It must never know an operation. `groups`, `rules`, `nics`, `lists`, `in_force` and `whole` call it.
 
 use std::sync::Arc;
 
@@ -179,7 +179,7 @@ impl Routes {
     ) {
         self.serve(route, Bodies::returning::<T>(), move |native, mut begun| async move {
             begun.read().await?;
-            aside(move || handle(&native, &native.service.snapshot(), &begun.asked)).await.map(json)
+            aside(move || handle(&native, &native.store()?.snapshot(), &begun.asked)).await.map(json)
         });
     }
 
@@ -195,7 +195,32 @@ impl Routes {
         let bodies = Bodies::returning::<T>().reading::<Q>();
         self.serve(route, bodies, move |native, mut begun| async move {
             let question: Q = strictly(&begun.read().await?)?;
-            aside(move || handle(&native, &native.service.snapshot(), &question)).await.map(json)
+            aside(move || handle(&native, &native.store()?.snapshot(), &question)).await.map(json)
+        });
+    }
+
+    /// A query of what is in force, which needs no store.
+    pub(super) fn look<T: Serialize + ToSchema + Send + 'static>(
+        &mut self,
+        route: Route,
+        handle: fn(&Native, &RequestContext) -> Result<T, Failed>,
+    ) {
+        self.serve(route, Bodies::returning::<T>(), move |native, mut begun| async move {
+            begun.read().await?;
+            aside(move || handle(&native, &begun.asked)).await.map(json)
+        });
+    }
+
+    /// A request about what is in force that changes something in the kernel, with its parameters in a body.
+    pub(super) fn touch<Q, T>(&mut self, route: Route, handle: fn(&Native, &Q) -> Result<T, Failed>)
+    where
+        Q: Serialize + DeserializeOwned + ToSchema + Send + 'static,
+        T: Serialize + ToSchema + Send + 'static,
+    {
+        let bodies = Bodies::returning::<T>().reading::<Q>();
+        self.serve(route, bodies, move |native, mut begun| async move {
+            let question: Q = strictly(&begun.read().await?)?;
+            aside(move || handle(&native, &question)).await.map(json)
         });
     }
 
@@ -255,6 +280,8 @@ impl Routes {
     {
         let bodies = Bodies::returning::<<U::Operation as Operation>::Output>().reading_file();
         self.serve(route.with::<Trial>(), bodies, move |native, mut begun| async move {
+            // Before it receives a gigabyte that nobody wants.
+            native.store()?;
             let mut upload = U::default();
             let mut read = Ok(());
             // What follows an error is read all the same: a client that still sends would not receive the response.
@@ -280,7 +307,7 @@ impl Routes {
         self.serve(route, bodies, move |native, mut begun| async move {
             begun.read().await?;
             let (file, bytes) = aside(move || {
-                let file = handle(&native, &native.service.snapshot(), &begun.asked)?;
+                let file = handle(&native, &native.store()?.snapshot(), &begun.asked)?;
                 let bytes = file.bytes().map_err(|error| Failed::Malformed(error.to_string()))?;
                 Ok((file, bytes))
             })

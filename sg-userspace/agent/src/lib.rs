@@ -38,7 +38,9 @@ pub use host::{
     Outcome, Removed, RuleNumber, Shared, devices, nic_block, read_counters, teardown,
 };
 pub use input::{Control, Enforced, Enforcement, Orders, Untrusted, control};
-pub use lifecycle::{AgentOptions, AgentThread, InForceReader, run, serve};
+pub use lifecycle::{
+    AgentOptions, AgentThread, InForceReader, Loaded, Traffic, TrafficNews, TrafficSender, run, serve, traffic,
+};
 pub use state::{Applied, Cause, InForce, Origin, PublishedImage, Refused};
 
 pub use sg_host::lock_file::{Holder, LockError};

@@ -14,7 +14,7 @@ use sg_common::{
 };
 
 use super::{
-    KernelError,
+    Jiffies, KernelError,
     closed::Closed,
     counters::Counters,
     flow_log::{FlowLog, FlowReport},
@@ -48,6 +48,8 @@ pub struct Aged {
     pub expired: usize,
     /// Whether this part completed the pass.
     pub is_last: bool,
+    /// When.
+    pub at: Jiffies,
     /// With a flow log, what there is to report.
     pub reports: Vec<FlowReport>,
     /// With a flow log, the number of flows whose last counts nobody has read.
@@ -68,8 +70,9 @@ impl Ageing {
         closed: &mut Closed,
         counters: &mut Counters,
         log: Option<&mut FlowLog>,
-        (timeouts, now): (&Timeouts, u64),
+        (timeouts, at): (&Timeouts, Jiffies),
     ) -> Result<Aged, KernelError> {
+        let now = at.now;
         let from = take(&mut self.aged_to);
         let is_first = from.is_first();
         let log = RefCell::new(log);
@@ -105,7 +108,7 @@ impl Ageing {
             Some(next) => (self.flow_stats, self.aged_to) = (flow_stats, next),
             None => self.publish_stats(&flow_stats, counters)?,
         }
-        Ok(Aged { expired: part.forgotten, is_last: part.next.is_none(), reports, unread })
+        Ok(Aged { expired: part.forgotten, is_last: part.next.is_none(), at, reports, unread })
     }
 
     fn publish_stats(

@@ -6,6 +6,15 @@ use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::KernelError;
 
+/// A time on the programs' clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Jiffies {
+    /// The time in jiffies.
+    pub now: u64,
+    /// Jiffies per second.
+    pub hertz: u32,
+}
+
 /// Jiffies per second. The coarse clock ticks once a jiffy, so its resolution is one (`KTIME_LOW_RES`, include/linux/jiffies.h).
 ///
 /// # Errors

@@ -22,7 +22,7 @@ use sg_compile::{Image, Patch};
 use sg_model::Hook;
 
 use super::{
-    KernelError,
+    Jiffies, KernelError,
     ageing::{Aged, Ageing},
     attach::Links,
     clock,
@@ -345,7 +345,7 @@ impl Datapath {
         if flow_log.is_some() {
             watcher.want_flows(now.wrapping_add(WANTED_SECONDS * u64::from(settings.hertz)));
         }
-        let times = (&settings.timeouts, now);
+        let times = (&settings.timeouts, Jiffies { now, hertz: settings.hertz });
         let part = ageing.age_some(flows, closed, counters, flow_log.as_mut(), times)?;
         if part.is_last {
             self.places.settle()?;
@@ -358,9 +358,9 @@ impl Datapath {
     ///
     /// # Errors
     /// If the kernel refuses to remove a name; everything was reported.
-    pub fn collect_denied(&mut self, report: impl FnMut(Denial)) -> Result<(), KernelError> {
-        let now = self.now()?;
-        self.denied.collect(now, self.settings.hertz, report)
+    pub fn collect_denied(&mut self, report: impl FnMut(Denial)) -> Result<Jiffies, KernelError> {
+        let at = Jiffies { now: self.now()?, hertz: self.settings.hertz };
+        self.denied.collect(at, report).map(|()| at)
     }
 
     /// Begins to report what flows have carried, see [`Self::age_some`]: continues the log in the file `path`. Also returns how

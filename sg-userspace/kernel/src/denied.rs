@@ -20,7 +20,7 @@ use sg_common::{
 };
 
 use super::{
-    KernelError,
+    Jiffies, KernelError,
     error::absent_is_fine,
     object::open,
     sys,
@@ -135,15 +135,13 @@ impl Denied {
         }
     }
 
-    /// Reports what was counted since the last pass, and removes what was out of use. `now` is the time in jiffies, of which a
-    /// second has `hertz`.
+    /// Reports what was counted since the last pass, and removes what was out of use.
     ///
     /// # Errors
     /// If the kernel refuses to remove a name; the pass was completed.
     pub(super) fn collect(
         &mut self,
-        now: u64,
-        hertz: u32,
+        Jiffies { now, hertz }: Jiffies,
         mut report: impl FnMut(Denial),
     ) -> Result<(), KernelError> {
         self.free_unnamed(&mut report);

@@ -63,6 +63,7 @@ mod xdp;
 pub use ageing::Aged;
 pub use attach::Attachment;
 pub use bpffs::Lasts;
+pub use clock::Jiffies;
 pub use datapath::Datapath;
 pub use denied::Denial;
 pub use device::Device;

@@ -41,6 +41,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         program_log: 0,
         budget_words: LARGEST_WORDS,
         flows: FlowOptions::default(),
+        traffic: None,
         rejects: RejectRate::default(),
         limits: LIMITS,
     };

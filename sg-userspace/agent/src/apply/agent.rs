@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fmt, mem::take, path::PathBuf, sync::Arc};
 
-use sg_kernel::{Aged, Device, Lasts};
+use sg_kernel::{Aged, Denial, Jiffies, Device, Lasts};
 use sg_model::Policy;
 
 use super::{
@@ -207,10 +207,28 @@ impl<E: Enforcer> Agent<E> {
     /// # Errors
     /// If the table cannot be read.
     pub fn age_some(&mut self) -> Result<Aged, AgentError> {
-        let nothing = Aged { expired: 0, is_last: true };
+        let nothing = Aged { is_last: true, ..Aged::default() };
         let aged = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::age_some);
         let doing = "age the flow table".to_owned();
         aged.map_err(|source| AgentError::Step { device: None, doing, source })
+    }
+
+    /// Makes the next pass of [`Self::age_some`] report live flows, too.
+    pub fn report_live_flows(&mut self) {
+        if let Some(enforcer) = &mut self.enforcer {
+            enforcer.report_live_flows();
+        }
+    }
+
+    /// Takes the counts of packets that did not pass, and says when.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn collect_denied(&mut self) -> Result<(Jiffies, Vec<Denial>), AgentError> {
+        let nothing = (Jiffies::default(), Vec::new());
+        let taken = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::collect_denied);
+        let doing = "read what was denied".to_owned();
+        taken.map_err(|source| AgentError::Step { device: None, doing, source })
     }
 
     fn unfiltered(&self, prepared: &Prepared, devices: &Devices) -> Unfiltered {

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use sg_compile::{Image, Patch};
-use sg_kernel::{Aged, Datapath, Device};
+use sg_kernel::{Aged, Datapath, Denial, Device, Jiffies};
 use sg_model::Hook;
 
 /// An error of `sg-kernel`, for people.
@@ -77,7 +77,18 @@ pub trait Enforcer {
     /// # Errors
     /// If the kernel refuses.
     fn age_some(&mut self) -> Result<Aged, EnforcerError> {
-        Ok(Aged { expired: 0, is_last: true })
+        Ok(Aged { is_last: true, ..Aged::default() })
+    }
+
+    /// Makes the next pass of ageing report live flows, too.
+    fn report_live_flows(&mut self) {}
+
+    /// Takes the counts of packets that did not pass, and says when.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn collect_denied(&mut self) -> Result<(Jiffies, Vec<Denial>), EnforcerError> {
+        Ok((Jiffies::default(), Vec::new()))
     }
 
     /// Removes what earlier layouts left, once the program is on all of `hooked` and nothing is missing.
@@ -124,6 +135,16 @@ impl Enforcer for Datapath {
 
     fn age_some(&mut self) -> Result<Aged, EnforcerError> {
         Ok(Self::age_some(self)?)
+    }
+
+    fn report_live_flows(&mut self) {
+        Self::report_live_flows(self);
+    }
+
+    fn collect_denied(&mut self) -> Result<(Jiffies, Vec<Denial>), EnforcerError> {
+        let mut denials = Vec::new();
+        let at = Self::collect_denied(self, |denial| denials.push(denial))?;
+        Ok((at, denials))
     }
 
     fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError> {

@@ -90,6 +90,12 @@ impl Instance {
         self.files.join("catalog.json")
     }
 
+    /// The path of the table of reported flows, beside which are others with the same name.
+    #[must_use]
+    pub fn reported_flows(&self) -> PathBuf {
+        self.files.join("flows.reported")
+    }
+
     /// The path of the socket of `sgd serve`.
     #[must_use]
     pub fn socket(&self) -> PathBuf {

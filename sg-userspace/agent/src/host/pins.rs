@@ -7,7 +7,11 @@ use std::{fs, path::Path};
 use sg_common::abi::Counter;
 use sg_kernel::{Device, KernelError, pins};
 
-use super::{catalog::Catalog, error::HostError, instance::Instance};
+use super::{
+    catalog::Catalog,
+    error::HostError,
+    instance::{Instance, absent_is_fine},
+};
 
 /// Reads the counters `numbers` pinned in `directory`, in the same order, without loading a program: an agent may be running or
 /// not.
@@ -84,6 +88,10 @@ pub fn teardown(instance: &Instance) -> Result<Removed, HostError> {
         remove_pins(&directory, &hooked)?;
     }
     instance.remove_directories()?;
+    for extension in ["reported", "tally", "next"] {
+        let path = instance.reported_flows().with_extension(extension);
+        absent_is_fine("remove", &path, fs::remove_file(&path))?;
+    }
     let path = instance.catalog();
     match fs::remove_file(&path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {

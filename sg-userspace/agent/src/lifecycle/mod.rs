@@ -7,7 +7,9 @@ pub(crate) mod publisher;
 pub(crate) mod run;
 pub(crate) mod session;
 pub(crate) mod start;
+pub(crate) mod traffic;
 
 pub use publisher::InForceReader;
 pub use run::{AgentThread, run, serve};
 pub use start::AgentOptions;
+pub use traffic::{Loaded, Traffic, TrafficNews, TrafficSender, traffic};

@@ -47,7 +47,8 @@ pub async fn run(
     sources::spawn_signals(&sender)?;
     sources::spawn(&sender)?;
     let origin = Origin::Document { path: file.path().to_owned(), owner: file.owner() };
-    let mut session = Session::new(start(options)?, options.instance.name(), origin);
+    let session = Session::new(start(options)?, options.instance.name(), origin);
+    let mut session = session.observed(options.traffic.as_ref());
     session.prepare(policy)?;
     started(session.reader());
     session.begin()?;
@@ -72,7 +73,8 @@ pub async fn serve(
     let (sender, mut events) = channel();
     let lock = options.instance.lock()?;
     sources::spawn(&sender)?;
-    let mut session = Session::new(start(options)?, options.instance.name(), Origin::Store);
+    let session = Session::new(start(options)?, options.instance.name(), Origin::Store);
+    let mut session = session.observed(options.traffic.as_ref());
     started(session.reader());
     let why = session.serve(&mut Policies::Control(orders), &mut events).await;
     drop(session);

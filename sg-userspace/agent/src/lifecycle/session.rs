@@ -2,7 +2,7 @@
 //! put in force: `apply` does. Called by `run`.
 
 use sd_notify::NotifyState;
-use sg_kernel::Aged;
+use sg_kernel::{Aged, FlowReport, Jiffies};
 use sg_model::Policy;
 use tokio::task::yield_now;
 
@@ -19,7 +19,10 @@ use crate::{
         events::{Events, Reading, Wake},
         policy_file::PolicyFile,
     },
-    lifecycle::publisher::{InForceReader, Publisher},
+    lifecycle::{
+        publisher::{InForceReader, Publisher},
+        traffic::{FlowInterval, Traffic, TrafficSender},
+    },
     state::{Cause, Origin},
 };
 
@@ -51,12 +54,19 @@ pub(crate) struct Session<'a, E> {
     complaints: Vec<String>,
     /// Whether a pass of flow ageing is under way.
     ageing: bool,
+    /// Where what is read about traffic goes, and when live flows are reported next.
+    traffic: Option<(TrafficSender, FlowInterval)>,
 }
 
 impl<'a, E: Enforcer> Session<'a, E> {
     pub(crate) fn new(agent: Agent<E>, instance: &'a str, origin: Origin) -> Self {
         let publisher = Publisher::new(agent.in_force(), agent.revision(), origin);
-        Self { agent, publisher, instance, ready: false, complaints: Vec::new(), ageing: false }
+        Self { agent, publisher, instance, ready: false, complaints: Vec::new(), ageing: false, traffic: None }
+    }
+
+    /// The same, with somebody who observes traffic.
+    pub(crate) fn observed(self, traffic: Option<&TrafficSender>) -> Self {
+        Self { traffic: traffic.map(|sender| (sender.clone(), FlowInterval::default())), ..self }
     }
 
     /// A reader of what is in force.
@@ -122,19 +132,42 @@ impl<'a, E: Enforcer> Session<'a, E> {
             None => {}
         }
         self.ageing |= wake.tick;
+        if wake.tick {
+            self.observe();
+        }
     }
 
     /// Ages a part of the flow table.
     fn age_some(&mut self) {
         match self.agent.age_some() {
-            Ok(Aged { expired, is_last }) => {
+            Ok(Aged { expired, is_last, at, reports, unread }) => {
                 tracing::trace!("{expired} flows expired");
                 self.ageing = !is_last;
+                self.pass_on(at, reports, unread);
             }
             Err(error) => {
                 tracing::error!("{error}");
                 self.ageing = false;
             }
+        }
+    }
+
+    /// Reads what did not pass, and starts an interval of live flows if it is time.
+    fn observe(&mut self) {
+        let Some((sender, interval)) = &mut self.traffic else { return };
+        if sender.flow_interval.is_some_and(|wanted| interval.is_over(wanted)) {
+            self.agent.report_live_flows();
+        }
+        match self.agent.collect_denied() {
+            Ok((jiffies, denials)) => sender.send(Traffic { denials, ..Traffic::at(jiffies) }),
+            Err(error) => tracing::error!("{error}"),
+        }
+    }
+
+    /// Passes on what flows have carried.
+    fn pass_on(&self, at: Jiffies, flows: Vec<FlowReport>, unread: u64) {
+        if let Some((sender, _)) = &self.traffic {
+            sender.send(Traffic { flows, unread, ..Traffic::at(at) });
         }
     }
 

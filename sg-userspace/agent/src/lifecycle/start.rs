@@ -10,7 +10,10 @@ use sg_kernel::{
     pins::{self, Moved},
 };
 
-use super::capabilities;
+use super::{
+    capabilities,
+    traffic::{Loaded, TrafficSender},
+};
 use crate::{
     apply::agent::Agent,
     error::AgentError,
@@ -46,6 +49,8 @@ pub struct AgentOptions {
     pub flows: FlowOptions,
     /// How many rejects are sent.
     pub rejects: RejectRate,
+    /// Where what is read about traffic goes; `None`: nobody observes it.
+    pub traffic: Option<TrafficSender>,
 }
 
 #[derive(Debug)]
@@ -153,9 +158,31 @@ fn load(
     if options.program_log > 0 {
         spawn_program_log(&mut datapath).map_err(|source| AgentError::Load { source })?;
     }
+    if let Some(traffic) = &options.traffic {
+        observe(traffic, &options.instance, &mut datapath).map_err(|source| AgentError::Load { source })?;
+    }
     // From here on the pins have a catalog, whatever happens to the first policy.
     catalog.save(&options.instance.catalog())?;
     Ok(datapath)
+}
+
+/// Begins to read what an observer wants.
+fn observe(
+    traffic: &TrafficSender,
+    instance: &Instance,
+    datapath: &mut Datapath,
+) -> Result<(), KernelError> {
+    let mut unwritten = 0;
+    if traffic.flow_interval.is_some() {
+        match datapath.log_flows(&instance.reported_flows()) {
+            Ok(found) => unwritten = found,
+            // A flow log is no reason not to filter.
+            Err(error) => tracing::error!("there is no flow log: {error}"),
+        }
+    }
+    let (watcher, acknowledge) = (datapath.watcher(), datapath.acknowledge());
+    traffic.loaded(Loaded { watcher, events: datapath.events()?, acknowledge, unwritten });
+    Ok(())
 }
 
 /// Starts forwarding the program's own log to the agent's. Called inside the runtime, unless `--bpf-log` is off; the spawned task

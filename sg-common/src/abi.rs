@@ -148,9 +148,9 @@ mod pod {
     #![expect(unsafe_code, reason = "aya asks for the promise as an unsafe impl")]
     use super::{Counter, Settings};
     use crate::{
-        exchange::Exchanges,
         denied::{DeniedKey, DeniedKeyV4},
         event::{Event, ReplacedFlow, Watch},
+        exchange::Exchanges,
         flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, Shares},
         fragment::{FragmentEntry, FragmentKey},
     };

@@ -387,7 +387,8 @@ mod tests {
 
     #[test]
     fn what_was_not_parsed_has_no_addresses() {
-        let mut key = DeniedKey { remote_high: 1, remote_low: 2, local_high: 3, local_low: 4, ..DeniedKey::default() };
+        let mut key =
+            DeniedKey { remote_high: 1, remote_low: 2, local_high: 3, local_low: 4, ..DeniedKey::default() };
         key.name(5, Origin::new(DECISION, Direction::Ingress, false), &packet(Family::V6));
         assert_eq!((key.remote_high, key.remote_low, key.local_high, key.local_low), (0, 0, 0, 0));
         assert_eq!((key.l4.nic(), key.l4.family()), (5, Family::V4));

@@ -152,7 +152,14 @@ impl Event {
     }
 
     #[inline(always)]
-    const fn write(&mut self, remote: &Address, local: &Address, ports: (u16, u16), slot: u16, packet: &Packet) {
+    const fn write(
+        &mut self,
+        remote: &Address,
+        local: &Address,
+        ports: (u16, u16),
+        slot: u16,
+        packet: &Packet,
+    ) {
         self.key.remote_high = remote.high;
         self.key.remote_low = remote.low;
         self.key.local_high = local.high;
@@ -184,7 +191,8 @@ pub struct ReplacedFlow {
     pub entry: FlowEntry,
 }
 
-const _: () = assert!(size_of::<Watch>() == 64 && size_of::<Event>() == 80 && size_of::<ReplacedFlow>() == 128);
+const _: () =
+    assert!(size_of::<Watch>() == 64 && size_of::<Event>() == 80 && size_of::<ReplacedFlow>() == 128);
 
 #[cfg(test)]
 mod tests {

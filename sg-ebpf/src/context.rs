@@ -8,7 +8,9 @@ use sg_common::{
     flow::Direction,
     guest::Claim,
     options::{List, State},
-    packed::{ClaimKind, DeniedScope, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
+    packed::{
+        ClaimKind, DeniedScope, EventArgs, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult,
+    },
     packet::{Frame, Packet, Tag, Window},
     verdict::Decision,
 };

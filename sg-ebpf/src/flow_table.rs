@@ -12,8 +12,8 @@ use sg_common::{
 
 use crate::{
     half_open, helpers,
-    replaced,
     maps::{CLOSED_V4, CLOSED_V6, FLOWS_V4, FLOWS_V6, NIC_FLOWS, on_stack, settings},
+    replaced,
     scratch::Scratch,
     subprograms,
 };

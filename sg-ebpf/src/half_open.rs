@@ -25,8 +25,8 @@ use sg_common::{
 use crate::{
     helpers,
     image::Image,
-    replaced,
     maps::{HALF_OPEN_V4, HALF_OPEN_V6, PLACES_V4, PLACES_V6, SHARES, TICKETS, on_stack, settings},
+    replaced,
     scratch::Scratch,
     subprograms,
 };

@@ -10,7 +10,10 @@ use sg_common::{
     flow::{self, Direction, First, packet_fields},
     guest::may_solicit,
     image::{Header, Keys, flags},
-    packed::{DeniedScope, EventArgs, ExceptionArgs, FlowLookup, FlowScope, FrameWord, InsertArgs, LookupArgs, Takeover},
+    packed::{
+        DeniedScope, EventArgs, ExceptionArgs, FlowLookup, FlowScope, FrameWord, InsertArgs, LookupArgs,
+        Takeover,
+    },
     packet::{Family, Icmp, Part, Payload},
     verdict::{Decision, Reason, Verdict},
 };

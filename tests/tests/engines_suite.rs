@@ -52,6 +52,9 @@ mod hooks {
     pub(crate) mod tunnels;
     pub(crate) mod xdp;
 }
+mod observe {
+    pub(crate) mod denied;
+}
 mod order {
     pub(crate) mod defaults;
     pub(crate) mod groups;
@@ -106,7 +109,7 @@ fn main() -> ExitCode {
         differential::generator,
         differential::scenarios,
     );
-    let programs: [(&str, &[Test]); 19] = features!(TESTS:
+    let programs: [(&str, &[Test]); 20] = features!(TESTS:
         hooks::programs,
         hooks::xdp,
         conntrack::ageing,
@@ -126,6 +129,7 @@ fn main() -> ExitCode {
         scale::images,
         hooks::tunnels,
         differential::patches,
+        observe::denied,
     );
     let asked: [(&str, &[AskedOf]); 4] = features!(ASKED:
         differential::engines,

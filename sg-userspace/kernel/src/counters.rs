@@ -14,6 +14,12 @@ use super::{KernelError, object::open};
 /// The table of counters. Opened from its pin, it is for readers that load no program.
 pub struct Counters(PerCpuArray<MapData, Counter>);
 
+impl std::fmt::Debug for Counters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Counters").finish_non_exhaustive()
+    }
+}
+
 impl Counters {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         open(ebpf, "COUNTERS").map(Self)

@@ -44,6 +44,9 @@ use super::{
     watch::{Events, Replaced, Watcher},
 };
 
+/// How long the name of packets that do not pass is out of use before it is removed, in seconds.
+const DENIED_IDLE_SECONDS: u64 = 60;
+
 /// How long after a pass of ageing the last values of replaced flows are still wanted, in seconds.
 const WANTED_SECONDS: u64 = 60;
 
@@ -359,8 +362,20 @@ impl Datapath {
     /// # Errors
     /// If the kernel refuses to remove a name; everything was reported.
     pub fn collect_denied(&mut self, report: impl FnMut(Denial)) -> Result<Jiffies, KernelError> {
+        self.collect_denied_idle(DENIED_IDLE_SECONDS, report)
+    }
+
+    /// The same, with names that have been out of use for this many seconds removed: for tests.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn collect_denied_idle(
+        &mut self,
+        idle_seconds: u64,
+        report: impl FnMut(Denial),
+    ) -> Result<Jiffies, KernelError> {
         let at = Jiffies { now: self.now()?, hertz: self.settings.hertz };
-        self.denied.collect(at, report).map(|()| at)
+        self.denied.collect(at, idle_seconds, report).map(|()| at)
     }
 
     /// Begins to report what flows have carried, see [`Self::age_some`]: continues the log in the file `path`. Also returns how

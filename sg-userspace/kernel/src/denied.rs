@@ -19,16 +19,7 @@ use sg_common::{
     packet::Family,
 };
 
-use super::{
-    Jiffies, KernelError,
-    error::absent_is_fine,
-    object::open,
-    sys,
-    window::MappedArray,
-};
-
-/// How long an entry is out of use before its name is removed, in seconds.
-const IDLE_SECONDS: u64 = 60;
+use super::{Jiffies, KernelError, error::absent_is_fine, object::open, sys, window::MappedArray};
 
 /// Packets that did not pass since the last pass, all of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,10 +133,11 @@ impl Denied {
     pub(super) fn collect(
         &mut self,
         Jiffies { now, hertz }: Jiffies,
+        idle_seconds: u64,
         mut report: impl FnMut(Denial),
     ) -> Result<(), KernelError> {
         self.free_unnamed(&mut report);
-        let idle = IDLE_SECONDS * u64::from(hertz);
+        let idle = idle_seconds * u64::from(hertz);
         // Entries are first drawn in their order.
         let drawn = usize::try_from(self.ends().0).unwrap_or(usize::MAX).min(self.named);
         let mut out_of_use = Vec::new();
@@ -156,7 +148,7 @@ impl Denied {
             }
             match entry.take() {
                 Some(denial) => report(denial),
-                None if now.wrapping_sub(entry.read(word::LAST)).cast_signed() > idle.cast_signed() => {
+                None if now.wrapping_sub(entry.read(word::LAST)).cast_signed() >= idle.cast_signed() => {
                     out_of_use.push(index);
                 }
                 None => {}
@@ -200,11 +192,8 @@ impl Denied {
                     sg_common::verdict::Reason::Default,
                     0,
                 );
-                let mut key = DeniedKey {
-                    l4,
-                    origin: Origin::new(decision, direction, false),
-                    ..DeniedKey::default()
-                };
+                let mut key =
+                    DeniedKey { l4, origin: Origin::new(decision, direction, false), ..DeniedKey::default() };
                 key.fold(Fold::Others);
                 if let Some(denial) = spare(index, key) {
                     report(denial);

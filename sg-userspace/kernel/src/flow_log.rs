@@ -201,10 +201,7 @@ fn difference(entry: &FlowEntry, known: Option<Counts>) -> (Counts, Option<[[u64
     };
     let (packets, bytes) = (more(entry.packets, known.packets), more(entry.bytes, known.bytes));
     let sum = |one: [u64; 2], other: [u64; 2]| [one[0] + other[0], one[1] + other[1]];
-    let counts = Counts {
-        opened: entry.opened,
-        packets: sum(known.packets, packets),
-        bytes: sum(known.bytes, bytes),
-    };
+    let counts =
+        Counts { opened: entry.opened, packets: sum(known.packets, packets), bytes: sum(known.bytes, bytes) };
     (counts, (packets != [0; 2] || bytes != [0; 2]).then_some([packets, bytes]))
 }

@@ -98,7 +98,13 @@ impl Size {
             Self::Tickets => ticket_counts(limits.nics),
             Self::Counters => limits.counters,
             // No map has none.
-            Self::Denied => if limits.denied == 0 { 1 } else { limits.denied },
+            Self::Denied => {
+                if limits.denied == 0 {
+                    1
+                } else {
+                    limits.denied
+                }
+            }
             Self::DeniedEntries => limits.denied + denied_spares(limits.nics),
         }
     }

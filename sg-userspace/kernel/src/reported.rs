@@ -129,7 +129,13 @@ impl Reported {
     fn map(path: &Path, file: &File, capacity: usize, tally: &Arc<Window>) -> Result<Self, KernelError> {
         let table = Window::of_file(file, HEADER + capacity * ENTRY)?;
         let seed = table.words().get(AT_SEED).map_or(0, |word| word.load(Ordering::Relaxed));
-        Ok(Self { path: path.to_owned(), table, tally: Arc::clone(tally), hasher: FixedState::with_seed(seed), capacity })
+        Ok(Self {
+            path: path.to_owned(),
+            table,
+            tally: Arc::clone(tally),
+            hasher: FixedState::with_seed(seed),
+            capacity,
+        })
     }
 
     /// For whoever reports.
@@ -198,8 +204,8 @@ impl Reported {
         self.write(AT_PASS, pass);
         let (mut gone, mut place) = (0, 0);
         while place < self.capacity {
-            let is_old = self.word(place, 0) != 0
-                && pass.wrapping_sub(self.word(place, 1) >> 32) & 0xffff_ffff > 2;
+            let is_old =
+                self.word(place, 0) != 0 && pass.wrapping_sub(self.word(place, 1) >> 32) & 0xffff_ffff > 2;
             if is_old {
                 // Another one may have moved to this place.
                 self.remove_at(place);
@@ -238,8 +244,11 @@ impl Reported {
                 }
             }
         }
-        fs::rename(&next, &self.path)
-            .map_err(|source| KernelError::Path { doing: "move", path: next, source })?;
+        fs::rename(&next, &self.path).map_err(|source| KernelError::Path {
+            doing: "move",
+            path: next,
+            source,
+        })?;
         *self = table;
         Ok(())
     }

@@ -78,12 +78,7 @@ pub(super) fn take_element<K: Pod, V: Pod + Default>(map: BorrowedFd<'_>, key: &
     // SAFETY: the attribute has the given length, and the key and the value that it points to have the map's types and outlive
     // the call. Any bytes are a value.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_MAP_LOOKUP_AND_DELETE_ELEM,
-            &raw mut attr,
-            size_of::<ElementAttr>(),
-        )
+        libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_AND_DELETE_ELEM, &raw mut attr, size_of::<ElementAttr>())
     };
     Ok(found(if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) })?.then_some(value))
 }

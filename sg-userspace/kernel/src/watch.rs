@@ -13,12 +13,7 @@ use aya::{
 };
 use sg_common::event::{CAPTURE, Event, ReplacedFlow, Watch};
 
-use super::{
-    KernelError,
-    object::open,
-    sys,
-    window::MappedArray,
-};
+use super::{KernelError, object::open, sys, window::MappedArray};
 
 /// Words of a [`Watch`].
 const WORDS: usize = size_of::<Watch>() / size_of::<u64>();

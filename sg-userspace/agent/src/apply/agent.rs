@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fmt, mem::take, path::PathBuf, sync::Arc};
 
-use sg_kernel::{Aged, Denial, Jiffies, Device, Lasts};
+use sg_kernel::{Aged, Denial, Device, Jiffies, Lasts};
 use sg_model::Policy;
 
 use super::{

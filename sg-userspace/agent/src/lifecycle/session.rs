@@ -61,7 +61,15 @@ pub(crate) struct Session<'a, E> {
 impl<'a, E: Enforcer> Session<'a, E> {
     pub(crate) fn new(agent: Agent<E>, instance: &'a str, origin: Origin) -> Self {
         let publisher = Publisher::new(agent.in_force(), agent.revision(), origin);
-        Self { agent, publisher, instance, ready: false, complaints: Vec::new(), ageing: false, traffic: None }
+        Self {
+            agent,
+            publisher,
+            instance,
+            ready: false,
+            complaints: Vec::new(),
+            ageing: false,
+            traffic: None,
+        }
     }
 
     /// The same, with somebody who observes traffic.

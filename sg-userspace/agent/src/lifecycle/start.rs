@@ -167,11 +167,7 @@ fn load(
 }
 
 /// Begins to read what an observer wants.
-fn observe(
-    traffic: &TrafficSender,
-    instance: &Instance,
-    datapath: &mut Datapath,
-) -> Result<(), KernelError> {
+fn observe(traffic: &TrafficSender, instance: &Instance, datapath: &mut Datapath) -> Result<(), KernelError> {
     let mut unwritten = 0;
     if traffic.flow_interval.is_some() {
         match datapath.log_flows(&instance.reported_flows()) {
@@ -181,7 +177,8 @@ fn observe(
         }
     }
     let (watcher, acknowledge) = (datapath.watcher(), datapath.acknowledge());
-    traffic.loaded(Loaded { watcher, events: datapath.events()?, acknowledge, unwritten });
+    let counters = pins::Counters::open(&instance.pins())?;
+    traffic.loaded(Loaded { watcher, events: datapath.events()?, counters, acknowledge, unwritten });
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sg_kernel::{Acknowledge, Denial, Events, FlowReport, Jiffies, Watcher};
+use sg_kernel::{Acknowledge, Denial, Events, FlowReport, Jiffies, Watcher, pins::Counters};
 
 /// Messages that wait for the observer. Each has the reports of one part of an ageing pass, 4,096 at most.
 const QUEUE: usize = 32;
@@ -33,6 +33,8 @@ pub struct Loaded {
     pub watcher: Watcher,
     /// The ring of single events.
     pub events: Events,
+    /// The counters, for what the program itself has lost.
+    pub counters: Counters,
     /// Acknowledges reports of flows; `None` without a flow log.
     pub acknowledge: Option<Acknowledge>,
     /// Reports that a killed agent had taken, and that nobody has written.

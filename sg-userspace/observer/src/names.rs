@@ -1,0 +1,133 @@
+//! What the numbers in reports mean: which NIC a slot is, and which rule a counter. It follows what is in force, and remembers
+//! numbers that are no longer used until they are used again, because reports come a moment later. It must never guess: a number
+//! that nobody knows is shown as a number. Called by `translate`.
+
+use std::{collections::HashMap, sync::Arc};
+
+use foldhash::fast::FixedState;
+use sg_agent::{Catalog, InForceReader, NicRecord};
+
+/// What a store knows of a NIC beyond its device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NicLabels {
+    /// Its id.
+    pub id: String,
+    /// The id of its instance.
+    pub instance: Option<String>,
+    /// The id of its VPC.
+    pub vpc: Option<String>,
+}
+
+/// Where labels come from.
+pub trait WithLabels: Send {
+    /// The labels of the NIC of a device, if the store has it.
+    fn labels(&self, device: &str) -> Option<NicLabels>;
+}
+
+/// No store: a NIC is its device.
+#[derive(Clone, Copy, Debug)]
+pub struct NoLabels;
+
+impl WithLabels for NoLabels {
+    fn labels(&self, _: &str) -> Option<NicLabels> {
+        None
+    }
+}
+
+/// A NIC.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NicName {
+    pub(crate) nic: String,
+    pub(crate) device: String,
+    pub(crate) instance: Option<String>,
+    pub(crate) vpc: Option<String>,
+    pub(crate) groups: Vec<String>,
+}
+
+/// A rule, or the traffic between members of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RuleName {
+    pub(crate) group: Arc<str>,
+    pub(crate) rule: Arc<str>,
+}
+
+/// The names.
+pub(crate) struct Names {
+    in_force: InForceReader,
+    labels: Box<dyn WithLabels>,
+    nics: HashMap<u16, Arc<NicName>, FixedState>,
+    rules: HashMap<u32, RuleName, FixedState>,
+}
+
+impl Names {
+    pub(crate) fn new(in_force: InForceReader, labels: Box<dyn WithLabels>) -> Self {
+        let mut names = Self { in_force, labels, nics: HashMap::default(), rules: HashMap::default() };
+        names.read();
+        names
+    }
+
+    /// Follows what is in force now. Returns whether it changed.
+    pub(crate) fn refresh(&mut self) -> bool {
+        // An error: the agent has ended. What it had in force stays.
+        let changed = self.in_force.has_changed().unwrap_or(false);
+        if changed {
+            self.read();
+        }
+        changed
+    }
+
+    fn read(&mut self) {
+        let in_force = Arc::clone(&self.in_force.borrow_and_update());
+        let Catalog { nics, numbers, .. } = &*in_force.catalog;
+        for nic in nics {
+            self.nics.insert(nic.slot, Arc::new(self.nic_name(nic)));
+        }
+        for group in &numbers.groups {
+            let name: Arc<str> = group.name.as_str().into();
+            let rules = group.ingress.iter().chain(&group.egress);
+            for rule in rules {
+                let is_same = self
+                    .rules
+                    .get(&rule.number)
+                    .is_some_and(|known| *known.rule == *rule.id && known.group == name);
+                if !is_same {
+                    let rule_name = RuleName { group: Arc::clone(&name), rule: rule.id.as_str().into() };
+                    self.rules.insert(rule.number, rule_name);
+                }
+            }
+            if let Some(number) = group.intra_group {
+                let rule = RuleName { group: name, rule: "intra-group".into() };
+                self.rules.insert(number, rule);
+            }
+        }
+    }
+
+    fn nic_name(&self, nic: &NicRecord) -> NicName {
+        let device = nic.device.clone();
+        let labels = self.labels.labels(&device);
+        let NicLabels { id, instance, vpc } =
+            labels.unwrap_or_else(|| NicLabels { id: device.clone(), ..NicLabels::default() });
+        NicName { nic: id, device, instance, vpc, groups: nic.groups.clone() }
+    }
+
+    /// The NIC in a slot.
+    pub(crate) fn nic(&self, slot: u16) -> Arc<NicName> {
+        let unknown = || {
+            let nic = format!("slot {slot}");
+            Arc::new(NicName { nic, ..NicName::default() })
+        };
+        self.nics.get(&slot).map_or_else(unknown, Arc::clone)
+    }
+
+    /// The rule that a counter belongs to.
+    pub(crate) fn rule(&self, number: u32) -> RuleName {
+        let unknown = || RuleName { group: "unknown".into(), rule: format!("counter {number}").into() };
+        self.rules.get(&number).cloned().unwrap_or_else(unknown)
+    }
+
+    /// The slot of a NIC, by its id or its device.
+    pub(crate) fn slot(&self, nic: &str) -> Option<u16> {
+        let mut all = self.nics.iter();
+        all.find(|(_, name)| name.nic == nic || name.device == nic).map(|(slot, _)| *slot)
+    }
+}

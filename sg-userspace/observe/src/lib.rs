@@ -10,7 +10,12 @@
 pub mod aggregate;
 pub mod filter;
 pub mod format;
+pub mod history;
+pub mod ipfix;
+pub mod options;
+pub mod pcapng;
 pub mod record;
+pub mod sink;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,0 +1,130 @@
+//! The last minutes of records, in memory, and who watches them live.
+//!
+//! [`Observed`] is what the observer appends to and others read. Appending never waits for a reader: one that reads the past
+//! works on a snapshot, and a watcher that is too slow loses records and is told how many. It must never know HTTP or sinks. The
+//! observer appends; the API reads and watches.
+
+mod compact;
+mod memory;
+mod watchers;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+pub use memory::{Held, Memory, Snapshot};
+pub use watchers::{MAX_WATCHERS, TooManyWatchers, Watched, Watcher};
+
+use self::watchers::Watchers;
+use crate::{filter::Filter, record::Record};
+
+/// How much of the past is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Records older than this are forgotten.
+    pub age: Duration,
+    /// Bytes of memory. 0: nothing is kept.
+    pub bytes: usize,
+}
+
+/// 15 minutes, in 64 MiB at most.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { age: Duration::from_mins(15), bytes: 64 << 20 }
+    }
+}
+
+/// The past and the watchers. Shared by reference.
+#[derive(Debug)]
+pub struct Observed {
+    memory: Mutex<Memory>,
+    watchers: Watchers,
+}
+
+impl Observed {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { memory: Mutex::new(Memory::new(limits)), watchers: Watchers::default() }
+    }
+
+    /// Remembers `records` and hands them to the watchers whose filter admits them.
+    pub fn append(&self, records: &[Arc<Record>]) {
+        // Both under one lock: whoever begins to watch between would get records twice.
+        let mut memory = self.memory();
+        memory.append(records.iter().map(|record| &**record));
+        self.watchers.hand_out(records);
+    }
+
+    /// Records that `filter` admits, the oldest first; with `last`, the newest that many. Only those with a time in `filter` are
+    /// looked at.
+    #[must_use]
+    pub fn read(&self, filter: &Filter, last: Option<usize>) -> Vec<Record> {
+        self.snapshot().read(filter, last)
+    }
+
+    /// The past as it is now. Reading it makes nobody wait.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.memory().snapshot()
+    }
+
+    /// What is held, and since when.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        self.memory().held()
+    }
+
+    /// Watches records that come from now on and that `filter` admits; `queue` of them wait for the reader at most.
+    ///
+    /// # Errors
+    /// There are [`MAX_WATCHERS`] already.
+    pub fn watch(&self, filter: Filter, queue: usize) -> Result<Watcher, TooManyWatchers> {
+        self.watchers.add(filter, queue)
+    }
+
+    /// The past since `filter.since`, or the `last` records, and everything after: nothing is missing between, and nothing double.
+    ///
+    /// # Errors
+    /// There are [`MAX_WATCHERS`] already.
+    pub fn read_and_watch(
+        &self,
+        filter: &Filter,
+        last: Option<usize>,
+        queue: usize,
+    ) -> Result<(Vec<Record>, Watcher), TooManyWatchers> {
+        let memory = self.memory();
+        let watcher = self.watchers.add(filter.clone(), queue)?;
+        let snapshot = memory.snapshot();
+        drop(memory);
+        Ok((snapshot.read(filter, last), watcher))
+    }
+
+    /// Whether anybody watches.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        !self.watchers.is_empty()
+    }
+
+    /// How many records watchers have lost since the start.
+    #[must_use]
+    pub fn lost_by_watchers(&self) -> u64 {
+        self.watchers.lost()
+    }
+
+    /// Whoever panicked left nothing half done that matters here.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A time that is as good as any for a loss that has none of its own.
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests;

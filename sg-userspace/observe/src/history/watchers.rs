@@ -1,0 +1,169 @@
+//! Who watches records live: a bounded queue for each.
+//!
+//! A record that finds a queue full is lost to that watcher, and counted; the count comes to it out of band, as a `lost` record
+//! that takes no place in the queue. It must never make the observer wait. Called by `Observed`, and by the API through
+//! [`Watcher`].
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
+
+use jiff::Timestamp;
+use thiserror::Error;
+use tokio::sync::mpsc::{
+    Receiver, Sender, channel,
+    error::{TryRecvError, TrySendError},
+};
+
+use super::now;
+use crate::{filter::Filter, record::Record};
+
+/// How many can watch at a time: each costs the observer a look at every record.
+pub const MAX_WATCHERS: usize = 32;
+
+/// Nobody else can watch now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{MAX_WATCHERS} clients watch already, which is the maximum: end one of them")]
+pub struct TooManyWatchers;
+
+/// All watchers.
+#[derive(Debug, Default)]
+pub(super) struct Watchers {
+    all: Mutex<Vec<Handed>>,
+    /// Whether there are any, without a lock.
+    count: AtomicUsize,
+    lost: AtomicU64,
+}
+
+/// What the observer has of a watcher.
+#[derive(Debug)]
+struct Handed {
+    filter: Filter,
+    queue: Sender<Arc<Record>>,
+    lost: Arc<Lost>,
+}
+
+#[derive(Debug, Default)]
+struct Lost {
+    count: AtomicU64,
+    /// Whether the queue was full at the last record: the reader is told at once then that it lost something.
+    full: AtomicBool,
+}
+
+impl Watchers {
+    pub(super) fn add(&self, filter: Filter, queue: usize) -> Result<Watcher, TooManyWatchers> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one| !one.queue.is_closed());
+        if all.len() >= MAX_WATCHERS {
+            return Err(TooManyWatchers);
+        }
+        let (sender, records) = channel(queue.max(1));
+        let lost = Arc::new(Lost::default());
+        all.push(Handed { filter, queue: sender, lost: Arc::clone(&lost) });
+        self.count.store(all.len(), Ordering::Relaxed);
+        Ok(Watcher { records, lost, since: now(), lost_in_all: 0 })
+    }
+
+    pub(super) fn hand_out(&self, records: &[Arc<Record>]) {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one| {
+            records.iter().filter(|record| one.filter.admits(record)).all(|record| {
+                match one.queue.try_send(Arc::clone(record)) {
+                    Ok(()) => true,
+                    Err(TrySendError::Full(_)) => {
+                        one.lost.count.fetch_add(1, Ordering::Relaxed);
+                        one.lost.full.store(true, Ordering::Relaxed);
+                        self.lost.fetch_add(1, Ordering::Relaxed);
+                        true
+                    }
+                    Err(TrySendError::Closed(_)) => false,
+                }
+            })
+        });
+        self.count.store(all.len(), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one| !one.queue.is_closed());
+        self.count.store(all.len(), Ordering::Relaxed);
+        all.is_empty()
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// What a watcher reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// A record.
+    Record(Arc<Record>),
+    /// Records that this watcher lost since the last one of these: an event `lost`.
+    Lost(Box<Record>),
+}
+
+/// Records that come. Dropping it ends the watch.
+#[derive(Debug)]
+pub struct Watcher {
+    records: Receiver<Arc<Record>>,
+    lost: Arc<Lost>,
+    /// Begin of the interval of the next loss.
+    since: Timestamp,
+    lost_in_all: u64,
+}
+
+/// A loss is told this often at most while records come. Where none comes, it is told at once.
+const NOTICE: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+
+impl Watcher {
+    /// Waits for a record, or for a loss. `None`: the observer has ended.
+    pub async fn next(&mut self) -> Option<Watched> {
+        if let Some(watched) = self.ready() {
+            return Some(watched);
+        }
+        // What was lost meanwhile was lost while the queue was full: there is a record, and the loss comes after it.
+        match self.records.recv().await {
+            Some(record) => Some(Watched::Record(record)),
+            None => self.take_loss(now()).map(Watched::Lost),
+        }
+    }
+
+    /// A record or a loss that is there already.
+    pub fn ready(&mut self) -> Option<Watched> {
+        let now = now();
+        if now.duration_since(self.since) >= NOTICE
+            && let Some(loss) = self.take_loss(now)
+        {
+            return Some(Watched::Lost(loss));
+        }
+        match self.records.try_recv() {
+            Ok(record) => Some(Watched::Record(record)),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => self.take_loss(now).map(Watched::Lost),
+        }
+    }
+
+    /// How many records it has lost, those included that it was not told of yet.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost_in_all.saturating_add(self.lost.count.load(Ordering::Relaxed))
+    }
+
+    fn take_loss(&mut self, now: Timestamp) -> Option<Box<Record>> {
+        if !self.lost.full.swap(false, Ordering::Relaxed) && self.lost.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let count = self.lost.count.swap(0, Ordering::Relaxed);
+        if count == 0 {
+            return None;
+        }
+        let start = std::mem::replace(&mut self.since, now);
+        self.lost_in_all = self.lost_in_all.saturating_add(count);
+        Some(Box::new(Record::lost(start, now, count, "this client read too slowly")))
+    }
+}

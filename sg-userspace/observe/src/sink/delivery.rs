@@ -1,0 +1,163 @@
+//! A sink with its thread: takes records from a bounded queue, filters and sums them, and delivers.
+//!
+//! It must never make whoever offers records wait. Called by `Sinks`.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread::{Builder, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{Batch, Counters, Sink, Why};
+use crate::{
+    aggregate::{Aggregate, Fields, MAX_SUMS},
+    filter::Filter,
+    record::Record,
+};
+
+/// Records that wait in the queue of a sink at most. One batch may be more, if the queue is empty.
+pub const MAX_QUEUED: usize = 65_536;
+
+/// How long a sink that cannot deliver waits before it tries again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a sink is offered.
+#[derive(Debug)]
+pub(super) enum Work {
+    Records(Batch),
+    NoData(Arc<Record>),
+}
+
+impl Work {
+    fn len(&self) -> usize {
+        match self {
+            Self::Records(batch) => batch.len(),
+            Self::NoData(_) => 1,
+        }
+    }
+}
+
+/// A sink that runs. Dropping it ends the thread.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    queue: Option<Sender<Work>>,
+    queued: Arc<AtomicUsize>,
+    counters: Arc<Counters>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Delivery {
+    /// Starts a thread that delivers what `filter` admits to `sink`, summed over an interval or as it comes.
+    pub(super) fn start(
+        sink: Box<dyn Sink>,
+        filter: Filter,
+        summed: Option<(&Fields, Duration)>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        let worker = Worker {
+            sink,
+            filter,
+            sums: summed.map(|(fields, interval)| (Aggregate::new(fields, MAX_SUMS), interval)),
+            queued: Arc::clone(&queued),
+        };
+        let thread = Builder::new().name("flow-log".into()).spawn(move || worker.run(&receiver))?;
+        Ok(Self { queue: Some(sender), queued, counters, thread: Some(thread) })
+    }
+
+    pub(super) fn offer(&self, work: Work) {
+        let count = work.len();
+        // The observer is alone in adding.
+        let queued = self.queued.load(Ordering::Acquire);
+        let full = queued > 0 && queued.saturating_add(count) > MAX_QUEUED;
+        let taken = !full && {
+            self.queued.fetch_add(count, Ordering::AcqRel);
+            self.queue.as_ref().is_some_and(|queue| queue.send(work).is_ok())
+        };
+        if !taken {
+            self.counters.lost(count as u64, Why::QueueFull);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn shared_counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has.
+struct Worker {
+    sink: Box<dyn Sink>,
+    filter: Filter,
+    sums: Option<(Aggregate, Duration)>,
+    queued: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    fn run(mut self, queue: &Receiver<Work>) {
+        let (mut tried, mut summed_since) = (Instant::now(), Instant::now());
+        loop {
+            match queue.recv_timeout(PAUSE) {
+                Ok(work) => {
+                    let count = work.len();
+                    self.take(work);
+                    self.queued.fetch_sub(count, Ordering::AcqRel);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.sums.as_ref().is_some_and(|(_, interval)| summed_since.elapsed() >= *interval) {
+                summed_since = Instant::now();
+                self.deliver_sums();
+            }
+            if tried.elapsed() >= PAUSE {
+                tried = Instant::now();
+                self.sink.retry();
+            }
+        }
+        self.deliver_sums();
+        self.sink.finish();
+    }
+
+    fn take(&mut self, work: Work) {
+        let batch = match work {
+            Work::Records(batch) => batch,
+            Work::NoData(interval) => return self.sink.no_data(&interval),
+        };
+        let admitted = batch.iter().filter(|record| self.filter.admits(record));
+        let passed: Vec<Arc<Record>> = match &mut self.sums {
+            Some((sums, _)) => admitted.filter(|record| !sums.add(record)).cloned().collect(),
+            None => admitted.cloned().collect(),
+        };
+        if !passed.is_empty() {
+            self.sink.deliver(&passed);
+        }
+    }
+
+    fn deliver_sums(&mut self) {
+        let Some((sums, _)) = &mut self.sums else { return };
+        let sums: Vec<_> = sums.take().into_iter().map(Arc::new).collect();
+        if !sums.is_empty() {
+            self.sink.deliver(&sums);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Where records go: files, unix sockets, IPFIX collectors.
+//!
+//! Each sink has a thread and a bounded queue: whoever offers records never waits, and what cannot be delivered is counted by
+//! why. It must never decide what a record is. `sgd` starts the sinks, the observer offers records, metrics read the counters.
+
+mod backlog;
+mod counters;
+mod delivery;
+mod file;
+mod ipfix;
+mod target;
+mod unix;
+
+use std::sync::Arc;
+
+use sg_host::rotated::RotatedError;
+use thiserror::Error;
+
+pub use self::{
+    counters::{Counted, Counters, Kind, LostBecause, Why},
+    delivery::MAX_QUEUED,
+    target::{Target, TargetError, Transport},
+};
+use self::{
+    delivery::{Delivery, Work},
+    file::FileSink,
+    ipfix::IpfixSink,
+    unix::UnixSink,
+};
+use crate::{options::FlowLogOptions, record::Record};
+
+/// Records that are offered together, and shared by all sinks.
+pub type Batch = Arc<[Arc<Record>]>;
+
+/// Why the flow log could not begin.
+#[derive(Debug, Error)]
+pub enum SinkError {
+    /// The file cannot be opened.
+    #[error("flow log: {0}")]
+    File(#[from] RotatedError),
+    /// There is no thread for it.
+    #[error("flow log: cannot start a thread for {target}: {source}")]
+    Thread {
+        /// The target.
+        target: Target,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// Delivers records, or keeps a bounded amount of them until it can. No call may take longer than some seconds.
+trait Sink: Send {
+    /// Delivers `records`, after what is kept.
+    fn deliver(&mut self, records: &[Arc<Record>]);
+
+    /// Delivers that the NIC of `interval` had no traffic.
+    fn no_data(&mut self, interval: &Record);
+
+    /// Tries again to deliver what is kept. Called about once a second.
+    fn retry(&mut self);
+
+    /// Tries for the last time; what is left then is lost.
+    fn finish(&mut self);
+}
+
+/// The sinks of a flow log. Dropping it delivers what can be delivered at once.
+#[derive(Debug, Default)]
+pub struct Sinks {
+    deliveries: Vec<Delivery>,
+}
+
+impl Sinks {
+    /// Starts every sink of `options`. `domain` is the observation domain of IPFIX: several agents behind one address need
+    /// different ones.
+    ///
+    /// # Errors
+    /// A file cannot be opened: a socket or a collector may come later, a directory does not.
+    pub fn start(options: &FlowLogOptions, domain: u32) -> Result<Self, SinkError> {
+        let FlowLogOptions { sinks, format, interval, filter, aggregate, rotation } = options;
+        let mut deliveries = Vec::new();
+        for target in sinks {
+            let counters = Arc::new(Counters::new(target));
+            let shared = Arc::clone(&counters);
+            let sink: Box<dyn Sink> = match target {
+                Target::File(path) => {
+                    Box::new(FileSink::open(path, rotation.rotation(), format.clone(), shared)?)
+                }
+                Target::Unix(path) => Box::new(UnixSink::new(path, format.clone(), shared)),
+                Target::Ipfix { transport, host, port } => {
+                    Box::new(IpfixSink::new(*transport, host, *port, domain, shared))
+                }
+            };
+            let summed = aggregate.as_ref().map(|fields| (fields, interval.duration()));
+            let delivery = Delivery::start(sink, filter.clone(), summed, counters);
+            deliveries.push(delivery.map_err(|source| SinkError::Thread { target: target.clone(), source })?);
+        }
+        Ok(Self { deliveries })
+    }
+
+    /// Offers records to every sink. Never waits: a sink with a full queue loses them, and counts that.
+    pub fn offer(&self, batch: &Batch) {
+        for delivery in &self.deliveries {
+            delivery.offer(Work::Records(Arc::clone(batch)));
+        }
+    }
+
+    /// Offers that the NIC of `interval` had no traffic between its start and end. Only formats that say so write it.
+    pub fn offer_no_data(&self, interval: &Arc<Record>) {
+        for delivery in &self.deliveries {
+            delivery.offer(Work::NoData(Arc::clone(interval)));
+        }
+    }
+
+    /// What every sink has delivered and lost.
+    #[must_use]
+    pub fn counted(&self) -> Vec<Counted> {
+        self.deliveries.iter().map(|delivery| delivery.counters().counted()).collect()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.deliveries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sg_agent::Instance;
+use sg_inspect::last_hits::LastHits;
 use sg_service::{
     Service,
     in_memory::{InForce, Remembers},
@@ -26,7 +27,8 @@ use crate::{
 fn face(caller: Caller) -> Router {
     let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
     let instance = Instance::new("native-test").unwrap();
-    router(Native { service, instance, caller, attempts: Arc::default() })
+    let hits = LastHits::of_nothing(&instance);
+    router(Native { service: Some(service), instance, hits, caller, attempts: Arc::default() })
 }
 
 async fn send(face: &Router, request: Request<Body>) -> (u16, Value) {
@@ -133,8 +135,13 @@ async fn over_tcp_only_a_key_gets_in() {
     let key = service.submit(sg_service::CreateAccessKey::default()).await.unwrap();
     let instance = Instance::new("native-test").unwrap();
     let attempts = Arc::<Attempts>::default();
-    let face =
-        router(Native { service, instance, caller: Caller::AccessKey, attempts: Arc::clone(&attempts) });
+    let face = router(Native {
+        service: Some(service),
+        hits: LastHits::of_nothing(&instance),
+        instance,
+        caller: Caller::AccessKey,
+        attempts: Arc::clone(&attempts),
+    });
     let with = |credentials: &str| {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(credentials);

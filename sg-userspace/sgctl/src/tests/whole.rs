@@ -15,6 +15,7 @@ use sg_api::{
     listen::{Access, Exposure, Limits, Listener},
     native::{self, Caller, Native},
 };
+use sg_inspect::last_hits::LastHits;
 use sg_service::{
     Service,
     in_memory::{InForce, Remembers},

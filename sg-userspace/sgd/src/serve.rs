@@ -8,21 +8,21 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
     sync::{Arc, Mutex},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::Timestamp;
-use nix::unistd::Group;
 use sg_agent::{AgentThread, Instance};
 use sg_api::{
     attempts::Attempts,
     ecs::{self, AccessKeys, Ecs, Nonces, Region, Secret},
-    listen::{Access, Exposure, Limits, Listener},
+    listen::{Exposure, Limits, Listener},
     native::{self, Caller, Native},
 };
+use sg_inspect::last_hits::LastHits;
 use sg_records::AccessKeyId;
 use sg_service::Service;
 use sg_store::RedbStore;
@@ -32,22 +32,18 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{AgentArguments, lines};
+use super::{AgentArguments, lines, socket::SocketArguments};
 
 /// Where the vendor's clients are served, unless somebody says otherwise.
 const ECS: &str = "127.0.0.1:8750";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Directory of the store; created if missing.
+    /// Directory of the store, and of the last hits of rules; created if missing.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/sgd")]
     state: PathBuf,
-    /// Socket of the native API. Default: /run/sgd/INSTANCE/api.sock.
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Unix group whose members can use the socket, besides root and the user that sgd runs as.
-    #[arg(long, value_name = "GROUP")]
-    socket_group: Option<String>,
+    #[command(flatten)]
+    socket: SocketArguments,
     /// Also serve the native API on this TCP address, to requests signed with an access key.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -91,8 +87,9 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let options = arguments.agent.options()?;
     let store = RedbStore::open(&arguments.state)?;
     let instance = options.instance.clone();
-    let socket = arguments.socket.clone().unwrap_or_else(|| instance.socket());
     let agent = AgentThread::spawn(options)?;
+    let file = LastHits::file_in(&arguments.state, &instance);
+    let (hits, observer) = LastHits::observe(&instance, agent.in_force(), file)?;
     let started = Service::start(Box::new(store), agent.control());
     let (service, writer) = match started {
         Ok(started) => started,
@@ -102,12 +99,14 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let served = runtime.block_on(listen(arguments, &service, &instance, &socket));
+    let served = runtime.block_on(listen(arguments, &service, &instance, &hits));
     // Handlers hold handles of the service: with the runtime they are gone, and the writer ends with the last.
     drop(runtime);
     drop(service);
     let _ = writer.join();
-    agent.stop(served.as_ref().copied().unwrap_or("it cannot listen"))?;
+    let ended = agent.stop(served.as_ref().copied().unwrap_or("it cannot listen"));
+    let _ = observer.join();
+    ended?;
     served.map(drop)
 }
 
@@ -116,12 +115,13 @@ async fn listen(
     arguments: &Arguments,
     service: &Service,
     instance: &Instance,
-    socket: &Path,
+    hits: &LastHits,
 ) -> Result<&'static str> {
     let attempts = Arc::<Attempts>::default();
     let native = |caller| {
-        let (service, instance, attempts) = (service.clone(), instance.clone(), Arc::clone(&attempts));
-        native::router(Native { service, instance, caller, attempts })
+        let (service, hits) = (Some(service.clone()), hits.clone());
+        let (instance, attempts) = (instance.clone(), Arc::clone(&attempts));
+        native::router(Native { service, instance, hits, caller, attempts })
     };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();
@@ -133,17 +133,10 @@ async fn listen(
     let exposure =
         if arguments.expose { Exposure::Anywhere } else { Exposure::Loopback { flag: "--expose" } };
 
-    let mut access = Access::default();
-    if let Some(name) = &arguments.socket_group {
-        let group =
-            Group::from_name(name)?.with_context(|| format!("there is no group {name:?} on this host"))?;
-        access.group = Some(group.gid.as_raw());
-        if *socket == instance.socket() {
-            instance.admit(group.gid.as_raw())?;
-        }
+    if let Some((listener, path)) = arguments.socket.listen(instance, arguments.socket.access()?).await? {
+        face(listener, native(Caller::Socket));
+        lines::print(&format!("listening api={}", path.display()));
     }
-    face(Listener::unix(socket, access).await?, native(Caller::Socket));
-    lines::print(&format!("listening api={}", socket.display()));
     if let Some(address) = arguments.listen {
         let listener = Listener::tcp(address, exposure, "--listen")?;
         let address = listener.address().unwrap_or(address);

@@ -20,13 +20,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sg_agent::{Catalog, InForce, InForceReader, Instance, nic_block, read_counters};
+use sg_agent::{Catalog, InForce, InForceReader, Instance, Origin, nic_block, read_counters};
 use sg_common::{
     abi::{Counter, reason_counter},
     verdict::Reason,
 };
+use sg_kernel::{Attachment, Limits};
 use sg_records::Direction;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
 use crate::InspectError;
 use file::StateFile;
@@ -79,6 +80,14 @@ impl LastHits {
     #[must_use]
     pub fn in_memory(instance: &Instance, in_force: InForceReader) -> Self {
         Self::of(instance, in_force, Observation::new(Timestamp::now(), Instant::now()))
+    }
+
+    /// Last hits of an instance without an agent, which never has anything in force: for tests of what shows them.
+    #[must_use]
+    pub fn of_nothing(instance: &Instance) -> Self {
+        let limits = Limits { nics: 1, flows: 1, counters: 128 };
+        let nothing = InForce::new(Catalog::new(limits, Attachment::Auto), Origin::Store);
+        Self::in_memory(instance, watch::Sender::new(Arc::new(nothing)).subscribe())
     }
 
     fn of(instance: &Instance, in_force: InForceReader, observation: Observation) -> Self {

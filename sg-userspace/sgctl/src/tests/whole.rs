@@ -15,6 +15,7 @@ use sg_api::{
     listen::{Access, Exposure, Limits, Listener},
     native::{self, Caller, Native},
 };
+use sg_inspect::last_hits::LastHits;
 use sg_service::{
     Service,
     in_memory::{InForce, Remembers},
@@ -41,7 +42,14 @@ impl Agent {
         let instance = Instance::new("cli-tests").unwrap();
         let native = |caller| {
             let (service, instance) = (service.clone(), instance.clone());
-            native::router(Native { service, instance, caller, attempts: Arc::default() })
+            let hits = LastHits::of_nothing(&instance);
+            native::router(Native {
+                service: Some(service),
+                instance,
+                hits,
+                caller,
+                attempts: Arc::default(),
+            })
         };
         let (by_socket, by_key) = (native(Caller::Socket), native(Caller::AccessKey));
         let socket = dir.path().join("api.sock");

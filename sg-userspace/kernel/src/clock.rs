@@ -39,6 +39,16 @@ pub fn jiffies() -> Result<u64, KernelError> {
     Ok(u64::from(first).wrapping_add(passed as u64))
 }
 
+/// Nanoseconds on the clock of [`Event::at`](sg_common::event::Event::at).
+///
+/// # Errors
+/// If the kernel does not report the time.
+pub fn nanoseconds() -> Result<u64, KernelError> {
+    let now =
+        clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(KernelError::call("ask the monotonic clock"))?;
+    Ok(u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX))
+}
+
 fn nanoseconds_of_a_jiffy() -> Result<u64, KernelError> {
     let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
         .map_err(KernelError::call("ask for the resolution of the coarse clock"))?;

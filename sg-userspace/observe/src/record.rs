@@ -224,6 +224,42 @@ pub struct Record {
     pub message: Option<String>,
     /// How many records were lost, or were summed to this one.
     pub count: Option<u64>,
+    /// Whether it is a single event, for those who watch: what it counts is in a later record, too.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub live: bool,
+    /// Of a single event, the frame, for those who asked for it.
+    pub frame: Option<Frame>,
+}
+
+/// The beginning of a frame.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub struct Frame {
+    /// Its length in bytes, of which fewer may have been captured.
+    pub length: u32,
+    /// Whether it begins with an Ethernet header; if not, with an IP header.
+    pub ethernet: bool,
+    /// The captured bytes, in base64.
+    #[serde(with = "base64_bytes")]
+    #[schema(value_type = String, format = Byte)]
+    pub bytes: Vec<u8>,
+}
+
+/// Bytes as base64.
+mod base64_bytes {
+    use std::borrow::Cow;
+
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = Cow::<str>::deserialize(from)?;
+        STANDARD.decode(&*text).map_err(de::Error::custom)
+    }
 }
 
 const fn ingress() -> Direction {
@@ -272,6 +308,8 @@ impl Record {
             folded: false,
             message: None,
             count: None,
+            live: false,
+            frame: None,
         }
     }
 
@@ -368,11 +406,13 @@ impl Serialize for Record {
             folded,
             message,
             count,
+            live,
+            frame,
         } = self;
         let traffic = event.is_traffic();
         // A sum over several rules has none.
         let decided = traffic && !reason.is_empty();
-        let mut fields = to.serialize_struct("Record", 29)?;
+        let mut fields = to.serialize_struct("Record", 31)?;
         macro_rules! write {
             ($($name:ident)*) => { $(fields.serialize_field(stringify!($name), $name)?;)* };
         }
@@ -415,6 +455,10 @@ impl Serialize for Record {
             write! { folded }
         }
         write_some! { message count }
+        if *live {
+            write! { live }
+        }
+        write_some! { frame }
         fields.end()
     }
 }

@@ -5,6 +5,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::FixedState;
+use jiff::Timestamp;
 use sg_agent::{Catalog, InForceReader, NicRecord};
 
 /// What a store knows of a NIC beyond its device.
@@ -57,29 +58,36 @@ pub(crate) struct Names {
     labels: Box<dyn WithLabels>,
     nics: HashMap<u16, Arc<NicName>, FixedState>,
     rules: HashMap<u32, RuleName, FixedState>,
+    /// When the policy came in force.
+    applied: Option<Timestamp>,
 }
 
 impl Names {
     pub(crate) fn new(in_force: InForceReader, labels: Box<dyn WithLabels>) -> Self {
-        let mut names = Self { in_force, labels, nics: HashMap::default(), rules: HashMap::default() };
+        let (nics, rules) = (HashMap::default(), HashMap::default());
+        let mut names = Self { in_force, labels, nics, rules, applied: None };
         names.read();
         names
     }
 
-    /// Follows what is in force now. Returns whether it changed.
-    pub(crate) fn refresh(&mut self) -> bool {
+    /// Follows what is in force now. Returns what happened, if another policy came in force.
+    pub(crate) fn refresh(&mut self) -> Option<String> {
         // An error: the agent has ended. What it had in force stays.
-        let changed = self.in_force.has_changed().unwrap_or(false);
-        if changed {
-            self.read();
+        if !self.in_force.has_changed().unwrap_or(false) {
+            return None;
         }
-        changed
+        self.read();
+        let in_force = self.in_force.borrow();
+        let applied = in_force.applied.filter(|applied| Some(applied.at) != self.applied)?;
+        self.applied = Some(applied.at);
+        let nics = in_force.catalog.nics.len();
+        Some(format!("applied, because of {}: {nics} NICs", applied.cause.name()))
     }
 
     fn read(&mut self) {
         let in_force = Arc::clone(&self.in_force.borrow_and_update());
         let Catalog { nics, numbers, .. } = &*in_force.catalog;
-        for nic in nics {
+        for nic in nics.iter() {
             self.nics.insert(nic.slot, Arc::new(self.nic_name(nic)));
         }
         for group in &numbers.groups {

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use sg_common::event::{CAPTURE, EventKind, Watch};
 use sg_observe::{
     filter::Filter,
+    history::Packets,
     record::{Direction, Event, Verdict},
 };
 
@@ -15,9 +16,9 @@ use crate::names::Names;
 
 /// What all watchers together want to see. With several, or one that asks for several values of a field, the program shows more
 /// than anybody wants, and never less.
-pub(crate) fn watch(names: &Names, wanted: &[Filter], capture: bool, until: u64) -> Watch {
-    let mut watch = Watch { until, kinds: kinds(wanted, capture), ..Watch::default() };
-    if capture {
+pub(crate) fn watch(names: &Names, wanted: &[Filter], packets: Packets, until: u64) -> Watch {
+    let mut watch = Watch { until, kinds: kinds(wanted, packets != Packets::None), ..Watch::default() };
+    if packets == Packets::Frames {
         watch.capture = CAPTURE as u8;
     }
     let [only] = wanted else { return watch };
@@ -43,8 +44,10 @@ pub(crate) fn watch(names: &Names, wanted: &[Filter], capture: bool, until: u64)
     if let [protocol] = protocols[..] {
         (watch.has_protocol, watch.protocol) = (1, protocol);
     }
-    if let [port] = ports[..] {
-        watch.port = port;
+    if let [range] = ports[..]
+        && range.first() == range.last()
+    {
+        watch.port = range.first();
     }
     if let [remote] = remotes[..] {
         prefix(&mut watch, remote);

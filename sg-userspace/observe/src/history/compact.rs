@@ -84,6 +84,9 @@ impl Compact {
             folded,
             message,
             count,
+            // Single events are not remembered.
+            live: _,
+            frame: _,
         } = record;
         let boxed = |text: &Option<String>| text.as_deref().map(Box::from);
         let names = known.get(Names {
@@ -189,6 +192,8 @@ impl Compact {
             folded: *folded,
             message: text(message),
             count: count.as_deref().copied(),
+            live: false,
+            frame: None,
         }
     }
 

@@ -16,7 +16,7 @@ use std::{
 use jiff::Timestamp;
 
 pub use memory::{Held, Memory, Snapshot};
-pub use watchers::{MAX_WATCHERS, TooManyWatchers, Watched, Watcher};
+pub use watchers::{MAX_WATCHERS, Packets, Single, TooManyWatchers, Watched, Watcher};
 
 use self::watchers::Watchers;
 use crate::{filter::Filter, record::Record};
@@ -83,7 +83,31 @@ impl Observed {
     /// # Errors
     /// There are [`MAX_WATCHERS`] already.
     pub fn watch(&self, filter: Filter, queue: usize) -> Result<Watcher, TooManyWatchers> {
-        self.watchers.add(filter, queue)
+        self.watchers.add(filter, Packets::None, queue)
+    }
+
+    /// The same, with single packets.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn watch_packets(
+        &self,
+        filter: Filter,
+        packets: Packets,
+        queue: usize,
+    ) -> Result<Watcher, TooManyWatchers> {
+        self.watchers.add(filter, packets, queue)
+    }
+
+    /// Hands single events to watchers. They are not remembered: what they count is in records that come later.
+    pub fn show(&self, events: &[Single]) {
+        self.watchers.show(events);
+    }
+
+    /// What the watchers want to see.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<(Filter, Packets)> {
+        self.watchers.wanted()
     }
 
     /// The past since `filter.since`, or the `last` records, and everything after: nothing is missing between, and nothing double.
@@ -97,7 +121,7 @@ impl Observed {
         queue: usize,
     ) -> Result<(Vec<Record>, Watcher), TooManyWatchers> {
         let memory = self.memory();
-        let watcher = self.watchers.add(filter.clone(), queue)?;
+        let watcher = self.watchers.add(filter.clone(), Packets::None, queue)?;
         let snapshot = memory.snapshot();
         drop(memory);
         Ok((snapshot.read(filter, last), watcher))

@@ -27,6 +27,27 @@ pub const MAX_WATCHERS: usize = 32;
 #[error("{MAX_WATCHERS} clients watch already, which is the maximum: end one of them")]
 pub struct TooManyWatchers;
 
+/// Which packets a watcher wants to see one by one: the first of every flow, and all that do not pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Packets {
+    /// None: it sees the first of every kind, and then counts.
+    #[default]
+    None,
+    /// Who sent what to whom.
+    Each,
+    /// The same, with the beginning of each frame.
+    Frames,
+}
+
+/// A single event.
+#[derive(Clone, Debug)]
+pub struct Single {
+    /// What happened.
+    pub record: Arc<Record>,
+    /// Whether it is the first of its kind: who does not watch packets sees no other.
+    pub is_first: bool,
+}
+
 /// All watchers.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
@@ -40,6 +61,7 @@ pub(super) struct Watchers {
 #[derive(Debug)]
 struct Handed {
     filter: Filter,
+    packets: Packets,
     queue: Sender<Arc<Record>>,
     lost: Arc<Lost>,
 }
@@ -51,8 +73,32 @@ struct Lost {
     full: AtomicBool,
 }
 
+impl Handed {
+    /// Hands a record over, if it is wanted. Returns whether there still is a reader.
+    fn offer(&self, record: &Arc<Record>, lost_in_all: &AtomicU64) -> bool {
+        if !self.filter.admits(record) {
+            return true;
+        }
+        match self.queue.try_send(Arc::clone(record)) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.lost.count.fetch_add(1, Ordering::Relaxed);
+                self.lost.full.store(true, Ordering::Relaxed);
+                lost_in_all.fetch_add(1, Ordering::Relaxed);
+                true
+            }
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
 impl Watchers {
-    pub(super) fn add(&self, filter: Filter, queue: usize) -> Result<Watcher, TooManyWatchers> {
+    pub(super) fn add(
+        &self,
+        filter: Filter,
+        packets: Packets,
+        queue: usize,
+    ) -> Result<Watcher, TooManyWatchers> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|one| !one.queue.is_closed());
         if all.len() >= MAX_WATCHERS {
@@ -60,31 +106,45 @@ impl Watchers {
         }
         let (sender, records) = channel(queue.max(1));
         let lost = Arc::new(Lost::default());
-        all.push(Handed { filter, queue: sender, lost: Arc::clone(&lost) });
+        all.push(Handed { filter, packets, queue: sender, lost: Arc::clone(&lost) });
         self.count.store(all.len(), Ordering::Relaxed);
         Ok(Watcher { records, lost, since: now(), lost_in_all: 0 })
     }
 
+    /// Hands out records. Who watches packets has seen what they count.
     pub(super) fn hand_out(&self, records: &[Arc<Record>]) {
+        self.to_each(|one| {
+            let wanted =
+                |record: &&Arc<Record>| one.packets == Packets::None || !record.event.is_traffic();
+            records.iter().filter(wanted).all(|record| one.offer(record, &self.lost))
+        });
+    }
+
+    /// Hands out single events.
+    pub(super) fn show(&self, events: &[Single]) {
+        self.to_each(|one| {
+            let wanted = |event: &&Single| event.is_first || one.packets != Packets::None;
+            events.iter().filter(wanted).all(|event| one.offer(&event.record, &self.lost))
+        });
+    }
+
+    /// Removes the watchers for which this is false.
+    fn to_each(&self, offer: impl Fn(&Handed) -> bool) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
         }
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|one| {
-            records.iter().filter(|record| one.filter.admits(record)).all(|record| {
-                match one.queue.try_send(Arc::clone(record)) {
-                    Ok(()) => true,
-                    Err(TrySendError::Full(_)) => {
-                        one.lost.count.fetch_add(1, Ordering::Relaxed);
-                        one.lost.full.store(true, Ordering::Relaxed);
-                        self.lost.fetch_add(1, Ordering::Relaxed);
-                        true
-                    }
-                    Err(TrySendError::Closed(_)) => false,
-                }
-            })
-        });
+        all.retain(offer);
         self.count.store(all.len(), Ordering::Relaxed);
+    }
+
+    /// What each watcher wants.
+    pub(super) fn wanted(&self) -> Vec<(Filter, Packets)> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|one| (one.filter.clone(), one.packets)).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,0 +1,300 @@
+//! The observer's thread: takes what the agent sends, names it, remembers it, and offers it to the sinks; while somebody watches,
+//! it also reads the ring of single events, twenty times a second. It must never make the agent wait. Started by `sgd`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use sg_agent::{InForceReader, Loaded, Traffic, TrafficNews};
+use sg_common::{abi::flows::EVENTS_LOST, event::EventKind};
+use sg_kernel::clock;
+use sg_observe::{
+    history::{Limits, Observed, Packets, Single},
+    record::{Event, Frame, Record},
+    sink::Sinks,
+};
+use thiserror::Error;
+
+use crate::{
+    names::{Names, WithLabels},
+    translate::{self, Made},
+    watching::watch,
+};
+
+/// How often the ring is read while somebody watches, and how long a watch holds without being continued.
+const READING: Duration = Duration::from_millis(50);
+const LEASE_SECONDS: u64 = 5;
+/// How often the thread looks whether somebody watches.
+const RESTING: Duration = Duration::from_millis(200);
+/// Events taken from the ring before other work gets a turn.
+const AT_ONCE: usize = 16_384;
+/// The period of the agent's counts of what did not pass.
+const COUNTING: SignedDuration = SignedDuration::from_secs(5);
+
+/// How traffic is observed.
+#[derive(Debug)]
+pub struct ObserverOptions {
+    /// How much of the past is kept.
+    pub history: Limits,
+    /// How often live flows are reported.
+    pub flow_interval: Duration,
+    /// Where records go.
+    pub sinks: Sinks,
+}
+
+/// Why there is no observer.
+#[derive(Debug, Error)]
+pub enum ObserverError {
+    /// There is no thread for it.
+    #[error("cannot start a thread: {source}")]
+    Thread {
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// What was lost on the way to records, since the observer started.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Records made.
+    pub records: AtomicU64,
+    /// Reports of flows that found no room on their way from the agent.
+    pub lost: AtomicU64,
+    /// Flows whose last counts nobody has read.
+    pub unread: AtomicU64,
+    /// Reports that an agent before this one had taken, and that nobody has written.
+    pub unwritten: AtomicU64,
+    /// Single events that found no room in their ring.
+    pub events_lost: AtomicU64,
+}
+
+/// The thread.
+#[derive(Debug)]
+pub struct Observer {
+    observed: Arc<Observed>,
+    tally: Arc<Tally>,
+    sinks: Arc<Sinks>,
+    thread: JoinHandle<()>,
+}
+
+impl Observer {
+    /// Starts it. It ends when the agent's end of `news` is gone.
+    ///
+    /// # Errors
+    /// If there is no thread for it.
+    pub fn start(
+        options: ObserverOptions,
+        news: Receiver<TrafficNews>,
+        in_force: InForceReader,
+        labels: Box<dyn WithLabels>,
+    ) -> Result<Self, ObserverError> {
+        let ObserverOptions { history, flow_interval, sinks } = options;
+        let (observed, tally) = (Arc::new(Observed::new(history)), Arc::<Tally>::default());
+        let sinks = Arc::new(sinks);
+        let body = Body {
+            observed: Arc::clone(&observed),
+            tally: Arc::clone(&tally),
+            sinks: Arc::clone(&sinks),
+            names: Names::new(in_force, labels),
+            flow_interval: SignedDuration::try_from(flow_interval).unwrap_or(SignedDuration::MAX),
+            loaded: None,
+            ring: Ring::default(),
+        };
+        let thread = thread::Builder::new().name("observer".to_owned()).spawn(move || body.run(&news));
+        let thread = thread.map_err(|source| ObserverError::Thread { source })?;
+        Ok(Self { observed, tally, sinks, thread })
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn observed(&self) -> Arc<Observed> {
+        Arc::clone(&self.observed)
+    }
+
+    /// What was lost on the way.
+    #[must_use]
+    pub fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+
+    /// Where records go.
+    #[must_use]
+    pub fn sinks(&self) -> Arc<Sinks> {
+        Arc::clone(&self.sinks)
+    }
+
+    /// Waits until it has taken everything that the agent sent.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the observer ended unexpectedly");
+        }
+    }
+}
+
+struct Body {
+    observed: Arc<Observed>,
+    tally: Arc<Tally>,
+    sinks: Arc<Sinks>,
+    names: Names,
+    flow_interval: SignedDuration,
+    loaded: Option<Box<Loaded>>,
+    ring: Ring,
+}
+
+/// What is known of the ring of single events.
+#[derive(Default)]
+struct Ring {
+    /// Events lost when somebody began to watch.
+    lost: Option<u64>,
+    /// Nanoseconds between the clock of events and that of the world.
+    offset: i128,
+    singles: Vec<Single>,
+}
+
+impl Body {
+    fn run(mut self, news: &Receiver<TrafficNews>) {
+        let mut pause = RESTING;
+        loop {
+            match news.recv_timeout(pause) {
+                Ok(TrafficNews::Loaded(loaded)) => self.loaded(loaded),
+                Ok(TrafficNews::Traffic(traffic)) => self.traffic(&traffic),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.follow();
+            let wanted = self.observed.wanted();
+            pause = if wanted.is_empty() {
+                self.ring.lost = None;
+                RESTING
+            } else {
+                let packets = wanted.iter().map(|(_, packets)| *packets);
+                let most = packets.max_by_key(|packets| *packets as u8).unwrap_or_default();
+                let filters: Vec<_> = wanted.into_iter().map(|(filter, _)| filter).collect();
+                self.watch(&filters, most)
+            };
+        }
+    }
+
+    fn loaded(&mut self, loaded: Box<Loaded>) {
+        let unwritten = loaded.unwritten;
+        self.tally.unwritten.fetch_add(unwritten, Ordering::Relaxed);
+        self.loaded = Some(loaded);
+        self.ring.lost = None;
+        if unwritten > 0 {
+            let now = Timestamp::now();
+            let why = "the agent before this one ended before it wrote these reports of flows";
+            self.remember(vec![Record::lost(now, now, unwritten, why)]);
+        }
+    }
+
+    /// Says that another policy is in force.
+    fn follow(&mut self) {
+        if let Some(message) = self.names.refresh() {
+            let now = Timestamp::now();
+            let record = Record { message: Some(message), ..Record::new(Event::Policy, now, now) };
+            self.remember(vec![record]);
+        }
+    }
+
+    fn traffic(&mut self, traffic: &Traffic) {
+        // Reports may be of what is in force since a moment ago.
+        self.follow();
+        let Traffic { at, jiffies: _, flows, denials, unread, lost } = traffic;
+        let made = Made::of(traffic);
+        let before = |period: SignedDuration| at.saturating_sub(period).unwrap_or(Timestamp::UNIX_EPOCH);
+        let (flows_before, denials_before) = (before(self.flow_interval), before(COUNTING));
+        let mut records = Vec::with_capacity(flows.len() + denials.len());
+        let names = &self.names;
+        records.extend(flows.iter().map(|report| translate::flow(names, report, made, flows_before)));
+        records.extend(denials.iter().map(|denial| translate::denial(names, denial, made, denials_before)));
+        if *lost > 0 {
+            self.tally.lost.fetch_add(*lost, Ordering::Relaxed);
+            let why = "reports of flows found no room: the observer was too slow";
+            records.push(Record::lost(flows_before, *at, *lost, why));
+        }
+        if *unread > 0 {
+            self.tally.unread.fetch_add(*unread, Ordering::Relaxed);
+            let why = "flows ended before their last counts were read";
+            records.push(Record::lost(flows_before, *at, *unread, why));
+        }
+        self.remember(records);
+        let acknowledge = self.loaded.as_ref().and_then(|loaded| loaded.acknowledge.as_ref());
+        if let Some(acknowledge) = acknowledge {
+            acknowledge.add(flows.len() as u64 + lost);
+        }
+    }
+
+    fn remember(&self, records: Vec<Record>) {
+        if records.is_empty() {
+            return;
+        }
+        self.tally.records.fetch_add(records.len() as u64, Ordering::Relaxed);
+        let records: Arc<[Arc<Record>]> = records.into_iter().map(Arc::new).collect();
+        self.observed.append(&records);
+        if !self.sinks.is_empty() {
+            self.sinks.offer(&records);
+        }
+    }
+
+    /// Reads single events; returns when to read the next.
+    fn watch(&mut self, wanted: &[sg_observe::filter::Filter], packets: Packets) -> Duration {
+        let Self { loaded, names, ring, tally, observed, .. } = self;
+        let Some(loaded) = loaded else { return READING };
+        let lost = loaded.counters.read(&[EVENTS_LOST]).ok().and_then(|read| read.first().copied());
+        let lost = lost.map_or(0, |counter| counter.packets);
+        let Some(before) = ring.lost else {
+            // Somebody has just begun: what is in the ring was for somebody before.
+            ring.lost = Some(lost);
+            ring.offset = offset();
+            while loaded.events.drain(AT_ONCE, |_| {}) == AT_ONCE {}
+            renew(loaded, names, wanted, packets);
+            return READING;
+        };
+        renew(loaded, names, wanted, packets);
+        let (offset, singles) = (ring.offset, &mut ring.singles);
+        let count = loaded.events.drain(AT_ONCE, |seen| {
+            let nanoseconds = i128::from(seen.event.at) + offset;
+            let at = Timestamp::from_nanosecond(nanoseconds).unwrap_or_else(|_| Timestamp::now());
+            let mut record = translate::event(names, &seen.event, at);
+            record.live = true;
+            if packets == Packets::Frames {
+                let ethernet = true;
+                record.frame = Some(Frame { length: seen.event.length, ethernet, bytes: seen.bytes.to_vec() });
+            }
+            let is_first = seen.event.kind != EventKind::Denied as u8;
+            singles.push(Single { record: Arc::new(record), is_first });
+        });
+        observed.show(singles);
+        singles.clear();
+        if lost > before {
+            ring.lost = Some(lost);
+            tally.events_lost.fetch_add(lost - before, Ordering::Relaxed);
+            let now = Timestamp::now();
+            let why = "single events found no room in the kernel's ring";
+            let start = now.saturating_sub(SignedDuration::from_millis(50)).unwrap_or(now);
+            let record = Arc::new(Record::lost(start, now, lost - before, why));
+            observed.show(&[Single { record, is_first: true }]);
+        }
+        if count == AT_ONCE { Duration::ZERO } else { READING }
+    }
+}
+
+/// Continues what the program is told.
+fn renew(loaded: &Loaded, names: &Names, wanted: &[sg_observe::filter::Filter], packets: Packets) {
+    let (Ok(now), Ok(hertz)) = (clock::jiffies(), clock::jiffies_per_second()) else { return };
+    let until = now.wrapping_add(LEASE_SECONDS * u64::from(hertz));
+    loaded.watcher.watch(&watch(names, wanted, packets, until));
+}
+
+/// Nanoseconds between the clock of events and that of the world.
+fn offset() -> i128 {
+    let monotonic = clock::nanoseconds().map_or(0, i128::from);
+    Timestamp::now().as_nanosecond() - monotonic
+}

@@ -18,6 +18,7 @@ mod lint;
 mod lists;
 mod membership;
 mod nics;
+mod observe;
 mod query;
 mod rules;
 mod service;
@@ -39,6 +40,7 @@ pub use lint::{Finding, FindingKind, Severity};
 pub use lists::{CreateList, DeleteLists, ModifyList};
 pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
 pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
+pub use observe::ObserveQuery;
 pub use query::{
     GroupQuery, GroupView, LARGEST_PAGE, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
 };

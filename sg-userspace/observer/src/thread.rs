@@ -166,7 +166,7 @@ impl Body {
                 Ok(TrafficNews::Loaded(loaded)) => self.loaded(loaded),
                 Ok(TrafficNews::Traffic(traffic)) => self.traffic(&traffic),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
             self.follow();
             let wanted = self.observed.wanted();
@@ -180,6 +180,7 @@ impl Body {
                 self.watch(&filters, most)
             };
         }
+        self.observed.end();
     }
 
     fn loaded(&mut self, loaded: Box<Loaded>) {
@@ -266,7 +267,8 @@ impl Body {
             record.live = true;
             if packets == Packets::Frames {
                 let ethernet = true;
-                record.frame = Some(Frame { length: seen.event.length, ethernet, bytes: seen.bytes.to_vec() });
+                record.frame =
+                    Some(Frame { length: seen.event.length, ethernet, bytes: seen.bytes.to_vec() });
             }
             let is_first = seen.event.kind != EventKind::Denied as u8;
             singles.push(Single { record: Arc::new(record), is_first });

@@ -117,17 +117,7 @@ const fn tcp_flags(status: u8) -> u8 {
 
 /// Packets that did not pass since `before`.
 pub(crate) fn denial(names: &Names, denial: &Denial, made: Made, before: Timestamp) -> Record {
-    let Denial {
-        key,
-        is_named,
-        packets,
-        bytes,
-        first,
-        last,
-        generation,
-        source_port,
-        is_first,
-    } = denial;
+    let Denial { key, is_named, packets, bytes, first, last, generation, source_port, is_first } = denial;
     let origin = key.origin;
     let (first, last) = (made.ago(made.since(*first)), made.ago(made.since(*last)));
     let start = if *is_first { first } else { before.max(first).min(last) };
@@ -175,8 +165,9 @@ pub(crate) fn denial(names: &Names, denial: &Denial, made: Made, before: Timesta
 
 /// A single event.
 pub(crate) fn event(names: &Names, event: &KernelEvent, at: Timestamp) -> Record {
-    let KernelEvent { at: _, key, decision, generation, length, kind, direction, tcp_flags, is_parsed, .. } =
-        event;
+    let KernelEvent {
+        at: _, key, decision, generation, length, kind, direction, tcp_flags, is_parsed, ..
+    } = event;
     let what = match EventKind::ALL.get(usize::from(*kind)) {
         Some(EventKind::Opened) => Event::Begin,
         Some(EventKind::Revoked) => Event::Revoked,

@@ -8,6 +8,7 @@ mod help;
 mod lines;
 mod logging;
 mod manual;
+mod observe;
 mod open_files;
 mod run;
 mod serve;
@@ -113,6 +114,8 @@ struct AgentArguments {
     /// only.
     #[arg(long, value_name = "N", default_value = "65536", value_parser = value_parser!(u32).range(0..=1 << 20))]
     max_denied: u32,
+    #[command(flatten)]
+    observe: observe::ObserveArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -171,6 +174,7 @@ impl AgentArguments {
                 per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
             },
             rejects: RejectRate(self.reject_rate),
+            traffic: None,
             limits: Limits {
                 nics: self.max_nics,
                 flows: self.max_flows,

@@ -18,6 +18,7 @@ use sg_api::{
     native::{self, Caller, Native},
 };
 use sg_inspect::last_hits::LastHits;
+use sg_observe::history::Observed;
 
 use super::{AgentArguments, socket::SocketArguments};
 
@@ -40,18 +41,21 @@ pub(super) struct Arguments {
 
 /// Runs the agent until a signal.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let options = arguments.agent.options()?;
+    let mut options = arguments.agent.options()?;
+    let prepared = arguments.agent.observe.prepare(&mut options)?;
     let access = arguments.socket.access()?;
     let instance = options.instance.clone();
     let mut agent = AgentThread::follow(arguments.policy.clone(), options)?;
+    let traffic = prepared.start(agent.in_force(), None)?;
     let state = arguments.state.clone().unwrap_or_else(|| Path::new(STATE).join(instance.name()));
     let file = LastHits::file_in(&state, &instance);
     let (hits, observer) = LastHits::observe(&instance, agent.in_force(), file)?;
     // One thread: requests are few, and what takes time is done aside.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(arguments, &instance, access, hits, &mut agent));
+    runtime.block_on(serve(arguments, &instance, access, hits, traffic.observed(), &mut agent));
     drop(runtime);
     let ended = agent.join();
+    traffic.join();
     let _ = observer.join();
     Ok(ended?)
 }
@@ -62,6 +66,7 @@ async fn serve(
     instance: &Instance,
     access: Access,
     hits: LastHits,
+    observed: Arc<Observed>,
     agent: &mut AgentThread,
 ) {
     let listening = arguments.socket.listen(instance, access).await;
@@ -75,6 +80,7 @@ async fn serve(
                 service: None,
                 instance: instance.clone(),
                 hits,
+                observed,
                 caller: Caller::Socket,
                 attempts: Arc::default(),
             };

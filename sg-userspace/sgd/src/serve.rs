@@ -23,6 +23,7 @@ use sg_api::{
     native::{self, Caller, Native},
 };
 use sg_inspect::last_hits::LastHits;
+use sg_observe::history::Observed;
 use sg_records::AccessKeyId;
 use sg_service::Service;
 use sg_store::RedbStore;
@@ -32,7 +33,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{AgentArguments, lines, socket::SocketArguments};
+use super::{AgentArguments, lines, observe::StoredLabels, socket::SocketArguments};
 
 /// Where the vendor's clients are served, unless somebody says otherwise.
 const ECS: &str = "127.0.0.1:8750";
@@ -84,10 +85,13 @@ impl AccessKeys for StoredAccessKeys {
 
 /// Serves until a signal.
 pub(super) fn serve(arguments: &Arguments) -> Result<()> {
-    let options = arguments.agent.options()?;
+    let mut options = arguments.agent.options()?;
+    let prepared = arguments.agent.observe.prepare(&mut options)?;
     let store = RedbStore::open(&arguments.state)?;
     let instance = options.instance.clone();
     let agent = AgentThread::spawn(options)?;
+    let labels = StoredLabels::default();
+    let traffic = prepared.start(agent.in_force(), Some(labels.clone()))?;
     let file = LastHits::file_in(&arguments.state, &instance);
     let (hits, observer) = LastHits::observe(&instance, agent.in_force(), file)?;
     let started = Service::start(Box::new(store), agent.control());
@@ -98,14 +102,17 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
             return Err(error.into());
         }
     };
+    labels.lend(Some(service.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let served = runtime.block_on(listen(arguments, &service, &instance, &hits));
+    let served = runtime.block_on(listen(arguments, &service, &instance, &hits, &traffic.observed()));
     // Handlers hold handles of the service: with the runtime they are gone, and the writer ends with the last.
     drop(runtime);
     drop(service);
+    labels.lend(None);
     let _ = writer.join();
     let ended = agent.stop(served.as_ref().copied().unwrap_or("it cannot listen"));
     let _ = observer.join();
+    traffic.join();
     ended?;
     served.map(drop)
 }
@@ -116,12 +123,13 @@ async fn listen(
     service: &Service,
     instance: &Instance,
     hits: &LastHits,
+    observed: &Arc<Observed>,
 ) -> Result<&'static str> {
     let attempts = Arc::<Attempts>::default();
     let native = |caller| {
-        let (service, hits) = (Some(service.clone()), hits.clone());
+        let (service, hits, observed) = (Some(service.clone()), hits.clone(), Arc::clone(observed));
         let (instance, attempts) = (instance.clone(), Arc::clone(&attempts));
-        native::router(Native { service, instance, hits, caller, attempts })
+        native::router(Native { service, instance, hits, observed, caller, attempts })
     };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();
@@ -166,6 +174,7 @@ async fn listen(
     lines::print("serving");
     let signal = ended().await?;
     stop.send_replace(true);
+    observed.end();
     while faces.join_next().await.is_some() {}
     Ok(signal)
 }

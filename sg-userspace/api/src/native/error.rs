@@ -59,6 +59,8 @@ pub(super) enum Failed {
     },
     /// What is in force cannot be shown.
     Inspect(InspectError),
+    /// As many as there may be at once are served already.
+    TooMany(String),
     /// The body could not be read.
     Body(BodyFailure),
     /// The body is of an unsupported media type.
@@ -112,6 +114,9 @@ impl IntoResponse for Failed {
             Self::NoGroup { group } => missing(format!("the document in force has no group {group:?}")),
             Self::NoNic { nic } => missing(format!("the document in force has no NIC {nic:?}")),
             Self::Inspect(error) => not_shown(&error),
+            Self::TooMany(message) => {
+                ErrorBody::new("too_many", message).with_status(StatusCode::TOO_MANY_REQUESTS)
+            }
             Self::Body(failure) => {
                 let (status, code) = match failure {
                     BodyFailure::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),

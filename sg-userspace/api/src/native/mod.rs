@@ -24,6 +24,7 @@ mod groups;
 mod in_force;
 mod lists;
 mod nics;
+mod observe;
 mod request;
 mod routes;
 mod rules;
@@ -69,6 +70,7 @@ fn table() -> Routes {
     groups::declare(&mut routes);
     rules::declare(&mut routes);
     nics::declare(&mut routes);
+    observe::declare(&mut routes);
     lists::declare(&mut routes);
     in_force::declare(&mut routes);
     whole::declare(&mut routes);

@@ -45,6 +45,11 @@ impl RequestContext {
         query.map(|Query(query)| query).map_err(|error| Failed::Malformed(error.body_text()))
     }
 
+    /// The query parameters, in order.
+    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+        form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+    }
+
     /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
         self.caller == "uid 0"

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
     response::{IntoResponse as _, Response},
@@ -318,6 +319,25 @@ impl Routes {
             .await?;
             let headers = [(CONTENT_TYPE, LINES.to_owned()), (CONTENT_LENGTH, bytes.to_string())];
             Ok((headers, lines(file)).into_response())
+        });
+    }
+
+    /// A query whose response is a stream of records, one JSON object a line.
+    pub(super) fn stream<T: ToSchema>(
+        &mut self,
+        route: Route,
+        handle: fn(&Native, &RequestContext) -> Result<Body, Failed>,
+    ) {
+        let bodies = Bodies { returns: (LINES, content::<T>()), ..Bodies::returning::<T>() };
+        self.serve(route, bodies, move |native, mut begun| async move {
+            begun.read().await?;
+            let runtime = tokio::runtime::Handle::current();
+            let body = aside(move || {
+                let _inside = runtime.enter();
+                handle(&native, &begun.asked)
+            })
+            .await?;
+            Ok(([(CONTENT_TYPE, LINES)], body).into_response())
         });
     }
 

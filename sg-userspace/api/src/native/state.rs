@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sg_agent::{Instance, Origin};
 use sg_inspect::last_hits::LastHits;
+use sg_observe::history::Observed;
 use sg_service::Service;
 
 use super::error::Failed;
@@ -29,6 +30,8 @@ pub struct Native {
     pub instance: Instance,
     /// What is in force, and when its rules were used.
     pub hits: LastHits,
+    /// What is remembered of traffic, and who watches it.
+    pub observed: Arc<Observed>,
     /// How callers are authenticated.
     pub caller: Caller,
     /// The count of wrong secrets, over all APIs.

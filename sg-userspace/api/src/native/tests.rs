@@ -31,7 +31,14 @@ fn face(caller: Caller) -> Router {
     let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
     let instance = Instance::new("native-test").unwrap();
     let hits = LastHits::of_nothing(&instance);
-    router(Native { service: Some(service), instance, hits, caller, attempts: Arc::default() })
+    router(Native {
+        service: Some(service),
+        instance,
+        hits,
+        observed: Arc::default(),
+        caller,
+        attempts: Arc::default(),
+    })
 }
 
 async fn send(face: &Router, request: Request<Body>) -> (u16, Value) {
@@ -94,7 +101,14 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
     in_force.refused = Some(Refused { at, reason: "policy.yaml:3: no such group".to_owned() });
     let (_agent, reader) = watch::channel(Arc::new(in_force));
     let hits = LastHits::in_memory(&instance, reader);
-    let native = Native { service: None, instance, hits, caller: Caller::Socket, attempts: Arc::default() };
+    let native = Native {
+        service: None,
+        instance,
+        hits,
+        observed: Arc::default(),
+        caller: Caller::Socket,
+        attempts: Arc::default(),
+    };
     let face = router(native);
 
     let (status, shown) = ask(&face, Method::GET, "/v1/status", json!({})).await;
@@ -218,6 +232,7 @@ async fn over_tcp_only_a_key_gets_in() {
         service: Some(service),
         hits: LastHits::of_nothing(&instance),
         instance,
+        observed: Arc::default(),
         caller: Caller::AccessKey,
         attempts: Arc::clone(&attempts),
     });

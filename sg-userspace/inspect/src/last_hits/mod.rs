@@ -85,7 +85,7 @@ impl LastHits {
     /// Last hits of an instance without an agent, which never has anything in force: for tests of what shows them.
     #[must_use]
     pub fn of_nothing(instance: &Instance) -> Self {
-        let limits = Limits { nics: 1, flows: 1, counters: 128 };
+        let limits = Limits { nics: 1, flows: 1, counters: 128, denied: 0 };
         let nothing = InForce::new(Catalog::new(limits, Attachment::Auto), Origin::Store);
         Self::in_memory(instance, watch::Sender::new(Arc::new(nothing)).subscribe())
     }

@@ -44,6 +44,12 @@ pub struct Observed {
     watchers: Watchers,
 }
 
+impl Default for Observed {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
 impl Observed {
     /// Nothing yet.
     #[must_use]
@@ -102,6 +108,11 @@ impl Observed {
     /// Hands single events to watchers. They are not remembered: what they count is in records that come later.
     pub fn show(&self, events: &[Single]) {
         self.watchers.show(events);
+    }
+
+    /// Ends every watch: nothing more comes.
+    pub fn end(&self) {
+        self.watchers.end();
     }
 
     /// What the watchers want to see.

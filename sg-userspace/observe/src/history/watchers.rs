@@ -114,8 +114,7 @@ impl Watchers {
     /// Hands out records. Who watches packets has seen what they count.
     pub(super) fn hand_out(&self, records: &[Arc<Record>]) {
         self.to_each(|one| {
-            let wanted =
-                |record: &&Arc<Record>| one.packets == Packets::None || !record.event.is_traffic();
+            let wanted = |record: &&Arc<Record>| one.packets == Packets::None || !record.event.is_traffic();
             records.iter().filter(wanted).all(|record| one.offer(record, &self.lost))
         });
     }
@@ -136,6 +135,12 @@ impl Watchers {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(offer);
         self.count.store(all.len(), Ordering::Relaxed);
+    }
+
+    /// Ends every watch.
+    pub(super) fn end(&self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.count.store(0, Ordering::Relaxed);
     }
 
     /// What each watcher wants.

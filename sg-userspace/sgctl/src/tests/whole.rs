@@ -47,6 +47,7 @@ impl Agent {
                 service: Some(service),
                 instance,
                 hits,
+                observed: Arc::default(),
                 caller,
                 attempts: Arc::default(),
             })

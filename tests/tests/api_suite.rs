@@ -1,5 +1,5 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
-//! moment, many clients at once, backups, its log, and hostile clients. Each test has a host of its own in the lab; clients
+//! moment, many clients at once, backups, its log, what it shows of what is in force, and hostile clients. Each test has a host of its own in the lab; clients
 //! connect to it over its loopback.
 
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ mod api {
     pub(crate) mod clients;
     pub(crate) mod concurrency;
     pub(crate) mod hostile;
+    pub(crate) mod in_force;
     pub(crate) mod instance_selection;
     pub(crate) mod json_log;
     pub(crate) mod kills;
@@ -33,6 +34,7 @@ fn main() -> Result<ExitCode> {
             api::instance_selection,
             api::backup,
             api::json_log,
+            api::in_force,
             api::hostile,
         );
     })

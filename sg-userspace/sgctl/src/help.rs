@@ -127,7 +127,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("access-key list", &["sgctl access-key list"]),
     (
         "access-key create",
-        &["sgctl access-key create --description 'terraform on ci-3'", "sgctl access-key create -o json"],
+        &[
+            "sgctl access-key create --description 'terraform on ci-3' --role editor",
+            "sgctl access-key create -o json",
+        ],
     ),
     ("access-key delete", &["sgctl access-key delete ak-p7fq2m9x4kdw8r3zn"]),
     ("quota list", &["sgctl quota list"]),

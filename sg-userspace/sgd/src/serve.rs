@@ -19,7 +19,7 @@ use nix::unistd::Group;
 use sg_agent::{AgentThread, Instance};
 use sg_api::{
     attempts::Attempts,
-    ecs::{self, AccessKeys, Ecs, Nonces, Region, Secret},
+    ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
     listen::{Access, Exposure, Limits, Listener},
     native::{self, Caller, Native},
 };
@@ -80,9 +80,10 @@ impl FromStr for Place {
 struct StoredAccessKeys(Service);
 
 impl AccessKeys for StoredAccessKeys {
-    fn secret(&self, id: &str) -> Option<Secret> {
+    fn find(&self, id: &str) -> Option<KnownKey> {
         let state = self.0.snapshot();
-        state.access_key(&AccessKeyId::from(id)).map(|key| Secret::new(key.secret.as_bytes()))
+        let key = state.access_key(&AccessKeyId::from(id))?;
+        Some(KnownKey { secret: Secret::new(key.secret.as_bytes()), role: key.role })
     }
 }
 

@@ -41,11 +41,11 @@ pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &E
     }
     let claim = if is_acs3(&wire.headers) { acs3_claim(&wire)? } else { v1_claim(&wire)? };
     let wait = |wrong| ecs.attempts.refused("ECS API", wrong, wire.peer);
-    let secret = ecs.keys.secret(&claim.key_id).ok_or_else(|| {
+    let key = ecs.keys.find(&claim.key_id).ok_or_else(|| {
         Fault::not_found("InvalidAccessKeyId.NotFound", "Specified access key is not found.")
             .after(wait(Wrong::Key))
     })?;
-    if !claim.signed.verify(secret.expose()) {
+    if !claim.signed.verify(key.secret.expose()) {
         return Err(mismatch(&claim.signed).after(wait(Wrong::Secret(&claim.key_id))));
     }
     let now = (ecs.clock)();
@@ -71,7 +71,7 @@ pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &E
         parameters.remove(name);
     }
     let request_id = request_id.to_owned();
-    Ok(Call { action, version, format, key_id, request_id, parameters: parameters.into() })
+    Ok(Call { action, version, format, key_id, role: key.role, request_id, parameters: parameters.into() })
 }
 
 /// Version 1.0: everything is a parameter.

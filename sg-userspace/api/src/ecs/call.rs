@@ -1,5 +1,7 @@
 //! An authenticated request.
 
+use sg_records::KeyRole;
+
 use super::params::{Fields, Parameters};
 
 /// The version of the API.
@@ -29,6 +31,8 @@ pub struct Call {
     pub format: Format,
     /// The access key that signed it.
     pub key_id: String,
+    /// What that key may do.
+    pub role: KeyRole,
     /// The id of the response, also in the log.
     pub request_id: String,
     /// All parameters except signature and security token.

@@ -62,6 +62,9 @@ async fn execute(
         claim.accept();
     }
     let action = actions::action(&call.action).ok_or_else(Fault::unknown_action)?;
+    if call.role < action.role {
+        return Err(Fault::not_allowed(action.name, action.role, call.role));
+    }
     if call.is_dry_run() {
         return Err(Fault::malformed(
             "DryRun",

@@ -1,7 +1,7 @@
 //! Authenticates callers: a user of this host, or an access key.
 //!
 //! An unauthenticated request gets a 401 and goes no further; after a wrong secret, that response is delayed. The router calls it
-//! for every request. It must never decide what a caller may do.
+//! for every request. What a role may do is declared with each route.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sg_api_types::ErrorBody;
-use sg_records::AccessKeyId;
+use sg_records::{AccessKeyId, KeyRole};
 use sg_service::Service;
 use sha2::{Digest as _, Sha256};
 
@@ -26,14 +26,30 @@ use crate::{
     listen::{Claim, HeldBack, Peer},
 };
 
-/// The caller, as an extension of every request; idempotency keys are kept by caller.
+/// The caller, as an extension of every request.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Identity(pub(super) String);
+pub(super) struct Identity {
+    /// `uid 0` or `key ak-…`. Idempotency keys are kept by it.
+    pub(super) name: String,
+    /// What the caller may do. Users of the socket may do everything.
+    pub(super) role: KeyRole,
+}
+
+impl Identity {
+    /// Refuses what the caller's role does not allow.
+    pub(super) fn check(&self, needed: KeyRole) -> Result<(), Failed> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        let Self { name, role } = self;
+        Err(Failed::Role { needed, role: *role, caller: name.clone() })
+    }
+}
 
 /// The sender that a request claims.
 enum Said {
     /// An authenticated caller.
-    Known(String),
+    Known(Identity),
     /// No credentials.
     Nobody,
     /// An unknown access key.
@@ -49,14 +65,16 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
     let peer = request.extensions().get::<Peer>().copied();
     let said = match native.caller {
         Caller::Socket => match peer {
-            Some(Peer::Process { uid, .. }) => Said::Known(format!("uid {uid}")),
+            Some(Peer::Process { uid, .. }) => {
+                Said::Known(Identity { name: format!("uid {uid}"), role: KeyRole::Admin })
+            }
             _ => Said::Nobody,
         },
         Caller::AccessKey => key(&native.service, request.headers()),
     };
     let refused = |wrong| native.attempts.refused("native API", wrong, peer);
     let wait = match said {
-        Said::Known(who) => {
+        Said::Known(caller) => {
             if let Some(claim) = request.extensions().get::<Claim>() {
                 claim.accept();
             }
@@ -67,7 +85,8 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
             let path = request.extensions().get::<MatchedPath>().cloned();
             let asked =
                 format!("{} {}", request.method(), path.as_ref().map_or("nothing", MatchedPath::as_str));
-            request.extensions_mut().insert(Identity(who.clone()));
+            let who = caller.name.clone();
+            request.extensions_mut().insert(caller);
             let response = next.run(request).await;
             tracing::debug!("{asked} by {who}: {}", response.status().as_u16());
             return response;
@@ -108,7 +127,7 @@ fn key(service: &Service, headers: &HeaderMap) -> Said {
     let Some(known) = state.access_key(&AccessKeyId::from(id.as_str())) else { return Said::NoAccessKey };
     // Comparing digests reveals nothing of the secret by its timing.
     if Sha256::digest(secret) == Sha256::digest(&known.secret) {
-        Said::Known(format!("key {id}"))
+        Said::Known(Identity { name: format!("key {id}"), role: known.role })
     } else {
         Said::NotItsSecret(id)
     }

@@ -9,6 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use sg_api_types::{ErrorBody, ErrorDetail};
+use sg_records::KeyRole;
 use sg_service::Refusal;
 
 use crate::{listen::BodyFailure, media::Unsupported};
@@ -34,6 +35,15 @@ pub(super) enum Failed {
     Malformed(String),
     /// The caller is not allowed to do it.
     Forbidden(&'static str),
+    /// The role of the caller's access key does not allow it.
+    Role {
+        /// The least role that does.
+        needed: KeyRole,
+        /// That of the key.
+        role: KeyRole,
+        /// `key ak-…`.
+        caller: String,
+    },
     /// The body could not be read.
     Body(BodyFailure),
     /// The body is of an unsupported media type.
@@ -71,6 +81,15 @@ impl IntoResponse for Failed {
             }
             Self::Forbidden(message) => {
                 ErrorBody::new("forbidden", message).with_status(StatusCode::FORBIDDEN)
+            }
+            Self::Role { needed, role, caller } => {
+                let message = format!(
+                    "this needs an access key with the role {needed}; {caller} has the role {role}. \
+                     `sgctl access-key create --role {needed}` makes one"
+                );
+                let details = json!({ "needed": needed, "role": role });
+                ErrorBody { error: ErrorDetail { code: "forbidden".to_owned(), message, details } }
+                    .with_status(StatusCode::FORBIDDEN)
             }
             Self::Body(failure) => {
                 let (status, code) = match failure {

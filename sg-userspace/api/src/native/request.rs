@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, channel::Channel};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sg_records::KeyRole;
 use sg_service::{Idempotent, Operation, Refusal};
 use sg_store::{Export, StoreError};
 use tracing::Span;
@@ -30,7 +31,7 @@ pub(super) struct RequestContext {
     /// The path parameters, in order.
     path: Vec<String>,
     uri: Uri,
-    caller: String,
+    caller: Identity,
 }
 
 impl RequestContext {
@@ -47,7 +48,7 @@ impl RequestContext {
 
     /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
-        self.caller == "uid 0"
+        self.caller.name == "uid 0"
     }
 }
 
@@ -73,14 +74,18 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// Reads the context of a request, and refuses query parameters that are not `known`.
+    /// Reads the context of a request. Refuses callers without the role `needed`, and query parameters that are not `known`.
     pub(super) async fn of(
         request: Request,
+        needed: KeyRole,
         known: &[String],
         kinds: &'static [&'static str],
         large: Option<usize>,
     ) -> Result<Self, Failed> {
         let (mut parts, body) = request.into_parts();
+        let caller = parts.extensions.get::<Identity>().cloned();
+        let caller = caller.ok_or(Failed::Forbidden("this request came through no listener"))?;
+        caller.check(needed)?;
         let path = parts.extract::<RawPathParams>().await;
         let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
         let path = path.iter().map(|(_, part)| part.to_owned()).collect();
@@ -93,13 +98,12 @@ impl Begun {
             }
         }
         let token = token(&parts.headers)?;
-        let caller = parts.extensions.get::<Identity>().map(|identity| identity.0.clone());
         // A request that came through no listener has no limit to raise.
         let large = large.and_then(|bytes| Some((bytes, parts.extensions.remove::<LargeBody>()?)));
         if let Some((bytes, handle)) = &large {
             handle.allow(*bytes);
         }
-        let asked = RequestContext { path, uri: parts.uri, caller: caller.unwrap_or_default() };
+        let asked = RequestContext { path, uri: parts.uri, caller };
         let large = large.map(|(_, handle)| handle);
         Ok(Self { asked, token, headers: parts.headers, kinds, body, large })
     }
@@ -145,7 +149,7 @@ impl Begun {
         let output = match token {
             None => native.service.submit(operation).await?,
             Some(token) => {
-                let idempotent = Idempotent::new(&asked.caller, &token, &operation, operation.clone())?;
+                let idempotent = Idempotent::new(&asked.caller.name, &token, &operation, operation.clone())?;
                 native.service.submit(idempotent).await?
             }
         };

@@ -13,6 +13,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
+use sg_records::KeyRole;
 use sg_service::{Operation, PageRequest, State as Snapshot};
 use sg_store::Export;
 use utoipa::{
@@ -44,6 +45,9 @@ const FILE: &[&str] = &[TEXT, "text/csv", JSON, LINES, "application/x-ndjson"];
 #[derive(Default)]
 pub(super) struct Routes {
     router: Router<Native>,
+    /// Each route's operation id, and the role that it declares.
+    #[cfg(test)]
+    declared: Vec<(String, Option<KeyRole>)>,
     paths: Paths,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
@@ -53,6 +57,8 @@ pub(super) struct Route {
     method: (&'static str, MethodFilter, HttpMethod),
     path: &'static str,
     summary: &'static str,
+    /// The role that an access key needs for it. One that declares none is for admins: a test names it.
+    needs: Option<KeyRole>,
     query: Vec<Parameter>,
     /// The maximum size of the body in bytes, if it exceeds the usual one.
     large: Option<usize>,
@@ -64,7 +70,7 @@ impl Route {
         path: &'static str,
         summary: &'static str,
     ) -> Self {
-        Self { method, path, summary, query: Vec::new(), large: None }
+        Self { method, path, summary, needs: None, query: Vec::new(), large: None }
     }
 
     pub(super) const fn get(path: &'static str, summary: &'static str) -> Self {
@@ -85,6 +91,12 @@ impl Route {
 
     pub(super) const fn delete(path: &'static str, summary: &'static str) -> Self {
         Self::new(("delete", MethodFilter::DELETE, HttpMethod::Delete), path, summary)
+    }
+
+    /// Declares the role that an access key needs for it: the least of those that may.
+    pub(super) const fn needs(mut self, role: KeyRole) -> Self {
+        self.needs = Some(role);
+        self
     }
 
     /// Adds these query parameters.
@@ -300,9 +312,11 @@ impl Routes {
     {
         let known: Arc<[String]> = route.query.iter().map(|parameter| parameter.name.clone()).collect();
         let (path, filter, large, reads) = (route.path, route.method.1, route.large, bodies.reads);
+        // Nobody may do by mistake what nobody was said to be allowed to do.
+        let needed = route.needs.unwrap_or(KeyRole::Admin);
         self.describe(route, bodies);
         let serve = move |State(native): State<Native>, request: Request| async move {
-            let response = match Begun::of(request, &known, reads, large).await {
+            let response = match Begun::of(request, needed, &known, reads, large).await {
                 Ok(begun) => handler(native, begun).await,
                 Err(failed) => Err(failed),
             };
@@ -311,7 +325,15 @@ impl Routes {
         self.router = std::mem::take(&mut self.router).route(path, on(filter, serve));
     }
 
+    /// Each route's operation id, and the role that it declares.
+    #[cfg(test)]
+    pub(super) fn declared(self) -> Vec<(String, Option<KeyRole>)> {
+        self.declared
+    }
+
     fn describe(&mut self, route: Route, bodies: Bodies) {
+        #[cfg(test)]
+        self.declared.push((route.operation_id(), route.needs));
         let Bodies { reads, read, returns: (media, returned), schemas } = bodies;
         let success = ResponseBuilder::new().description("Done.").content(media, returned).build();
         let failure = ResponseBuilder::new()
@@ -324,6 +346,7 @@ impl Routes {
         let operation = OperationBuilder::new()
             .operation_id(Some(route.operation_id()))
             .summary(Some(route.summary))
+            .description(route.needs.map(|role| format!("Needs the role `{role}` of an access key.")))
             .parameters(Some(route.parameters()))
             .request_body(body)
             .response("200", success)

@@ -1,5 +1,7 @@
 //! The router, called as clients call it.
 
+mod roles;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -17,16 +19,23 @@ use sg_service::{
 };
 use tower::ServiceExt as _;
 
-use super::{Caller, Native, document, router};
+use super::{Caller, Native, document, router, table};
 use crate::{
     attempts::Attempts,
     listen::{HeldBack, Peer},
 };
 
-fn face(caller: Caller) -> Router {
-    let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
+fn service() -> Service {
+    Service::start(Box::<Remembers>::default(), InForce::default()).unwrap().0
+}
+
+fn over(service: &Service, caller: Caller) -> Router {
     let instance = Instance::new("native-test").unwrap();
-    router(Native { service, instance, caller, attempts: Arc::default() })
+    router(Native { service: service.clone(), instance, caller, attempts: Arc::default() })
+}
+
+fn face(caller: Caller) -> Router {
+    over(&service(), caller)
 }
 
 async fn send(face: &Router, request: Request<Body>) -> (u16, Value) {

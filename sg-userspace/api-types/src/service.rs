@@ -4,6 +4,7 @@
 //! These types must never know what a quota counts, nor whether it is exceeded.
 
 use serde::{Deserialize, Serialize};
+use sg_audit::AuditStatus;
 use utoipa::ToSchema;
 
 /// Status of the service and of the filter on this host.
@@ -43,6 +44,9 @@ pub struct Status {
     /// Number of requests since the start with a wrong secret or an unknown access key, over all APIs.
     #[serde(default)]
     pub wrong_secrets: u64,
+    /// The audit trail. `null` if there is none.
+    #[serde(default)]
+    pub audit: Option<AuditStatus>,
 }
 
 /// Changes quotas. Unspecified fields are left unchanged. Lowering a quota removes nothing: objects that exceed the new value

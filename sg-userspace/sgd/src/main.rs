@@ -9,6 +9,7 @@ mod lines;
 mod logging;
 mod manual;
 mod open_files;
+mod recorded;
 mod serve;
 
 use std::{

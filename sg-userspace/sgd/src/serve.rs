@@ -22,6 +22,7 @@ use sg_api::{
     ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
     listen::{Access, Exposure, Limits, Listener},
     native::{self, Caller, Native},
+    recording::Recording,
 };
 use sg_records::AccessKeyId;
 use sg_service::Service;
@@ -32,7 +33,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{AgentArguments, lines};
+use super::{
+    AgentArguments, lines,
+    recorded::{AccessPlace, Recorded, TrailArguments},
+};
 
 /// Where the vendor's clients are served, unless somebody says otherwise.
 const ECS: &str = "127.0.0.1:8750";
@@ -60,6 +64,12 @@ pub(super) struct Arguments {
     /// Allow TCP addresses that other hosts can reach. Traffic is not encrypted: put a TLS proxy in front.
     #[arg(long)]
     expose: bool,
+    /// Log each request to an API, with its operation, status, duration and caller: `log` adds lines to the log, FILE gets lines of
+    /// JSON. Default: off.
+    #[arg(long, value_name = "FILE|log")]
+    access_log: Option<AccessPlace>,
+    #[command(flatten)]
+    trail: TrailArguments,
     #[command(flatten)]
     pub(super) agent: AgentArguments,
 }
@@ -93,6 +103,8 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let store = RedbStore::open(&arguments.state)?;
     let instance = options.instance.clone();
     let socket = arguments.socket.clone().unwrap_or_else(|| instance.socket());
+    // Behind the store, whose directory it checks and makes.
+    let recorded = Recorded::start(arguments.trail.start(&arguments.state)?, arguments.access_log.as_ref())?;
     let agent = AgentThread::spawn(options)?;
     let started = Service::start(Box::new(store), agent.control());
     let (service, writer) = match started {
@@ -103,11 +115,13 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let served = runtime.block_on(listen(arguments, &service, &instance, &socket));
+    let served = runtime.block_on(listen(arguments, &service, &instance, &socket, &recorded.recording()));
     // Handlers hold handles of the service: with the runtime they are gone, and the writer ends with the last.
     drop(runtime);
     drop(service);
     let _ = writer.join();
+    // Behind the writer, whose last operations it still records.
+    recorded.end();
     agent.stop(served.as_ref().copied().unwrap_or("it cannot listen"))?;
     served.map(drop)
 }
@@ -118,11 +132,12 @@ async fn listen(
     service: &Service,
     instance: &Instance,
     socket: &Path,
+    recording: &Recording,
 ) -> Result<&'static str> {
     let attempts = Arc::<Attempts>::default();
     let native = |caller| {
         let (service, instance, attempts) = (service.clone(), instance.clone(), Arc::clone(&attempts));
-        native::router(Native { service, instance, caller, attempts })
+        native::router(Native { service, instance, caller, attempts, recording: recording.clone() })
     };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();
@@ -164,6 +179,7 @@ async fn listen(
             keys: Arc::new(StoredAccessKeys(service.clone())),
             clock: ecs::system_clock(),
             attempts: Arc::clone(&attempts),
+            recording: recording.clone(),
             // What a process before this one has seen is not known.
             nonces: Mutex::new(Nonces::default().since(Timestamp::now())),
             regions: vec![region],

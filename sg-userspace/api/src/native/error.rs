@@ -5,14 +5,14 @@
 use axum::{
     Json,
     http::{StatusCode, Uri},
-    response::{IntoResponse, Response},
+    response::{IntoResponse as _, Response},
 };
 use serde_json::{Value, json};
 use sg_api_types::{ErrorBody, ErrorDetail};
 use sg_records::KeyRole;
 use sg_service::Refusal;
 
-use crate::{listen::BodyFailure, media::Unsupported};
+use crate::{listen::BodyFailure, media::Unsupported, recording::ErrorCode};
 
 /// Sends the body of an error with a status.
 pub(super) trait WithStatus {
@@ -22,7 +22,10 @@ pub(super) trait WithStatus {
 
 impl WithStatus for ErrorBody {
     fn with_status(self, status: StatusCode) -> Response {
-        (status, Json(self)).into_response()
+        let code = ErrorCode(self.error.code.clone());
+        let mut response = (status, Json(self)).into_response();
+        response.extensions_mut().insert(code);
+        response
     }
 }
 
@@ -44,6 +47,8 @@ pub(super) enum Failed {
         /// `key ak-…`.
         caller: String,
     },
+    /// What it asks for could not be read here.
+    Unreadable(String),
     /// The body could not be read.
     Body(BodyFailure),
     /// The body is of an unsupported media type.
@@ -68,28 +73,28 @@ impl From<Unsupported> for Failed {
     }
 }
 
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
+impl Failed {
+    /// The status and the body of the response.
+    pub(super) fn body(self) -> (StatusCode, ErrorBody) {
         match self {
             Self::Refused(refusal) => refused(&refusal),
-            Self::Malformed(message) => {
-                ErrorBody::new("malformed", message).with_status(StatusCode::BAD_REQUEST)
-            }
+            Self::Malformed(message) => (StatusCode::BAD_REQUEST, ErrorBody::new("malformed", message)),
             Self::Media(unsupported) => {
                 let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                ErrorBody::new("unsupported_media_type", unsupported.to_string()).with_status(status)
+                (status, ErrorBody::new("unsupported_media_type", unsupported.to_string()))
             }
-            Self::Forbidden(message) => {
-                ErrorBody::new("forbidden", message).with_status(StatusCode::FORBIDDEN)
-            }
+            Self::Forbidden(message) => (StatusCode::FORBIDDEN, ErrorBody::new("forbidden", message)),
             Self::Role { needed, role, caller } => {
                 let message = format!(
                     "this needs an access key with the role {needed}; {caller} has the role {role}. \
                      `sgctl access-key create --role {needed}` makes one"
                 );
                 let details = json!({ "needed": needed, "role": role });
-                ErrorBody { error: ErrorDetail { code: "forbidden".to_owned(), message, details } }
-                    .with_status(StatusCode::FORBIDDEN)
+                let error = ErrorDetail { code: "forbidden".to_owned(), message, details };
+                (StatusCode::FORBIDDEN, ErrorBody { error })
+            }
+            Self::Unreadable(message) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::new("unreadable", message))
             }
             Self::Body(failure) => {
                 let (status, code) = match failure {
@@ -98,7 +103,7 @@ impl IntoResponse for Failed {
                     BodyFailure::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
                     BodyFailure::Broken { .. } => (StatusCode::BAD_REQUEST, "malformed"),
                 };
-                ErrorBody::new(code, failure.to_string()).with_status(status)
+                (status, ErrorBody::new(code, failure.to_string()))
             }
         }
     }
@@ -115,12 +120,12 @@ pub(super) async fn no_such_method() -> Response {
     ErrorBody::new("no_such_method", message).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-fn refused(refusal: &Refusal) -> Response {
+fn refused(refusal: &Refusal) -> (StatusCode, ErrorBody) {
     let mut said = serde_json::to_value(refusal).unwrap_or_default();
     let code = said["code"].as_str().unwrap_or_default().to_owned();
     let details = said.get_mut("details").map_or_else(|| json!({}), Value::take);
-    ErrorBody { error: ErrorDetail { code, message: refusal.to_string(), details } }
-        .with_status(status(refusal))
+    let error = ErrorDetail { code, message: refusal.to_string(), details };
+    (status(refusal), ErrorBody { error })
 }
 
 const fn status(refusal: &Refusal) -> StatusCode {

@@ -9,7 +9,7 @@
 //! * `request`: the context and the body of a request, and its operation.
 //! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Every reference may be an id or a name.
+//! * `groups`, `rules`, `nics`, `lists`, `whole`, `history`: the table, by noun. Every reference may be an id or a name.
 //! * `error`: how a refusal is reported.
 //!
 //! This API must never decide what is allowed: the service does. On the socket, the caller is a user whom the kernel identifies;
@@ -19,6 +19,7 @@
 mod caller;
 mod error;
 mod groups;
+mod history;
 mod lists;
 mod nics;
 mod request;
@@ -33,6 +34,8 @@ use std::sync::Arc;
 
 use axum::{Router, http::HeaderName};
 
+use sg_audit::Api;
+
 use super::request_id::with_ids;
 use routes::Routes;
 pub use state::{Caller, Native};
@@ -45,13 +48,14 @@ pub fn router(native: Native) -> Router {
         let document = Arc::clone(&document);
         async move { axum::Json(serde_json::to_value(&*document).unwrap_or_default()) }
     };
+    let access = native.recording.access.clone();
     let router = router
         .route("/v1/openapi.json", axum::routing::get(described))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(axum::middleware::from_fn_with_state(native.clone(), caller::identify))
         .with_state(native);
-    with_ids(router, "native", HeaderName::from_static("x-request-id"))
+    with_ids(router, Api::Native, HeaderName::from_static("x-request-id"), access)
 }
 
 /// The `OpenAPI` document.
@@ -67,5 +71,6 @@ fn table() -> Routes {
     nics::declare(&mut routes);
     lists::declare(&mut routes);
     whole::declare(&mut routes);
+    history::declare(&mut routes);
     routes
 }

@@ -23,6 +23,7 @@ use super::{Native, caller::Identity, error::Failed};
 use crate::{
     listen::{LargeBody, collect, failure},
     media,
+    recording::Asked,
 };
 
 /// The context of a request, for queries and operations.
@@ -57,12 +58,14 @@ impl RequestContext {
 #[serde(default)]
 pub(super) struct Trial {
     /// Return the result that the operation would have, without changing anything. Default: false.
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// A request whose body has not been read yet.
 pub(super) struct Begun {
     pub(super) asked: RequestContext,
+    /// The change that it asks for, for the audit trail.
+    change: Option<Asked>,
     /// The idempotency key.
     token: Option<String>,
     headers: HeaderMap,
@@ -83,12 +86,16 @@ impl Begun {
         large: Option<usize>,
     ) -> Result<Self, Failed> {
         let (mut parts, body) = request.into_parts();
+        let path = parts.extract::<RawPathParams>().await;
+        let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
+        let path: Vec<String> = path.iter().map(|(_, part)| part.to_owned()).collect();
+        let change = parts.extensions.remove::<Asked>();
+        if let (Some(change), Some(target)) = (&change, path.first()) {
+            change.aims_at(target);
+        }
         let caller = parts.extensions.get::<Identity>().cloned();
         let caller = caller.ok_or(Failed::Forbidden("this request came through no listener"))?;
         caller.check(needed)?;
-        let path = parts.extract::<RawPathParams>().await;
-        let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
-        let path = path.iter().map(|(_, part)| part.to_owned()).collect();
         let query = parts.uri.query().unwrap_or_default();
         for (name, _) in form_urlencoded::parse(query.as_bytes()) {
             if !known.iter().any(|known| *known == name) {
@@ -105,7 +112,7 @@ impl Begun {
         }
         let asked = RequestContext { path, uri: parts.uri, caller };
         let large = large.map(|(_, handle)| handle);
-        Ok(Self { asked, token, headers: parts.headers, kinds, body, large })
+        Ok(Self { asked, change, token, headers: parts.headers, kinds, body, large })
     }
 
     /// Reads the whole body.
@@ -142,15 +149,16 @@ impl Begun {
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned,
     {
-        let Self { asked, token, large, .. } = self;
+        let Self { asked, change, token, large, .. } = self;
+        let ticket = || change.as_ref().map(Asked::ticket).ok_or(Failed::Refused(Refusal::Ending));
         if asked.query::<Trial>()?.dry_run {
             return aside(move || Ok(native.service.try_out(&operation)?)).await.map(json);
         }
         let output = match token {
-            None => native.service.submit(operation).await?,
+            None => native.service.submit_with(ticket()?, operation).await?,
             Some(token) => {
                 let idempotent = Idempotent::new(&asked.caller.name, &token, &operation, operation.clone())?;
-                native.service.submit(idempotent).await?
+                native.service.submit_with(ticket()?, idempotent).await?
             }
         };
         drop(large);

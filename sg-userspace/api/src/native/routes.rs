@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{Query, Request, State},
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
+use sg_audit::Entry;
 use sg_records::KeyRole;
 use sg_service::{Operation, PageRequest, State as Snapshot};
 use sg_store::Export;
@@ -29,8 +30,13 @@ use utoipa::{
 
 use super::{
     Native,
-    error::Failed,
+    caller::Identity,
+    error::{Failed, WithStatus as _},
     request::{Begun, RequestContext, Trial, aside, json, lines, strictly, text},
+};
+use crate::{
+    recording::{self, Asked},
+    request_id::RequestId,
 };
 
 /// The media type of a JSON body.
@@ -48,6 +54,9 @@ pub(super) struct Routes {
     /// Each route's operation id, and the role that it declares.
     #[cfg(test)]
     declared: Vec<(String, Option<KeyRole>)>,
+    /// The operation ids of changes.
+    #[cfg(test)]
+    changes: Vec<String>,
     paths: Paths,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
@@ -59,6 +68,8 @@ pub(super) struct Route {
     summary: &'static str,
     /// The role that an access key needs for it. One that declares none is for admins: a test names it.
     needs: Option<KeyRole>,
+    /// Whether it changes something, unless it is a dry run.
+    changes: bool,
     query: Vec<Parameter>,
     /// The maximum size of the body in bytes, if it exceeds the usual one.
     large: Option<usize>,
@@ -70,7 +81,7 @@ impl Route {
         path: &'static str,
         summary: &'static str,
     ) -> Self {
-        Self { method, path, summary, needs: None, query: Vec::new(), large: None }
+        Self { method, path, summary, needs: None, changes: false, query: Vec::new(), large: None }
     }
 
     pub(super) const fn get(path: &'static str, summary: &'static str) -> Self {
@@ -111,6 +122,11 @@ impl Route {
         self
     }
 
+    /// Marks it as a change, which has dry runs, and is in the audit trail.
+    fn changing(self) -> Self {
+        Self { changes: true, ..self.with::<Trial>() }
+    }
+
     /// Adds the parameters of pagination.
     pub(super) fn paged(self) -> Self {
         self.with::<PageRequest>()
@@ -118,8 +134,7 @@ impl Route {
 
     /// The operation id: `get_groups_group_rules` for `GET /v1/groups/{group}/rules`.
     fn operation_id(&self) -> String {
-        let parts = self.path.split('/').skip(2).map(|part| part.trim_matches(['{', '}']).replace('-', "_"));
-        std::iter::once(self.method.0.to_owned()).chain(parts).collect::<Vec<_>>().join("_")
+        operation_id(self.method.0, self.path)
     }
 
     /// The parameters in the path and in the query.
@@ -135,6 +150,12 @@ impl Route {
         });
         in_path.chain(self.query.iter().cloned()).collect()
     }
+}
+
+/// The operation id of the route with this method and path.
+pub(super) fn operation_id(method: &str, path: &str) -> String {
+    let parts = path.split('/').skip(2).map(|part| part.trim_matches(['{', '}']).replace('-', "_"));
+    std::iter::once(method.to_ascii_lowercase()).chain(parts).collect::<Vec<_>>().join("_")
 }
 
 /// The bodies of a route's request and response.
@@ -180,6 +201,20 @@ pub(super) trait Upload: Default + Send + 'static {
 
     /// Ends the body and returns the operation. This may take a while.
     fn finish(self, asked: &RequestContext) -> Result<Self::Operation, Failed>;
+}
+
+/// The change that a request asks for. `None`: it is a dry run, which changes nothing.
+fn asked(native: &Native, request: &Request, operation: &str) -> Option<Asked> {
+    let trial = Query::<Trial>::try_from_uri(request.uri());
+    if trial.is_ok_and(|Query(trial)| trial.dry_run) {
+        return None;
+    }
+    let extensions = request.extensions();
+    let who = extensions.get::<Identity>().map(|caller| caller.who.clone()).unwrap_or_default();
+    let from = recording::from(extensions.get().copied());
+    let mut entry = Entry::new(sg_audit::Api::Native, operation, who, from);
+    entry.request = extensions.get::<RequestId>().map(|id| id.0.clone());
+    Some(Asked::new(&native.recording.trail, entry))
 }
 
 impl Routes {
@@ -252,7 +287,7 @@ impl Routes {
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned + ToSchema,
     {
-        self.serve(route.with::<Trial>(), bodies, move |native, mut begun| async move {
+        self.serve(route.changing(), bodies, move |native, mut begun| async move {
             let body = begun.read().await?;
             let operation = make(&begun.asked, &body)?;
             drop(body);
@@ -266,7 +301,7 @@ impl Routes {
         <U::Operation as Operation>::Output: Serialize + DeserializeOwned + ToSchema,
     {
         let bodies = Bodies::returning::<<U::Operation as Operation>::Output>().reading_file();
-        self.serve(route.with::<Trial>(), bodies, move |native, mut begun| async move {
+        self.serve(route.changing(), bodies, move |native, mut begun| async move {
             let mut upload = U::default();
             let mut read = Ok(());
             // What follows an error is read all the same: a client that still sends would not receive the response.
@@ -314,13 +349,27 @@ impl Routes {
         let (path, filter, large, reads) = (route.path, route.method.1, route.large, bodies.reads);
         // Nobody may do by mistake what nobody was said to be allowed to do.
         let needed = route.needs.unwrap_or(KeyRole::Admin);
+        let changes: Option<Arc<str>> = route.changes.then(|| route.operation_id().into());
         self.describe(route, bodies);
-        let serve = move |State(native): State<Native>, request: Request| async move {
+        let serve = move |State(native): State<Native>, mut request: Request| async move {
+            let asked = changes.and_then(|operation| asked(&native, &request, &operation));
+            if let Some(asked) = &asked {
+                request.extensions_mut().insert(asked.clone());
+            }
             let response = match Begun::of(request, needed, &known, reads, large).await {
                 Ok(begun) => handler(native, begun).await,
                 Err(failed) => Err(failed),
             };
-            response.unwrap_or_else(Failed::into_response)
+            match response {
+                Ok(response) => response,
+                Err(failed) => {
+                    let (status, body) = failed.body();
+                    if let Some(asked) = asked {
+                        asked.refused(&body.error.code, &body.error.message).await;
+                    }
+                    body.with_status(status)
+                }
+            }
         };
         self.router = std::mem::take(&mut self.router).route(path, on(filter, serve));
     }
@@ -331,9 +380,18 @@ impl Routes {
         self.declared
     }
 
+    /// The operation ids of changes.
+    #[cfg(test)]
+    pub(super) fn changes(self) -> Vec<String> {
+        self.changes
+    }
+
     fn describe(&mut self, route: Route, bodies: Bodies) {
         #[cfg(test)]
-        self.declared.push((route.operation_id(), route.needs));
+        {
+            self.declared.push((route.operation_id(), route.needs));
+            self.changes.extend(route.changes.then(|| route.operation_id()));
+        }
         let Bodies { reads, read, returns: (media, returned), schemas } = bodies;
         let success = ResponseBuilder::new().description("Done.").content(media, returned).build();
         let failure = ResponseBuilder::new()

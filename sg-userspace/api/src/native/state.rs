@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sg_agent::Instance;
 use sg_service::Service;
 
-use crate::attempts::Attempts;
+use crate::{attempts::Attempts, recording::Recording};
 
 /// How callers are authenticated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,4 +28,6 @@ pub struct Native {
     pub caller: Caller,
     /// The count of wrong secrets, over all APIs.
     pub attempts: Arc<Attempts>,
+    /// Where changes and requests are recorded.
+    pub recording: Recording,
 }

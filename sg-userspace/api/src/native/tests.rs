@@ -1,5 +1,6 @@
 //! The router, called as clients call it.
 
+mod recorded;
 mod roles;
 
 use std::{sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use super::{Caller, Native, document, router, table};
 use crate::{
     attempts::Attempts,
     listen::{HeldBack, Peer},
+    recording::Recording,
 };
 
 fn service() -> Service {
@@ -31,7 +33,13 @@ fn service() -> Service {
 
 fn over(service: &Service, caller: Caller) -> Router {
     let instance = Instance::new("native-test").unwrap();
-    router(Native { service: service.clone(), instance, caller, attempts: Arc::default() })
+    router(Native {
+        service: service.clone(),
+        instance,
+        caller,
+        attempts: Arc::default(),
+        recording: Recording::default(),
+    })
 }
 
 fn face(caller: Caller) -> Router {
@@ -142,8 +150,13 @@ async fn over_tcp_only_a_key_gets_in() {
     let key = service.submit(sg_service::CreateAccessKey::default()).await.unwrap();
     let instance = Instance::new("native-test").unwrap();
     let attempts = Arc::<Attempts>::default();
-    let face =
-        router(Native { service, instance, caller: Caller::AccessKey, attempts: Arc::clone(&attempts) });
+    let face = router(Native {
+        service,
+        instance,
+        caller: Caller::AccessKey,
+        attempts: Arc::clone(&attempts),
+        recording: Recording::default(),
+    });
     let with = |credentials: &str| {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(credentials);

@@ -56,6 +56,7 @@ fn status(native: &Native, state: &State) -> Status {
         prefix_lists: state.prefix_lists().len(),
         port_lists: state.port_lists().len(),
         wrong_secrets: native.attempts.count(),
+        audit: native.recording.trail.status(),
     }
 }
 

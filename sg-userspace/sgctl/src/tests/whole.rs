@@ -14,6 +14,7 @@ use sg_agent::Instance;
 use sg_api::{
     listen::{Access, Exposure, Limits, Listener},
     native::{self, Caller, Native},
+    recording::Recording,
 };
 use sg_service::{
     Service,
@@ -41,7 +42,13 @@ impl Agent {
         let instance = Instance::new("cli-tests").unwrap();
         let native = |caller| {
             let (service, instance) = (service.clone(), instance.clone());
-            native::router(Native { service, instance, caller, attempts: Arc::default() })
+            native::router(Native {
+                service,
+                instance,
+                caller,
+                attempts: Arc::default(),
+                recording: Recording::default(),
+            })
         };
         let (by_socket, by_key) = (native(Caller::Socket), native(Caller::AccessKey));
         let socket = dir.path().join("api.sock");

@@ -9,6 +9,7 @@ mod recorded;
 mod replies;
 mod roles;
 mod sockets;
+mod trail;
 
 use std::{
     collections::BTreeMap,
@@ -35,6 +36,7 @@ use sha2::Sha256;
 use tower::ServiceExt;
 
 use super::{AccessKeys, Clock, Ecs, KnownKey, Nonces, Region, Secret, router};
+use crate::recording::Recording;
 use crate::signature::{Authorization, acs3, sha256_hex, to_hex, v1};
 
 const KEY: (&str, &str) = ("testid", "testsecret");
@@ -65,6 +67,7 @@ fn ecs_with(now: &str, role: KeyRole) -> Ecs {
         keys: Arc::new(OneKey(role)),
         clock,
         attempts: Arc::default(),
+        recording: Recording::default(),
         nonces: Mutex::new(Nonces::default()),
         regions: vec![region],
     }

@@ -32,6 +32,8 @@ mod tests;
 mod ticket;
 mod trail;
 
+use std::path::{Path, PathBuf};
+
 pub use access::{Access, AccessLog, AccessThread};
 pub use entry::{Api, Change, Changes, Entry, OBJECTS, Object, Outcome, Who};
 pub use query::{HistoryPage, HistoryQuery, LARGEST_PAGE};
@@ -39,6 +41,21 @@ pub use read::{ReadError, read};
 pub use sg_host::rotated::Rotation;
 pub use ticket::Ticket;
 pub use trail::{AuditStatus, Trail, TrailThread};
+
+/// Where the trail of an instance is unless somebody says otherwise: that of `sgd run`, and that of `sgd serve`.
+#[must_use]
+pub fn places(instance: &str) -> [PathBuf; 2] {
+    [default_directory(instance).join(FILE), Path::new(STATE).join(FILE)]
+}
+
+/// The directory of the trail of `sgd run`, unless somebody says otherwise.
+#[must_use]
+pub fn default_directory(instance: &str) -> PathBuf {
+    Path::new(STATE).join("run").join(instance)
+}
+
+/// The directory of what sgd keeps, unless somebody says otherwise.
+const STATE: &str = "/var/lib/sgd";
 
 /// The name of the trail's file in the directory of the state.
 pub const FILE: &str = "audit.jsonl";

@@ -162,6 +162,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "sgctl flows --remote 203.0.113.0/24 --delete",
         ],
     ),
+    (
+        "history",
+        &["sgctl history --since 1h", "sgctl history --object web --outcome done", "sgctl history -f --json"],
+    ),
     ("detach", &["sgctl detach", "sgctl detach --instance old", "sgctl detach --all --yes"]),
     ("completion", &["sgctl completion bash", "sgctl completion zsh", "sgctl completion fish"]),
     ("man", &["sgctl man /usr/local/share/man/man1"]),

@@ -6,6 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 use sg_agent::{Catalog, Instance};
 use sg_api_types::Status;
+use sg_audit::AuditStatus;
 
 use crate::{
     args::Common,
@@ -37,6 +38,7 @@ impl Render for Status {
         Column::new("PREFIX-LISTS", |status| status.prefix_lists.to_string()),
         Column::new("PORT-LISTS", |status| status.port_lists.to_string()),
         Column::new("WRONG-SECRETS", |status| status.wrong_secrets.to_string()),
+        Column::new("AUDIT", |status| status.audit.as_ref().map_or_else(String::new, audit)),
     ];
 
     fn id(&self) -> String {
@@ -89,6 +91,16 @@ impl Render for Unserved {
 
     fn id(&self) -> String {
         self.instance.clone()
+    }
+}
+
+/// The state of the audit trail.
+fn audit(audit: &AuditStatus) -> String {
+    let AuditStatus { file, lost, failing } = audit;
+    match (failing, lost) {
+        (Some(failing), lost) => format!("not written, {lost} entries lost: {failing}"),
+        (None, 0) => file.clone(),
+        (None, lost) => format!("{file}, {lost} entries lost"),
     }
 }
 

@@ -4,6 +4,7 @@
 use sg_api_types::{
     AccessKeyView, CommonCheck, Finding, GroupView, ImportRow, InstanceView, ListView, Reference, Status,
 };
+use sg_audit::Entry;
 use sg_records::{EntryList, Member, Nic, PortEntry, PrefixEntry, Rule, Vpc};
 
 use crate::{
@@ -33,6 +34,7 @@ pub(super) fn of(path: &str) -> Vec<&'static str> {
         "lint" => titles::<Finding>(false),
         "check common" => titles::<CommonCheck>(false),
         "status" => titles::<Status>(true),
+        "history" => titles::<Entry>(false),
         "flows" => flows::TITLES.to_vec(),
         "quota list" | "quota modify" => quota::TITLES.to_vec(),
         _ => Vec::new(),

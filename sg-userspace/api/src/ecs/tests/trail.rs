@@ -65,7 +65,7 @@ async fn changes_are_recorded_and_queries_are_not() {
         seen,
         [
             ("CreateSecurityGroup", "done", Value::Null),
-            refused("DeleteSecurityGroup", "InvalidSecurityGroupId.NotFound"),
+            refused("DeleteSecurityGroup", "InvalidSecurityGroup.NotFound"),
             refused("CreateSecurityGroup", "InvalidParameter"),
             refused("CreateSecurityGroup", "SignatureDoesNotMatch"),
             refused("unknown", "InvalidAccessKeyId.NotFound"),

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `host` | the host's devices, and what an agent leaves there: lock, catalog, pins. It knows nothing of the other folders |
 //! | `input` | what the agent reacts to |
-//! | `state` | what is in force for each NIC, and its image |
+//! | `state` | what is in force for each NIC, and its image; [`InForce`], which others read |
 //! | `plan` | what refuses a policy; the steps to it |
 //! | `apply` | taking the steps, by an [`Enforcer`] |
 //! | `lifecycle` | start, events, end |
@@ -38,6 +38,7 @@ pub use host::{
     Outcome, Removed, RuleNumber, Shared, devices, nic_block, read_counters, teardown,
 };
 pub use input::{Control, Enforced, Enforcement, Orders, Untrusted, control};
-pub use lifecycle::{AgentOptions, AgentThread, run, serve};
+pub use lifecycle::{AgentOptions, AgentThread, InForceReader, run, serve};
+pub use state::{Applied, Cause, InForce, Origin, PublishedImage, Refused};
 
 pub use sg_host::lock_file::{Holder, LockError};

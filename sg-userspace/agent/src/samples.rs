@@ -7,7 +7,7 @@ use sg_model::{
 
 use crate::{
     host::{catalog::NicRecord, numbers::Outcome},
-    state::records::InForce,
+    state::records::NicState,
 };
 
 pub(crate) const LIMITS: Limits = Limits { nics: 4, flows: 64, counters: 512 };
@@ -40,7 +40,7 @@ pub(crate) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
 }
 
 /// A NIC that an earlier agent left in force.
-pub(crate) fn record(device: &str, slot: u16, ifindex: Option<u32>) -> InForce {
+pub(crate) fn record(device: &str, slot: u16, ifindex: Option<u32>) -> NicState {
     let nic = NicRecord {
         device: device.into(),
         slot,

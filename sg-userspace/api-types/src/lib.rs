@@ -7,10 +7,12 @@
 #![warn(missing_docs)]
 
 mod access;
+mod age;
 mod apply;
 mod check;
 mod clone;
 mod error;
+mod flows;
 mod groups;
 mod lint;
 mod lists;
@@ -19,14 +21,19 @@ mod nics;
 mod query;
 mod rules;
 mod service;
+mod show;
+mod stats;
+mod status;
 mod transfer;
 mod vpcs;
 
 pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
+pub use age::{Age, NoAge};
 pub use apply::{Apply, Changed, Difference, Happens};
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
+pub use flows::{DeleteFlows, DeletedFlows, FlowFilter, FlowLimit, FlowList, FlowProgress, FlowRow};
 pub use groups::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel};
 pub use lint::{Finding, FindingKind, Severity};
 pub use lists::{CreateList, DeleteLists, ModifyList};
@@ -36,6 +43,9 @@ pub use query::{
     GroupQuery, GroupView, LARGEST_PAGE, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
 };
 pub use rules::{Authorize, ModifyRule, Revoke};
-pub use service::{ModifyQuotas, Status};
+pub use service::ModifyQuotas;
+pub use show::{EffectiveNic, EffectiveStep, ListedRule, ShowQuery, StepKind};
+pub use stats::{Count, DefaultCount, FlowCounts, GroupCount, ReasonCount, RuleCount, Stats, StatsQuery};
+pub use status::{AppliedChange, NicStatus, PolicySource, RefusedPolicy, Status, StoreCounts};
 pub use transfer::{ImportReport, ImportRow, Imported, Replaced};
 pub use vpcs::{CreateVpc, DeleteVpc, ModifyVpc};

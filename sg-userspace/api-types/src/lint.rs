@@ -1,4 +1,4 @@
-//! Findings of lint: rules that are valid but never decide a packet, or that are open to everybody.
+//! Findings of lint: rules that are valid but never decide a packet, decided none for long, or are open to everybody.
 //!
 //! A rule is covered by another if the other matches every packet that it matches. A rule that an earlier one covers never
 //! decides: it is redundant if both accept or neither does, and shadowed otherwise. The service finds it out; the native API and
@@ -20,6 +20,8 @@ pub enum FindingKind {
     Redundant,
     /// The rule matches only IPv4 packets, because its protocol is an IPv6 extension header.
     ExtensionHeader,
+    /// The rule decided no packet on this host while it was observed.
+    Unused,
 }
 
 /// Severity of a finding.

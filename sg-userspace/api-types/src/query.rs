@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use sg_records::{Direction, Group, GroupId, GroupType, NicType, RuleId};
 use utoipa::{IntoParams, ToSchema};
 
+use super::Age;
+
 /// A group, with the numbers of its rules and members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupView {
@@ -47,6 +49,9 @@ pub struct RuleQuery {
     pub direction: Option<Direction>,
     /// Rules for NICs that face this network only: `intranet` or `internet`.
     pub nic_type: Option<NicType>,
+    /// Only rules that decided no packet on this host for at least so long, such as `30d`, and were observed as long.
+    #[param(value_type = Option<String>)]
+    pub unused: Option<Age>,
 }
 
 /// Selects NICs, in addition to the common filters.

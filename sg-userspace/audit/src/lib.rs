@@ -51,7 +51,7 @@ pub fn places(instance: &str) -> [PathBuf; 2] {
 /// The directory of the trail of `sgd run`, unless somebody says otherwise.
 #[must_use]
 pub fn default_directory(instance: &str) -> PathBuf {
-    Path::new(STATE).join("run").join(instance)
+    Path::new(STATE).join(instance)
 }
 
 /// The directory of what sgd keeps, unless somebody says otherwise.

@@ -122,7 +122,8 @@ pub fn find_groups(
     paginate(all, |group| group.id.to_string(), |group| group_view(state, group), page)
 }
 
-/// The rules of a group, in the order of their creation.
+/// The rules of a group, in the order of their creation. `wanted` decides beside the query: when a rule was used, which this crate
+/// does not know.
 ///
 /// # Errors
 /// If there is no such group, or the page is invalid.
@@ -130,12 +131,15 @@ pub fn find_rules(
     state: &State,
     group: &str,
     query: &RuleQuery,
+    wanted: impl Fn(&Rule) -> bool,
     page: &PageRequest,
 ) -> Result<Page<Rule>, Refusal> {
     let group = &state.find_group(group)?.id;
+    let RuleQuery { direction, nic_type, unused: _ } = query;
     let admits = |rule: &&Arc<Rule>| {
-        query.direction.is_none_or(|wanted| rule.direction == wanted)
-            && query.nic_type.is_none_or(|wanted| rule.spec.nic_type == wanted)
+        direction.is_none_or(|wanted| rule.direction == wanted)
+            && nic_type.is_none_or(|wanted| rule.spec.nic_type == wanted)
+            && wanted(rule)
     };
     // As texts of equal length, serials sort numerically.
     let place = |rule: &Arc<Rule>| format!("{:020}", rule.serial);

@@ -3,6 +3,9 @@
 use std::io::{self, ErrorKind};
 
 use sg_check::{EngineError, StreamError};
+use sg_inspect::InspectError;
+
+use crate::client::ClientError;
 
 /// The exit codes of every command.
 pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
@@ -51,6 +54,12 @@ impl Failure {
         }
     }
 
+    /// Whether the agent has no store of what the command is about.
+    pub(crate) fn is_no_store(&self) -> bool {
+        let Self::Input(error) = self else { return false };
+        error.downcast_ref::<ClientError>().is_some_and(|error| error.is_one_of(&["no_store"]))
+    }
+
     pub(crate) const fn code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
@@ -66,6 +75,18 @@ impl From<io::Error> for Failure {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::BrokenPipe,
             _ => Self::Other(anyhow::Error::new(error).context("writing the output")),
+        }
+    }
+}
+
+impl From<InspectError> for Failure {
+    fn from(error: InspectError) -> Self {
+        match error {
+            InspectError::NoNic { .. } => Self::not_found(error),
+            InspectError::Filter { .. } | InspectError::Everything => Self::input(error),
+            InspectError::Nothing | InspectError::Counters { .. } | InspectError::Flows { .. } => {
+                Self::other(error)
+            }
         }
     }
 }

@@ -52,7 +52,11 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("group import", &["sgctl group import web rules.csv --dry-run"]),
     (
         "rule list",
-        &["sgctl rule list web --direction ingress", "sgctl rule list web --sort priority -o wide"],
+        &[
+            "sgctl rule list web --direction ingress",
+            "sgctl rule list web --sort priority -o wide",
+            "sgctl rule list web --unused 30d",
+        ],
     ),
     ("rule show", &["sgctl rule show allow-tls"]),
     (
@@ -135,7 +139,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("access-key delete", &["sgctl access-key delete ak-p7fq2m9x4kdw8r3zn"]),
     ("quota list", &["sgctl quota list"]),
     ("quota modify", &["sgctl quota modify groups-per-nic=10 rules-per-nic=2000"]),
-    ("lint", &["sgctl lint", "sgctl lint --nic eth0", "sgctl lint --group web --json"]),
+    ("lint", &["sgctl lint", "sgctl lint --nic eth0 --unused 30d", "sgctl lint --group web --json"]),
+    ("show", &["sgctl show --nic eth0", "sgctl show --nic eth0 --by-group", "sgctl show --unused 30d"]),
     (
         "apply",
         &["sgctl apply -f policy.yaml --dry-run", "sgctl apply -f policy.yaml --name production --yes"],
@@ -154,12 +159,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("check probes", &["sgctl check probes probes.jsonl -f policy.yaml --json"]),
     ("validate", &["sgctl validate -f policy.yaml"]),
     ("status", &["sgctl status", "sgctl status --json"]),
-    ("stats", &["sgctl stats", "sgctl stats --nic eth0 --all"]),
+    ("stats", &["sgctl stats", "sgctl stats --nic eth0 --all", "sgctl stats --watch 5"]),
     (
         "flows",
         &[
             "sgctl flows --nic eth0 --port https --sort -packets",
             "sgctl flows --remote 203.0.113.0/24 --delete",
+            "sgctl flows --nic eth0 -w",
         ],
     ),
     (

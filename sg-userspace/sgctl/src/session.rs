@@ -8,9 +8,10 @@ use std::{
 
 use anyhow::anyhow;
 use hyper::Method;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sg_agent::{Catalog, CatalogError, Instance};
-use sg_api_types::{LARGEST_PAGE, Page, Status};
+use sg_api_types::{Age, LARGEST_PAGE, Page, Status};
 
 use crate::{
     args::common::Common,
@@ -43,6 +44,18 @@ pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
     }
     let status: Status = Session::new(common, &mut io::sink())?.get(Address::of(&["status"]))?;
     Instance::new(&status.instance).map_err(Failure::other)
+}
+
+/// What the agent of this host responds, or the named server. `None`: no agent serves what is asked, and what is pinned must be
+/// read instead.
+pub(crate) fn ask_agent<T: DeserializeOwned>(common: &Common, call: &Call) -> Result<Option<T>, Failure> {
+    match Session::new(common, &mut io::sink())?.client.call(call) {
+        Ok(response) => Ok(Some(response)),
+        Err(ClientError::NobodyThere { .. }) if !common.names_a_server() => Ok(None),
+        // `sgd run`, which is only looked at, or an agent of an earlier version.
+        Err(error) if common.server.is_none() && error.is_one_of(&["read_only", "no_such_path"]) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What an instance has in force, as its agent left it written.
@@ -90,6 +103,17 @@ impl<'a> Session<'a> {
     /// Fetches an object.
     pub(crate) fn get<T: DeserializeOwned>(&mut self, address: impl Into<String>) -> Result<T, Failure> {
         Ok(self.client.call(&Call::get(address))?)
+    }
+
+    /// Remarks since when rules are observed: nobody knows what was unused before.
+    pub(crate) fn observed(&self, since: Option<Timestamp>) {
+        self.output.remark(&match since {
+            Some(since) => {
+                let observed = Age::of_seconds(Timestamp::now().duration_since(since).as_secs());
+                format!("observed for {observed}, since {since:.0}")
+            }
+            None => "no rule here is observed: no NIC of this host holds it".to_owned(),
+        });
     }
 
     /// Sends a change.
@@ -158,7 +182,11 @@ impl<'a> Session<'a> {
         for (collection, ids) in wanted.collections() {
             for some in ids.chunks(AT_ONCE) {
                 let address = Address::of(&[collection]).with("name", some.join(","));
-                let (found, _) = self.pages::<Named>(&address, some.len())?;
+                let (found, _) = match self.pages::<Named>(&address, some.len()) {
+                    // Under `sgd run`, ids are the names in its document.
+                    Err(failure) if failure.is_no_store() => return Ok(names),
+                    found => found?,
+                };
                 let found = found.into_iter().filter(|named| !named.name.is_empty());
                 names.extend(found.map(|named| (named.id, named.name)));
             }

@@ -10,7 +10,9 @@ mod logging;
 mod manual;
 mod open_files;
 mod recorded;
+mod run;
 mod serve;
+mod socket;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +22,8 @@ use std::{
 use clap::{
     CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser,
 };
-use sg_agent::{AgentError, AgentOptions, Instance, run};
+use sg_agent::{AgentError, AgentOptions, Instance};
+use sg_audit::Trail;
 use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder, remedy};
 use sg_model::text::escaped_lines;
@@ -36,7 +39,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Enforce the policy of a document until SIGTERM or SIGINT; SIGHUP reads it again.
-    Run(RunArguments),
+    Run(run::Arguments),
     /// Keep groups, rules and NICs in a store, serve the APIs that change them, and enforce them until SIGTERM or
     /// SIGINT.
     Serve(serve::Arguments),
@@ -61,15 +64,6 @@ impl Command {
             Self::Serve(_) | Self::Man(_) => None,
         }
     }
-}
-
-#[derive(Debug, clap::Args)]
-struct RunArguments {
-    /// Policy document; reapplied whenever it changes.
-    #[arg(short = 'f', long, value_name = "FILE")]
-    policy: PathBuf,
-    #[command(flatten)]
-    agent: AgentArguments,
 }
 
 #[derive(Debug, clap::Args)]
@@ -175,6 +169,7 @@ impl AgentArguments {
                 per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
             },
             rejects: RejectRate(self.reject_rate),
+            trail: Trail::none(),
             limits: Limits { nics: self.max_nics, flows: self.max_flows, counters: self.max_counters },
         })
     }
@@ -208,7 +203,7 @@ fn main() -> ExitCode {
         Arguments::command().error(ErrorKind::InvalidValue, error).exit();
     }
     let ended = open_files::raise().and_then(|()| match command {
-        Command::Run(arguments) => run_until_told(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Man(arguments) => manual::write(&arguments, Arguments::command()),
     });
@@ -249,13 +244,6 @@ fn told(error: &anyhow::Error, policy: Option<&Path>) -> String {
         }
         _ => said(error),
     }
-}
-
-fn run_until_told(arguments: &RunArguments) -> anyhow::Result<()> {
-    let options = arguments.agent.options()?;
-    // One thread: the agent does one thing at a time, and between two events it sleeps.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(run(&arguments.policy, &options))?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use std::{
     ffi::OsString,
-    io,
     path::{Path, PathBuf},
 };
 
@@ -11,19 +10,16 @@ use anyhow::{Context as _, Result};
 use sg_api::recording::Recording;
 use sg_audit::{AccessLog, AccessThread, ROTATION, Rotation, TrailThread};
 
-/// Arguments about the audit trail.
+/// Arguments about what is recorded.
 #[derive(Debug, clap::Args)]
-pub(super) struct TrailArguments {
+pub(super) struct RecordArguments {
     /// Number of older files of the audit trail, of 16 MiB each, that are kept, compressed.
     #[arg(long, value_name = "N", default_value_t = ROTATION.keep)]
     audit_keep: u32,
-}
-
-impl TrailArguments {
-    /// Starts to write the trail in `directory`.
-    pub(super) fn start(&self, directory: &Path) -> io::Result<TrailThread> {
-        TrailThread::spawn(directory.join(sg_audit::FILE), Rotation { keep: self.audit_keep, ..ROTATION })
-    }
+    /// Log each request to an API, with its operation, status, duration and caller: `log` adds lines to the log, FILE gets lines of
+    /// JSON. Default: off.
+    #[arg(long, value_name = "FILE|log")]
+    access_log: Option<AccessPlace>,
 }
 
 /// Where the access log goes.
@@ -48,9 +44,11 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
-    /// Starts to write both.
-    pub(super) fn start(trail: TrailThread, access: Option<&AccessPlace>) -> Result<Self> {
-        let (access, log) = match access {
+    /// Starts to write both: the trail in `directory`.
+    pub(super) fn start(arguments: &RecordArguments, directory: &Path) -> Result<Self> {
+        let rotation = Rotation { keep: arguments.audit_keep, ..ROTATION };
+        let trail = TrailThread::spawn(directory.join(sg_audit::FILE), rotation)?;
+        let (access, log) = match &arguments.access_log {
             None => (None, AccessLog::Off),
             Some(AccessPlace::Log) => (None, AccessLog::Log),
             Some(AccessPlace::File(path)) => {

@@ -8,22 +8,22 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
     sync::{Arc, Mutex},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::Timestamp;
-use nix::unistd::Group;
 use sg_agent::{AgentThread, Instance};
 use sg_api::{
     attempts::Attempts,
     ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
-    listen::{Access, Exposure, Limits, Listener},
+    listen::{Exposure, Limits, Listener},
     native::{self, Caller, Native},
     recording::Recording,
 };
+use sg_inspect::last_hits::LastHits;
 use sg_records::AccessKeyId;
 use sg_service::Service;
 use sg_store::RedbStore;
@@ -35,7 +35,8 @@ use tokio::{
 
 use super::{
     AgentArguments, lines,
-    recorded::{AccessPlace, Recorded, TrailArguments},
+    recorded::{RecordArguments, Recorded},
+    socket::SocketArguments,
 };
 
 /// Where the vendor's clients are served, unless somebody says otherwise.
@@ -43,15 +44,11 @@ const ECS: &str = "127.0.0.1:8750";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Directory of the store; created if missing.
+    /// Directory of the store, of the audit trail, and of the last hits of rules; created if missing.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/sgd")]
     state: PathBuf,
-    /// Socket of the native API. Default: /run/sgd/INSTANCE/api.sock.
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Unix group whose members can use the socket, besides root and the user that sgd runs as.
-    #[arg(long, value_name = "GROUP")]
-    socket_group: Option<String>,
+    #[command(flatten)]
+    socket: SocketArguments,
     /// Also serve the native API on this TCP address, to requests signed with an access key.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -64,12 +61,8 @@ pub(super) struct Arguments {
     /// Allow TCP addresses that other hosts can reach. Traffic is not encrypted: put a TLS proxy in front.
     #[arg(long)]
     expose: bool,
-    /// Log each request to an API, with its operation, status, duration and caller: `log` adds lines to the log, FILE gets lines of
-    /// JSON. Default: off.
-    #[arg(long, value_name = "FILE|log")]
-    access_log: Option<AccessPlace>,
     #[command(flatten)]
-    trail: TrailArguments,
+    record: RecordArguments,
     #[command(flatten)]
     pub(super) agent: AgentArguments,
 }
@@ -102,10 +95,11 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let options = arguments.agent.options()?;
     let store = RedbStore::open(&arguments.state)?;
     let instance = options.instance.clone();
-    let socket = arguments.socket.clone().unwrap_or_else(|| instance.socket());
     // Behind the store, whose directory it checks and makes.
-    let recorded = Recorded::start(arguments.trail.start(&arguments.state)?, arguments.access_log.as_ref())?;
+    let recorded = Recorded::start(&arguments.record, &arguments.state)?;
     let agent = AgentThread::spawn(options)?;
+    let file = LastHits::file_in(&arguments.state, &instance);
+    let (hits, observer) = LastHits::observe(&instance, agent.in_force(), file)?;
     let started = Service::start(Box::new(store), agent.control());
     let (service, writer) = match started {
         Ok(started) => started,
@@ -115,14 +109,16 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let served = runtime.block_on(listen(arguments, &service, &instance, &socket, &recorded.recording()));
+    let served = runtime.block_on(listen(arguments, &service, &instance, &hits, &recorded.recording()));
     // Handlers hold handles of the service: with the runtime they are gone, and the writer ends with the last.
     drop(runtime);
     drop(service);
     let _ = writer.join();
     // Behind the writer, whose last operations it still records.
     recorded.end();
-    agent.stop(served.as_ref().copied().unwrap_or("it cannot listen"))?;
+    let ended = agent.stop(served.as_ref().copied().unwrap_or("it cannot listen"));
+    let _ = observer.join();
+    ended?;
     served.map(drop)
 }
 
@@ -131,13 +127,15 @@ async fn listen(
     arguments: &Arguments,
     service: &Service,
     instance: &Instance,
-    socket: &Path,
+    hits: &LastHits,
     recording: &Recording,
 ) -> Result<&'static str> {
     let attempts = Arc::<Attempts>::default();
     let native = |caller| {
-        let (service, instance, attempts) = (service.clone(), instance.clone(), Arc::clone(&attempts));
-        native::router(Native { service, instance, caller, attempts, recording: recording.clone() })
+        let (service, hits) = (Some(service.clone()), hits.clone());
+        let (instance, attempts) = (instance.clone(), Arc::clone(&attempts));
+        let recording = recording.clone();
+        native::router(Native { service, instance, hits, caller, attempts, recording })
     };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();
@@ -149,17 +147,10 @@ async fn listen(
     let exposure =
         if arguments.expose { Exposure::Anywhere } else { Exposure::Loopback { flag: "--expose" } };
 
-    let mut access = Access::default();
-    if let Some(name) = &arguments.socket_group {
-        let group =
-            Group::from_name(name)?.with_context(|| format!("there is no group {name:?} on this host"))?;
-        access.group = Some(group.gid.as_raw());
-        if *socket == instance.socket() {
-            instance.admit(group.gid.as_raw())?;
-        }
+    if let Some((listener, path)) = arguments.socket.listen(instance, arguments.socket.access()?).await? {
+        face(listener, native(Caller::Socket));
+        lines::print(&format!("listening api={}", path.display()));
     }
-    face(Listener::unix(socket, access).await?, native(Caller::Socket));
-    lines::print(&format!("listening api={}", socket.display()));
     if let Some(address) = arguments.listen {
         let listener = Listener::tcp(address, exposure, "--listen")?;
         let address = listener.address().unwrap_or(address);

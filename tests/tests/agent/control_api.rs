@@ -42,6 +42,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         budget_words: LARGEST_WORDS,
         flows: FlowOptions::default(),
         rejects: RejectRate::default(),
+        trail: sg_audit::Trail::none(),
         limits: LIMITS,
     };
     host.inside(|| Ok(AgentThread::spawn(options)?))

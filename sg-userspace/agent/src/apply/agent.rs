@@ -25,7 +25,7 @@ use crate::{
         steps::{Wanted, plan},
         unfiltered::{self, Unfiltered},
     },
-    state::{images::Images, records::Records},
+    state::{images::Images, in_force::Enforcing, records::Records},
 };
 
 /// Loads the program, and takes over or detaches what an earlier layout left. Called when the first policy is put in force, and
@@ -175,6 +175,22 @@ impl<E: Enforcer> Agent<E> {
         self.settled && !self.unfit
     }
 
+    /// What is in force now. Cheap: what is large is shared.
+    pub(crate) fn in_force(&self) -> Enforcing {
+        let images = self.records.iter().filter_map(|record| Some((record.nic.slot, record.image?)));
+        Enforcing {
+            catalog: Arc::new(self.catalog.clone()),
+            policy: self.policy.clone(),
+            images: images.collect(),
+            unreset: self.unreset.iter().copied().collect(),
+        }
+    }
+
+    /// Counts the attempts to change anything, so that a caller notices one.
+    pub(crate) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// How long pins last.
     pub(crate) fn pinned(&self) -> Lasts {
         self.catalog.pinned
@@ -247,8 +263,8 @@ impl<E: Enforcer> Agent<E> {
     /// Updates the catalog with the policy's properties of each NIC, in the order of the policy.
     pub(super) fn describe(&mut self, prepared: &Prepared) {
         let nics = self.records.describe(&prepared.fresh, &prepared.places);
-        if nics != self.catalog.nics {
-            self.catalog.nics = nics;
+        if nics != *self.catalog.nics {
+            self.catalog.nics = Arc::new(nics);
             self.unsaved = true;
         }
     }

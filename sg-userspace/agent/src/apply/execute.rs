@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use sg_common::abi::NIC_COUNTERS;
 use sg_compile::Image;
 
@@ -15,7 +16,7 @@ use crate::{
     error::AgentError,
     host::numbers::nic_block,
     plan::{prepare::Prepared, steps::Step},
-    state::{images::Leaving, records::InForce},
+    state::{images::Leaving, in_force::PublishedImage, records::NicState},
 };
 
 /// The log target of patches.
@@ -102,6 +103,8 @@ impl<E: Enforcer> Agent<E> {
             }
             if let Some(record) = self.records.at(leaving.slot) {
                 record.published = Some(leaving.fingerprint());
+                let bytes = size_of_val(leaving.image().words()) as u64;
+                record.image = Some(PublishedImage { bytes, at: Timestamp::now() });
                 report.published += 1;
             }
             self.images.arrived(leaving);
@@ -148,7 +151,7 @@ impl<E: Enforcer> Agent<E> {
                 (record.nic.ifindex, record.current) = (None, false);
             }
             (Step::Stamp { slot, .. }, Some(record)) => {
-                let InForce { nic: record, .. } = record;
+                let NicState { nic: record, .. } = record;
                 record.generation = record.generation.wrapping_add(1);
                 if let Some(compiled) = prepared.compiled.get_mut(slot) {
                     compiled.set_generation(record.generation);

@@ -9,6 +9,7 @@ use std::{
     io::{self, BufWriter, Write},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -103,8 +104,8 @@ pub struct Catalog {
     /// How programs are attached to devices.
     #[serde(with = "AttachmentRecord")]
     pub attachment: Attachment,
-    /// The NICs, in the order of the document.
-    pub nics: Vec<NicRecord>,
+    /// The NICs, in the order of the document. Shared with those who are told what is in force.
+    pub nics: Arc<Vec<NicRecord>>,
     /// Devices that left the policy while they existed.
     #[serde(default)]
     pub left: Vec<Left>,
@@ -172,7 +173,7 @@ impl Catalog {
             pid: std::process::id(),
             limits,
             attachment,
-            nics: Vec::new(),
+            nics: Arc::default(),
             left: Vec::new(),
             pinned: Lasts::default(),
             numbers: Numbers::default(),
@@ -295,7 +296,7 @@ mod tests {
             egress: Vec::new(),
         };
         let numbers = Numbers { groups: vec![group.into()], vacant: [323].into(), used: 4 };
-        Catalog { nics: vec![nic("eth0", 3)], numbers, ..Catalog::new(LIMITS, Attachment::Tcx) }
+        Catalog { nics: vec![nic("eth0", 3)].into(), numbers, ..Catalog::new(LIMITS, Attachment::Tcx) }
     }
 
     #[test]
@@ -305,7 +306,7 @@ mod tests {
         let mut catalog = sample();
         catalog.save(&path).unwrap();
         assert_eq!(Catalog::load(&path).unwrap(), catalog);
-        catalog.nics.clear();
+        catalog.nics = Arc::default();
         catalog.save(&path).unwrap();
         assert_eq!(Catalog::load(&path).unwrap(), catalog);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");

@@ -63,8 +63,8 @@ pub fn teardown(instance: &Instance) -> Result<Removed, HostError> {
     let mut hooked: Vec<Device> = Catalog::load(&instance.catalog())
         .map(|catalog| catalog.nics)
         .unwrap_or_default()
-        .into_iter()
-        .filter_map(|nic| Some(Device { index: nic.ifindex?, name: nic.device }))
+        .iter()
+        .filter_map(|nic| Some(Device { index: nic.ifindex?, name: nic.device.clone() }))
         .collect();
     let names: Vec<String> = hooked.iter().map(|device| device.name.clone()).collect();
     let mut pinned = instance.pinned();

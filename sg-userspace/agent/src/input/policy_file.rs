@@ -72,6 +72,11 @@ impl PolicyFile {
         &self.path
     }
 
+    /// The UID of the owner of the file that was read last; `None` if there was none.
+    pub(crate) fn owner(&self) -> Option<u32> {
+        self.identity.as_ref().map(|(.., hands)| hands.owner())
+    }
+
     /// Watches the directory of the path, and that of the file it resolves to.
     fn watch_directories(&mut self) -> Result<(), AgentError> {
         let target = fs::canonicalize(&self.path).ok();

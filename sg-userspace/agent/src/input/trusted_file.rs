@@ -200,6 +200,13 @@ pub(crate) struct Hands {
     way: Option<Untrusted>,
 }
 
+impl Hands {
+    /// The UID of the file's owner.
+    pub(crate) const fn owner(&self) -> u32 {
+        self.owner
+    }
+}
+
 /// The ownership and permissions of the file `path`, which must be absolute.
 pub(crate) fn hands(path: &Path) -> Option<Hands> {
     let found = fstatat(nix::fcntl::AT_FDCWD, path, AtFlags::empty()).ok()?;

@@ -3,9 +3,12 @@
 //! It must never know how a policy is put in force: `apply` does. Called by `sgd`.
 
 pub(crate) mod capabilities;
+pub(crate) mod document_trail;
+pub(crate) mod publisher;
 pub(crate) mod run;
 pub(crate) mod session;
 pub(crate) mod start;
 
+pub use publisher::InForceReader;
 pub use run::{AgentThread, run, serve};
 pub use start::AgentOptions;

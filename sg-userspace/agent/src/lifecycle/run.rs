@@ -1,12 +1,18 @@
 //! An agent from start to end. [`run`] takes its policies from a file and ends with a signal, [`serve`] takes them from a
-//! [`Control`] and ends on its order; everything else is the same. It owns the order of things and must never do
+//! [`Control`] and ends on its order; everything else is the same. Both hand out a reader of what is in force. It owns the order of things and must never do
 //! the work of another file of this crate. Called by `sgd`.
 
-use std::{path::Path, sync::mpsc::sync_channel, thread};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::{SyncSender, sync_channel},
+    thread,
+};
 
 use sg_kernel::bpffs;
 
 use super::{
+    document_trail::{self, Reading},
+    publisher::InForceReader,
     session::{Policies, Session},
     start::{AgentOptions, start},
 };
@@ -20,24 +26,39 @@ use crate::{
         policy_file::PolicyFile,
         sources,
     },
+    state::{Cause, Origin},
 };
 
-/// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again.
+/// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again. `started` is called once
+/// nothing refuses the document, right before it is put in force for the first time, which waits until the call returns.
 ///
 /// # Errors
 /// If it cannot start. Once it runs, errors are logged and retried.
-pub async fn run(policy: &Path, options: &AgentOptions) -> Result<(), AgentError> {
+pub async fn run(
+    policy: &Path,
+    options: &AgentOptions,
+    started: impl FnOnce(InForceReader),
+) -> Result<(), AgentError> {
     let (sender, mut events) = channel();
     // The document first, because it can be checked without root. It is watched before it is read, as devices are before they are
     // scanned: a change in between is an event.
     let mut file = PolicyFile::watch(policy, sender.clone())?;
-    let policy = file.load()?;
+    let recorded = |file: &PolicyFile, error| {
+        let reading = Reading { path: file.path(), owner: file.owner(), cause: Cause::Start };
+        document_trail::refused(&options.trail, reading, &error);
+        error
+    };
+    let policy = file.load().map_err(|error| recorded(&file, error))?;
     let lock = options.instance.lock()?;
     sources::spawn_signals(&sender)?;
     sources::spawn(&sender)?;
-    let mut session = Session::new(start(options)?, options.instance.name());
-    session.prepare(policy)?;
+    let origin = Origin::Document { path: file.path().to_owned(), owner: file.owner() };
+    let mut session = Session::new(start(options)?, options.instance.name(), origin);
+    session.record(options.trail.clone());
+    session.prepare(policy).map_err(|error| recorded(&file, error))?;
+    started(session.reader());
     session.begin()?;
+    session.record_start(file.path(), file.owner());
     let why = session.serve(&mut Policies::File(file), &mut events).await;
     drop(session);
     end(options, why)?;
@@ -45,18 +66,22 @@ pub async fn run(policy: &Path, options: &AgentOptions) -> Result<(), AgentError
     Ok(())
 }
 
-/// Executes `orders` until one says stop, or no handle is left. `started` is called when the agent is ready to serve. Until the
-/// first policy is put in force, what an earlier agent left stays as it is.
+/// Executes `orders` until one says stop, or no handle is left. `started` is called when the agent is ready to serve, with a reader
+/// of what is in force. Until the first policy is put in force, what an earlier agent left stays as it is.
 ///
 /// # Errors
 /// If it cannot start, or if something that it was to detach at its end stays. Once it runs, errors are responses to orders or
 /// are logged, and are retried.
-pub async fn serve(options: &AgentOptions, orders: Orders, started: impl FnOnce()) -> Result<(), AgentError> {
+pub async fn serve(
+    options: &AgentOptions,
+    orders: Orders,
+    started: impl FnOnce(InForceReader),
+) -> Result<(), AgentError> {
     let (sender, mut events) = channel();
     let lock = options.instance.lock()?;
     sources::spawn(&sender)?;
-    let mut session = Session::new(start(options)?, options.instance.name());
-    started();
+    let mut session = Session::new(start(options)?, options.instance.name(), Origin::Store);
+    started(session.reader());
     let why = session.serve(&mut Policies::Control(orders), &mut events).await;
     drop(session);
     end(options, why)?;
@@ -64,44 +89,77 @@ pub async fn serve(options: &AgentOptions, orders: Orders, started: impl FnOnce(
     Ok(())
 }
 
-/// An agent that serves on a thread of its own. If dropped, it runs on as long as there is a [`Control`] of it.
+/// An agent on a thread of its own. If dropped, it runs on: one that serves as long as there is a [`Control`] of it.
 #[derive(Debug)]
 pub struct AgentThread {
-    control: Control,
+    /// Gives it orders; an agent that follows a document takes none.
+    control: Option<Control>,
+    in_force: InForceReader,
+    /// Lets an agent that follows a document begin.
+    begin: Option<SyncSender<()>>,
     thread: thread::JoinHandle<Result<(), AgentError>>,
 }
 
 impl AgentThread {
-    /// Starts the agent. It handles no signals: that is up to the process.
+    /// Starts an agent that executes orders. It handles no signals: that is up to the process.
     ///
     /// # Errors
     /// If it cannot start, see [`serve`].
     pub fn spawn(options: AgentOptions) -> Result<Self, AgentError> {
         let (control, orders) = control();
-        let (started, has_started) = sync_channel::<()>(1);
-        let body = move || {
-            // One thread: the agent does one thing at a time, and sleeps between two events.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|source| AgentError::Thread { source })?;
-            let told = move || {
-                // `spawn` waits for it.
-                let _ = started.send(());
-            };
-            runtime.block_on(serve(&options, orders, told))
+        let (started, has_started) = sync_channel(1);
+        let told = move |in_force| {
+            // `spawn` waits for it.
+            let _ = started.send(in_force);
         };
-        let thread = thread::Builder::new().name("agent".to_owned()).spawn(body);
-        let agent = Self { control, thread: thread.map_err(|source| AgentError::Thread { source })? };
+        let thread = on_a_thread(move || async move { serve(&options, orders, told).await })?;
         match has_started.recv() {
-            Ok(()) => Ok(agent),
-            // The agent ended before it was ready, and reports why.
-            Err(_) => Err(agent.join().err().unwrap_or(AgentError::Stopped)),
+            Ok(in_force) => Ok(Self { control: Some(control), in_force, begin: None, thread }),
+            // The agent ended before it was ready, and reports why. It would wait for orders from this handle.
+            Err(_) => {
+                drop(control);
+                Err(thread.join().unwrap_or(Err(AgentError::Stopped)).err().unwrap_or(AgentError::Stopped))
+            }
         }
     }
 
-    /// A handle for giving it orders.
+    /// Starts an agent that follows the document `policy`, and handles the signals of the process. It puts nothing in force before
+    /// [`Self::begin`].
+    ///
+    /// # Errors
+    /// If it cannot start, or refuses the document; see [`run`].
+    pub fn follow(policy: PathBuf, options: AgentOptions) -> Result<Self, AgentError> {
+        let (started, has_started) = sync_channel(1);
+        let (begin, begins) = sync_channel(1);
+        let told = move |in_force| {
+            // `follow` waits for it; whoever drops the handle does not want to wait.
+            let _ = started.send(in_force);
+            let _ = begins.recv();
+        };
+        let thread = on_a_thread(move || async move { run(&policy, &options, told).await })?;
+        match has_started.recv() {
+            Ok(in_force) => Ok(Self { control: None, in_force, begin: Some(begin), thread }),
+            Err(_) => {
+                Err(thread.join().unwrap_or(Err(AgentError::Stopped)).err().unwrap_or(AgentError::Stopped))
+            }
+        }
+    }
+
+    /// Lets an agent that follows a document put it in force. Any other has begun already.
+    pub fn begin(&mut self) {
+        self.begin = None;
+    }
+
+    /// A handle for giving it orders. An agent that follows a document has ended for all of them.
     #[must_use]
     pub fn control(&self) -> Control {
-        self.control.clone()
+        self.control.clone().unwrap_or_else(|| control().0)
+    }
+
+    /// A reader of what is in force. Its sender is gone once the agent has ended.
+    #[must_use]
+    pub fn in_force(&self) -> InForceReader {
+        self.in_force.clone()
     }
 
     /// Whether it has ended; `stop` returns why.
@@ -110,21 +168,40 @@ impl AgentThread {
         self.thread.is_finished()
     }
 
-    /// Tells the agent to end and waits until it has.
+    /// Tells the agent to end and waits until it has. One that follows a document ends by a signal only.
     ///
     /// # Errors
     /// What failed while it ended.
     pub fn stop(self, why: &'static str) -> Result<(), AgentError> {
-        self.control.stop(why);
+        if let Some(control) = &self.control {
+            control.stop(why);
+        }
         self.join()
     }
 
-    fn join(self) -> Result<(), AgentError> {
-        let Self { control, thread } = self;
-        // The agent would wait for further orders from this handle.
-        drop(control);
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// What failed while it ended.
+    pub fn join(self) -> Result<(), AgentError> {
+        let Self { control, in_force: _, begin, thread } = self;
+        // The agent would wait for further orders from this handle, or for its word to begin.
+        drop((control, begin));
         thread.join().unwrap_or(Err(AgentError::Stopped))
     }
+}
+
+/// Runs an agent on a thread of its own. One thread: the agent does one thing at a time, and sleeps between two events.
+fn on_a_thread<F: Future<Output = Result<(), AgentError>>>(
+    agent: impl FnOnce() -> F + Send + 'static,
+) -> Result<thread::JoinHandle<Result<(), AgentError>>, AgentError> {
+    let body = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|source| AgentError::Thread { source })?;
+        runtime.block_on(agent())
+    };
+    let thread = thread::Builder::new().name("agent".to_owned()).spawn(body);
+    thread.map_err(|source| AgentError::Thread { source })
 }
 
 fn end(options: &AgentOptions, why: &str) -> Result<(), AgentError> {

@@ -1,7 +1,10 @@
 //! A running agent: handles events and orders, reports what happened, and retries what failed. It must never know how a policy is
 //! put in force: `apply` does. Called by `run`.
 
+use std::path::Path;
+
 use sd_notify::NotifyState;
+use sg_audit::Trail;
 use sg_kernel::Aged;
 use sg_model::Policy;
 use tokio::task::yield_now;
@@ -19,6 +22,11 @@ use crate::{
         events::{Events, Reading, Wake},
         policy_file::PolicyFile,
     },
+    lifecycle::{
+        document_trail::{self, Reading as DocumentReading},
+        publisher::{InForceReader, Publisher},
+    },
+    state::{Cause, Origin},
 };
 
 /// Where policies come from.
@@ -42,6 +50,9 @@ impl Policies {
 /// A running agent, and what it has reported.
 pub(crate) struct Session<'a, E> {
     agent: Agent<E>,
+    publisher: Publisher,
+    /// Where documents are recorded.
+    trail: Trail,
     instance: &'a str,
     ready: bool,
     /// The last complaints: repeating the same ones every few seconds helps nobody.
@@ -51,8 +62,35 @@ pub(crate) struct Session<'a, E> {
 }
 
 impl<'a, E: Enforcer> Session<'a, E> {
-    pub(crate) fn new(agent: Agent<E>, instance: &'a str) -> Self {
-        Self { agent, instance, ready: false, complaints: Vec::new(), ageing: false }
+    pub(crate) fn new(agent: Agent<E>, instance: &'a str, origin: Origin) -> Self {
+        let publisher = Publisher::new(agent.in_force(), agent.revision(), origin);
+        Self {
+            agent,
+            publisher,
+            trail: Trail::none(),
+            instance,
+            ready: false,
+            complaints: Vec::new(),
+            ageing: false,
+        }
+    }
+
+    /// Records documents in `trail`.
+    pub(crate) fn record(&mut self, trail: Trail) {
+        self.trail = trail;
+    }
+
+    /// Records the document that is in force first.
+    pub(crate) fn record_start(&self, path: &Path, owner: Option<u32>) {
+        let reading = DocumentReading { path, owner, cause: Cause::Start };
+        if let Some(policy) = self.agent.in_force().policy {
+            document_trail::applied(&self.trail, reading, None, &policy, None);
+        }
+    }
+
+    /// A reader of what is in force.
+    pub(crate) fn reader(&self) -> InForceReader {
+        self.publisher.reader()
     }
 
     /// Handles events and orders until one says stop; returns why.
@@ -64,10 +102,10 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     None => return "nobody is left to give it orders",
                     Some(Order::Stop { why }) => return why,
                     Some(Order::Prepare { policy, reply }) => {
-                        reply.send(reconciling("policy").in_scope(|| self.prepare(*policy)));
+                        reply.send(reconciling("policy").in_scope(|| self.prepare_ordered(*policy)));
                     }
                     Some(Order::Enforce { reply }) => {
-                        reply.send(reconciling("policy").in_scope(|| self.enforce()));
+                        reply.send(reconciling("policy").in_scope(|| self.enforce(Cause::Policy)));
                     }
                 },
                 wake = events.next() => match wake {
@@ -90,21 +128,34 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 None if wake.tick => file.load_replaced(),
                 None => None,
             }
-            .map(|loaded| (loaded, file.path())),
+            .map(|loaded| (loaded, file.path(), file.owner())),
         };
         match loaded {
-            Some((loaded, path)) => reconciling("policy").in_scope(|| {
+            Some((loaded, path, owner)) => reconciling("policy").in_scope(|| {
+                self.publisher.read(path, owner);
+                let before = self.agent.in_force().policy;
+                let by_signal = wake.policy == Some(Reading::Anyway);
+                let cause = if by_signal { Cause::Signal } else { Cause::Policy };
+                let reading = DocumentReading { path, owner, cause };
                 if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
                     tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
                     emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
-                    self.resync();
+                    self.publisher.refused(&error);
+                    document_trail::refused(&self.trail, reading, &error);
+                    self.resync(Cause::Devices);
                 } else {
                     // Errors were reported already.
-                    let _ = self.enforce();
+                    let delayed = self.enforce(cause).err();
+                    if let Some(after) = self.agent.in_force().policy {
+                        let before = before.as_deref();
+                        document_trail::applied(&self.trail, reading, before, &after, delayed.as_ref());
+                    }
                 }
             }),
-            None if wake.devices => reconciling("devices").in_scope(|| self.resync()),
-            None if !self.agent.is_settled() => reconciling("retry").in_scope(|| self.resync()),
+            None if wake.devices => reconciling("devices").in_scope(|| self.resync(Cause::Devices)),
+            None if !self.agent.is_settled() => {
+                reconciling("retry").in_scope(|| self.resync(Cause::Retry));
+            }
             None => {}
         }
         self.ageing |= wake.tick;
@@ -129,10 +180,21 @@ impl<'a, E: Enforcer> Session<'a, E> {
         self.agent.prepare(policy, &devices::scan()?)
     }
 
+    /// Prepares a policy that an order brought. A refusal is the caller's to report; readers see it, too.
+    fn prepare_ordered(&mut self, policy: Policy) -> Result<(), AgentError> {
+        let prepared = self.prepare(policy);
+        if let Err(error) = &prepared
+            && error.is_refusal()
+        {
+            self.publisher.refused(error);
+        }
+        prepared
+    }
+
     /// Puts the first policy in force; a failure ends the agent.
     pub(crate) fn begin(&mut self) -> Result<(), AgentError> {
         let report = self.agent.enforce()?;
-        self.tell(report, None);
+        self.tell(report, None, Cause::Start);
         // Units that wait for it bring the network up: whatever can be filtered is filtered now, and the rest was reported.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
             tracing::warn!("systemd was not told that the filter is in force: {error}");
@@ -141,7 +203,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
     }
 
     /// Puts the prepared policy in force.
-    fn enforce(&mut self) -> Result<Enforced, AgentError> {
+    fn enforce(&mut self, cause: Cause) -> Result<Enforced, AgentError> {
         let result = self.agent.enforce().and_then(|mut report| {
             if !self.agent.is_settled() {
                 // Devices changed since it was prepared, or something failed: a second attempt may be all it needs.
@@ -157,28 +219,33 @@ impl<'a, E: Enforcer> Session<'a, E> {
             Ok(report) => report,
             Err(error) => {
                 self.complain(std::slice::from_ref(&error));
+                self.publish(None);
                 return Err(AgentError::not_in_force([error]));
             }
         };
         let (nics, attached) = self.agent.nics();
         let enforced = Enforced { published: report.published, nics, attached };
-        let errors = self.tell(report, Some("policy"));
+        let errors = self.tell(report, Some("policy"), cause);
         if errors.is_empty() { Ok(enforced) } else { Err(AgentError::not_in_force(errors)) }
     }
 
-    fn resync(&mut self) {
+    fn resync(&mut self, why: Cause) {
         match devices::scan().map_err(Into::into).and_then(|devices| self.agent.resync(&devices)) {
             Ok(report) => {
                 let cause = (report.published > 0).then_some("devices");
-                self.tell(report, cause);
+                self.tell(report, cause, why);
             }
-            Err(error) => self.complain(&[error]),
+            Err(error) => {
+                self.complain(&[error]);
+                self.publish(None);
+            }
         }
     }
 
-    /// Reports what happened, with `cause` if a change is in force now, and returns what went wrong.
-    fn tell(&mut self, report: Report, cause: Option<&'static str>) -> Vec<AgentError> {
+    /// Reports what happened, with `cause` if a change is in force now, and returns what went wrong. `why` is for readers.
+    fn tell(&mut self, report: Report, cause: Option<&'static str>, why: Cause) -> Vec<AgentError> {
         let Report { lines, warnings, errors, published } = report;
+        let changed = cause.is_some() || why == Cause::Start || !lines.is_empty();
         lines.iter().for_each(emit);
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -188,12 +255,19 @@ impl<'a, E: Enforcer> Session<'a, E> {
         if let Some(cause) = cause {
             emit(&StatusEvent::Applied { cause, nics, published });
         }
+        self.publish(changed.then_some(why));
         if !self.ready && self.agent.is_complete() {
             self.ready = true;
             let pinned = self.agent.pinned();
             emit(&StatusEvent::Ready { instance: self.instance.to_owned(), nics, attached, pinned });
         }
         errors
+    }
+
+    /// Lets readers see what is in force now, with `cause` if that changed.
+    fn publish(&mut self, cause: Option<Cause>) {
+        let revision = self.agent.revision();
+        self.publisher.publish(|| self.agent.in_force(), revision, cause, &self.complaints);
     }
 
     fn complain(&mut self, errors: &[AgentError]) {
@@ -244,7 +318,7 @@ mod tests {
             scope.spawn(move || orders(control, fake, sender));
             let load = Box::new(move |_: &Catalog| Ok(loaded.clone()));
             let agent = Agent::new(load, Catalog::new(LIMITS, Attachment::Auto), path, 1 << 13);
-            let mut session = Session::new(agent, "test");
+            let mut session = Session::new(agent, "test", Origin::Store);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(session.serve(&mut Policies::Control(received), &mut events))
         })

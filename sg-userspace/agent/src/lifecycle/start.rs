@@ -4,6 +4,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use sg_audit::Trail;
 use sg_common::abi;
 use sg_kernel::{
     Attachment, Datapath, FlowOptions, KernelError, Limits, Options, RejectRate, TcxOrder, bpffs,
@@ -46,6 +47,8 @@ pub struct AgentOptions {
     pub flows: FlowOptions,
     /// How many rejects are sent.
     pub rejects: RejectRate,
+    /// The audit trail, for documents.
+    pub trail: Trail,
 }
 
 #[derive(Debug)]

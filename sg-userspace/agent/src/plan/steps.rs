@@ -14,7 +14,7 @@ use std::{collections::HashMap, fmt};
 use sg_kernel::Device;
 use sg_model::Hook;
 
-use crate::state::records::{InForce, Records};
+use crate::state::records::{NicState, Records};
 
 /// A NIC as the policy and the host want it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub(crate) fn plan(wanted: &[Wanted], actual: &Records, reused: Vec<u32>) -> Vec
     let record_of = |nic: &Wanted| actual.of(nic.slot, &nic.device);
     let mut steps = Vec::new();
 
-    for InForce { nic: record, .. } in actual.iter() {
+    for NicState { nic: record, .. } in actual.iter() {
         let nic = by_device.get(record.device.as_str()).copied();
         let (slot, device) = (record.slot, record.device.clone());
         if let Some(index) = record.ifindex
@@ -144,7 +144,7 @@ pub(crate) fn plan(wanted: &[Wanted], actual: &Records, reused: Vec<u32>) -> Vec
     }
     for nic in wanted {
         let Some(index) = nic.index else { continue };
-        let is_hooked = |record: &InForce| record.nic.ifindex == Some(index) && record.nic.hook == nic.hook;
+        let is_hooked = |record: &NicState| record.nic.ifindex == Some(index) && record.nic.hook == nic.hook;
         if record_of(nic).is_none_or(|record| !is_hooked(record) || !record.current) {
             let device = Device { name: nic.device.clone(), index };
             steps.push(Step::Attach { slot: nic.slot, device, hook: nic.hook });
@@ -163,11 +163,11 @@ mod tests {
     }
 
     /// A NIC in force, by this process, with the image that `wanted` wants.
-    fn in_force(device: &str, slot: u16, ifindex: u32) -> InForce {
-        InForce { published: Some(1), current: true, ..record(device, slot, Some(ifindex)) }
+    fn in_force(device: &str, slot: u16, ifindex: u32) -> NicState {
+        NicState { published: Some(1), current: true, ..record(device, slot, Some(ifindex)) }
     }
 
-    fn steps(wanted: &[Wanted], actual: &[InForce]) -> Vec<String> {
+    fn steps(wanted: &[Wanted], actual: &[NicState]) -> Vec<String> {
         plan(wanted, &actual.iter().cloned().collect(), Vec::new()).iter().map(ToString::to_string).collect()
     }
 

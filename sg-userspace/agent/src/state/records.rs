@@ -3,40 +3,43 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Values};
 
+use super::in_force::PublishedImage;
 use crate::{error::AgentError, host::catalog::NicRecord};
 
 /// A NIC, and what only this process knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct InForce {
+pub(crate) struct NicState {
     /// Its catalog record.
     pub(crate) nic: NicRecord,
     /// The fingerprint of the image in force; `None` if this process published none.
     pub(crate) published: Option<u64>,
     /// Whether this process attached its own program.
     pub(crate) current: bool,
+    /// The image in force, if this process published it.
+    pub(crate) image: Option<PublishedImage>,
 }
 
 /// As an earlier agent left it.
-impl From<NicRecord> for InForce {
+impl From<NicRecord> for NicState {
     fn from(nic: NicRecord) -> Self {
-        Self { nic, published: None, current: false }
+        Self { nic, published: None, current: false, image: None }
     }
 }
 
 /// The records of NICs, by slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Records {
-    by_slot: BTreeMap<u16, InForce>,
+    by_slot: BTreeMap<u16, NicState>,
 }
 
-impl FromIterator<InForce> for Records {
-    fn from_iter<T: IntoIterator<Item = InForce>>(records: T) -> Self {
+impl FromIterator<NicState> for Records {
+    fn from_iter<T: IntoIterator<Item = NicState>>(records: T) -> Self {
         Self { by_slot: records.into_iter().map(|record| (record.nic.slot, record)).collect() }
     }
 }
 
 impl Records {
-    pub(crate) fn iter(&self) -> Values<'_, u16, InForce> {
+    pub(crate) fn iter(&self) -> Values<'_, u16, NicState> {
         self.by_slot.values()
     }
 
@@ -45,11 +48,11 @@ impl Records {
     }
 
     /// The record of a slot, if it belongs to `device`.
-    pub(crate) fn of(&self, slot: u16, device: &str) -> Option<&InForce> {
+    pub(crate) fn of(&self, slot: u16, device: &str) -> Option<&NicState> {
         self.by_slot.get(&slot).filter(|record| record.nic.device == device)
     }
 
-    pub(crate) fn at(&mut self, slot: u16) -> Option<&mut InForce> {
+    pub(crate) fn at(&mut self, slot: u16) -> Option<&mut NicState> {
         self.by_slot.get_mut(&slot)
     }
 
@@ -71,7 +74,7 @@ impl Records {
     /// NICs in the order of the policy, by the `places` of their slots, then those that are not in it.
     pub(crate) fn describe(&mut self, fresh: &[NicRecord], places: &HashMap<u16, usize>) -> Vec<NicRecord> {
         for new in fresh {
-            let Some(InForce { nic, .. }) = self.by_slot.get_mut(&new.slot) else { continue };
+            let Some(NicState { nic, .. }) = self.by_slot.get_mut(&new.slot) else { continue };
             if nic.device == new.device {
                 let NicRecord { ifindex, hook, generation, .. } = *nic;
                 *nic = NicRecord { ifindex, hook, generation, ..new.clone() };
@@ -87,7 +90,7 @@ impl Records {
     pub(crate) fn assign_slots(&self, wanted: &[&str], limit: u32) -> Result<Vec<u16>, AgentError> {
         let staying: HashSet<&str> = wanted.iter().copied().collect();
         let (mut kept, mut leaving) = (HashMap::new(), BTreeSet::new());
-        for InForce { nic, .. } in self.iter() {
+        for NicState { nic, .. } in self.iter() {
             if staying.contains(nic.device.as_str()) {
                 kept.insert(nic.device.as_str(), nic.slot);
             } else {

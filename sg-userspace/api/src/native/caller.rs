@@ -81,7 +81,10 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
             }),
             _ => Said::Nobody,
         },
-        Caller::AccessKey => key(&native.service, request.headers()),
+        // Without a store there are no access keys.
+        Caller::AccessKey => {
+            native.service.as_ref().map_or(Said::Nobody, |service| key(service, request.headers()))
+        }
     };
     let refused = |wrong| native.attempts.refused("native API", wrong, peer);
     // Not the path itself: a client may write anything there.

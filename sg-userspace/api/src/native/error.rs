@@ -2,6 +2,11 @@
 //!
 //! It must never decide what is refused. Codes are stable: clients compare them.
 
+use std::{
+    error::Error as _,
+    path::{Path, PathBuf},
+};
+
 use axum::{
     Json,
     http::{StatusCode, Uri},
@@ -9,6 +14,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use sg_api_types::{ErrorBody, ErrorDetail};
+use sg_inspect::InspectError;
 use sg_records::KeyRole;
 use sg_service::Refusal;
 
@@ -49,6 +55,25 @@ pub(super) enum Failed {
     },
     /// What it asks for could not be read here.
     Unreadable(String),
+    /// There is no store; the document that there is instead.
+    NoStore {
+        /// Its path.
+        document: Option<PathBuf>,
+    },
+    /// This server is only looked at.
+    ReadOnly,
+    /// The document has no such group.
+    NoGroup {
+        /// The name in the request.
+        group: String,
+    },
+    /// The document has no such NIC.
+    NoNic {
+        /// The device in the request.
+        nic: String,
+    },
+    /// What is in force cannot be shown.
+    Inspect(InspectError),
     /// The body could not be read.
     Body(BodyFailure),
     /// The body is of an unsupported media type.
@@ -58,6 +83,12 @@ pub(super) enum Failed {
 impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<InspectError> for Failed {
+    fn from(error: InspectError) -> Self {
+        Self::Inspect(error)
     }
 }
 
@@ -96,6 +127,15 @@ impl Failed {
             Self::Unreadable(message) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::new("unreadable", message))
             }
+            Self::NoStore { document } => no_store(document.as_deref()),
+            Self::ReadOnly => {
+                let message =
+                    "`sgd run` serves this API for reading only: on its host, root does this with sgctl";
+                (StatusCode::FORBIDDEN, ErrorBody::new("read_only", message))
+            }
+            Self::NoGroup { group } => missing(format!("the document in force has no group {group:?}")),
+            Self::NoNic { nic } => missing(format!("the document in force has no NIC {nic:?}")),
+            Self::Inspect(error) => not_shown(&error),
             Self::Body(failure) => {
                 let (status, code) = match failure {
                     BodyFailure::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -107,6 +147,43 @@ impl Failed {
             }
         }
     }
+}
+
+fn missing(message: String) -> (StatusCode, ErrorBody) {
+    (StatusCode::NOT_FOUND, ErrorBody::new("not_found", message))
+}
+
+/// The refusal of what needs a store.
+fn no_store(document: Option<&Path>) -> (StatusCode, ErrorBody) {
+    let document = document.map(|path| path.display().to_string());
+    let (what, edit) = match &document {
+        Some(path) => (format!("the document {path}"), "edit it, and it is applied when it is saved"),
+        None => ("a document".to_owned(), "edit it"),
+    };
+    let message = format!(
+        "`sgd run` enforces {what} and has no store of groups, rules and NICs: {edit}, or keep them in a store with \
+         `sgd serve`"
+    );
+    let details = json!({ "document": document });
+    let error = ErrorDetail { code: "no_store".to_owned(), message, details };
+    (StatusCode::CONFLICT, ErrorBody { error })
+}
+
+/// Why what is in force cannot be shown.
+fn not_shown(error: &InspectError) -> (StatusCode, ErrorBody) {
+    let (status, code) = match error {
+        InspectError::NoNic { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        InspectError::Filter { .. } | InspectError::Everything => (StatusCode::BAD_REQUEST, "malformed"),
+        InspectError::Nothing => (StatusCode::SERVICE_UNAVAILABLE, "nothing_in_force"),
+        InspectError::Counters { .. } | InspectError::Flows { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "kernel")
+        }
+    };
+    let message = match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    (status, ErrorBody::new(code, message))
 }
 
 pub(super) async fn no_such_path(uri: Uri) -> Response {

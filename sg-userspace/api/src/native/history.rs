@@ -23,7 +23,7 @@ pub(super) fn history(trail: &Trail, asked: &RequestContext) -> Result<HistoryPa
 
 pub(super) fn declare(routes: &mut Routes) {
     let list = Route::get("/v1/history", "List changes and refusals, the newest first").needs(Admin);
-    routes.ask::<HistoryPage>(list.with::<HistoryQuery>(), |native, _, asked| {
+    routes.look::<HistoryPage>(list.with::<HistoryQuery>(), |native, asked| {
         history(&native.recording.trail, asked)
     });
 }

@@ -1,4 +1,5 @@
-//! The native API: JSON over the unix socket of `sgd serve`, and over TCP for requests that carry an access key.
+//! The native API: JSON over the unix socket of `sgd serve`, and over TCP for requests that carry an access key. `sgd run` serves
+//! the part that needs no store, for reading: what is in force.
 //!
 //! ```text
 //! request ── caller ──► routes ──► change: body ─► operation ─► service, idempotent with a token
@@ -9,7 +10,8 @@
 //! * `request`: the context and the body of a request, and its operation.
 //! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `whole`, `history`: the table, by noun. Every reference may be an id or a name.
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `whole`, `history`: the table, by noun. Every reference may be an id or a name.
+//! * `unused`: rules, and when they were used.
 //! * `error`: how a refusal is reported.
 //!
 //! This API must never decide what is allowed: the service does. On the socket, the caller is a user whom the kernel identifies;
@@ -20,6 +22,7 @@ mod caller;
 mod error;
 mod groups;
 mod history;
+mod in_force;
 mod lists;
 mod nics;
 mod request;
@@ -28,6 +31,7 @@ mod rules;
 mod state;
 #[cfg(test)]
 mod tests;
+mod unused;
 mod whole;
 
 use std::sync::Arc;
@@ -70,6 +74,7 @@ fn table() -> Routes {
     rules::declare(&mut routes);
     nics::declare(&mut routes);
     lists::declare(&mut routes);
+    in_force::declare(&mut routes);
     whole::declare(&mut routes);
     history::declare(&mut routes);
     routes

@@ -115,6 +115,11 @@ impl Begun {
         Ok(Self { asked, change, token, headers: parts.headers, kinds, body, large })
     }
 
+    /// The change that it asks for, unless it is a dry run.
+    pub(super) fn change(&self) -> Option<Asked> {
+        self.change.clone()
+    }
+
     /// Reads the whole body.
     pub(super) async fn read(&mut self) -> Result<Bytes, Failed> {
         let body = collect(std::mem::take(&mut self.body)).await?;
@@ -152,13 +157,13 @@ impl Begun {
         let Self { asked, change, token, large, .. } = self;
         let ticket = || change.as_ref().map(Asked::ticket).ok_or(Failed::Refused(Refusal::Ending));
         if asked.query::<Trial>()?.dry_run {
-            return aside(move || Ok(native.service.try_out(&operation)?)).await.map(json);
+            return aside(move || Ok(native.store()?.try_out(&operation)?)).await.map(json);
         }
         let output = match token {
-            None => native.service.submit_with(ticket()?, operation).await?,
+            None => native.store()?.submit_with(ticket()?, operation).await?,
             Some(token) => {
                 let idempotent = Idempotent::new(&asked.caller.name, &token, &operation, operation.clone())?;
-                native.service.submit_with(ticket()?, idempotent).await?
+                native.store()?.submit_with(ticket()?, idempotent).await?
             }
         };
         drop(large);

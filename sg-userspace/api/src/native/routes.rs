@@ -1,8 +1,8 @@
 //! Declares routes: each once, for the router and for the document that describes it.
 //!
-//! It must never know an operation. `groups`, `rules`, `nics`, `lists` and `whole` call it.
+//! It must never know an operation. `groups`, `rules`, `nics`, `lists`, `in_force` and `whole` call it.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc::sync_channel};
 
 use axum::{
     Router,
@@ -13,7 +13,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
-use sg_audit::Entry;
+use sg_audit::{Changes, Entry, Object};
 use sg_records::KeyRole;
 use sg_service::{Operation, PageRequest, State as Snapshot};
 use sg_store::Export;
@@ -217,6 +217,19 @@ fn asked(native: &Native, request: &Request, operation: &str) -> Option<Asked> {
     Some(Asked::new(&native.recording.trail, entry))
 }
 
+/// Writes that something in the kernel was changed, and waits until it is written.
+fn touched(change: &Asked, question: &impl Serialize, result: &impl Serialize) {
+    let [question, result] = [serde_json::to_value(question), serde_json::to_value(result)].map(Result::ok);
+    let number = result.map(|result| result["deleted"].to_string()).unwrap_or_default();
+    let flows = Object::new("flows", number, String::new(), [question, None], &[]);
+    let (done, is_done) = sync_channel(1);
+    let then = move || {
+        let _ = done.send(());
+    };
+    change.ticket().done(Changes { objects: vec![flows], more: 0 }, then);
+    let _ = is_done.recv();
+}
+
 impl Routes {
     /// A query: a function of a snapshot.
     pub(super) fn ask<T: Serialize + ToSchema + Send + 'static>(
@@ -226,7 +239,7 @@ impl Routes {
     ) {
         self.serve(route, Bodies::returning::<T>(), move |native, mut begun| async move {
             begun.read().await?;
-            aside(move || handle(&native, &native.service.snapshot(), &begun.asked)).await.map(json)
+            aside(move || handle(&native, &native.store()?.snapshot(), &begun.asked)).await.map(json)
         });
     }
 
@@ -242,7 +255,42 @@ impl Routes {
         let bodies = Bodies::returning::<T>().reading::<Q>();
         self.serve(route, bodies, move |native, mut begun| async move {
             let question: Q = strictly(&begun.read().await?)?;
-            aside(move || handle(&native, &native.service.snapshot(), &question)).await.map(json)
+            aside(move || handle(&native, &native.store()?.snapshot(), &question)).await.map(json)
+        });
+    }
+
+    /// A query of what is in force, which needs no store.
+    pub(super) fn look<T: Serialize + ToSchema + Send + 'static>(
+        &mut self,
+        route: Route,
+        handle: fn(&Native, &RequestContext) -> Result<T, Failed>,
+    ) {
+        self.serve(route, Bodies::returning::<T>(), move |native, mut begun| async move {
+            begun.read().await?;
+            aside(move || handle(&native, &begun.asked)).await.map(json)
+        });
+    }
+
+    /// A request about what is in force that changes something in the kernel, with its parameters in a body.
+    pub(super) fn touch<Q, T>(&mut self, route: Route, handle: fn(&Native, &Q) -> Result<T, Failed>)
+    where
+        Q: Serialize + DeserializeOwned + ToSchema + Send + 'static,
+        T: Serialize + ToSchema + Send + 'static,
+    {
+        let bodies = Bodies::returning::<T>().reading::<Q>();
+        self.serve(Route { changes: true, ..route }, bodies, move |native, mut begun| async move {
+            let question: Q = strictly(&begun.read().await?)?;
+            let change = begun.change();
+            aside(move || {
+                let result = handle(&native, &question)?;
+                // Here and not behind the `await`, where nobody may be left.
+                if let Some(change) = change {
+                    touched(&change, &question, &result);
+                }
+                Ok(result)
+            })
+            .await
+            .map(json)
         });
     }
 
@@ -302,6 +350,8 @@ impl Routes {
     {
         let bodies = Bodies::returning::<<U::Operation as Operation>::Output>().reading_file();
         self.serve(route.changing(), bodies, move |native, mut begun| async move {
+            // Before it receives a gigabyte that nobody wants.
+            native.store()?;
             let mut upload = U::default();
             let mut read = Ok(());
             // What follows an error is read all the same: a client that still sends would not receive the response.
@@ -327,7 +377,7 @@ impl Routes {
         self.serve(route, bodies, move |native, mut begun| async move {
             begun.read().await?;
             let (file, bytes) = aside(move || {
-                let file = handle(&native, &native.service.snapshot(), &begun.asked)?;
+                let file = handle(&native, &native.store()?.snapshot(), &begun.asked)?;
                 let bytes = file.bytes().map_err(|error| Failed::Malformed(error.to_string()))?;
                 Ok((file, bytes))
             })

@@ -1,6 +1,7 @@
 //! Routes of rules, and of rules as files. They must never decide what is allowed. `mod.rs` calls `declare` once.
 
 use serde::Deserialize;
+use sg_api_types::ListedRule;
 use sg_records::Rule;
 use sg_service::{
     Authorize, ImportRules, ModifyRule, Page, Refusal, Revoke, RuleFile, RuleQuery, export_rules, find_rules,
@@ -12,6 +13,7 @@ use sg_records::KeyRole::{Editor, Viewer};
 use super::{
     error::Failed,
     routes::{Route, Routes},
+    unused,
 };
 
 /// Format of a file.
@@ -24,8 +26,13 @@ struct Form {
 
 pub(super) fn declare(routes: &mut Routes) {
     let list = Route::get("/v1/groups/{group}/rules", "List rules").needs(Viewer).with::<RuleQuery>().paged();
-    routes.ask::<Page<Rule>>(list, |_, state, asked| {
-        Ok(find_rules(state, &asked.path(), &asked.query()?, &asked.query()?)?)
+    routes.ask::<Page<ListedRule>>(list, |native, state, asked| {
+        let query: RuleQuery = asked.query()?;
+        let used = unused::of_group(native, &state.find_group(&asked.path())?.id, query.unused)?;
+        let admits = |rule: &Rule| query.unused.is_none_or(|age| used.is_unused(rule, age));
+        let page = find_rules(state, &asked.path(), &query, admits, &asked.query()?)?;
+        let Page { items, total, next } = page;
+        Ok(Page { items: items.into_iter().map(|rule| used.listed(rule)).collect(), total, next })
     });
     let add = Route::post("/v1/groups/{group}/rules", "Add rules").needs(Editor);
     routes.change::<Authorize>(add, |operation, asked| operation.group = asked.path());

@@ -1,11 +1,14 @@
-//! What this API holds between requests: the service, the instance of sgd, how callers are authenticated, wrong secrets. It must
+//! What this API holds between requests: the service if there is one, the instance of sgd and what is in force for it, how callers
+//! are authenticated, wrong secrets. It must
 //! never know which routes there are: authentication, requests, routes and the router use it.
 
 use std::sync::Arc;
 
-use sg_agent::Instance;
+use sg_agent::{Instance, Origin};
+use sg_inspect::last_hits::LastHits;
 use sg_service::Service;
 
+use super::error::Failed;
 use crate::{attempts::Attempts, recording::Recording};
 
 /// How callers are authenticated.
@@ -20,14 +23,29 @@ pub enum Caller {
 /// The state of this API.
 #[derive(Clone, Debug)]
 pub struct Native {
-    /// The service, which runs operations.
-    pub service: Service,
+    /// The service, which runs operations; `None` under `sgd run`, which has no store and is only looked at.
+    pub service: Option<Service>,
     /// The sgd instance whose NICs the status lists.
     pub instance: Instance,
+    /// What is in force, and when its rules were used.
+    pub hits: LastHits,
     /// How callers are authenticated.
     pub caller: Caller,
     /// The count of wrong secrets, over all APIs.
     pub attempts: Arc<Attempts>,
     /// Where changes and requests are recorded.
     pub recording: Recording,
+}
+
+impl Native {
+    /// The service.
+    ///
+    /// # Errors
+    /// If there is none, with what to do instead.
+    pub(super) fn store(&self) -> Result<&Service, Failed> {
+        self.service.as_ref().ok_or_else(|| match &self.hits.in_force().origin {
+            Origin::Document { path, owner: _ } => Failed::NoStore { document: Some(path.clone()) },
+            Origin::Store => Failed::NoStore { document: None },
+        })
+    }
 }

@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sg_agent::Instance;
+use sg_inspect::last_hits::LastHits;
 use sg_service::{
     Service,
     in_memory::{InForce, Remembers},
@@ -33,13 +34,9 @@ fn service() -> Service {
 
 fn over(service: &Service, caller: Caller) -> Router {
     let instance = Instance::new("native-test").unwrap();
-    router(Native {
-        service: service.clone(),
-        instance,
-        caller,
-        attempts: Arc::default(),
-        recording: Recording::default(),
-    })
+    let hits = LastHits::of_nothing(&instance);
+    let (service, recording) = (Some(service.clone()), Recording::default());
+    router(Native { service, instance, hits, caller, attempts: Arc::default(), recording })
 }
 
 fn face(caller: Caller) -> Router {
@@ -151,7 +148,8 @@ async fn over_tcp_only_a_key_gets_in() {
     let instance = Instance::new("native-test").unwrap();
     let attempts = Arc::<Attempts>::default();
     let face = router(Native {
-        service,
+        service: Some(service),
+        hits: LastHits::of_nothing(&instance),
         instance,
         caller: Caller::AccessKey,
         attempts: Arc::clone(&attempts),

@@ -1,4 +1,4 @@
-//! Routes that are not of one noun: status, checks, lint, documents, exports, access keys, quotas.
+//! Routes that are not of one noun: checks, lint, documents, exports, access keys, quotas.
 //!
 //! They must never decide what is allowed. `mod.rs` calls `declare` once.
 
@@ -6,13 +6,14 @@ use std::net::IpAddr;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::Deserialize;
-use sg_agent::{Catalog, devices};
-use sg_api_types::Status;
+use sg_agent::devices;
+use sg_api_types::Age;
 use sg_model::DeviceFacts;
 use sg_records::Quotas;
 use sg_service::{
     AccessKeyView, Apply, CheckPacket, Checked, CommonCheck, CreateAccessKey, DeleteAccessKey, Finding,
-    ModifyQuotas, Refusal, ReplaceState, Scope, State, check_common, check_packet, check_stored, lint,
+    ModifyQuotas, Refusal, ReplaceState, Scope, Service, State, check_common, check_packet, check_stored,
+    lint,
 };
 use sg_store::{Export, ImportError, Importer, transfer};
 use sha2::{Digest as _, Sha256};
@@ -21,44 +22,11 @@ use utoipa::IntoParams;
 use sg_records::KeyRole::{Admin, Editor, Viewer};
 
 use super::{
-    Native,
     error::Failed,
     request::RequestContext,
     routes::{Route, Routes, Upload},
+    unused,
 };
-
-fn status(native: &Native, state: &State) -> Status {
-    let catalog = Catalog::load(&native.instance.catalog()).ok();
-    let is_attached = |device: &str| {
-        let record = catalog.as_ref().and_then(|catalog| catalog.nic(device));
-        record.is_some_and(|record| record.ifindex.is_some())
-    };
-    let devices: Vec<&str> = state.local_nics().filter_map(|nic| nic.device.as_deref()).collect();
-    let waiting: Vec<String> =
-        devices.iter().filter(|device| !is_attached(device)).map(|&device| device.to_owned()).collect();
-    Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        instance: native.instance.name().to_owned(),
-        vpcs: state.vpcs().len(),
-        groups: state.groups().len(),
-        rules: state.rules().len(),
-        nics: state.nics().len(),
-        local_nics: devices.len(),
-        attached: devices.len() - waiting.len(),
-        waiting,
-        unfiltered: catalog
-            .iter()
-            .flat_map(|catalog| &catalog.left)
-            .map(|left| left.device.clone())
-            .collect(),
-        pinned: catalog.as_ref().map(|catalog| catalog.pinned.name().to_owned()).unwrap_or_default(),
-        instances: state.instances().len(),
-        prefix_lists: state.prefix_lists().len(),
-        port_lists: state.port_lists().len(),
-        wrong_secrets: native.attempts.count(),
-        audit: native.recording.trail.status(),
-    }
-}
 
 /// Parameters of the common checks.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -79,6 +47,9 @@ struct LintQuery {
     /// Id, name or device of a NIC whose groups are checked together. The id or name of an instance means its primary NIC.
     /// Excludes `group`.
     nic: Option<String>,
+    /// Find rules as unused that decided no packet on this host for at least so long, such as `30d`. Default: 7d.
+    #[param(value_type = Option<String>)]
+    unused: Option<Age>,
 }
 
 /// Selects the content of an export.
@@ -141,11 +112,6 @@ fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
 }
 
 pub(super) fn declare(routes: &mut Routes) {
-    routes.ask::<Status>(
-        Route::get("/v1/status", "Show the status of the agent").needs(Viewer),
-        |native, state, _| Ok(status(native, state)),
-    );
-
     let check = Route::post("/v1/check", "Check a packet and explain the verdict").needs(Viewer);
     routes.question::<CheckPacket, Checked>(check, |_, state, packet| {
         Ok(check_packet(state, packet, facts()?)?)
@@ -156,17 +122,23 @@ pub(super) fn declare(routes: &mut Routes) {
         Ok(check_common(state, &nic, remote, facts()?)?)
     });
     let look =
-        Route::get("/v1/lint", "Lint: rules that never decide, and rules open to everybody").needs(Viewer);
-    routes.ask::<Vec<Finding>>(look.with::<LintQuery>(), |_, state, asked| {
-        let scope = match asked.query()? {
-            LintQuery { group: Some(_), nic: Some(_) } => {
+        Route::get("/v1/lint", "Lint: rules that never decide or are unused, and rules open to everybody")
+            .needs(Viewer);
+    routes.look::<Vec<Finding>>(look.with::<LintQuery>(), |native, asked| {
+        let LintQuery { group, nic, unused } = asked.query()?;
+        let scope = match (group, nic) {
+            (Some(_), Some(_)) => {
                 return Err(Failed::Malformed("say a group or a NIC, not both".to_owned()));
             }
-            LintQuery { group: Some(group), .. } => Scope::Group(group),
-            LintQuery { nic: Some(nic), .. } => Scope::Nic(nic),
-            LintQuery { .. } => Scope::All,
+            (Some(group), None) => Scope::Group(group),
+            (None, Some(nic)) => Scope::Nic(nic),
+            (None, None) => Scope::All,
         };
-        Ok(lint(state, &scope)?)
+        // Of a document, `sgctl validate` shows the other findings.
+        let state = native.service.as_ref().map(Service::snapshot);
+        let mut findings = state.as_deref().map_or(Ok(Vec::new()), |state| lint(state, &scope))?;
+        findings.extend(unused::findings(native, state.as_deref(), &scope, unused, &findings)?);
+        Ok(findings)
     });
 
     let apply = Route::post("/v1/apply", "Apply a document").needs(Editor);

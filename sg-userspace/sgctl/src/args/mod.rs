@@ -11,6 +11,7 @@ pub(crate) mod policy;
 pub(crate) mod rule;
 pub(crate) mod service_name;
 pub(crate) mod values;
+pub(crate) mod watch;
 pub(crate) mod words;
 
 pub(crate) use common::{Common, Format};
@@ -20,3 +21,4 @@ pub(crate) use nic_spec::nic;
 pub(crate) use policy::PolicyArg;
 pub(crate) use service_name::port;
 pub(crate) use values::{named, parse_bool, word, write_addresses, write_ids, write_time, yes_no};
+pub(crate) use watch::Watch;

@@ -7,7 +7,7 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
 };
 use ipnet::IpNet;
-use sg_common::packet::{Tag, Vlan, ethertype};
+use sg_common::packet::Vlan;
 use sg_records::{GroupId, ListEntry as _, PortListId, Ports, PrefixEntry, PrefixListId, Remote};
 
 use crate::{
@@ -82,23 +82,7 @@ pub(crate) fn prefix(text: &str) -> Result<IpNet, String> {
 
 /// `none`, `5`, `ad.5`, `ad.5/7`: a network in the form in which [`Vlan`] is displayed, the outer tag first.
 pub(crate) fn vlan(text: &str) -> Result<Vlan, String> {
-    let wrong = || {
-        "allowed are none, a number from 1 to 4094, ad. before that of an 802.1ad tag, and two of them such as ad.5/7"
-            .to_owned()
-    };
-    if text == NO_VLAN {
-        return Ok(Vlan::NONE);
-    }
-    let mut vlan = Vlan::NONE;
-    for (place, tag) in text.split('/').enumerate() {
-        let (kind, number) = match tag.strip_prefix("ad.") {
-            Some(number) => (ethertype::SERVICE_VLAN, number),
-            None => (ethertype::VLAN, tag),
-        };
-        let control = number.parse().ok().filter(|number| place < 2 && (1..=4094).contains(number));
-        vlan = vlan.behind(Tag { kind, control: control.ok_or_else(wrong)? });
-    }
-    Ok(vlan)
+    sg_inspect::flows::vlan(text)
 }
 
 /// The text for no network.
@@ -144,13 +128,6 @@ mod tests {
         assert_eq!(write_ports(&ports("ssh,https").unwrap(), &names), "22,443");
         for text in ["", "shh", "90-80", "port-list:", "group:web"] {
             ports(text).unwrap_err();
-        }
-        for text in ["1", "4094", "ad.5", "ad.5/7", "5/ad.7"] {
-            assert_eq!(vlan(text).unwrap().to_string(), text);
-        }
-        assert_eq!(vlan(NO_VLAN), Ok(Vlan::NONE));
-        for text in ["", "0", "4095", "5/", "1/2/3", "ad", "ad.0", "-1"] {
-            vlan(text).unwrap_err();
         }
     }
 }

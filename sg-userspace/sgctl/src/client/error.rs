@@ -79,6 +79,11 @@ impl ClientError {
         }
     }
 
+    /// Whether it is a refusal with one of these codes.
+    pub(crate) fn is_one_of(&self, codes: &[&str]) -> bool {
+        matches!(self, Self::Refused { error, .. } if codes.contains(&error.code.as_str()))
+    }
+
     /// Whether the request was wrong, as opposed to its environment.
     fn is_input(&self) -> bool {
         let Self::Refused { status, .. } = self else { return false };

@@ -1,6 +1,6 @@
-//! `sgctl lint`: lint, for rules that can never decide and rules that let everybody in.
+//! `sgctl lint`: lint, for rules that can never decide, rules that are not used and rules that let everybody in.
 
-use sg_api_types::{Finding, FindingKind, Severity};
+use sg_api_types::{Age, Finding, FindingKind, Severity};
 
 use crate::{
     args::{named, write_ids},
@@ -11,7 +11,7 @@ use crate::{
     session::Session,
 };
 
-/// Find rules that never decide a packet, and rules that let everybody in.
+/// Find rules that never decide a packet, rules that are not used, and rules that let everybody in.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only this group. Default: every group, one by one.
@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// All groups of this NIC together.
     #[arg(long, value_parser = named())]
     nic: Option<String>,
+    /// Find rules as unused that decided no packet on this host for at least so long, such as 30d. Default: 7d
+    #[arg(long, value_name = "TIME")]
+    unused: Option<Age>,
 }
 
 impl Render for Finding {
@@ -39,6 +42,7 @@ impl Render for Finding {
                 FindingKind::Shadowed => "shadowed",
                 FindingKind::Redundant => "redundant",
                 FindingKind::ExtensionHeader => "extension-header",
+                FindingKind::Unused => "unused",
             };
             kind.to_owned()
         }),
@@ -59,6 +63,7 @@ impl Render for Finding {
 
 pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["lint"]).with_some("group", args.group).with_some("nic", args.nic);
+    let address = address.with_some("unused", args.unused);
     let findings: Vec<Finding> = session.get(address)?;
     let names = session.names_for(&findings)?;
     session.output.many(&findings, &names)

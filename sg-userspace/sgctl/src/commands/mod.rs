@@ -19,6 +19,7 @@ pub(crate) mod membership;
 pub(crate) mod nic;
 pub(crate) mod quota;
 pub(crate) mod rule;
+pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod transfer;
@@ -48,7 +49,7 @@ pub(crate) enum Command {
     Man(generate::Man),
 }
 
-/// Commands that `sgd serve` executes.
+/// Commands that an agent executes: `sgd serve`, and those about what is in force `sgd run`, too.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Served {
     #[command(subcommand)]
@@ -69,6 +70,7 @@ pub(crate) enum Served {
     #[command(subcommand)]
     Quota(quota::Verb),
     Lint(lint::Args),
+    Show(show::Args),
     Apply(apply::Args),
     Export(transfer::ExportArgs),
     Import(transfer::ImportArgs),
@@ -111,6 +113,7 @@ impl Served {
             Self::AccessKey(args) => access_key::run(args, session),
             Self::Quota(args) => quota::run(args, session),
             Self::Lint(args) => lint::run(args, session),
+            Self::Show(args) => show::run(args, session),
             Self::Apply(args) => apply::run(args, session),
             Self::Export(args) => transfer::export(&args, session),
             Self::Import(args) => transfer::import(&args, session),

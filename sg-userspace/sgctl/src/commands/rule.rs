@@ -2,7 +2,8 @@
 
 use clap::Subcommand;
 use hyper::Method;
-use sg_api_types::{Authorize, GroupView, Revoke};
+use jiff::Timestamp;
+use sg_api_types::{Age, Authorize, GroupView, LARGEST_PAGE, ListedRule, Revoke};
 use sg_model::Scope;
 use sg_records::{Direction, Match, NicType, Rule, RuleSpec, shortest};
 
@@ -61,6 +62,9 @@ struct List {
     /// In a classic group: only rules for NICs of this network.
     #[arg(long, value_enum, value_name = "NETWORK")]
     nic_type: Option<NicType>,
+    /// Only rules that decided no packet on this host for at least so long, such as 30d, and were observed as long.
+    #[arg(long, value_name = "TIME")]
+    unused: Option<Age>,
     #[command(flatten)]
     length: Length,
 }
@@ -104,26 +108,32 @@ struct RevokeArgs {
     yes: Yes,
 }
 
+/// The columns of a rule, which `$rule` finds in what is shown, and `$more` columns behind them.
+macro_rules! columns {
+    ($rule:ident, $of:expr; $($more:expr),*) => { &[
+        Column::new("NAME", |$rule| name_or(&$of.spec.name, &$of.id)),
+        Column::wide("ID", |$rule| $of.id.to_string()),
+        Column::wide_named("GROUP", |$rule, names| names.of(&$of.group)),
+        Column::new("DIRECTION", |$rule| $of.direction.to_string()),
+        Column::number("PRIORITY", |$rule| $of.spec.priority.to_string()),
+        Column::new("ACTION", |$rule| action(&$of.spec)),
+        Column::named("PROTOCOL", |$rule, names| Cells::of(&$of.spec, names).protocol),
+        Column::named("PORTS", |$rule, names| Cells::of(&$of.spec, names).ports),
+        Column::named("REMOTE", |$rule, names| Cells::of(&$of.spec, names).remote),
+        Column::used("SOURCE-PORTS", ANY, |$rule, names| Cells::of(&$of.spec, names).source_ports),
+        Column::used("LOCAL", ANY, |$rule, names| Cells::of(&$of.spec, names).local),
+        Column::used("OTHER-FIELDS", "", |$rule, names| Cells::of(&$of.spec, names).others),
+        Column::used("NIC-TYPE", INTRANET, |$rule, _| word(&$of.spec.nic_type)),
+        Column::alone("ENABLED", |$rule| yes_no($of.spec.enabled)),
+        Column::wide("CREATED", |$rule| write_time($of.created)),
+        Column::used("DESCRIPTION", "", |$rule, _| $of.spec.description.clone()),
+        $($more,)*
+    ] };
+}
+
 impl Render for Rule {
     const NOUN: &'static str = "rule";
-    const COLUMNS: &'static [Column<Self>] = &[
-        Column::new("NAME", |rule| name_or(&rule.spec.name, &rule.id)),
-        Column::wide("ID", |rule| rule.id.to_string()),
-        Column::wide_named("GROUP", |rule, names| names.of(&rule.group)),
-        Column::new("DIRECTION", |rule| rule.direction.to_string()),
-        Column::number("PRIORITY", |rule| rule.spec.priority.to_string()),
-        Column::new("ACTION", |rule| action(&rule.spec)),
-        Column::named("PROTOCOL", |rule, names| Cells::of(&rule.spec, names).protocol),
-        Column::named("PORTS", |rule, names| Cells::of(&rule.spec, names).ports),
-        Column::named("REMOTE", |rule, names| Cells::of(&rule.spec, names).remote),
-        Column::used("SOURCE-PORTS", ANY, |rule, names| Cells::of(&rule.spec, names).source_ports),
-        Column::used("LOCAL", ANY, |rule, names| Cells::of(&rule.spec, names).local),
-        Column::used("OTHER-FIELDS", "", |rule, names| Cells::of(&rule.spec, names).others),
-        Column::used("NIC-TYPE", INTRANET, |rule, _| word(&rule.spec.nic_type)),
-        Column::alone("ENABLED", |rule| yes_no(rule.spec.enabled)),
-        Column::wide("CREATED", |rule| write_time(rule.created)),
-        Column::used("DESCRIPTION", "", |rule, _| rule.spec.description.clone()),
-    ];
+    const COLUMNS: &'static [Column<Self>] = columns!(rule, rule;);
 
     fn id(&self) -> String {
         self.id.to_string()
@@ -136,6 +146,37 @@ impl Render for Rule {
     fn mentions(&self, wanted: &mut Wanted) {
         wanted.matches(&self.spec.matches);
         wanted.ids("groups", [&self.group]);
+    }
+}
+
+impl Render for ListedRule {
+    const NOUN: &'static str = "rule";
+    const COLUMNS: &'static [Column<Self>] = columns!(listed, listed.rule;
+        Column::wide("LAST-HIT", |listed| write_hit(listed.last_hit, listed.observed_since)),
+        Column::wide("OBSERVED-SINCE", |listed| listed.observed_since.map(write_time).unwrap_or_default()));
+
+    fn id(&self) -> String {
+        self.rule.id.to_string()
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.rule.spec.name)
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        self.rule.mentions(wanted);
+    }
+}
+
+/// When something was hit last; if it was not, for how long it is known.
+pub(crate) fn write_hit(last_hit: Option<Timestamp>, observed_since: Option<Timestamp>) -> String {
+    match (last_hit, observed_since) {
+        (Some(hit), _) => write_time(hit),
+        (None, Some(since)) => {
+            let observed = Age::of_seconds(Timestamp::now().duration_since(since).as_secs());
+            format!("none in {observed}")
+        }
+        (None, None) => String::new(),
     }
 }
 
@@ -213,7 +254,7 @@ impl Resource for Rule {
     const COLLECTION: &'static str = "rules";
     const TARGET: &'static str = "rule";
     const DELETE: [&'static str; 2] = ["Revoke", "revoked"];
-    type Item = Rule;
+    type Item = ListedRule;
     type View = Rule;
 }
 
@@ -222,7 +263,13 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
         Verb::List(list) => {
             let address = Address::of(&["groups", &list.group, "rules"]);
             let address = address.with_some("direction", list.direction).with_some("nic_type", list.nic_type);
-            session.list_at::<Rule>(&address, list.length)
+            let unused = address.clone().with_some("unused", list.unused);
+            session.list_at::<ListedRule>(&unused, list.length)?;
+            if list.unused.is_some() {
+                let (rules, _) = session.pages::<ListedRule>(&address, LARGEST_PAGE)?;
+                session.observed(rules.iter().filter_map(|rule| rule.observed_since).min());
+            }
+            Ok(())
         }
         Verb::Show { rule } => session.show::<Rule>(&rule).map(drop),
         Verb::Add(add) => {
@@ -270,7 +317,7 @@ mod tests {
             group: "sg-1".into(),
             direction: Direction::Ingress,
             serial: 1,
-            created: jiff::Timestamp::UNIX_EPOCH,
+            created: Timestamp::UNIX_EPOCH,
             spec: serde_json::from_value(spec).unwrap(),
         }
     }

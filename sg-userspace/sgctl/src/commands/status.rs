@@ -1,15 +1,15 @@
-//! `sgctl status`: the state of an instance. It asks `sgd serve`; without a server, as under `sgd run`, it reads the instance's
-//! catalog, whether an agent runs or not. It must never change anything.
+//! `sgctl status`: the state of an instance. It asks the agent; without a server, it reads the instance's catalog, whether an agent
+//! runs or not. It must never change anything.
 
 use std::io::Write;
 
 use serde::Serialize;
 use sg_agent::{Catalog, Instance};
-use sg_api_types::Status;
+use sg_api_types::{NicStatus, PolicySource, Status, StoreCounts};
 use sg_audit::AuditStatus;
 
 use crate::{
-    args::Common,
+    args::{Common, word, write_time},
     client::{Address, Call, ClientError},
     failure::Failure,
     names::Names,
@@ -26,24 +26,89 @@ impl Render for Status {
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("INSTANCE", |status| status.instance.clone()),
         Column::new("VERSION", |status| status.version.clone()),
+        Column::wide("PROCESS", |status| status.agent_pid.to_string()),
+        Column::wide("LAYOUT", |status| format!("{}, images {}", status.layout, status.image_version)),
+        Column::new("POLICY", |status| policy(&status.policy)),
+        Column::new("APPLIED", |status| {
+            let applied = status.applied.as_ref();
+            applied
+                .map(|change| format!("{}, by {}", write_time(change.at), by(&change.cause)))
+                .unwrap_or_default()
+        }),
+        Column::alone("REFUSED-SINCE", |status| {
+            let refused = status.refused.as_ref();
+            refused
+                .map(|refused| format!("{}: {}", write_time(refused.at), refused.reason))
+                .unwrap_or_default()
+        }),
         Column::new("IN-FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
         Column::new("WAITING-FOR", |status| status.waiting.join(", ")),
+        Column::alone("NOT-YET", |status| status.delayed.join("\n")),
         Column::new("NOT-FILTERED", |status| status.unfiltered.join(", ")),
         Column::new("PINNED", |status| without_agent(&status.pinned).to_owned()),
-        Column::new("VPCS", |status| status.vpcs.to_string()),
-        Column::new("GROUPS", |status| status.groups.to_string()),
-        Column::new("RULES", |status| status.rules.to_string()),
-        Column::new("NICS", |status| status.nics.to_string()),
-        Column::new("INSTANCES", |status| status.instances.to_string()),
-        Column::new("PREFIX-LISTS", |status| status.prefix_lists.to_string()),
-        Column::new("PORT-LISTS", |status| status.port_lists.to_string()),
-        Column::new("WRONG-SECRETS", |status| status.wrong_secrets.to_string()),
-        Column::new("AUDIT", |status| status.audit.as_ref().map_or_else(String::new, audit)),
+        Column::alone("NICS-IN-FORCE", |status| nics(&status.in_force)),
+        Column::filled("VPCS", |status| stored(status, |store| store.vpcs)),
+        Column::filled("GROUPS", |status| stored(status, |store| store.groups)),
+        Column::filled("RULES", |status| stored(status, |store| store.rules)),
+        Column::filled("NICS", |status| stored(status, |store| store.nics)),
+        Column::filled("INSTANCES", |status| stored(status, |store| store.instances)),
+        Column::filled("PREFIX-LISTS", |status| stored(status, |store| store.prefix_lists)),
+        Column::filled("PORT-LISTS", |status| stored(status, |store| store.port_lists)),
+        Column::filled("WRONG-SECRETS", |status| stored(status, |_| status.wrong_secrets)),
+        Column::filled("AUDIT", |status| status.audit.as_ref().map_or_else(String::new, audit)),
     ];
 
     fn id(&self) -> String {
         self.instance.clone()
     }
+}
+
+/// Where the policy comes from.
+fn policy(source: &PolicySource) -> String {
+    match source {
+        PolicySource::Store => "the store".to_owned(),
+        PolicySource::Document { path, owner_uid: Some(owner) } => format!("{path}, of uid {owner}"),
+        PolicySource::Document { path, owner_uid: None } => format!("{path}, which is not there"),
+    }
+}
+
+/// What caused a change, in words.
+fn by(cause: &str) -> &str {
+    match cause {
+        "start" => "the start of sgd",
+        "policy" => "a change of the policy",
+        "signal" => "SIGHUP",
+        "devices" => "a change of devices",
+        "retry" => "another attempt",
+        other => other,
+    }
+}
+
+/// A number of objects in the store; empty if there is none.
+fn stored<N: ToString>(status: &Status, number: impl FnOnce(&StoreCounts) -> N) -> String {
+    status.store.as_ref().map(|store| number(store).to_string()).unwrap_or_default()
+}
+
+/// The maximum number of NICs that are listed for people.
+const LISTED: usize = 50;
+
+/// What is in force for each NIC, one a line.
+fn nics(nics: &[NicStatus]) -> String {
+    let mut lines: Vec<String> = nics.iter().take(LISTED).map(nic).collect();
+    let more = nics.len().saturating_sub(LISTED);
+    if more > 0 {
+        lines.push(format!("… {more} more; --json has all"));
+    }
+    lines.join("\n")
+}
+
+fn nic(nic: &NicStatus) -> String {
+    let NicStatus { device, id, ifindex, hook, generation, image_bytes, applied, groups: _ } = nic;
+    let id = id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+    let hook = if ifindex.is_some() { word(hook) } else { "not attached".to_owned() };
+    let image = image_bytes.map(|bytes| format!(", image of {bytes} bytes")).unwrap_or_default();
+    let applied = applied.map(|at| format!(", since {}", write_time(at))).unwrap_or_default();
+    format!("{device}{id}: {hook}, generation {generation}{image}{applied}")
 }
 
 /// The state of an instance without a server. Fields have the meaning of those of [`Status`].

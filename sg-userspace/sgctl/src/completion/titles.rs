@@ -2,13 +2,14 @@
 //! `completion`.
 
 use sg_api_types::{
-    AccessKeyView, CommonCheck, Finding, GroupView, ImportRow, InstanceView, ListView, Reference, Status,
+    AccessKeyView, CommonCheck, Finding, GroupView, ImportRow, InstanceView, ListView, ListedRule, Reference,
+    Status,
 };
 use sg_audit::Entry;
 use sg_records::{EntryList, Member, Nic, PortEntry, PrefixEntry, Rule, Vpc};
 
 use crate::{
-    commands::{flows, quota},
+    commands::{flows, quota, show},
     render::table::titles,
 };
 
@@ -21,7 +22,7 @@ pub(super) fn of(path: &str) -> Vec<&'static str> {
             titles::<Reference>(true)
         }
         "group import" => titles::<ImportRow>(false),
-        "rule list" => titles::<Rule>(false),
+        "rule list" => titles::<ListedRule>(false),
         "rule show" => titles::<Rule>(true),
         "nic list" | "nic show" => titles::<Nic>(true),
         "instance list" | "instance show" => titles::<InstanceView>(true),
@@ -33,6 +34,7 @@ pub(super) fn of(path: &str) -> Vec<&'static str> {
         "access-key list" => titles::<AccessKeyView>(false),
         "lint" => titles::<Finding>(false),
         "check common" => titles::<CommonCheck>(false),
+        "show" => titles::<show::Row>(false),
         "status" => titles::<Status>(true),
         "history" => titles::<Entry>(false),
         "flows" => flows::TITLES.to_vec(),

@@ -46,6 +46,8 @@ pub(super) enum Place {
     Wide,
     /// Likewise, and in every table with an object of which it is neither this text nor empty.
     Used { unless: &'static str },
+    /// Likewise, and nowhere for a single object of which it is empty.
+    Filled,
     /// For a single object.
     Alone,
     /// Objects of this kind have no such field.
@@ -97,6 +99,11 @@ impl<T: ?Sized> Column<T> {
         text: fn(&T, &Names) -> String,
     ) -> Self {
         Self { title, text: Text::Named(text), place: Place::Used { unless: usual }, number: false }
+    }
+
+    /// A column of wide tables, and of a single object that has a text for it: a field that only some objects have.
+    pub(crate) const fn filled(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Filled, number: false }
     }
 
     /// A field that only a single object shows; it may have several lines.

@@ -52,7 +52,7 @@ impl Rows {
             Place::Used { unless } => {
                 wide || cells.iter().any(|row| !row[index].is_empty() && row[index] != unless)
             }
-            Place::Wide | Place::Alone | Place::Nowhere => wide,
+            Place::Wide | Place::Filled | Place::Alone | Place::Nowhere => wide,
         };
         Self {
             titles: columns.iter().map(|column| column.title).collect(),
@@ -198,9 +198,14 @@ pub(crate) fn one<T: Render>(
     let mut text = String::new();
     for column in columns {
         let value = column.text(thing, names);
+        if column.place == Place::Filled && value.is_empty() && chosen.is_empty() {
+            continue;
+        }
         let mut values = match column.place {
             Place::Alone => value.lines().map(cell).collect(),
-            Place::Everywhere | Place::Wide | Place::Used { .. } | Place::Nowhere => vec![cell(&value)],
+            Place::Everywhere | Place::Wide | Place::Filled | Place::Used { .. } | Place::Nowhere => {
+                vec![cell(&value)]
+            }
         };
         if values.is_empty() {
             values.push(cell(""));

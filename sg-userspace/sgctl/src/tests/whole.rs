@@ -16,6 +16,7 @@ use sg_api::{
     native::{self, Caller, Native},
     recording::Recording,
 };
+use sg_inspect::last_hits::LastHits;
 use sg_service::{
     Service,
     in_memory::{InForce, Remembers},
@@ -42,9 +43,11 @@ impl Agent {
         let instance = Instance::new("cli-tests").unwrap();
         let native = |caller| {
             let (service, instance) = (service.clone(), instance.clone());
+            let hits = LastHits::of_nothing(&instance);
             native::router(Native {
-                service,
+                service: Some(service),
                 instance,
+                hits,
                 caller,
                 attempts: Arc::default(),
                 recording: Recording::default(),

@@ -3,6 +3,7 @@
 use axum::{Router, body::Body, http::Method};
 use serde_json::{Value, json};
 use sg_audit::{HistoryQuery, ROTATION, TrailThread, read};
+use sg_inspect::last_hits::LastHits;
 use sg_records::KeyRole;
 use sg_service::{CreateAccessKey, Service};
 use tempfile::TempDir;
@@ -25,7 +26,8 @@ impl Recorded {
         let recording = Recording { trail: thread.trail(), ..Recording::default() };
         let (service, instance) = (service(), Instance::new("native-test").unwrap());
         let native = Native {
-            service: service.clone(),
+            service: Some(service.clone()),
+            hits: LastHits::of_nothing(&instance),
             instance,
             caller,
             attempts: std::sync::Arc::default(),

@@ -13,8 +13,14 @@ use sg_service::{CreateAccessKey, NewAccessKey, Service};
 use super::{Caller, code, document, over, send, service, table};
 
 /// The routes that only admins may use.
-const ADMIN: [&str; 5] =
-    ["delete_access_keys_key", "get_history", "patch_quotas", "post_access_keys", "post_import"];
+const ADMIN: [&str; 6] = [
+    "delete_access_keys_key",
+    "get_history",
+    "post_flows_delete",
+    "patch_quotas",
+    "post_access_keys",
+    "post_import",
+];
 /// Queries that carry their question in a body.
 const QUESTIONS: [&str; 1] = ["post_check"];
 

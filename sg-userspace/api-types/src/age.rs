@@ -1,0 +1,139 @@
+//! A length of time as users write it: `30d`, `12h`, `1w 2d`. It must never know what it is a limit of. Requests contain it.
+
+use std::{fmt, str::FromStr};
+
+use jiff::{SignedDuration, Span, SpanRelativeTo, Unit};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
+
+/// The longest one, in seconds: a hundred years.
+const LONGEST: i64 = 100 * 366 * 24 * 3600;
+
+/// A length of time: a number with a unit (`s`, `m`, `h`, `d`, `w`), or several of them. A day has 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Age(i64);
+
+/// A text that is no length of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoAge {
+    found: String,
+}
+
+impl fmt::Display for NoAge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is no length of time: write a number and a unit, such as 30d, 12h, 90m or 45s",
+            self.found
+        )
+    }
+}
+
+impl std::error::Error for NoAge {}
+
+impl Age {
+    /// So many seconds; what is negative is none.
+    #[must_use]
+    pub const fn of_seconds(seconds: i64) -> Self {
+        Self(if seconds < 0 { 0 } else { seconds })
+    }
+
+    /// It as a duration.
+    #[must_use]
+    pub const fn duration(self) -> SignedDuration {
+        SignedDuration::from_secs(self.0)
+    }
+}
+
+impl FromStr for Age {
+    type Err = NoAge;
+
+    fn from_str(text: &str) -> Result<Self, NoAge> {
+        let wrong = || NoAge { found: text.chars().take(64).collect() };
+        let span: Span = text.trim().parse().map_err(|_| wrong())?;
+        // Months and years have no fixed length.
+        if span.get_months() != 0 || span.get_years() != 0 {
+            return Err(wrong());
+        }
+        let seconds = span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())).map_err(|_| wrong())?;
+        if !(0.0..=LONGEST as f64).contains(&seconds) {
+            return Err(wrong());
+        }
+        Ok(Self(seconds as i64))
+    }
+}
+
+impl TryFrom<String> for Age {
+    type Error = NoAge;
+
+    fn try_from(text: String) -> Result<Self, NoAge> {
+        text.parse()
+    }
+}
+
+impl From<Age> for String {
+    fn from(age: Age) -> Self {
+        age.to_string()
+    }
+}
+
+/// With its largest unit, and the next if there is something left: `12d`, `1d 6h`, `45s`.
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(i64, char); 4] = [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')];
+        let Self(whole) = *self;
+        let mut units = UNITS.into_iter().skip_while(|(seconds, _)| whole < *seconds);
+        let Some((seconds, unit)) = units.next() else { return f.write_str("0s") };
+        write!(f, "{}{unit}", whole / seconds)?;
+        let left = whole % seconds;
+        match units.next() {
+            Some((seconds, unit)) if left >= seconds => write!(f, " {}{unit}", left / seconds),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PartialSchema for Age {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "A length of time: a number with a unit (`s`, `m`, `h`, `d`, `w`), such as `30d`.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for Age {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (text, seconds, written) in [
+            ("30d", 30 * 86_400, "30d"),
+            ("2w", 14 * 86_400, "14d"),
+            ("90m", 5_400, "1h 30m"),
+            ("1d 6h", 108_000, "1d 6h"),
+            ("36h5s", 129_605, "1d 12h"),
+            ("45s", 45, "45s"),
+            ("0s", 0, "0s"),
+        ] {
+            let age: Age = text.parse().unwrap();
+            assert_eq!((age.0, age.to_string().as_str()), (seconds, written), "{text}");
+        }
+        for text in ["", "30", "d", "-1d", "1 month", "1y", "999999999d", "thirty days", "30d\u{1b}[2J"] {
+            let error = text.parse::<Age>().unwrap_err();
+            assert!(error.to_string().contains("such as 30d"), "{text}: {error}");
+        }
+    }
+}

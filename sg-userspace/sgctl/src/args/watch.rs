@@ -1,0 +1,68 @@
+//! Showing the same again and again: the flag, and the loop. It must never know what is shown. The commands use it.
+
+use std::time::Duration;
+
+use clap::{Args, value_parser};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+
+use crate::{args::common::Format, failure::Failure, render::Output};
+
+/// Clears a terminal, and goes to its upper left corner (ECMA-48: ED, CUP).
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
+
+/// Whether to show it once, or again and again.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Watch {
+    /// Show it again every so many seconds, until Ctrl-C. Default: 2
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = value_parser!(u32).range(1..=86_400)
+    )]
+    watch: Option<u32>,
+}
+
+impl Watch {
+    /// Shows it once or again and again: on a terminal in the same place, elsewhere block after block. Ctrl-C ends it, and is no
+    /// failure.
+    pub(crate) fn show(
+        self,
+        output: &mut Output<'_>,
+        mut show: impl FnMut(&mut Output<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Some(seconds) = self.watch else { return show(output) };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
+        let interrupt = || signal(SignalKind::interrupt());
+        // Before the first block: from here on Ctrl-C ends the loop, whatever it is doing.
+        let mut interrupted = runtime.block_on(async { interrupt() }).map_err(Failure::other)?;
+        let mut first = true;
+        loop {
+            if output.terminal {
+                output.text(CLEAR)?;
+            } else if !first && output.format != Format::Json {
+                // A document of YAML ends before the next one; tables have a line between them.
+                output.text(if output.format == Format::Yaml { "---\n" } else { "\n" })?;
+            }
+            show(output)?;
+            output.out.flush()?;
+            first = false;
+            let ends = async {
+                tokio::select! {
+                    biased;
+                    _ = interrupted.recv() => true,
+                    () = sleep(Duration::from_secs(seconds.into())) => false,
+                }
+            };
+            if runtime.block_on(ends) {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `sgd run`: an agent that follows a document, and beside it the part of the native API that shows what is in force.
+//!
+//! ```text
+//! agent (thread): document, devices, signals ─► what is in force ─► listener, last hits (thread)     end with the agent
+//! ```
+//!
+//! Enforcement comes first: without a socket, or without a place for last hits, the policy is in force all the same.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Result;
+use sg_agent::{AgentThread, Instance};
+use sg_api::{
+    listen::{Access, Limits},
+    native::{self, Caller, Native},
+    recording::Recording,
+};
+use sg_inspect::last_hits::LastHits;
+
+use super::{
+    AgentArguments,
+    recorded::{RecordArguments, Recorded},
+    socket::SocketArguments,
+};
+
+/// Where agents keep what is to outlive the host, each in a directory of its own.
+const STATE: &str = "/var/lib/sgd";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Policy document; reapplied whenever it changes.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(super) policy: PathBuf,
+    /// Directory for the audit trail and the last hits of rules; created if missing. Default: /var/lib/sgd/INSTANCE.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    #[command(flatten)]
+    record: RecordArguments,
+    #[command(flatten)]
+    socket: SocketArguments,
+    #[command(flatten)]
+    pub(super) agent: AgentArguments,
+}
+
+/// Runs the agent until a signal.
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    let mut options = arguments.agent.options()?;
+    let access = arguments.socket.access()?;
+    let instance = options.instance.clone();
+    let state = arguments.state.clone().unwrap_or_else(|| Path::new(STATE).join(instance.name()));
+    let recorded = Recorded::start(&arguments.record, &state)?;
+    options.trail = recorded.recording().trail;
+    let mut agent = match AgentThread::follow(arguments.policy.clone(), options) {
+        Ok(agent) => agent,
+        Err(error) => {
+            // That the document was refused is recorded.
+            recorded.end();
+            return Err(error.into());
+        }
+    };
+    let file = LastHits::file_in(&state, &instance);
+    let (hits, observer) = LastHits::observe(&instance, agent.in_force(), file)?;
+    // One thread: requests are few, and what takes time is done aside.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(arguments, &instance, access, hits, recorded.recording(), &mut agent));
+    drop(runtime);
+    let ended = agent.join();
+    recorded.end();
+    let _ = observer.join();
+    Ok(ended?)
+}
+
+/// Serves what is in force until the agent ends. The socket is there before the agent says that it is ready.
+async fn serve(
+    arguments: &Arguments,
+    instance: &Instance,
+    access: Access,
+    hits: LastHits,
+    recording: Recording,
+    agent: &mut AgentThread,
+) {
+    let listening = arguments.socket.listen(instance, access).await;
+    let mut in_force = agent.in_force();
+    agent.begin();
+    let ended = async move { while in_force.changed().await.is_ok() {} };
+    match listening {
+        Ok(Some((listener, path))) => {
+            tracing::info!("what is in force is served at {}", path.display());
+            let native = Native {
+                service: None,
+                instance: instance.clone(),
+                hits,
+                caller: Caller::Socket,
+                attempts: Arc::default(),
+                recording,
+            };
+            listener.serve(native::router(native), Limits::default(), ended).await;
+        }
+        Ok(None) => ended.await,
+        Err(error) => {
+            tracing::error!("what is in force is enforced, and not served: {error:#}");
+            ended.await;
+        }
+    }
+}

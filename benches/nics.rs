@@ -176,6 +176,7 @@ impl Agent {
     fn start(host: &Host, policy: &str) -> Result<(Self, f64)> {
         let mut sgd = Command::new(Binaries::find()?.sgd());
         sgd.args(["run", "--policy", policy, "--instance", host.netns()]);
+        sgd.arg("--state").arg(format!("/run/lab/{}-state", host.netns()));
         sgd.args(["--max-nics", "1024", "--max-counters", "131072"]);
         let start = Instant::now();
         let mut child = host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()))?;

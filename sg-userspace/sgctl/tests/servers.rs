@@ -24,10 +24,15 @@ fn sgctl(variables: &[(&str, &str)], line: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn the_filter_of_this_host_is_reached_through_no_server() {
-    for line in ["detach", "detach --all --yes", "flows --delete --yes", "stats"] {
+fn the_filter_of_this_host_is_removed_through_no_server() {
+    for line in ["detach", "detach --all --yes"] {
         let (code, said) = sgctl(&[], &format!("--server {ELSEWHERE} {line}"));
         assert!(code == Some(2) && said.contains("--server does not reach"), "{line}: {code:?} {said}");
+    }
+    // What is in force elsewhere is shown, and never what is in force here.
+    for line in ["flows --delete --yes", "flows", "stats", "show", "status"] {
+        let (code, said) = sgctl(&[], &format!("--server {ELSEWHERE} {line}"));
+        assert!(code == Some(2) && said.contains("--server needs an access key"), "{line}: {code:?} {said}");
     }
     for line in ["flows", "stats", "status"] {
         let (code, said) = sgctl(&[("SGCTL_SERVER", ELSEWHERE)], &format!("{line} --instance not-there"));

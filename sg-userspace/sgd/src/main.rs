@@ -5,6 +5,7 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod help;
+mod journal;
 mod lines;
 mod logging;
 mod manual;
@@ -57,6 +58,15 @@ impl Command {
         }
     }
 
+    /// How much is logged, if the arguments say it.
+    const fn log_level(&self) -> Option<logging::Level> {
+        match self {
+            Self::Run(arguments) => arguments.agent.log_level,
+            Self::Serve(arguments) => arguments.agent.log_level,
+            Self::Man(_) => None,
+        }
+    }
+
     /// The policy document, if there is one.
     fn policy(&self) -> Option<PathBuf> {
         match self {
@@ -86,6 +96,9 @@ struct AgentArguments {
     /// Format of the log on stderr.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     log_format: logging::Format,
+    /// How much sgd logs of its own steps. Default: that of RUST_LOG, or info.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    log_level: Option<logging::Level>,
     /// Log level of the programs in the kernel.
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "off")]
     bpf_log: BpfLog,
@@ -199,7 +212,7 @@ fn main() -> ExitCode {
     let command = parsed().command;
     let log_format = command.log_format();
     let policy = command.policy();
-    if let Err(error) = logging::init(log_format) {
+    if let Err(error) = logging::init(log_format, command.log_level()) {
         Arguments::command().error(ErrorKind::InvalidValue, error).exit();
     }
     let ended = open_files::raise().and_then(|()| match command {

@@ -60,6 +60,8 @@ impl Sgd {
         let mut sgd = Command::new(binaries.sgd());
         sgd.arg("run").arg("--policy").arg(policy);
         sgd.args(["--instance", host.netns()]).args(more);
+        // What outlives the host must not outlive the lab.
+        sgd.arg("--state").arg(policy.with_file_name("state"));
         if !more.iter().any(|argument| argument.starts_with("--max-")) {
             sgd.args(SMALL);
         }

@@ -51,6 +51,7 @@ impl Other {
         fs::write(&policy, all_but(OTHERS))?;
         let mut sgd = Command::new(Binaries::find()?.sgd());
         sgd.args(["run", "--policy", &policy, "--instance", &instance, "--attach", &attach.to_string()]);
+        sgd.args(["--state", &format!("/run/lab/{instance}-state")]);
         let sgd = sgd.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut other = Self { instance, sgd: host.spawn(sgd)? };
         let output = BufReader::new(other.sgd.stdout.take().context("no standard output")?);

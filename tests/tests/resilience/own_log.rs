@@ -37,6 +37,7 @@ fn it_does_not_grow_by_itself(lab: Lab, attach: Attach) -> Result<()> {
     for level in ["debug", "trace", "trace,notify::inotify=trace"] {
         let mut sgd = Command::new(Binaries::find()?.sgd());
         sgd.args(["run", "--policy", &policy, "--instance", server.netns(), "--attach", attach.argument()]);
+        sgd.args(["--state", &format!("{directory}/state")]);
         sgd.env("RUST_LOG", level).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut sgd = server.spawn(&mut sgd)?;
         let lines = BufReader::new(sgd.stdout.take().context("no standard output")?).lines();

@@ -254,8 +254,10 @@ impl Routes {
     {
         let bodies = Bodies::returning::<T>().reading::<Q>();
         self.serve(route, bodies, move |native, mut begun| async move {
-            let question: Q = strictly(&begun.read().await?)?;
-            aside(move || handle(&native, &native.store()?.snapshot(), &question)).await.map(json)
+            let body = begun.read().await?;
+            let state = native.store()?.snapshot();
+            let question: Q = strictly(&body)?;
+            aside(move || handle(&native, &state, &question)).await.map(json)
         });
     }
 
@@ -337,6 +339,8 @@ impl Routes {
     {
         self.serve(route.changing(), bodies, move |native, mut begun| async move {
             let body = begun.read().await?;
+            // Without a store, what is wrong with the request does not matter.
+            native.store()?;
             let operation = make(&begun.asked, &body)?;
             drop(body);
             begun.perform(native, operation).await

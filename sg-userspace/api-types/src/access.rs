@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sg_records::{AccessKey, AccessKeyId};
+use sg_records::{AccessKey, AccessKeyId, KeyRole};
 use utoipa::ToSchema;
 
 /// Creates an access key, which authenticates requests.
@@ -14,6 +14,8 @@ use utoipa::ToSchema;
 pub struct CreateAccessKey {
     /// Description, up to 256 characters. Default: empty.
     pub description: String,
+    /// What the key may do: `viewer`, `editor` or `admin`. Default: `admin`.
+    pub role: KeyRole,
 }
 
 /// A new access key with its secret. This response is the only one that contains the secret.
@@ -23,6 +25,9 @@ pub struct NewAccessKey {
     pub id: AccessKeyId,
     /// Secret of the key: 40 letters and digits. Store it now; it cannot be retrieved later.
     pub secret: String,
+    /// What the key may do.
+    #[serde(default)]
+    pub role: KeyRole,
 }
 
 impl std::fmt::Debug for NewAccessKey {
@@ -36,6 +41,9 @@ impl std::fmt::Debug for NewAccessKey {
 pub struct AccessKeyView {
     /// Id of the key.
     pub id: AccessKeyId,
+    /// What the key may do: `viewer`, `editor` or `admin`.
+    #[serde(default)]
+    pub role: KeyRole,
     /// Description. Empty if there is none.
     pub description: String,
     /// Time of creation.
@@ -45,7 +53,12 @@ pub struct AccessKeyView {
 
 impl From<&AccessKey> for AccessKeyView {
     fn from(key: &AccessKey) -> Self {
-        Self { id: key.id.clone(), description: key.description.clone(), created: key.created }
+        Self {
+            id: key.id.clone(),
+            role: key.role,
+            description: key.description.clone(),
+            created: key.created,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sg_audit::AuditStatus;
 use sg_records::Hook;
 use utoipa::ToSchema;
 
@@ -53,6 +54,9 @@ pub struct Status {
     /// Number of requests since the start with a wrong secret or an unknown access key, over all APIs.
     #[serde(default)]
     pub wrong_secrets: u64,
+    /// The audit trail; absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditStatus>,
     /// The NICs on this host, and what is in force for each.
     #[serde(default)]
     pub in_force: Vec<NicStatus>,

@@ -5,6 +5,7 @@
 //! | [`listen`] | sockets and connections: who may connect, how many, how slowly, how much |
 //! | [`media`] | the declared format of a request's body, against what the route reads |
 //! | `request_id` | the id of a request, in its log lines and its response |
+//! | [`recording`] | what is written about a request: the audit trail, the access log |
 //! | [`attempts`] | wrong secrets: how many, of which keys, and how long their responses are delayed |
 //! | [`signature`] | the vendors' recipes for signing a request, as pure functions |
 //! | [`native`] | our own API: JSON, described by an `OpenAPI` document |
@@ -18,5 +19,6 @@ pub mod ecs;
 pub mod listen;
 pub mod media;
 pub mod native;
+pub mod recording;
 mod request_id;
 pub mod signature;

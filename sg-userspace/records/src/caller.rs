@@ -7,8 +7,57 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::AccessKeyId;
+
+/// What an access key may do. Each role may do all that the one before it may.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyRole {
+    /// Every query, except the history of changes.
+    Viewer,
+    /// Also changes of VPCs, groups, rules, lists, instances, NICs, and of the groups that NICs hold.
+    Editor,
+    /// Also access keys, quotas, whole states, and the history of changes.
+    #[default]
+    Admin,
+}
+
+impl KeyRole {
+    /// Every role, from the one that may do least.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Editor, Self::Admin];
+
+    /// `viewer`, `editor` or `admin`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for KeyRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
 
 /// An access key, which authenticates requests. The secret is stored in clear text, because verifying a signature needs it; only
 /// the owner of the store's file can read it.
@@ -18,6 +67,8 @@ pub struct AccessKey {
     pub id: AccessKeyId,
     /// The secret.
     pub secret: String,
+    /// What the key may do.
+    pub role: KeyRole,
     /// Description. Empty if there is none.
     pub description: String,
     /// Time of creation.

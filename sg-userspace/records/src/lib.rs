@@ -17,7 +17,7 @@ mod rule;
 mod settings;
 mod vpc;
 
-pub use caller::{AccessKey, Token};
+pub use caller::{AccessKey, KeyRole, Token};
 pub use group::{Group, Label, Member};
 pub use ids::{
     AccessKeyId, GroupId, Id, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,

@@ -22,8 +22,9 @@ impl Operation for CreateAccessKey {
         let (id, secret): (_, String) = (AccessKeyId::random(), letters.collect());
         let description = self.description.clone();
         remark(&description)?;
-        tx.put(AccessKey { id: id.clone(), secret: secret.clone(), description, created: tx.now() });
-        Ok(NewAccessKey { id, secret })
+        let role = self.role;
+        tx.put(AccessKey { id: id.clone(), secret: secret.clone(), role, description, created: tx.now() });
+        Ok(NewAccessKey { id, secret, role })
     }
 }
 

@@ -29,6 +29,7 @@ mod pagination;
 mod project;
 mod query;
 mod quota;
+mod recorded;
 mod refusal;
 mod replace;
 mod restore;
@@ -84,7 +85,9 @@ pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::Tx;
 
 use sg_agent::{AgentError, Enforcement};
+use sg_audit::{Api, Changes, Entry, Ticket, Trail, Who};
 use sg_store::{Store, StoreError};
+use tx::Mark;
 use writer::{Job, Writer};
 
 /// A change of the state.
@@ -101,8 +104,12 @@ pub trait Operation: Send + 'static {
 /// Runs an operation and checks the state afterwards. If it is refused, the caller must discard its changes.
 fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
     let mark = tx.mark();
+    perform_since(&mark, operation, tx)
+}
+
+fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
     let output = operation.run(tx)?;
-    twins::check_changed(&mark.state, tx, tx.changes_since(&mark))?;
+    twins::check_changed(&mark.state, tx, tx.changes_since(mark))?;
     Ok(output)
 }
 
@@ -156,13 +163,27 @@ impl Service {
         perform(operation, &mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
     }
 
-    /// Runs an operation. Returns when the change is stored and in force on this host.
+    /// Runs an operation that no client asked for, and that is not in the audit trail.
     ///
     /// # Errors
     /// Why it was refused, or why it is not in force.
     pub async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Refusal> {
+        let nowhere = Entry::new(Api::Sgd, "", Who::default(), "");
+        self.submit_with(Ticket::new(Trail::none(), nowhere), operation).await
+    }
+
+    /// Runs an operation. Returns when the change is stored and in force on this host, and turned in with `ticket`; the same for a
+    /// refusal. What becomes of the operation is in the audit trail even if nobody waits for this any more.
+    ///
+    /// # Errors
+    /// Why it was refused, or why it is not in force.
+    pub async fn submit_with<O: Operation>(
+        &self,
+        ticket: Ticket,
+        operation: O,
+    ) -> Result<O::Output, Refusal> {
         let (reply, result) = oneshot::channel();
-        let task = Task { operation, output: None, reply };
+        let task = Task { operation, output: None, changes: Changes::default(), ticket, reply };
         self.queue.send(Box::new(task)).map_err(|_| Refusal::Ending)?;
         let result = result.await.unwrap_or(Err(Refusal::Ending));
         // The writer and the agent serve many requests at once, and log without the id of one. This line is in its span.
@@ -200,6 +221,9 @@ pub enum StartError {
 struct Task<O: Operation> {
     operation: O,
     output: Option<Result<O::Output, Refusal>>,
+    /// What it changed.
+    changes: Changes,
+    ticket: Ticket,
     reply: oneshot::Sender<Result<O::Output, Refusal>>,
 }
 
@@ -207,16 +231,28 @@ impl<O: Operation> Job for Task<O> {
     fn run(&mut self, tx: &mut Tx) -> bool {
         // If the operation panics, this stays: the writer continues, and the caller learns that nothing was done.
         self.output = None;
-        let output = perform(&self.operation, tx);
+        let mark = tx.mark();
+        let output = perform_since(&mark, &self.operation, tx);
         let done = output.is_ok();
+        self.changes = if done { recorded::changes(&mark, tx) } else { Changes::default() };
         self.output = Some(output);
         done
     }
 
     fn reply(self: Box<Self>, fate: Result<(), Refusal>) {
-        let Self { output, reply, .. } = *self;
+        let Self { operation: _, output, changes, ticket, reply } = *self;
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
-        // If the client is gone, nobody receives this.
-        let _ = reply.send(fate.and(output.unwrap_or_else(broken)));
+        let result = fate.and(output.unwrap_or_else(broken));
+        let said = result.as_ref().err().map(|refusal| [refusal.code(), refusal.to_string()]);
+        let is_stored = matches!(&result, Err(Refusal::NotYetInForce { .. }));
+        let then = move || {
+            // If the client is gone, nobody receives this.
+            let _ = reply.send(result);
+        };
+        match said {
+            None => ticket.done(changes, then),
+            Some(said) if is_stored => ticket.not_in_force(said, changes, then),
+            Some(said) => ticket.refused_and(said, then),
+        }
     }
 }

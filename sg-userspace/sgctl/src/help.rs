@@ -131,7 +131,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("access-key list", &["sgctl access-key list"]),
     (
         "access-key create",
-        &["sgctl access-key create --description 'terraform on ci-3'", "sgctl access-key create -o json"],
+        &[
+            "sgctl access-key create --description 'terraform on ci-3' --role editor",
+            "sgctl access-key create -o json",
+        ],
     ),
     ("access-key delete", &["sgctl access-key delete ak-p7fq2m9x4kdw8r3zn"]),
     ("quota list", &["sgctl quota list"]),
@@ -164,6 +167,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "sgctl flows --remote 203.0.113.0/24 --delete",
             "sgctl flows --nic eth0 -w",
         ],
+    ),
+    (
+        "history",
+        &["sgctl history --since 1h", "sgctl history --object web --outcome done", "sgctl history -f --json"],
     ),
     ("detach", &["sgctl detach", "sgctl detach --instance old", "sgctl detach --all --yes"]),
     ("completion", &["sgctl completion bash", "sgctl completion zsh", "sgctl completion fish"]),

@@ -25,8 +25,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("man", &["sgd man /usr/local/share/man/man1"]),
 ];
 
-const LOGGING: &str = "Logging goes to stderr, as text or as JSON (--log-format). RUST_LOG=debug logs every step of sgd (default: \
-                       info); name a library to log what it does: RUST_LOG=debug,aya=debug.";
+const LOGGING: &str = "Logging goes to stderr, as text or as JSON (--log-format). --log-level debug, or RUST_LOG=debug, logs every step \
+                       of sgd (default: info); name a library to log what it does: RUST_LOG=debug,aya=debug.";
 
 /// The tree of commands, completed from what clap derives.
 pub(crate) fn of(derived: Command) -> Command {

@@ -3,14 +3,22 @@
 
 use std::io::{self, Write};
 
+use tracing::Level;
+
+use crate::journal;
+
 /// A line on standard output, for programs that wait for it.
 pub(crate) fn print(line: &str) {
     write(io::stdout(), line);
 }
 
-/// A line on standard error.
+/// A line on standard error about why sgd ended.
 pub(crate) fn warn(line: &str) {
-    write(io::stderr(), line);
+    if journal::is_journal() {
+        write(io::stderr(), journal::prefixed(Level::ERROR, line).trim_end());
+    } else {
+        write(io::stderr(), line);
+    }
 }
 
 fn write(mut out: impl Write, line: &str) {

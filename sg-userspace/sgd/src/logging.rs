@@ -19,10 +19,14 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use crate::journal::{self, Prioritized};
+
 /// How the names of our own crates begin: a bare level applies to them.
 const ROOMS: &str = "sg_";
 /// The crate of the program.
 const DAEMON: &str = "sgd";
+/// The lines of the access log, if they go here.
+const ACCESS: &str = "access";
 /// What libraries log unless they are named.
 const LIBRARIES: LevelFilter = LevelFilter::WARN;
 /// The crate that watches the directory that the log may be in. It also warns of every swap of a `ConfigMap`: a watched directory
@@ -39,30 +43,68 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Starts logging to standard error. Fails if `RUST_LOG` cannot be read, and says how to write it.
-pub(crate) fn init(format: Format) -> Result<(), String> {
+/// How much sgd logs of its own steps.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<Level> for LevelFilter {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::ERROR,
+            Level::Warn => Self::WARN,
+            Level::Info => Self::INFO,
+            Level::Debug => Self::DEBUG,
+            Level::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// Starts logging to standard error. `level` wins over a bare level in `RUST_LOG`. Fails if `RUST_LOG` cannot be read, and says how to
+/// write it.
+pub(crate) fn init(format: Format, level: Option<Level>) -> Result<(), String> {
     let said = env::var_os("RUST_LOG").unwrap_or_default();
-    let filter = filter(&said.to_string_lossy())?;
-    let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let filter = filter(&said.to_string_lossy(), level.map(LevelFilter::from))?;
     // What libraries log through the crate `log` becomes events of `tracing` here.
-    subscriber(format, filter, colour, io::stderr).try_init().map_err(|error| error.to_string())
+    let started = if journal::is_journal() {
+        subscriber(format, filter, Place::Journal, Prioritized(io::stderr)).try_init()
+    } else {
+        let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        subscriber(format, filter, Place::Stream { colour }, io::stderr).try_init()
+    };
+    started.map_err(|error| error.to_string())
+}
+
+/// Where the log goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// To the journal, which has times.
+    Journal,
+    /// Anywhere else.
+    Stream { colour: bool },
 }
 
 fn subscriber(
     format: Format,
     filter: Targets,
-    colour: bool,
+    place: Place,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
 ) -> impl tracing::Subscriber + Send + Sync {
     let layer = fmt::layer().with_writer(writer);
-    registry().with(filter).with(match format {
-        Format::Text => layer.with_ansi(colour).boxed(),
-        Format::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
+    registry().with(filter).with(match (format, place) {
+        (Format::Text, Place::Journal) => layer.with_ansi(false).without_time().boxed(),
+        (Format::Text, Place::Stream { colour }) => layer.with_ansi(colour).boxed(),
+        (Format::Json, _) => layer.json().flatten_event(true).with_current_span(false).boxed(),
     })
 }
 
-/// The filter that `RUST_LOG` asks for: levels, alone or of a target.
-fn filter(said: &str) -> Result<Targets, String> {
+/// The filter that `RUST_LOG` asks for: levels, alone or of a target. A level in `chosen` takes the place of one that is alone.
+fn filter(said: &str, chosen: Option<LevelFilter>) -> Result<Targets, String> {
     let (mut level, mut named) = (LevelFilter::INFO, Vec::<(&str, LevelFilter)>::new());
     for directive in said.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
         let (target, wanted) = directive.split_once('=').unwrap_or((directive, "trace"));
@@ -77,6 +119,7 @@ fn filter(said: &str) -> Result<Targets, String> {
             ));
         }
     }
+    let level = chosen.unwrap_or(level);
     let named = named.into_iter().filter(|(target, _)| target.split(':').next() != Some(WATCHER));
     // The last words of sgd come from its own module, and say why it ended.
     let named = named.map(|(target, level)| {
@@ -86,6 +129,7 @@ fn filter(said: &str) -> Result<Targets, String> {
         .with_default(level.min(LIBRARIES))
         .with_target(WATCHER, level.min(OF_WATCHER))
         .with_target(ROOMS, level)
+        .with_target(ACCESS, level)
         .with_target(DAEMON, level.max(LevelFilter::ERROR))
         .with_targets(named))
 }
@@ -104,47 +148,92 @@ mod tests {
         sync::Arc,
     };
 
-    use serde_json::{Value, json};
-    use tracing::Level;
-
     use super::*;
+    use serde_json::{Value, json};
 
     /// The most verbose level that `target` logs under this `RUST_LOG`.
-    fn most(said: &str, target: &str) -> Option<Level> {
-        let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
-        let filter = filter(said).unwrap();
+    fn most(said: &str, target: &str) -> Option<tracing::Level> {
+        let levels = [
+            tracing::Level::TRACE,
+            tracing::Level::DEBUG,
+            tracing::Level::INFO,
+            tracing::Level::WARN,
+            tracing::Level::ERROR,
+        ];
+        let filter = filter(said, None).unwrap();
         levels.into_iter().find(|level| filter.would_enable(target, level))
     }
 
     #[test]
     fn a_level_alone_is_about_our_own_steps() {
         for (said, own, library) in [
-            ("", Some(Level::INFO), Some(Level::WARN)),
-            ("debug", Some(Level::DEBUG), Some(Level::WARN)),
-            ("TRACE", Some(Level::TRACE), Some(Level::WARN)),
-            ("error", Some(Level::ERROR), Some(Level::ERROR)),
+            ("", Some(tracing::Level::INFO), Some(tracing::Level::WARN)),
+            ("debug", Some(tracing::Level::DEBUG), Some(tracing::Level::WARN)),
+            ("TRACE", Some(tracing::Level::TRACE), Some(tracing::Level::WARN)),
+            ("error", Some(tracing::Level::ERROR), Some(tracing::Level::ERROR)),
             ("off", None, None),
-            ("info,hyper=trace", Some(Level::INFO), Some(Level::WARN)),
+            ("info,hyper=trace", Some(tracing::Level::INFO), Some(tracing::Level::WARN)),
         ] {
             assert_eq!(most(said, "sg_agent::reconcile"), own, "{said:?}");
-            assert_eq!(most(said, "sgd"), own.or(Some(Level::ERROR)), "{said:?}");
+            assert_eq!(most(said, "sgd"), own.or(Some(tracing::Level::ERROR)), "{said:?}");
             assert_eq!(most(said, "aya::bpf"), library, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_level_of_the_command_line_wins_over_one_that_is_alone() {
+        let filter = filter("trace,aya=debug", Some(Level::Warn.into())).unwrap();
+        for (target, enabled, disabled) in [
+            ("sg_agent::plan", tracing::Level::WARN, tracing::Level::INFO),
+            ("access", tracing::Level::WARN, tracing::Level::INFO),
+            ("aya::bpf", tracing::Level::DEBUG, tracing::Level::TRACE),
+            ("hyper::proto", tracing::Level::WARN, tracing::Level::INFO),
+        ] {
+            assert!(
+                filter.would_enable(target, &enabled) && !filter.would_enable(target, &disabled),
+                "{target}"
+            );
+        }
+        assert_eq!(most("", "access"), Some(tracing::Level::INFO));
+    }
+
+    #[test]
+    fn in_the_journal_each_line_has_a_priority_and_no_time() {
+        for format in [Format::Text, Format::Json] {
+            let mut file = tempfile::tempfile().unwrap();
+            let writer: Arc<File> = Arc::new(file.try_clone().unwrap());
+            let subscriber =
+                subscriber(format, filter("debug", None).unwrap(), Place::Journal, Prioritized(writer));
+            tracing::subscriber::with_default(subscriber, two);
+            file.rewind().unwrap();
+            let mut written = String::new();
+            file.read_to_string(&mut written).unwrap();
+            let priorities: Vec<&str> = written.lines().map(|line| &line[..3]).collect();
+            let wanted: &[&str] =
+                if format == Format::Text { &["<4>", "<4>", "<7>"] } else { &["<4>", "<7>"] };
+            assert_eq!(priorities, wanted, "{written}");
+            if format == Format::Text {
+                assert!(
+                    written.starts_with("<4> WARN request{id=\"A\"}: sg_api::attempts: two\n"),
+                    "{written}"
+                );
+            }
         }
     }
 
     #[test]
     fn what_is_named_is_logged_as_it_is_named() {
         let said = "warn,aya=debug, sg_agent::plan=trace,redb";
-        assert_eq!(most(said, "aya::bpf"), Some(Level::DEBUG));
-        assert_eq!(most(said, "sg_agent::plan"), Some(Level::TRACE));
-        assert_eq!(most(said, "sg_agent::run"), Some(Level::WARN));
-        assert_eq!(most(said, "redb"), Some(Level::TRACE));
+        assert_eq!(most(said, "aya::bpf"), Some(tracing::Level::DEBUG));
+        assert_eq!(most(said, "sg_agent::plan"), Some(tracing::Level::TRACE));
+        assert_eq!(most(said, "sg_agent::run"), Some(tracing::Level::WARN));
+        assert_eq!(most(said, "redb"), Some(tracing::Level::TRACE));
     }
 
     #[test]
     fn why_sgd_ended_is_always_logged() {
         for said in ["off", "sgd=off", "debug,sgd=off", "off,sgd=off"] {
-            assert_eq!(most(said, "sgd"), Some(Level::ERROR), "{said:?}");
+            assert_eq!(most(said, "sgd"), Some(tracing::Level::ERROR), "{said:?}");
         }
     }
 
@@ -158,7 +247,7 @@ mod tests {
             "info,notify=debug",
             "notify:=trace",
         ] {
-            assert_eq!(most(said, "notify::inotify"), Some(Level::ERROR), "{said:?}");
+            assert_eq!(most(said, "notify::inotify"), Some(tracing::Level::ERROR), "{said:?}");
         }
         assert_eq!(most("off", "notify::inotify"), None);
     }
@@ -171,7 +260,7 @@ mod tests {
             ("[request]=debug", "[request]=debug"),
             ("=debug", "=debug"),
         ] {
-            assert!(filter(said).unwrap_err().contains(&format!("RUST_LOG has {named:?}")), "{said}");
+            assert!(filter(said, None).unwrap_err().contains(&format!("RUST_LOG has {named:?}")), "{said}");
         }
     }
 
@@ -179,7 +268,9 @@ mod tests {
     fn written(format: Format, said: &str, log: impl FnOnce()) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let writer: Arc<File> = Arc::new(file.try_clone().unwrap());
-        tracing::subscriber::with_default(subscriber(format, filter(said).unwrap(), false, writer), log);
+        let place = Place::Stream { colour: false };
+        let subscriber = subscriber(format, filter(said, None).unwrap(), place, writer);
+        tracing::subscriber::with_default(subscriber, log);
         file.rewind().unwrap();
         let mut written = String::new();
         file.read_to_string(&mut written).unwrap();

@@ -5,11 +5,13 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod help;
+mod journal;
 mod lines;
 mod logging;
 mod manual;
 mod observe;
 mod open_files;
+mod recorded;
 mod run;
 mod serve;
 mod socket;
@@ -23,6 +25,7 @@ use clap::{
     CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser,
 };
 use sg_agent::{AgentError, AgentOptions, Instance};
+use sg_audit::Trail;
 use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder, remedy};
 use sg_model::text::escaped_lines;
@@ -56,6 +59,15 @@ impl Command {
         }
     }
 
+    /// How much is logged, if the arguments say it.
+    const fn log_level(&self) -> Option<logging::Level> {
+        match self {
+            Self::Run(arguments) => arguments.agent.log_level,
+            Self::Serve(arguments) => arguments.agent.log_level,
+            Self::Man(_) => None,
+        }
+    }
+
     /// The policy document, if there is one.
     fn policy(&self) -> Option<PathBuf> {
         match self {
@@ -85,6 +97,9 @@ struct AgentArguments {
     /// Format of the log on stderr.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     log_format: logging::Format,
+    /// How much sgd logs of its own steps. Default: that of RUST_LOG, or info.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    log_level: Option<logging::Level>,
     /// Log level of the programs in the kernel.
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "off")]
     bpf_log: BpfLog,
@@ -174,6 +189,7 @@ impl AgentArguments {
                 per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
             },
             rejects: RejectRate(self.reject_rate),
+            trail: Trail::none(),
             traffic: None,
             limits: Limits {
                 nics: self.max_nics,
@@ -209,7 +225,7 @@ fn main() -> ExitCode {
     let command = parsed().command;
     let log_format = command.log_format();
     let policy = command.policy();
-    if let Err(error) = logging::init(log_format) {
+    if let Err(error) = logging::init(log_format, command.log_level()) {
         Arguments::command().error(ErrorKind::InvalidValue, error).exit();
     }
     let ended = open_files::raise().and_then(|()| match command {

@@ -16,11 +16,16 @@ use sg_agent::{AgentThread, Instance};
 use sg_api::{
     listen::{Access, Limits},
     native::{self, Caller, Native},
+    recording::Recording,
 };
 use sg_inspect::last_hits::LastHits;
 use sg_observe::history::Observed;
 
-use super::{AgentArguments, socket::SocketArguments};
+use super::{
+    AgentArguments,
+    recorded::{RecordArguments, Recorded},
+    socket::SocketArguments,
+};
 
 /// Where agents keep what is to outlive the host, each in a directory of its own.
 const STATE: &str = "/var/lib/sgd";
@@ -30,9 +35,11 @@ pub(super) struct Arguments {
     /// Policy document; reapplied whenever it changes.
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(super) policy: PathBuf,
-    /// Directory for the last hits of rules; created if missing. Default: /var/lib/sgd/INSTANCE.
+    /// Directory for the audit trail and the last hits of rules; created if missing. Default: /var/lib/sgd/INSTANCE.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    record: RecordArguments,
     #[command(flatten)]
     socket: SocketArguments,
     #[command(flatten)]
@@ -45,17 +52,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let prepared = arguments.agent.observe.prepare(&mut options)?;
     let access = arguments.socket.access()?;
     let instance = options.instance.clone();
-    let mut agent = AgentThread::follow(arguments.policy.clone(), options)?;
-    let traffic = prepared.start(agent.in_force(), None)?;
     let state = arguments.state.clone().unwrap_or_else(|| Path::new(STATE).join(instance.name()));
+    let recorded = Recorded::start(&arguments.record, &state)?;
+    options.trail = recorded.recording().trail;
+    let mut agent = match AgentThread::follow(arguments.policy.clone(), options) {
+        Ok(agent) => agent,
+        Err(error) => {
+            // That the document was refused is recorded.
+            recorded.end();
+            return Err(error.into());
+        }
+    };
+    let traffic = prepared.start(agent.in_force(), None)?;
     let file = LastHits::file_in(&state, &instance);
     let (hits, observer) = LastHits::observe(&instance, agent.in_force(), file)?;
     // One thread: requests are few, and what takes time is done aside.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(arguments, &instance, access, hits, traffic.observed(), &mut agent));
+    let (recording, observed) = (recorded.recording(), traffic.observed());
+    runtime.block_on(serve(arguments, &instance, access, hits, observed, recording, &mut agent));
     drop(runtime);
     let ended = agent.join();
     traffic.join();
+    recorded.end();
     let _ = observer.join();
     Ok(ended?)
 }
@@ -67,6 +85,7 @@ async fn serve(
     access: Access,
     hits: LastHits,
     observed: Arc<Observed>,
+    recording: Recording,
     agent: &mut AgentThread,
 ) {
     let listening = arguments.socket.listen(instance, access).await;
@@ -83,6 +102,7 @@ async fn serve(
                 observed,
                 caller: Caller::Socket,
                 attempts: Arc::default(),
+                recording,
             };
             listener.serve(native::router(native), Limits::default(), ended).await;
         }

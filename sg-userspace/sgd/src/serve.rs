@@ -18,9 +18,10 @@ use jiff::Timestamp;
 use sg_agent::{AgentThread, Instance};
 use sg_api::{
     attempts::Attempts,
-    ecs::{self, AccessKeys, Ecs, Nonces, Region, Secret},
+    ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
     listen::{Exposure, Limits, Listener},
     native::{self, Caller, Native},
+    recording::Recording,
 };
 use sg_inspect::last_hits::LastHits;
 use sg_observe::history::Observed;
@@ -33,14 +34,19 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{AgentArguments, lines, observe::StoredLabels, socket::SocketArguments};
+use super::{
+    AgentArguments, lines,
+    observe::StoredLabels,
+    recorded::{RecordArguments, Recorded},
+    socket::SocketArguments,
+};
 
 /// Where the vendor's clients are served, unless somebody says otherwise.
 const ECS: &str = "127.0.0.1:8750";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Directory of the store, and of the last hits of rules; created if missing.
+    /// Directory of the store, of the audit trail, and of the last hits of rules; created if missing.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/sgd")]
     state: PathBuf,
     #[command(flatten)]
@@ -57,6 +63,8 @@ pub(super) struct Arguments {
     /// Allow TCP addresses that other hosts can reach. Traffic is not encrypted: put a TLS proxy in front.
     #[arg(long)]
     expose: bool,
+    #[command(flatten)]
+    record: RecordArguments,
     #[command(flatten)]
     pub(super) agent: AgentArguments,
 }
@@ -77,9 +85,10 @@ impl FromStr for Place {
 struct StoredAccessKeys(Service);
 
 impl AccessKeys for StoredAccessKeys {
-    fn secret(&self, id: &str) -> Option<Secret> {
+    fn find(&self, id: &str) -> Option<KnownKey> {
         let state = self.0.snapshot();
-        state.access_key(&AccessKeyId::from(id)).map(|key| Secret::new(key.secret.as_bytes()))
+        let key = state.access_key(&AccessKeyId::from(id))?;
+        Some(KnownKey { secret: Secret::new(key.secret.as_bytes()), role: key.role })
     }
 }
 
@@ -89,6 +98,8 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let prepared = arguments.agent.observe.prepare(&mut options)?;
     let store = RedbStore::open(&arguments.state)?;
     let instance = options.instance.clone();
+    // Behind the store, whose directory it checks and makes.
+    let recorded = Recorded::start(&arguments.record, &arguments.state)?;
     let agent = AgentThread::spawn(options)?;
     let labels = StoredLabels::default();
     let traffic = prepared.start(agent.in_force(), Some(labels.clone()))?;
@@ -104,12 +115,15 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     };
     labels.lend(Some(service.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let served = runtime.block_on(listen(arguments, &service, &instance, &hits, &traffic.observed()));
+    let (observed, recording) = (traffic.observed(), recorded.recording());
+    let served = runtime.block_on(listen(arguments, &service, &instance, &hits, &observed, &recording));
     // Handlers hold handles of the service: with the runtime they are gone, and the writer ends with the last.
     drop(runtime);
     drop(service);
     labels.lend(None);
     let _ = writer.join();
+    // Behind the writer, whose last operations it still records.
+    recorded.end();
     let ended = agent.stop(served.as_ref().copied().unwrap_or("it cannot listen"));
     let _ = observer.join();
     traffic.join();
@@ -124,12 +138,14 @@ async fn listen(
     instance: &Instance,
     hits: &LastHits,
     observed: &Arc<Observed>,
+    recording: &Recording,
 ) -> Result<&'static str> {
     let attempts = Arc::<Attempts>::default();
     let native = |caller| {
         let (service, hits, observed) = (Some(service.clone()), hits.clone(), Arc::clone(observed));
         let (instance, attempts) = (instance.clone(), Arc::clone(&attempts));
-        native::router(Native { service, instance, hits, observed, caller, attempts })
+        let recording = recording.clone();
+        native::router(Native { service, instance, hits, observed, caller, attempts, recording })
     };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();
@@ -164,6 +180,7 @@ async fn listen(
             keys: Arc::new(StoredAccessKeys(service.clone())),
             clock: ecs::system_clock(),
             attempts: Arc::clone(&attempts),
+            recording: recording.clone(),
             // What a process before this one has seen is not known.
             nonces: Mutex::new(Nonces::default().since(Timestamp::now())),
             regions: vec![region],

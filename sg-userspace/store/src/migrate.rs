@@ -15,7 +15,18 @@ type Step = fn(Vec<Value>) -> Result<Vec<Value>, String>;
 const STEPS: &[(u32, Step)] = &[
     #[cfg(test)]
     (0, super::tests::older::to_1),
+    (1, keys_are_admins),
 ];
+
+/// Schema 1 had no roles: an access key could do everything. A program of that schema would take each key for such a one, so it
+/// must not read what this one writes.
+fn keys_are_admins(mut records: Vec<Value>) -> Result<Vec<Value>, String> {
+    for key in records.iter_mut().filter(|record| record["kind"] == "access_key") {
+        let key = key.get_mut("record").and_then(Value::as_object_mut).ok_or("an access key says nothing")?;
+        key.insert("role".to_owned(), "admin".into());
+    }
+    Ok(records)
+}
 
 /// Migrates records of schema `found`, which must not be newer, to the one of this program.
 pub(super) fn migrate(found: u32, mut records: Vec<Value>) -> Result<Vec<Record>, String> {
@@ -33,6 +44,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_key_of_the_first_schema_is_an_admin() {
+        let key = json!({"kind": "access_key", "record": {
+            "id": "ak-1", "secret": "x", "description": "", "created": "2026-01-01T00:00:00Z",
+        }});
+        let migrated = migrate(1, vec![key.clone()]).unwrap();
+        let [Record::AccessKey(migrated)] = &migrated[..] else { panic!("{migrated:?}") };
+        assert_eq!(migrated.role, sg_records::KeyRole::Admin);
+        // In a record of this schema, a role that is missing is a mistake, and no admin.
+        assert!(migrate(SCHEMA, vec![key]).unwrap_err().contains("column"));
+    }
 
     #[test]
     fn a_record_that_the_last_step_leaves_wrong_is_refused() {

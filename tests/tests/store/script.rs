@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sg_model::{MidStream, Takeover, Unmatched};
 use sg_records::{
-    AccessKey, Direction, Label, Member, PrefixEntry, PrefixFamily, PrefixList, Rule, RuleSpec, Settings,
-    Token, Vpc,
+    AccessKey, Direction, KeyRole, Label, Member, PrefixEntry, PrefixFamily, PrefixList, Rule, RuleSpec,
+    Settings, Token, Vpc,
 };
 use sg_store::{Change, Key, Record, Store, export, import};
 
@@ -165,6 +165,7 @@ fn key(number: u8) -> Record {
     AccessKey {
         id: format!("ak-{number}").into(),
         secret: "hush".to_owned(),
+        role: KeyRole::Viewer,
         description: String::new(),
         created: jiff::Timestamp::UNIX_EPOCH,
     }

@@ -3,6 +3,7 @@
 //! It must never know how a policy is put in force: `apply` does. Called by `sgd`.
 
 pub(crate) mod capabilities;
+pub(crate) mod document_trail;
 pub(crate) mod publisher;
 pub(crate) mod run;
 pub(crate) mod session;

@@ -11,6 +11,7 @@ use std::{
 use sg_kernel::bpffs;
 
 use super::{
+    document_trail::{self, Reading},
     publisher::InForceReader,
     session::{Policies, Session},
     start::{AgentOptions, start},
@@ -25,7 +26,7 @@ use crate::{
         policy_file::PolicyFile,
         sources,
     },
-    state::Origin,
+    state::{Cause, Origin},
 };
 
 /// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again. `started` is called once
@@ -42,16 +43,23 @@ pub async fn run(
     // The document first, because it can be checked without root. It is watched before it is read, as devices are before they are
     // scanned: a change in between is an event.
     let mut file = PolicyFile::watch(policy, sender.clone())?;
-    let policy = file.load()?;
+    let recorded = |file: &PolicyFile, error| {
+        let reading = Reading { path: file.path(), owner: file.owner(), cause: Cause::Start };
+        document_trail::refused(&options.trail, reading, &error);
+        error
+    };
+    let policy = file.load().map_err(|error| recorded(&file, error))?;
     let lock = options.instance.lock()?;
     sources::spawn_signals(&sender)?;
     sources::spawn(&sender)?;
     let origin = Origin::Document { path: file.path().to_owned(), owner: file.owner() };
     let session = Session::new(start(options)?, options.instance.name(), origin);
     let mut session = session.observed(options.traffic.as_ref());
-    session.prepare(policy)?;
+    session.record(options.trail.clone());
+    session.prepare(policy).map_err(|error| recorded(&file, error))?;
     started(session.reader());
     session.begin()?;
+    session.record_start(file.path(), file.owner());
     let why = session.serve(&mut Policies::File(file), &mut events).await;
     drop(session);
     end(options, why)?;

@@ -1,7 +1,10 @@
 //! A running agent: handles events and orders, reports what happened, and retries what failed. It must never know how a policy is
 //! put in force: `apply` does. Called by `run`.
 
+use std::path::Path;
+
 use sd_notify::NotifyState;
+use sg_audit::Trail;
 use sg_kernel::{Aged, FlowReport, Jiffies};
 use sg_model::Policy;
 use tokio::task::yield_now;
@@ -20,6 +23,7 @@ use crate::{
         policy_file::PolicyFile,
     },
     lifecycle::{
+        document_trail::{self, Reading as DocumentReading},
         publisher::{InForceReader, Publisher},
         traffic::{FlowInterval, Traffic, TrafficSender},
     },
@@ -48,6 +52,8 @@ impl Policies {
 pub(crate) struct Session<'a, E> {
     agent: Agent<E>,
     publisher: Publisher,
+    /// Where documents are recorded.
+    trail: Trail,
     instance: &'a str,
     ready: bool,
     /// The last complaints: repeating the same ones every few seconds helps nobody.
@@ -64,6 +70,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
         Self {
             agent,
             publisher,
+            trail: Trail::none(),
             instance,
             ready: false,
             complaints: Vec::new(),
@@ -75,6 +82,19 @@ impl<'a, E: Enforcer> Session<'a, E> {
     /// The same, with somebody who observes traffic.
     pub(crate) fn observed(self, traffic: Option<&TrafficSender>) -> Self {
         Self { traffic: traffic.map(|sender| (sender.clone(), FlowInterval::default())), ..self }
+    }
+
+    /// Records documents in `trail`.
+    pub(crate) fn record(&mut self, trail: Trail) {
+        self.trail = trail;
+    }
+
+    /// Records the document that is in force first.
+    pub(crate) fn record_start(&self, path: &Path, owner: Option<u32>) {
+        let reading = DocumentReading { path, owner, cause: Cause::Start };
+        if let Some(policy) = self.agent.in_force().policy {
+            document_trail::applied(&self.trail, reading, None, &policy, None);
+        }
     }
 
     /// A reader of what is in force.
@@ -122,15 +142,23 @@ impl<'a, E: Enforcer> Session<'a, E> {
         match loaded {
             Some((loaded, path, owner)) => reconciling("policy").in_scope(|| {
                 self.publisher.read(path, owner);
+                let before = self.agent.in_force().policy;
+                let by_signal = wake.policy == Some(Reading::Anyway);
+                let cause = if by_signal { Cause::Signal } else { Cause::Policy };
+                let reading = DocumentReading { path, owner, cause };
                 if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
                     tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
                     emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
                     self.publisher.refused(&error);
+                    document_trail::refused(&self.trail, reading, &error);
                     self.resync(Cause::Devices);
                 } else {
-                    let by_signal = wake.policy == Some(Reading::Anyway);
                     // Errors were reported already.
-                    let _ = self.enforce(if by_signal { Cause::Signal } else { Cause::Policy });
+                    let delayed = self.enforce(cause).err();
+                    if let Some(after) = self.agent.in_force().policy {
+                        let before = before.as_deref();
+                        document_trail::applied(&self.trail, reading, before, &after, delayed.as_ref());
+                    }
                 }
             }),
             None if wake.devices => reconciling("devices").in_scope(|| self.resync(Cause::Devices)),

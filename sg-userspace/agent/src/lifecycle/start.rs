@@ -4,6 +4,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use sg_audit::Trail;
 use sg_common::abi;
 use sg_kernel::{
     Attachment, Datapath, FlowOptions, KernelError, Limits, Options, RejectRate, TcxOrder, bpffs,
@@ -51,6 +52,8 @@ pub struct AgentOptions {
     pub rejects: RejectRate,
     /// Where what is read about traffic goes; `None`: nobody observes it.
     pub traffic: Option<TrafficSender>,
+    /// The audit trail, for documents.
+    pub trail: Trail,
 }
 
 #[derive(Debug)]

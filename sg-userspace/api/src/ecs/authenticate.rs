@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use axum::http::header;
 use jiff::Timestamp;
+use sg_audit::{Entry, Who};
 
 use super::{
     Call, Ecs, Fault, Format,
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     attempts::Wrong,
+    recording::Asked,
     signature::{Malformed, Signed, acs3, v1},
 };
 
@@ -33,19 +35,28 @@ struct Claim<'a> {
     signed: Signed,
 }
 
-/// Authenticates a request and returns its call.
-pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &Ecs) -> Result<Call, Fault> {
+/// Authenticates a request and returns its call. `entry` is that of the audit trail: it learns who sent the request, or which
+/// key it named.
+pub(super) fn authenticate(
+    wire: Wire,
+    format: Format,
+    request_id: &str,
+    ecs: &Ecs,
+    entry: &mut Entry,
+) -> Result<Call, Fault> {
     if wire.headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
         // It is ambiguous which of them is meant.
         return Err(Malformed::RepeatedHeader { name: header::AUTHORIZATION.to_string() }.into());
     }
     let claim = if is_acs3(&wire.headers) { acs3_claim(&wire)? } else { v1_claim(&wire)? };
     let wait = |wrong| ecs.attempts.refused("ECS API", wrong, wire.peer);
-    let secret = ecs.keys.secret(&claim.key_id).ok_or_else(|| {
+    let key = ecs.keys.find(&claim.key_id).ok_or_else(|| {
         Fault::not_found("InvalidAccessKeyId.NotFound", "Specified access key is not found.")
             .after(wait(Wrong::Key))
     })?;
-    if !claim.signed.verify(secret.expose()) {
+    // It exists: an unknown id could be any text.
+    entry.who = Who::claiming(&claim.key_id);
+    if !claim.signed.verify(key.secret.expose()) {
         return Err(mismatch(&claim.signed).after(wait(Wrong::Secret(&claim.key_id))));
     }
     let now = (ecs.clock)();
@@ -71,7 +82,18 @@ pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &E
         parameters.remove(name);
     }
     let request_id = request_id.to_owned();
-    Ok(Call { action, version, format, key_id, request_id, parameters: parameters.into() })
+    entry.who = Who::key(&key_id);
+    let asked = Asked::new(&ecs.recording.trail, entry.clone());
+    Ok(Call {
+        action,
+        version,
+        format,
+        key_id,
+        role: key.role,
+        request_id,
+        asked,
+        parameters: parameters.into(),
+    })
 }
 
 /// Version 1.0: everything is a parameter.

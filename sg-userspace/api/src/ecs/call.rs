@@ -1,6 +1,9 @@
 //! An authenticated request.
 
+use sg_records::KeyRole;
+
 use super::params::{Fields, Parameters};
+use crate::recording::Asked;
 
 /// The version of the API.
 pub(super) const VERSION: &str = "2014-05-26";
@@ -29,8 +32,12 @@ pub struct Call {
     pub format: Format,
     /// The access key that signed it.
     pub key_id: String,
+    /// What that key may do.
+    pub role: KeyRole,
     /// The id of the response, also in the log.
     pub request_id: String,
+    /// The change that it asks for, for the audit trail. Queries have one, too: nobody writes it.
+    pub(crate) asked: Asked,
     /// All parameters except signature and security token.
     pub parameters: Parameters,
 }

@@ -4,6 +4,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use axum::http::StatusCode;
+use sg_records::KeyRole;
 
 use super::super::{listen::BodyFailure, media::Unsupported, signature::Malformed};
 
@@ -83,6 +84,15 @@ impl Fault {
             "InternalError",
             "The request processing has failed due to some unknown error.",
         )
+    }
+
+    /// What the role of the key does not allow: the vendor's text for a user without a permission, and what to do here.
+    pub(super) fn not_allowed(action: &str, needed: KeyRole, role: KeyRole) -> Self {
+        let message = format!(
+            "User not authorized to operate on the specified resource, or this API doesn't support RAM. {action} needs an \
+             access key with the role {needed}; the role of this one is {role}."
+        );
+        Self::forbidden("Forbidden.RAM", message)
     }
 
     pub(super) fn unknown_action() -> Self {

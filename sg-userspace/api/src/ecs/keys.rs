@@ -2,10 +2,21 @@
 
 use std::fmt;
 
+use sg_records::KeyRole;
+
 /// A lookup of access keys.
 pub trait AccessKeys: Send + Sync {
-    /// The secret of the key `id`, if there is such a key and it may be used.
-    fn secret(&self, id: &str) -> Option<Secret>;
+    /// The key `id`, if there is such a key and it may be used.
+    fn find(&self, id: &str) -> Option<KnownKey>;
+}
+
+/// An access key: what verifies its signatures, and what it may do.
+#[derive(Clone, Debug)]
+pub struct KnownKey {
+    /// Its secret.
+    pub secret: Secret,
+    /// What it may do.
+    pub role: KeyRole,
 }
 
 /// The secret of an access key. It cannot be printed.

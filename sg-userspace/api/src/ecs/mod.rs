@@ -35,7 +35,7 @@ mod xml;
 pub use actions::{Action, NOUNS, Noun, Parameter};
 pub use call::{Call, Format};
 pub use fault::Fault;
-pub use keys::{AccessKeys, Secret};
+pub use keys::{AccessKeys, KnownKey, Secret};
 pub use nonces::Nonces;
 pub use reply::Response;
 pub use router::router;

@@ -9,34 +9,46 @@ use axum::{
     http::{self, HeaderName, Request},
 };
 
+use sg_audit::{Api, Entry, Who};
+use sg_records::KeyRole;
+
 use super::{
-    Call, Ecs, Fault, Response, actions,
+    Action, Call, Ecs, Fault, Response, actions,
     authenticate::authenticate,
     reply::ResponseContext,
     wire::{self, Wire},
 };
 use crate::{
     listen::Claim,
+    recording::{self, ErrorCode, Noted, UNKNOWN},
     request_id::{RequestId, with_ids},
 };
 
 /// The router of this API. It handles every path and method.
 pub fn router(ecs: Ecs) -> Router {
+    let access = ecs.recording.access.clone();
     let ecs = Arc::new(ecs);
     let router =
         Router::new().fallback(move |Extension(id): Extension<RequestId>, request: Request<Body>| {
             let ecs = Arc::clone(&ecs);
             async move { reply(&ecs, id, request).await }
         });
-    with_ids(router, "ecs", HeaderName::from_static("x-acs-request-id"))
+    with_ids(router, Api::Ecs, HeaderName::from_static("x-acs-request-id"), access)
 }
 
 async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Body>) -> http::Response<Body> {
     let (parts, body) = request.into_parts();
+    let from = recording::from(parts.extensions.get().copied());
+    let mut entry = Entry::new(Api::Ecs, UNKNOWN, Who::default(), from);
+    entry.request = Some(request_id.clone());
     let mut context =
         ResponseContext { format: wire::early_format(&parts), host: wire::host(&parts), request_id };
-    let result = execute(ecs, Request::from_parts(parts, body), &mut context).await;
-    match result {
+    let result = execute(ecs, Request::from_parts(parts, body), &mut context, &mut entry).await;
+    let noted = Noted {
+        operation: (entry.operation != UNKNOWN).then(|| entry.operation.clone()),
+        who: Some(entry.who.clone()),
+    };
+    let mut response = match result {
         Ok((call, response)) => {
             tracing::debug!("{} by {}", call.action, call.key_id);
             context.succeed(&call.action, response)
@@ -44,30 +56,58 @@ async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Bod
         Err(fault) => {
             // Not its message: that of a wrong signature has every parameter.
             tracing::debug!("{} {}", fault.status.as_u16(), fault.code);
-            context.fail(fault)
+            let code = ErrorCode(fault.code.to_string());
+            if entry.who.access_key.is_none() {
+                ecs.recording.unknown_caller(entry, &code.0).await;
+            }
+            let mut response = context.fail(fault);
+            response.extensions_mut().insert(code);
+            response
         }
-    }
+    };
+    response.extensions_mut().insert(noted);
+    response
 }
 
 async fn execute(
     ecs: &Ecs,
     request: Request<Body>,
     context: &mut ResponseContext,
+    entry: &mut Entry,
 ) -> Result<(Call, Response), Fault> {
     let claim = request.extensions().get::<Claim>().cloned();
     let wire = Wire::read(request).await?;
     context.format = wire.format()?;
-    let call = authenticate(wire, context.format, &context.request_id, ecs)?;
+    // Of the table, not of the request: nobody is authenticated yet.
+    let action = wire.action().and_then(actions::action);
+    if let Some(action) = action {
+        action.name.clone_into(&mut entry.operation);
+    }
+    let call = authenticate(wire, context.format, &context.request_id, ecs, entry)?;
     if let Some(claim) = claim {
         claim.accept();
     }
-    let action = actions::action(&call.action).ok_or_else(Fault::unknown_action)?;
+    let action = action.ok_or_else(Fault::unknown_action)?;
+    match run(ecs, action, &call).await {
+        Ok(response) => Ok((call, response)),
+        Err(fault) => {
+            if action.role > KeyRole::Viewer {
+                call.asked.refused(&fault.code, &fault.message).await;
+            }
+            Err(fault)
+        }
+    }
+}
+
+async fn run(ecs: &Ecs, action: &Action, call: &Call) -> Result<Response, Fault> {
+    if call.role < action.role {
+        return Err(Fault::not_allowed(action.name, action.role, call.role));
+    }
     if call.is_dry_run() {
         return Err(Fault::malformed(
             "DryRun",
             "this server has no dry runs, and the request would take effect",
         ));
     }
-    let response = (action.handler)(ecs, &call).await?;
-    Ok((call, response))
+    (action.handler)(ecs, call).await
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sg_service::Service;
 
 use super::{AccessKeys, Nonces};
-use crate::attempts::Attempts;
+use crate::{attempts::Attempts, recording::Recording};
 
 /// The source of the current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -28,6 +28,8 @@ pub struct Ecs {
     pub clock: Clock,
     /// Wrong secrets, over all APIs.
     pub attempts: Arc<Attempts>,
+    /// Where changes and requests are recorded.
+    pub recording: Recording,
     /// Replay protection.
     pub nonces: Mutex<Nonces>,
     /// The regions that clients can list; some list them before anything else.

@@ -74,6 +74,14 @@ impl Wire {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// The action that the request names, of whichever signature it has.
+    pub(super) fn action(&self) -> Option<&str> {
+        if is_acs3(&self.headers) {
+            return self.header("x-acs-action").map(str::trim);
+        }
+        self.parameters.get("Action").map(String::as_str)
+    }
+
     /// The format of the response: as the request says, or the default of its kind of client.
     pub(super) fn format(&self) -> Result<Format, Fault> {
         match self.parameters.get("Format") {

@@ -1,39 +1,64 @@
 //! Authenticates callers: a user of this host, or an access key.
 //!
 //! An unauthenticated request gets a 401 and goes no further; after a wrong secret, that response is delayed. The router calls it
-//! for every request. It must never decide what a caller may do.
+//! for every request. What a role may do is declared with each route.
 
 use std::time::Duration;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sg_api_types::ErrorBody;
-use sg_records::AccessKeyId;
+use sg_audit::{Api, Entry, Who};
+use sg_records::{AccessKeyId, KeyRole};
 use sg_service::Service;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     Caller, Native,
     error::{Failed, WithStatus as _},
+    routes::operation_id,
 };
 use crate::{
     attempts::Wrong,
     listen::{Claim, HeldBack, Peer},
+    recording::{self, Noted, Recording},
+    request_id::RequestId,
 };
 
-/// The caller, as an extension of every request; idempotency keys are kept by caller.
+/// The methods of routes. Any other is a text of the client.
+const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// The caller, as an extension of every request.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Identity(pub(super) String);
+pub(super) struct Identity {
+    /// `uid 0` or `key ak-…`. Idempotency keys are kept by it.
+    pub(super) name: String,
+    /// The same for the audit trail.
+    pub(super) who: Who,
+    /// What the caller may do. Users of the socket may do everything.
+    pub(super) role: KeyRole,
+}
+
+impl Identity {
+    /// Refuses what the caller's role does not allow.
+    pub(super) fn check(&self, needed: KeyRole) -> Result<(), Failed> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        let Self { name, who: _, role } = self;
+        Err(Failed::Role { needed, role: *role, caller: name.clone() })
+    }
+}
 
 /// The sender that a request claims.
 enum Said {
     /// An authenticated caller.
-    Known(String),
+    Known(Identity),
     /// No credentials.
     Nobody,
     /// An unknown access key.
@@ -49,7 +74,11 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
     let peer = request.extensions().get::<Peer>().copied();
     let said = match native.caller {
         Caller::Socket => match peer {
-            Some(Peer::Process { uid, .. }) => Said::Known(format!("uid {uid}")),
+            Some(Peer::Process { uid, gid, pid }) => Said::Known(Identity {
+                name: format!("uid {uid}"),
+                who: Who::process(uid, gid, pid),
+                role: KeyRole::Admin,
+            }),
             _ => Said::Nobody,
         },
         // Without a store there are no access keys.
@@ -58,36 +87,56 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
         }
     };
     let refused = |wrong| native.attempts.refused("native API", wrong, peer);
-    let wait = match said {
-        Said::Known(who) => {
+    // Not the path itself: a client may write anything there.
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let method = Some(request.method()).filter(|method| METHODS.contains(method));
+    let operation =
+        method.zip(path.as_ref()).map(|(method, path)| operation_id(method.as_str(), path.as_str()));
+    let name = operation.clone().unwrap_or_else(|| recording::UNKNOWN.to_owned());
+    let mut entry = Entry::new(Api::Native, name, Who::default(), recording::from(peer));
+    entry.request = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    let (wait, claimed) = match said {
+        Said::Known(caller) => {
             if let Some(claim) = request.extensions().get::<Claim>() {
                 claim.accept();
             }
             if native.caller == Caller::Socket {
                 call_json(request.headers_mut());
             }
-            // Not the path itself: a client may write anything there.
-            let path = request.extensions().get::<MatchedPath>().cloned();
             let asked =
                 format!("{} {}", request.method(), path.as_ref().map_or("nothing", MatchedPath::as_str));
-            request.extensions_mut().insert(Identity(who.clone()));
-            let response = next.run(request).await;
+            let who = caller.name.clone();
+            let noted = Noted { operation, who: Some(caller.who.clone()) };
+            request.extensions_mut().insert(caller);
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(noted);
             tracing::debug!("{asked} by {who}: {}", response.status().as_u16());
             return response;
         }
         Said::Several => {
             let message = "the request has several Authorization headers: send one";
-            return Failed::Malformed(message.to_owned()).into_response();
+            let refused = Failed::Malformed(message.to_owned());
+            return unknown(&native.recording, entry, refused.body()).await;
         }
-        Said::Nobody => Duration::ZERO,
-        Said::NoAccessKey => refused(Wrong::Key),
-        Said::NotItsSecret(key) => refused(Wrong::Secret(&key)),
+        Said::Nobody => (Duration::ZERO, Who::default()),
+        Said::NoAccessKey => (refused(Wrong::Key), Who::default()),
+        Said::NotItsSecret(key) => (refused(Wrong::Secret(&key)), Who::claiming(key)),
     };
     let message = "an access key is needed: send its id and secret as HTTP Basic authentication";
-    let mut response = ErrorBody::new("unauthenticated", message).with_status(StatusCode::UNAUTHORIZED);
+    let body = (StatusCode::UNAUTHORIZED, ErrorBody::new("unauthenticated", message));
+    let mut response = unknown(&native.recording, Entry { who: claimed, ..entry }, body).await;
     let basic = header::HeaderValue::from_static("Basic realm=\"sgd\", charset=\"UTF-8\"");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
     response.extensions_mut().insert(HeldBack(wait));
+    response
+}
+
+/// The response to a caller who is not known, which is in the audit trail.
+async fn unknown(recording: &Recording, entry: Entry, (status, body): (StatusCode, ErrorBody)) -> Response {
+    let noted = Noted { operation: Some(entry.operation.clone()), who: Some(entry.who.clone()) };
+    recording.unknown_caller(entry, &body.error.code).await;
+    let mut response = body.with_status(status);
+    response.extensions_mut().insert(noted);
     response
 }
 
@@ -111,7 +160,7 @@ fn key(service: &Service, headers: &HeaderMap) -> Said {
     let Some(known) = state.access_key(&AccessKeyId::from(id.as_str())) else { return Said::NoAccessKey };
     // Comparing digests reveals nothing of the secret by its timing.
     if Sha256::digest(secret) == Sha256::digest(&known.secret) {
-        Said::Known(format!("key {id}"))
+        Said::Known(Identity { name: format!("key {id}"), who: Who::key(&id), role: known.role })
     } else {
         Said::NotItsSecret(id)
     }

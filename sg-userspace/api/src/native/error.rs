@@ -10,14 +10,15 @@ use std::{
 use axum::{
     Json,
     http::{StatusCode, Uri},
-    response::{IntoResponse, Response},
+    response::{IntoResponse as _, Response},
 };
 use serde_json::{Value, json};
 use sg_api_types::{ErrorBody, ErrorDetail};
 use sg_inspect::InspectError;
+use sg_records::KeyRole;
 use sg_service::Refusal;
 
-use crate::{listen::BodyFailure, media::Unsupported};
+use crate::{listen::BodyFailure, media::Unsupported, recording::ErrorCode};
 
 /// Sends the body of an error with a status.
 pub(super) trait WithStatus {
@@ -27,7 +28,10 @@ pub(super) trait WithStatus {
 
 impl WithStatus for ErrorBody {
     fn with_status(self, status: StatusCode) -> Response {
-        (status, Json(self)).into_response()
+        let code = ErrorCode(self.error.code.clone());
+        let mut response = (status, Json(self)).into_response();
+        response.extensions_mut().insert(code);
+        response
     }
 }
 
@@ -40,6 +44,17 @@ pub(super) enum Failed {
     Malformed(String),
     /// The caller is not allowed to do it.
     Forbidden(&'static str),
+    /// The role of the caller's access key does not allow it.
+    Role {
+        /// The least role that does.
+        needed: KeyRole,
+        /// That of the key.
+        role: KeyRole,
+        /// `key ak-…`.
+        caller: String,
+    },
+    /// What it asks for could not be read here.
+    Unreadable(String),
     /// There is no store; the document that there is instead.
     NoStore {
         /// Its path.
@@ -91,32 +106,39 @@ impl From<Unsupported> for Failed {
     }
 }
 
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
+impl Failed {
+    /// The status and the body of the response.
+    pub(super) fn body(self) -> (StatusCode, ErrorBody) {
         match self {
             Self::Refused(refusal) => refused(&refusal),
-            Self::Malformed(message) => {
-                ErrorBody::new("malformed", message).with_status(StatusCode::BAD_REQUEST)
-            }
+            Self::Malformed(message) => (StatusCode::BAD_REQUEST, ErrorBody::new("malformed", message)),
             Self::Media(unsupported) => {
                 let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                ErrorBody::new("unsupported_media_type", unsupported.to_string()).with_status(status)
+                (status, ErrorBody::new("unsupported_media_type", unsupported.to_string()))
             }
-            Self::Forbidden(message) => {
-                ErrorBody::new("forbidden", message).with_status(StatusCode::FORBIDDEN)
+            Self::Forbidden(message) => (StatusCode::FORBIDDEN, ErrorBody::new("forbidden", message)),
+            Self::Role { needed, role, caller } => {
+                let message = format!(
+                    "this needs an access key with the role {needed}; {caller} has the role {role}. \
+                     `sgctl access-key create --role {needed}` makes one"
+                );
+                let details = json!({ "needed": needed, "role": role });
+                let error = ErrorDetail { code: "forbidden".to_owned(), message, details };
+                (StatusCode::FORBIDDEN, ErrorBody { error })
+            }
+            Self::Unreadable(message) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, ErrorBody::new("unreadable", message))
             }
             Self::NoStore { document } => no_store(document.as_deref()),
             Self::ReadOnly => {
                 let message =
                     "`sgd run` serves this API for reading only: on its host, root does this with sgctl";
-                ErrorBody::new("read_only", message).with_status(StatusCode::FORBIDDEN)
+                (StatusCode::FORBIDDEN, ErrorBody::new("read_only", message))
             }
             Self::NoGroup { group } => missing(format!("the document in force has no group {group:?}")),
             Self::NoNic { nic } => missing(format!("the document in force has no NIC {nic:?}")),
             Self::Inspect(error) => not_shown(&error),
-            Self::TooMany(message) => {
-                ErrorBody::new("too_many", message).with_status(StatusCode::TOO_MANY_REQUESTS)
-            }
+            Self::TooMany(message) => (StatusCode::TOO_MANY_REQUESTS, ErrorBody::new("too_many", message)),
             Self::Body(failure) => {
                 let (status, code) = match failure {
                     BodyFailure::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -124,18 +146,18 @@ impl IntoResponse for Failed {
                     BodyFailure::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
                     BodyFailure::Broken { .. } => (StatusCode::BAD_REQUEST, "malformed"),
                 };
-                ErrorBody::new(code, failure.to_string()).with_status(status)
+                (status, ErrorBody::new(code, failure.to_string()))
             }
         }
     }
 }
 
-fn missing(message: String) -> Response {
-    ErrorBody::new("not_found", message).with_status(StatusCode::NOT_FOUND)
+fn missing(message: String) -> (StatusCode, ErrorBody) {
+    (StatusCode::NOT_FOUND, ErrorBody::new("not_found", message))
 }
 
 /// The refusal of what needs a store.
-fn no_store(document: Option<&Path>) -> Response {
+fn no_store(document: Option<&Path>) -> (StatusCode, ErrorBody) {
     let document = document.map(|path| path.display().to_string());
     let (what, edit) = match &document {
         Some(path) => (format!("the document {path}"), "edit it, and it is applied when it is saved"),
@@ -146,12 +168,12 @@ fn no_store(document: Option<&Path>) -> Response {
          `sgd serve`"
     );
     let details = json!({ "document": document });
-    ErrorBody { error: ErrorDetail { code: "no_store".to_owned(), message, details } }
-        .with_status(StatusCode::CONFLICT)
+    let error = ErrorDetail { code: "no_store".to_owned(), message, details };
+    (StatusCode::CONFLICT, ErrorBody { error })
 }
 
 /// Why what is in force cannot be shown.
-fn not_shown(error: &InspectError) -> Response {
+fn not_shown(error: &InspectError) -> (StatusCode, ErrorBody) {
     let (status, code) = match error {
         InspectError::NoNic { .. } => (StatusCode::NOT_FOUND, "not_found"),
         InspectError::Filter { .. } | InspectError::Everything => (StatusCode::BAD_REQUEST, "malformed"),
@@ -164,7 +186,7 @@ fn not_shown(error: &InspectError) -> Response {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
-    ErrorBody::new(code, message).with_status(status)
+    (status, ErrorBody::new(code, message))
 }
 
 pub(super) async fn no_such_path(uri: Uri) -> Response {
@@ -178,12 +200,12 @@ pub(super) async fn no_such_method() -> Response {
     ErrorBody::new("no_such_method", message).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-fn refused(refusal: &Refusal) -> Response {
+fn refused(refusal: &Refusal) -> (StatusCode, ErrorBody) {
     let mut said = serde_json::to_value(refusal).unwrap_or_default();
     let code = said["code"].as_str().unwrap_or_default().to_owned();
     let details = said.get_mut("details").map_or_else(|| json!({}), Value::take);
-    ErrorBody { error: ErrorDetail { code, message: refusal.to_string(), details } }
-        .with_status(status(refusal))
+    let error = ErrorDetail { code, message: refusal.to_string(), details };
+    (status(refusal), ErrorBody { error })
 }
 
 const fn status(refusal: &Refusal) -> StatusCode {

@@ -12,6 +12,7 @@ use sg_inspect::{
     show::{View, show},
     stats::stats,
 };
+use sg_records::KeyRole::{Admin, Viewer};
 use sg_service::{Refusal, State};
 
 use super::{
@@ -25,10 +26,11 @@ const FLOWS: usize = 10_000;
 const MOST_FLOWS: usize = 100_000;
 
 pub(super) fn declare(routes: &mut Routes) {
-    let route = Route::get("/v1/status", "Show the status of the agent, and what is in force");
+    let route = Route::get("/v1/status", "Show the status of the agent, and what is in force").needs(Viewer);
     routes.look::<Status>(route, |native, _| Ok(status(native)));
 
-    let route = Route::get("/v1/show", "Show the effective rules of NICs in order of evaluation");
+    let route =
+        Route::get("/v1/show", "Show the effective rules of NICs in order of evaluation").needs(Viewer);
     routes.look::<Vec<EffectiveNic>>(route.with::<ShowQuery>(), |native, asked| {
         let ShowQuery { nic, by_group, unused } = asked.query()?;
         let device = nic.map(|nic| device(native, nic)).transpose()?;
@@ -42,7 +44,7 @@ pub(super) fn declare(routes: &mut Routes) {
         Ok(nics)
     });
 
-    let route = Route::get("/v1/stats", "Show the counters of rules, defaults and reasons");
+    let route = Route::get("/v1/stats", "Show the counters of rules, defaults and reasons").needs(Viewer);
     routes.look::<Stats>(route.with::<StatsQuery>(), |native, asked| {
         let StatsQuery { nic, all } = asked.query()?;
         let device = nic.map(|nic| device(native, nic)).transpose()?;
@@ -53,7 +55,7 @@ pub(super) fn declare(routes: &mut Routes) {
         Ok(stats)
     });
 
-    let route = Route::get("/v1/flows", "List flows").with::<FlowFilter>().with::<FlowLimit>();
+    let route = Route::get("/v1/flows", "List flows").needs(Viewer).with::<FlowFilter>().with::<FlowLimit>();
     routes.look::<FlowList>(route, |native, asked| {
         let filter = filter(native, asked.query()?)?;
         let FlowLimit { limit } = asked.query()?;
@@ -63,7 +65,7 @@ pub(super) fn declare(routes: &mut Routes) {
         }
         Ok(flows::list(&native.instance, &native.hits.in_force().catalog, &filter, limit)?)
     });
-    let route = Route::post("/v1/flows/delete", "Delete flows");
+    let route = Route::post("/v1/flows/delete", "Delete flows").needs(Admin);
     routes.touch::<DeleteFlows, DeletedFlows>(route, |native, DeleteFlows { filter: wanted, all }| {
         if native.service.is_none() {
             return Err(Failed::ReadOnly);
@@ -136,6 +138,7 @@ fn status(native: &Native) -> Status {
         unfiltered: catalog.left.iter().map(|left| left.device.clone()).collect(),
         pinned: catalog.pinned.name().to_owned(),
         wrong_secrets: native.attempts.count(),
+        audit: native.recording.trail.status(),
         in_force: catalog.nics.iter().map(|nic| nic_status(nic, in_force.image(nic), state)).collect(),
     }
 }

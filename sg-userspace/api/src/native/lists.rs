@@ -6,6 +6,8 @@ use sg_service::{
     list_associations,
 };
 
+use sg_records::KeyRole::{Editor, Viewer};
+
 use super::routes::{Route, Routes};
 
 pub(super) fn declare(routes: &mut Routes) {
@@ -29,18 +31,18 @@ fn kind<E: StoredEntry>(
     [list, create, show, modify]: [&'static str; 4],
     delete: &'static str,
 ) {
-    let list = Route::get(all, list).with::<Filter>().paged();
+    let list = Route::get(all, list).needs(Viewer).with::<Filter>().paged();
     routes.ask::<Page<ListView<EntryList<E>>>>(list, |_, state, asked| {
         Ok(find_lists(state, &asked.query()?, &asked.query()?)?)
     });
-    routes.change::<CreateList<E>>(Route::post(all, create), |_, _| {});
-    routes.ask::<EntryList<E>>(Route::get(one, show), |_, state, asked| {
+    routes.change::<CreateList<E>>(Route::post(all, create).needs(Editor), |_, _| {});
+    routes.ask::<EntryList<E>>(Route::get(one, show).needs(Viewer), |_, state, asked| {
         Ok(EntryList::clone(state.find_list::<E>(&asked.path())?))
     });
-    routes.change::<ModifyList<E>>(Route::patch(one, modify), |operation, asked| {
+    routes.change::<ModifyList<E>>(Route::patch(one, modify).needs(Editor), |operation, asked| {
         operation.list = asked.path();
     });
-    routes.order(Route::delete(one, delete), |asked| DeleteLists::<E>::new(vec![asked.path()]));
-    let by = Route::get(associations, "List the groups whose rules reference the list");
+    routes.order(Route::delete(one, delete).needs(Editor), |asked| DeleteLists::<E>::new(vec![asked.path()]));
+    let by = Route::get(associations, "List the groups whose rules reference the list").needs(Viewer);
     routes.ask::<Vec<Reference>>(by, |_, state, asked| Ok(list_associations::<E>(state, &asked.path())?));
 }

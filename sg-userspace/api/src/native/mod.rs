@@ -10,7 +10,7 @@
 //! * `request`: the context and the body of a request, and its operation.
 //! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `whole`: the table, by noun. Every reference may be an id or a name.
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `whole`, `history`: the table, by noun. Every reference may be an id or a name.
 //! * `unused`: rules, and when they were used.
 //! * `error`: how a refusal is reported.
 //!
@@ -21,6 +21,7 @@
 mod caller;
 mod error;
 mod groups;
+mod history;
 mod in_force;
 mod lists;
 mod nics;
@@ -38,6 +39,8 @@ use std::sync::Arc;
 
 use axum::{Router, http::HeaderName};
 
+use sg_audit::Api;
+
 use super::request_id::with_ids;
 use routes::Routes;
 pub use state::{Caller, Native};
@@ -50,13 +53,14 @@ pub fn router(native: Native) -> Router {
         let document = Arc::clone(&document);
         async move { axum::Json(serde_json::to_value(&*document).unwrap_or_default()) }
     };
+    let access = native.recording.access.clone();
     let router = router
         .route("/v1/openapi.json", axum::routing::get(described))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(axum::middleware::from_fn_with_state(native.clone(), caller::identify))
         .with_state(native);
-    with_ids(router, "native", HeaderName::from_static("x-request-id"))
+    with_ids(router, Api::Native, HeaderName::from_static("x-request-id"), access)
 }
 
 /// The `OpenAPI` document.
@@ -74,5 +78,6 @@ fn table() -> Routes {
     lists::declare(&mut routes);
     in_force::declare(&mut routes);
     whole::declare(&mut routes);
+    history::declare(&mut routes);
     routes
 }

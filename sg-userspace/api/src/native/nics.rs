@@ -9,6 +9,8 @@ use sg_service::{
 };
 use utoipa::IntoParams;
 
+use sg_records::KeyRole::{Editor, Viewer};
+
 use super::routes::{Route, Routes};
 
 /// Selects instances, in addition to the common filters.
@@ -20,37 +22,51 @@ struct InstanceQuery {
 }
 
 pub(super) fn declare(routes: &mut Routes) {
-    let list = Route::get("/v1/nics", "List NICs").with::<Filter>().with::<NicQuery>().paged();
+    let list = Route::get("/v1/nics", "List NICs").needs(Viewer).with::<Filter>().with::<NicQuery>().paged();
     routes.ask::<Page<Nic>>(list, |_, state, asked| {
         Ok(find_nics(state, &asked.query()?, &asked.query()?, &asked.query()?)?)
     });
-    routes.change::<RegisterNic>(Route::post("/v1/nics", "Register a NIC"), |_, _| {});
-    routes.ask::<Nic>(Route::get("/v1/nics/{nic}", "Show a NIC"), |_, state, asked| {
+    routes.change::<RegisterNic>(Route::post("/v1/nics", "Register a NIC").needs(Editor), |_, _| {});
+    routes.ask::<Nic>(Route::get("/v1/nics/{nic}", "Show a NIC").needs(Viewer), |_, state, asked| {
         Ok(Nic::clone(state.find_nic(&asked.path())?))
     });
-    routes.change::<ModifyNic>(Route::patch("/v1/nics/{nic}", "Modify a NIC"), |operation, asked| {
-        operation.nic = asked.path();
-    });
-    routes.order(Route::delete("/v1/nics/{nic}", "Delete a NIC"), |asked| RemoveNics {
+    routes.change::<ModifyNic>(
+        Route::patch("/v1/nics/{nic}", "Modify a NIC").needs(Editor),
+        |operation, asked| {
+            operation.nic = asked.path();
+        },
+    );
+    routes.order(Route::delete("/v1/nics/{nic}", "Delete a NIC").needs(Editor), |asked| RemoveNics {
         nics: vec![asked.path()],
     });
-    let set = Route::put("/v1/nics/{nic}/groups", "Set the groups of a NIC, in order");
+    let set = Route::put("/v1/nics/{nic}/groups", "Set the groups of a NIC, in order").needs(Editor);
     routes.change::<SetGroups>(set, |operation, asked| operation.target = asked.path());
-    let to = Route::post("/v1/nics/{nic}/groups/move", "Move a group in the order of a NIC");
+    let to = Route::post("/v1/nics/{nic}/groups/move", "Move a group in the order of a NIC").needs(Editor);
     routes.change::<MoveGroup>(to, |operation, asked| operation.target = asked.path());
-    routes.change::<Join>(Route::post("/v1/join", "Add NICs and instances to groups"), |_, _| {});
-    routes.change::<Leave>(Route::post("/v1/leave", "Remove NICs and instances from groups"), |_, _| {});
+    routes
+        .change::<Join>(Route::post("/v1/join", "Add NICs and instances to groups").needs(Editor), |_, _| {});
+    routes.change::<Leave>(
+        Route::post("/v1/leave", "Remove NICs and instances from groups").needs(Editor),
+        |_, _| {},
+    );
 
-    let list = Route::get("/v1/instances", "List instances").with::<Filter>().with::<InstanceQuery>().paged();
+    let list = Route::get("/v1/instances", "List instances")
+        .needs(Viewer)
+        .with::<Filter>()
+        .with::<InstanceQuery>()
+        .paged();
     routes.ask::<Page<InstanceView>>(list, |_, state, asked| {
         let query: InstanceQuery = asked.query()?;
         Ok(find_instances(state, &asked.query()?, query.group.as_deref(), &asked.query()?)?)
     });
-    routes.change::<RegisterInstance>(Route::post("/v1/instances", "Register an instance"), |_, _| {});
+    routes.change::<RegisterInstance>(
+        Route::post("/v1/instances", "Register an instance").needs(Editor),
+        |_, _| {},
+    );
     routes.ask::<InstanceView>(
-        Route::get("/v1/instances/{instance}", "Show an instance"),
+        Route::get("/v1/instances/{instance}", "Show an instance").needs(Viewer),
         |_, state, asked| Ok(instance_view(state, state.find_instance(&asked.path())?)),
     );
-    let forget = Route::delete("/v1/instances/{instance}", "Delete an instance and its NICs");
+    let forget = Route::delete("/v1/instances/{instance}", "Delete an instance and its NICs").needs(Editor);
     routes.order(forget, |asked| RemoveInstances { instances: vec![asked.path()] });
 }

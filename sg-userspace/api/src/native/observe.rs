@@ -14,6 +14,7 @@ use sg_observe::{
     history::{Packets, Watched, Watcher},
     record::{Event, Record},
 };
+use sg_records::KeyRole;
 
 use super::{
     Native,
@@ -31,7 +32,7 @@ const PIECE: usize = 64 << 10;
 
 pub(super) fn declare(routes: &mut Routes) {
     let route = Route::get("/v1/observe", "Observe traffic: records that are remembered, and those to come");
-    routes.stream::<Record>(route.with::<ObserveQuery>(), observe);
+    routes.stream::<Record>(route.with::<ObserveQuery>().needs(KeyRole::Viewer), observe);
 }
 
 /// What a request asks for.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, channel::Channel};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sg_records::KeyRole;
 use sg_service::{Idempotent, Operation, Refusal};
 use sg_store::{Export, StoreError};
 use tracing::Span;
@@ -22,6 +23,7 @@ use super::{Native, caller::Identity, error::Failed};
 use crate::{
     listen::{LargeBody, collect, failure},
     media,
+    recording::Asked,
 };
 
 /// The context of a request, for queries and operations.
@@ -30,7 +32,7 @@ pub(super) struct RequestContext {
     /// The path parameters, in order.
     path: Vec<String>,
     uri: Uri,
-    caller: String,
+    caller: Identity,
 }
 
 impl RequestContext {
@@ -52,7 +54,7 @@ impl RequestContext {
 
     /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
-        self.caller == "uid 0"
+        self.caller.name == "uid 0"
     }
 }
 
@@ -61,12 +63,14 @@ impl RequestContext {
 #[serde(default)]
 pub(super) struct Trial {
     /// Return the result that the operation would have, without changing anything. Default: false.
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// A request whose body has not been read yet.
 pub(super) struct Begun {
     pub(super) asked: RequestContext,
+    /// The change that it asks for, for the audit trail.
+    change: Option<Asked>,
     /// The idempotency key.
     token: Option<String>,
     headers: HeaderMap,
@@ -78,9 +82,10 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// Reads the context of a request, and refuses query parameters that are not `known`.
+    /// Reads the context of a request. Refuses callers without the role `needed`, and query parameters that are not `known`.
     pub(super) async fn of(
         request: Request,
+        needed: KeyRole,
         known: &[String],
         kinds: &'static [&'static str],
         large: Option<usize>,
@@ -88,7 +93,14 @@ impl Begun {
         let (mut parts, body) = request.into_parts();
         let path = parts.extract::<RawPathParams>().await;
         let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
-        let path = path.iter().map(|(_, part)| part.to_owned()).collect();
+        let path: Vec<String> = path.iter().map(|(_, part)| part.to_owned()).collect();
+        let change = parts.extensions.remove::<Asked>();
+        if let (Some(change), Some(target)) = (&change, path.first()) {
+            change.aims_at(target);
+        }
+        let caller = parts.extensions.get::<Identity>().cloned();
+        let caller = caller.ok_or(Failed::Forbidden("this request came through no listener"))?;
+        caller.check(needed)?;
         let query = parts.uri.query().unwrap_or_default();
         for (name, _) in form_urlencoded::parse(query.as_bytes()) {
             if !known.iter().any(|known| *known == name) {
@@ -98,15 +110,19 @@ impl Begun {
             }
         }
         let token = token(&parts.headers)?;
-        let caller = parts.extensions.get::<Identity>().map(|identity| identity.0.clone());
         // A request that came through no listener has no limit to raise.
         let large = large.and_then(|bytes| Some((bytes, parts.extensions.remove::<LargeBody>()?)));
         if let Some((bytes, handle)) = &large {
             handle.allow(*bytes);
         }
-        let asked = RequestContext { path, uri: parts.uri, caller: caller.unwrap_or_default() };
+        let asked = RequestContext { path, uri: parts.uri, caller };
         let large = large.map(|(_, handle)| handle);
-        Ok(Self { asked, token, headers: parts.headers, kinds, body, large })
+        Ok(Self { asked, change, token, headers: parts.headers, kinds, body, large })
+    }
+
+    /// The change that it asks for, unless it is a dry run.
+    pub(super) fn change(&self) -> Option<Asked> {
+        self.change.clone()
     }
 
     /// Reads the whole body.
@@ -143,15 +159,16 @@ impl Begun {
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned,
     {
-        let Self { asked, token, large, .. } = self;
+        let Self { asked, change, token, large, .. } = self;
+        let ticket = || change.as_ref().map(Asked::ticket).ok_or(Failed::Refused(Refusal::Ending));
         if asked.query::<Trial>()?.dry_run {
             return aside(move || Ok(native.store()?.try_out(&operation)?)).await.map(json);
         }
         let output = match token {
-            None => native.store()?.submit(operation).await?,
+            None => native.store()?.submit_with(ticket()?, operation).await?,
             Some(token) => {
-                let idempotent = Idempotent::new(&asked.caller, &token, &operation, operation.clone())?;
-                native.store()?.submit(idempotent).await?
+                let idempotent = Idempotent::new(&asked.caller.name, &token, &operation, operation.clone())?;
+                native.store()?.submit_with(ticket()?, idempotent).await?
             }
         };
         drop(large);

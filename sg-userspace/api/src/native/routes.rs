@@ -2,18 +2,20 @@
 //!
 //! It must never know an operation. `groups`, `rules`, `nics`, `lists`, `in_force` and `whole` call it.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc::sync_channel};
 
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{Query, Request, State},
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
+use sg_audit::{Changes, Entry, Object};
+use sg_records::KeyRole;
 use sg_service::{Operation, PageRequest, State as Snapshot};
 use sg_store::Export;
 use utoipa::{
@@ -29,8 +31,13 @@ use utoipa::{
 
 use super::{
     Native,
-    error::Failed,
+    caller::Identity,
+    error::{Failed, WithStatus as _},
     request::{Begun, RequestContext, Trial, aside, json, lines, strictly, text},
+};
+use crate::{
+    recording::{self, Asked},
+    request_id::RequestId,
 };
 
 /// The media type of a JSON body.
@@ -45,6 +52,12 @@ const FILE: &[&str] = &[TEXT, "text/csv", JSON, LINES, "application/x-ndjson"];
 #[derive(Default)]
 pub(super) struct Routes {
     router: Router<Native>,
+    /// Each route's operation id, and the role that it declares.
+    #[cfg(test)]
+    declared: Vec<(String, Option<KeyRole>)>,
+    /// The operation ids of changes.
+    #[cfg(test)]
+    changes: Vec<String>,
     paths: Paths,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
@@ -54,6 +67,10 @@ pub(super) struct Route {
     method: (&'static str, MethodFilter, HttpMethod),
     path: &'static str,
     summary: &'static str,
+    /// The role that an access key needs for it. One that declares none is for admins: a test names it.
+    needs: Option<KeyRole>,
+    /// Whether it changes something, unless it is a dry run.
+    changes: bool,
     query: Vec<Parameter>,
     /// The maximum size of the body in bytes, if it exceeds the usual one.
     large: Option<usize>,
@@ -65,7 +82,7 @@ impl Route {
         path: &'static str,
         summary: &'static str,
     ) -> Self {
-        Self { method, path, summary, query: Vec::new(), large: None }
+        Self { method, path, summary, needs: None, changes: false, query: Vec::new(), large: None }
     }
 
     pub(super) const fn get(path: &'static str, summary: &'static str) -> Self {
@@ -88,6 +105,12 @@ impl Route {
         Self::new(("delete", MethodFilter::DELETE, HttpMethod::Delete), path, summary)
     }
 
+    /// Declares the role that an access key needs for it: the least of those that may.
+    pub(super) const fn needs(mut self, role: KeyRole) -> Self {
+        self.needs = Some(role);
+        self
+    }
+
     /// Adds these query parameters.
     pub(super) fn with<Q: IntoParams>(mut self) -> Self {
         self.query.extend(Q::into_params(|| Some(ParameterIn::Query)));
@@ -100,6 +123,11 @@ impl Route {
         self
     }
 
+    /// Marks it as a change, which has dry runs, and is in the audit trail.
+    fn changing(self) -> Self {
+        Self { changes: true, ..self.with::<Trial>() }
+    }
+
     /// Adds the parameters of pagination.
     pub(super) fn paged(self) -> Self {
         self.with::<PageRequest>()
@@ -107,8 +135,7 @@ impl Route {
 
     /// The operation id: `get_groups_group_rules` for `GET /v1/groups/{group}/rules`.
     fn operation_id(&self) -> String {
-        let parts = self.path.split('/').skip(2).map(|part| part.trim_matches(['{', '}']).replace('-', "_"));
-        std::iter::once(self.method.0.to_owned()).chain(parts).collect::<Vec<_>>().join("_")
+        operation_id(self.method.0, self.path)
     }
 
     /// The parameters in the path and in the query.
@@ -124,6 +151,12 @@ impl Route {
         });
         in_path.chain(self.query.iter().cloned()).collect()
     }
+}
+
+/// The operation id of the route with this method and path.
+pub(super) fn operation_id(method: &str, path: &str) -> String {
+    let parts = path.split('/').skip(2).map(|part| part.trim_matches(['{', '}']).replace('-', "_"));
+    std::iter::once(method.to_ascii_lowercase()).chain(parts).collect::<Vec<_>>().join("_")
 }
 
 /// The bodies of a route's request and response.
@@ -169,6 +202,33 @@ pub(super) trait Upload: Default + Send + 'static {
 
     /// Ends the body and returns the operation. This may take a while.
     fn finish(self, asked: &RequestContext) -> Result<Self::Operation, Failed>;
+}
+
+/// The change that a request asks for. `None`: it is a dry run, which changes nothing.
+fn asked(native: &Native, request: &Request, operation: &str) -> Option<Asked> {
+    let trial = Query::<Trial>::try_from_uri(request.uri());
+    if trial.is_ok_and(|Query(trial)| trial.dry_run) {
+        return None;
+    }
+    let extensions = request.extensions();
+    let who = extensions.get::<Identity>().map(|caller| caller.who.clone()).unwrap_or_default();
+    let from = recording::from(extensions.get().copied());
+    let mut entry = Entry::new(sg_audit::Api::Native, operation, who, from);
+    entry.request = extensions.get::<RequestId>().map(|id| id.0.clone());
+    Some(Asked::new(&native.recording.trail, entry))
+}
+
+/// Writes that something in the kernel was changed, and waits until it is written.
+fn touched(change: &Asked, question: &impl Serialize, result: &impl Serialize) {
+    let [question, result] = [serde_json::to_value(question), serde_json::to_value(result)].map(Result::ok);
+    let number = result.map(|result| result["deleted"].to_string()).unwrap_or_default();
+    let flows = Object::new("flows", number, String::new(), [question, None], &[]);
+    let (done, is_done) = sync_channel(1);
+    let then = move || {
+        let _ = done.send(());
+    };
+    change.ticket().done(Changes { objects: vec![flows], more: 0 }, then);
+    let _ = is_done.recv();
 }
 
 impl Routes {
@@ -221,9 +281,19 @@ impl Routes {
         T: Serialize + ToSchema + Send + 'static,
     {
         let bodies = Bodies::returning::<T>().reading::<Q>();
-        self.serve(route, bodies, move |native, mut begun| async move {
+        self.serve(Route { changes: true, ..route }, bodies, move |native, mut begun| async move {
             let question: Q = strictly(&begun.read().await?)?;
-            aside(move || handle(&native, &question)).await.map(json)
+            let change = begun.change();
+            aside(move || {
+                let result = handle(&native, &question)?;
+                // Here and not behind the `await`, where nobody may be left.
+                if let Some(change) = change {
+                    touched(&change, &question, &result);
+                }
+                Ok(result)
+            })
+            .await
+            .map(json)
         });
     }
 
@@ -268,7 +338,7 @@ impl Routes {
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned + ToSchema,
     {
-        self.serve(route.with::<Trial>(), bodies, move |native, mut begun| async move {
+        self.serve(route.changing(), bodies, move |native, mut begun| async move {
             let body = begun.read().await?;
             // Without a store, what is wrong with the request does not matter.
             native.store()?;
@@ -284,7 +354,7 @@ impl Routes {
         <U::Operation as Operation>::Output: Serialize + DeserializeOwned + ToSchema,
     {
         let bodies = Bodies::returning::<<U::Operation as Operation>::Output>().reading_file();
-        self.serve(route.with::<Trial>(), bodies, move |native, mut begun| async move {
+        self.serve(route.changing(), bodies, move |native, mut begun| async move {
             // Before it receives a gigabyte that nobody wants.
             native.store()?;
             let mut upload = U::default();
@@ -351,18 +421,51 @@ impl Routes {
     {
         let known: Arc<[String]> = route.query.iter().map(|parameter| parameter.name.clone()).collect();
         let (path, filter, large, reads) = (route.path, route.method.1, route.large, bodies.reads);
+        // Nobody may do by mistake what nobody was said to be allowed to do.
+        let needed = route.needs.unwrap_or(KeyRole::Admin);
+        let changes: Option<Arc<str>> = route.changes.then(|| route.operation_id().into());
         self.describe(route, bodies);
-        let serve = move |State(native): State<Native>, request: Request| async move {
-            let response = match Begun::of(request, &known, reads, large).await {
+        let serve = move |State(native): State<Native>, mut request: Request| async move {
+            let asked = changes.and_then(|operation| asked(&native, &request, &operation));
+            if let Some(asked) = &asked {
+                request.extensions_mut().insert(asked.clone());
+            }
+            let response = match Begun::of(request, needed, &known, reads, large).await {
                 Ok(begun) => handler(native, begun).await,
                 Err(failed) => Err(failed),
             };
-            response.unwrap_or_else(Failed::into_response)
+            match response {
+                Ok(response) => response,
+                Err(failed) => {
+                    let (status, body) = failed.body();
+                    if let Some(asked) = asked {
+                        asked.refused(&body.error.code, &body.error.message).await;
+                    }
+                    body.with_status(status)
+                }
+            }
         };
         self.router = std::mem::take(&mut self.router).route(path, on(filter, serve));
     }
 
+    /// Each route's operation id, and the role that it declares.
+    #[cfg(test)]
+    pub(super) fn declared(self) -> Vec<(String, Option<KeyRole>)> {
+        self.declared
+    }
+
+    /// The operation ids of changes.
+    #[cfg(test)]
+    pub(super) fn changes(self) -> Vec<String> {
+        self.changes
+    }
+
     fn describe(&mut self, route: Route, bodies: Bodies) {
+        #[cfg(test)]
+        {
+            self.declared.push((route.operation_id(), route.needs));
+            self.changes.extend(route.changes.then(|| route.operation_id()));
+        }
         let Bodies { reads, read, returns: (media, returned), schemas } = bodies;
         let success = ResponseBuilder::new().description("Done.").content(media, returned).build();
         let failure = ResponseBuilder::new()
@@ -375,6 +478,7 @@ impl Routes {
         let operation = OperationBuilder::new()
             .operation_id(Some(route.operation_id()))
             .summary(Some(route.summary))
+            .description(route.needs.map(|role| format!("Needs the role `{role}` of an access key.")))
             .parameters(Some(route.parameters()))
             .request_body(body)
             .response("200", success)

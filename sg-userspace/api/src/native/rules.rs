@@ -8,6 +8,8 @@ use sg_service::{
 };
 use utoipa::IntoParams;
 
+use sg_records::KeyRole::{Editor, Viewer};
+
 use super::{
     error::Failed,
     routes::{Route, Routes},
@@ -23,7 +25,7 @@ struct Form {
 }
 
 pub(super) fn declare(routes: &mut Routes) {
-    let list = Route::get("/v1/groups/{group}/rules", "List rules").with::<RuleQuery>().paged();
+    let list = Route::get("/v1/groups/{group}/rules", "List rules").needs(Viewer).with::<RuleQuery>().paged();
     routes.ask::<Page<ListedRule>>(list, |native, state, asked| {
         let query: RuleQuery = asked.query()?;
         let used = unused::of_group(native, &state.find_group(&asked.path())?.id, query.unused)?;
@@ -32,29 +34,37 @@ pub(super) fn declare(routes: &mut Routes) {
         let Page { items, total, next } = page;
         Ok(Page { items: items.into_iter().map(|rule| used.listed(rule)).collect(), total, next })
     });
-    let add = Route::post("/v1/groups/{group}/rules", "Add rules");
+    let add = Route::post("/v1/groups/{group}/rules", "Add rules").needs(Editor);
     routes.change::<Authorize>(add, |operation, asked| operation.group = asked.path());
-    let revoke = Route::post("/v1/groups/{group}/rules/revoke", "Revoke rules of a group");
+    let revoke = Route::post("/v1/groups/{group}/rules/revoke", "Revoke rules of a group").needs(Editor);
     routes.change::<Revoke>(revoke, |operation, asked| operation.group = asked.path());
-    let export = Route::get("/v1/groups/{group}/rules/export", "Export the rules of a group").with::<Form>();
+    let export = Route::get("/v1/groups/{group}/rules/export", "Export the rules of a group")
+        .needs(Viewer)
+        .with::<Form>();
     routes.ask::<String>(export, |_, state, asked| {
         let file = export_rules(state, &asked.path())?;
         Ok(if asked.query::<Form>()?.csv { file.to_csv() } else { file.to_json() })
     });
-    let import = Route::post("/v1/groups/{group}/rules/import", "Import rules into a group").with::<Form>();
+    let import = Route::post("/v1/groups/{group}/rules/import", "Import rules into a group")
+        .needs(Editor)
+        .with::<Form>();
     routes.file::<ImportRules>(import, |asked, text| {
         let csv = asked.query::<Form>()?.csv;
         let file = if csv { RuleFile::from_csv(text) } else { RuleFile::from_json(text) };
         Ok(ImportRules { group: asked.path(), file: file.map_err(Failed::Refused)? })
     });
-    routes.ask::<Rule>(Route::get("/v1/rules/{rule}", "Show a rule"), |_, state, asked| {
+    routes.ask::<Rule>(Route::get("/v1/rules/{rule}", "Show a rule").needs(Viewer), |_, state, asked| {
         Ok(Rule::clone(state.find_rule(&asked.path(), None)?))
     });
-    routes.change::<ModifyRule>(Route::patch("/v1/rules/{rule}", "Modify a rule"), |operation, asked| {
-        operation.rule = asked.path();
+    routes.change::<ModifyRule>(
+        Route::patch("/v1/rules/{rule}", "Modify a rule").needs(Editor),
+        |operation, asked| {
+            operation.rule = asked.path();
+        },
+    );
+    routes.order(Route::delete("/v1/rules/{rule}", "Delete a rule").needs(Editor), |asked| RevokeOne {
+        rule: asked.path(),
     });
-    routes
-        .order(Route::delete("/v1/rules/{rule}", "Delete a rule"), |asked| RevokeOne { rule: asked.path() });
 }
 
 /// Revokes a rule that is given by its id alone.

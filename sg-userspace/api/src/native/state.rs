@@ -10,7 +10,7 @@ use sg_observe::history::Observed;
 use sg_service::Service;
 
 use super::error::Failed;
-use crate::attempts::Attempts;
+use crate::{attempts::Attempts, recording::Recording};
 
 /// How callers are authenticated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +36,8 @@ pub struct Native {
     pub caller: Caller,
     /// The count of wrong secrets, over all APIs.
     pub attempts: Arc<Attempts>,
+    /// Where changes and requests are recorded.
+    pub recording: Recording,
 }
 
 impl Native {

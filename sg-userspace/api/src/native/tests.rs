@@ -1,5 +1,8 @@
 //! The router, called as clients call it.
 
+mod recorded;
+mod roles;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
@@ -21,24 +24,34 @@ use sg_service::{
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::{Caller, Native, document, router};
+use super::{Caller, Native, document, router, table};
 use crate::{
     attempts::Attempts,
     listen::{HeldBack, Peer},
+    recording::Recording,
 };
 
-fn face(caller: Caller) -> Router {
-    let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
+fn service() -> Service {
+    Service::start(Box::<Remembers>::default(), InForce::default()).unwrap().0
+}
+
+fn over(service: &Service, caller: Caller) -> Router {
     let instance = Instance::new("native-test").unwrap();
     let hits = LastHits::of_nothing(&instance);
+    let (service, recording) = (Some(service.clone()), Recording::default());
     router(Native {
-        service: Some(service),
+        service,
         instance,
         hits,
         observed: Arc::default(),
         caller,
         attempts: Arc::default(),
+        recording,
     })
+}
+
+fn face(caller: Caller) -> Router {
+    over(&service(), caller)
 }
 
 async fn send(face: &Router, request: Request<Body>) -> (u16, Value) {
@@ -93,7 +106,7 @@ async fn every_route_of_the_document_is_served() {
 async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
     let instance = Instance::new("native-test").unwrap();
     let (path, owner) = (PathBuf::from("/etc/sgd/policy.yaml"), Some(0));
-    let limits = Limits { nics: 4, flows: 64, counters: 512 };
+    let limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
     let mut in_force =
         InForceNow::new(Catalog::new(limits, Attachment::Auto), Origin::Document { path, owner });
     let at: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
@@ -108,6 +121,7 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
         observed: Arc::default(),
         caller: Caller::Socket,
         attempts: Arc::default(),
+        recording: Recording::default(),
     };
     let face = router(native);
 
@@ -233,6 +247,7 @@ async fn over_tcp_only_a_key_gets_in() {
         observed: Arc::default(),
         caller: Caller::AccessKey,
         attempts: Arc::clone(&attempts),
+        recording: Recording::default(),
     });
     let with = |credentials: &str| {
         use base64::Engine as _;

@@ -19,6 +19,8 @@ use sg_store::{Export, ImportError, Importer, transfer};
 use sha2::{Digest as _, Sha256};
 use utoipa::IntoParams;
 
+use sg_records::KeyRole::{Admin, Editor, Viewer};
+
 use super::{
     error::Failed,
     request::RequestContext,
@@ -110,17 +112,18 @@ fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
 }
 
 pub(super) fn declare(routes: &mut Routes) {
-    let check = Route::post("/v1/check", "Check a packet and explain the verdict");
+    let check = Route::post("/v1/check", "Check a packet and explain the verdict").needs(Viewer);
     routes.question::<CheckPacket, Checked>(check, |_, state, packet| {
         Ok(check_packet(state, packet, facts()?)?)
     });
-    let common = Route::get("/v1/check/common", "Check the ports of common services");
+    let common = Route::get("/v1/check/common", "Check the ports of common services").needs(Viewer);
     routes.ask::<Vec<CommonCheck>>(common.with::<CommonQuery>(), |_, state, asked| {
         let CommonQuery { nic, remote } = asked.query()?;
         Ok(check_common(state, &nic, remote, facts()?)?)
     });
     let look =
-        Route::get("/v1/lint", "Lint: rules that never decide or are unused, and rules open to everybody");
+        Route::get("/v1/lint", "Lint: rules that never decide or are unused, and rules open to everybody")
+            .needs(Viewer);
     routes.look::<Vec<Finding>>(look.with::<LintQuery>(), |native, asked| {
         let LintQuery { group, nic, unused } = asked.query()?;
         let scope = match (group, nic) {
@@ -138,10 +141,10 @@ pub(super) fn declare(routes: &mut Routes) {
         Ok(findings)
     });
 
-    let apply = Route::post("/v1/apply", "Apply a document");
+    let apply = Route::post("/v1/apply", "Apply a document").needs(Editor);
     routes.change::<Apply>(apply.large(APPLY_BYTES), |_, _| {});
 
-    let export = Route::get("/v1/export", "Export the whole state").with::<ExportQuery>();
+    let export = Route::get("/v1/export", "Export the whole state").needs(Viewer).with::<ExportQuery>();
     routes.download(export, |_, state, asked| {
         let ExportQuery { secrets } = asked.query()?;
         if secrets && !asked.is_root() {
@@ -149,23 +152,24 @@ pub(super) fn declare(routes: &mut Routes) {
         }
         exportable(state, secrets, transfer::LONGEST)
     });
-    let import = Route::post("/v1/import", "Replace the whole state by an export");
+    let import = Route::post("/v1/import", "Replace the whole state by an export").needs(Admin);
     routes.upload::<ImportUpload>(import.large(transfer::LONGEST as usize));
 
-    routes.ask::<Vec<AccessKeyView>>(Route::get("/v1/access-keys", "List access keys"), |_, state, _| {
-        Ok(state.access_keys().values().map(|key| AccessKeyView::from(&**key)).collect())
-    });
+    routes.ask::<Vec<AccessKeyView>>(
+        Route::get("/v1/access-keys", "List access keys").needs(Viewer),
+        |_, state, _| Ok(state.access_keys().values().map(|key| AccessKeyView::from(&**key)).collect()),
+    );
     routes.change::<CreateAccessKey>(
-        Route::post("/v1/access-keys", "Create an access key; its secret is shown once"),
+        Route::post("/v1/access-keys", "Create an access key; its secret is shown once").needs(Admin),
         |_, _| {},
     );
-    routes.order(Route::delete("/v1/access-keys/{key}", "Delete an access key"), |asked| DeleteAccessKey {
-        key: asked.path(),
+    routes.order(Route::delete("/v1/access-keys/{key}", "Delete an access key").needs(Admin), |asked| {
+        DeleteAccessKey { key: asked.path() }
     });
-    routes.ask::<Quotas>(Route::get("/v1/quotas", "Show the quotas"), |_, state, _| {
+    routes.ask::<Quotas>(Route::get("/v1/quotas", "Show the quotas").needs(Viewer), |_, state, _| {
         Ok(state.settings().quotas.clone())
     });
-    routes.change::<ModifyQuotas>(Route::patch("/v1/quotas", "Modify quotas"), |_, _| {});
+    routes.change::<ModifyQuotas>(Route::patch("/v1/quotas", "Modify quotas").needs(Admin), |_, _| {});
 }
 
 #[cfg(test)]

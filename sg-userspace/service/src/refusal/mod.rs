@@ -230,6 +230,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The code of the refusal, which programs compare: `not_found`.
+    #[must_use]
+    pub fn code(&self) -> String {
+        let said = serde_json::to_value(self).unwrap_or_default();
+        said["code"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// A value is invalid; `allowed` says what is allowed. A long value is shortened.
     pub(crate) fn invalid(field: Field, found: impl fmt::Display, allowed: impl Into<String>) -> Self {
         Self::Invalid { field, found: excerpt(&found.to_string()), allowed: allowed.into() }

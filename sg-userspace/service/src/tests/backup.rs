@@ -7,7 +7,7 @@ mod edits;
 use proptest::{collection::vec, prelude::*};
 use sg_model::DeviceFacts;
 use sg_records::{
-    Direction, Family, Label, NoExtra, PortEntry, Ports, PrefixEntry, PrefixFamily, Remote, RuleSpec,
+    Direction, Family, KeyRole, Label, NoExtra, PortEntry, Ports, PrefixEntry, PrefixFamily, Remote, RuleSpec,
 };
 use sg_store::{Record, export, import};
 
@@ -45,7 +45,7 @@ fn populated(operations: &[super::model::Op]) -> Tx {
         Apply { text: DOCUMENT.into(), name: "doc".to_owned(), region: String::new(), file: String::new() };
     world.run(&apply).unwrap();
     world.run(&CloneGroup { group: "a".to_owned(), label: named("copy"), ..CloneGroup::default() }).unwrap();
-    world.run(&CreateAccessKey { description: "of a pipeline".to_owned() }).unwrap();
+    world.run(&CreateAccessKey { description: "of a pipeline".to_owned(), role: KeyRole::Viewer }).unwrap();
     let entry = PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() };
     let list = world.run(&new_list("ports", NoExtra {}, 3, vec![entry])).unwrap();
     let of_list = RuleSpec { description: "écrit ici".to_owned(), ..tcp(1, "any") };

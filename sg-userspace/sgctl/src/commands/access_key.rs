@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use hyper::Method;
 use sg_api_types::{AccessKeyView, CreateAccessKey, NewAccessKey};
+use sg_records::KeyRole;
 
 use crate::{
     args::{named, write_time},
@@ -24,6 +25,9 @@ pub(crate) enum Verb {
         /// Description: who it is for.
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
+        /// What the key may do.
+        #[arg(long, value_enum, default_value_t)]
+        role: KeyRole,
     },
     /// Delete access keys. Requests signed with them are refused from now on.
     Delete {
@@ -39,6 +43,7 @@ impl Render for AccessKeyView {
     const NOUN: &'static str = "access key";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |key| key.id.to_string()),
+        Column::new("ROLE", |key| key.role.to_string()),
         Column::new("CREATED", |key| write_time(key.created)),
         Column::new("DESCRIPTION", |key| key.description.clone()),
     ];
@@ -50,8 +55,11 @@ impl Render for AccessKeyView {
 
 impl Render for NewAccessKey {
     const NOUN: &'static str = "access key";
-    const COLUMNS: &'static [Column<Self>] =
-        &[Column::new("ID", |key| key.id.to_string()), Column::new("SECRET", |key| key.secret.clone())];
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("ID", |key| key.id.to_string()),
+        Column::new("SECRET", |key| key.secret.clone()),
+        Column::new("ROLE", |key| key.role.to_string()),
+    ];
 
     fn id(&self) -> String {
         self.id.to_string()
@@ -72,8 +80,8 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
             let keys: Vec<AccessKeyView> = session.get(collection)?;
             session.output.many(&keys, &Names::default())
         }
-        Verb::Create { description } => {
-            let body = CreateAccessKey { description: description.unwrap_or_default() };
+        Verb::Create { description, role } => {
+            let body = CreateAccessKey { description: description.unwrap_or_default(), role };
             // With a token, the server would keep the response, and with it the secret, for a day.
             let call = Call::change(Method::POST, collection).without_token().with_json(&body)?;
             let key: NewAccessKey = session.client.call(&call)?;

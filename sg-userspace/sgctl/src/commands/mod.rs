@@ -10,6 +10,7 @@ pub(crate) mod detach;
 pub(crate) mod flows;
 pub(crate) mod generate;
 pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod instance;
 pub(crate) mod lint;
 pub(crate) mod list;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Stats(stats::Args),
     Flows(flows::Args),
+    History(history::Args),
     Detach(detach::Args),
     Completion(generate::Completion),
     Man(generate::Man),
@@ -89,6 +91,7 @@ impl Command {
             Self::Status(args) => status::run(&args, common, out),
             Self::Stats(args) => stats::run(&args, common, out),
             Self::Flows(args) => flows::run(&args, common, out),
+            Self::History(args) => history::run(&args, common, out),
             Self::Detach(args) => detach::run(&args, common, out),
             Self::Completion(args) => generate::completion(&args, out),
             Self::Man(args) => generate::man(&args, tree(), out),

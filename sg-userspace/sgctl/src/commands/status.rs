@@ -6,6 +6,7 @@ use std::io::Write;
 use serde::Serialize;
 use sg_agent::{Catalog, Instance};
 use sg_api_types::{NicStatus, PolicySource, Status, StoreCounts};
+use sg_audit::AuditStatus;
 
 use crate::{
     args::{Common, word, write_time},
@@ -54,6 +55,7 @@ impl Render for Status {
         Column::filled("PREFIX-LISTS", |status| stored(status, |store| store.prefix_lists)),
         Column::filled("PORT-LISTS", |status| stored(status, |store| store.port_lists)),
         Column::filled("WRONG-SECRETS", |status| stored(status, |_| status.wrong_secrets)),
+        Column::filled("AUDIT", |status| status.audit.as_ref().map_or_else(String::new, audit)),
     ];
 
     fn id(&self) -> String {
@@ -154,6 +156,16 @@ impl Render for Unserved {
 
     fn id(&self) -> String {
         self.instance.clone()
+    }
+}
+
+/// The state of the audit trail.
+fn audit(audit: &AuditStatus) -> String {
+    let AuditStatus { file, lost, failing } = audit;
+    match (failing, lost) {
+        (Some(failing), lost) => format!("not written, {lost} entries lost: {failing}"),
+        (None, 0) => file.clone(),
+        (None, lost) => format!("{file}, {lost} entries lost"),
     }
 }
 

@@ -5,6 +5,7 @@ use sg_api_types::{
     AccessKeyView, CommonCheck, Finding, GroupView, ImportRow, InstanceView, ListView, ListedRule, Reference,
     Status,
 };
+use sg_audit::Entry;
 use sg_records::{EntryList, Member, Nic, PortEntry, PrefixEntry, Rule, Vpc};
 
 use crate::{
@@ -35,6 +36,7 @@ pub(super) fn of(path: &str) -> Vec<&'static str> {
         "check common" => titles::<CommonCheck>(false),
         "show" => titles::<show::Row>(false),
         "status" => titles::<Status>(true),
+        "history" => titles::<Entry>(false),
         "flows" => flows::TITLES.to_vec(),
         "quota list" | "quota modify" => quota::TITLES.to_vec(),
         _ => Vec::new(),

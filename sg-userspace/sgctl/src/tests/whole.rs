@@ -14,6 +14,7 @@ use sg_agent::Instance;
 use sg_api::{
     listen::{Access, Exposure, Limits, Listener},
     native::{self, Caller, Native},
+    recording::Recording,
 };
 use sg_inspect::last_hits::LastHits;
 use sg_service::{
@@ -50,6 +51,7 @@ impl Agent {
                 observed: Arc::default(),
                 caller,
                 attempts: Arc::default(),
+                recording: Recording::default(),
             })
         };
         let (by_socket, by_key) = (native(Caller::Socket), native(Caller::AccessKey));

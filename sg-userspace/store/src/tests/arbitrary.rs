@@ -223,9 +223,10 @@ prop_compose! {
 
 prop_compose! {
     fn access_key()(
-        id in id("ak-"), secret in text(), description in text(), created in created(),
+        id in id("ak-"), secret in text(), role in select(KeyRole::ALL.to_vec()), description in text(),
+        created in created(),
     ) -> AccessKey {
-        AccessKey { id, secret, description, created }
+        AccessKey { id, secret, role, description, created }
     }
 }
 

@@ -109,11 +109,11 @@ fn a_store_is_for_one_at_a_time() {
 
 #[test]
 fn a_store_of_a_newer_program_is_refused_and_left_alone() {
-    for schema in [2, u64::from(u32::MAX) + 2] {
+    for schema in [u64::from(SCHEMA) + 1, u64::from(u32::MAX) + 2] {
         let directory = made(schema, &[("whatever", "it is")]);
         for _ in 0..2 {
             let error = RedbStore::open(directory.path()).unwrap_err();
-            assert!(matches!(error, StoreError::Newer { found: 2.., known: SCHEMA, .. }), "{error}");
+            assert!(matches!(error, StoreError::Newer { found: 3.., known: SCHEMA, .. }), "{error}");
         }
     }
 }
@@ -144,7 +144,7 @@ fn a_migration_that_fails_leaves_everything_as_it_was() {
     for _ in 0..2 {
         let error = RedbStore::open(directory.path()).unwrap_err();
         assert!(
-            matches!(&error, StoreError::Migration { found: 0, known: 1, reason, .. } if reason == "from 0 to 1: a rule says nothing"),
+            matches!(&error, StoreError::Migration { found: 0, known: SCHEMA, reason, .. } if reason == "from 0 to 1: a rule says nothing"),
             "{error}"
         );
     }
@@ -159,7 +159,7 @@ fn a_damaged_record_is_named() {
         ("rule \u{7}", good, r"the record rule \u{7} of the store"),
         ("settings 2", good, "is damaged: it says that it is settings"),
     ] {
-        let directory = made(1, &[("settings", good), (key, text)]);
+        let directory = made(SCHEMA.into(), &[("settings", good), (key, text)]);
         let error = RedbStore::open(directory.path()).unwrap().load().unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }) && error.to_string().contains(words), "{error}");
     }

@@ -3,6 +3,8 @@
 
 use std::pin::Pin;
 
+use sg_records::KeyRole;
+
 use crate::ecs::{Call, Ecs, Fault, Response, params::Kind};
 
 /// The future response of an action.
@@ -15,6 +17,8 @@ pub struct Action {
     pub name: &'static str,
     /// What it does, as a sentence.
     pub about: &'static str,
+    /// The role that a key needs for it: the least of those that may.
+    pub role: KeyRole,
     pub(in crate::ecs) handler: Handler,
     /// What it reads, in parts that several actions have in common.
     pub parameters: &'static [&'static [Parameter]],

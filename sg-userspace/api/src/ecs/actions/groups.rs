@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
-use sg_records::{Direction, Group, GroupId, GroupType, NicType, Remote, VpcId};
+use sg_records::{Direction, Group, GroupId, GroupType, KeyRole, NicType, Remote, VpcId};
 use sg_service::{
     CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel, State, members, referencing,
 };
@@ -35,6 +35,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "CreateSecurityGroup",
         about: "Creates a group.",
+        role: KeyRole::Editor,
         handler: create,
         parameters: &[
             &[REGION, CLIENT_TOKEN],
@@ -46,6 +47,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "DescribeSecurityGroups",
         about: "Lists groups.",
+        role: KeyRole::Viewer,
         handler: describe,
         parameters: &[
             &[
@@ -69,6 +71,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "DescribeSecurityGroupAttribute",
         about: "Shows a group with its rules.",
+        role: KeyRole::Viewer,
         handler: describe_attribute,
         parameters: &[&[
             REGION,
@@ -82,18 +85,21 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "DescribeSecurityGroupReferences",
         about: "Lists the groups whose rules name these groups.",
+        role: KeyRole::Viewer,
         handler: describe_references,
         parameters: &[&[REGION, texts("SecurityGroupId", "1 to 10 ids").required()]],
     },
     Action {
         name: "ModifySecurityGroupAttribute",
         about: "Changes the name or description of a group.",
+        role: KeyRole::Editor,
         handler: modify,
         parameters: &[&[REGION, CLIENT_TOKEN, GROUP], LABEL],
     },
     Action {
         name: "ModifySecurityGroupPolicy",
         about: "Changes whether members of a basic group can reach each other.",
+        role: KeyRole::Editor,
         handler: modify_policy,
         parameters: &[&[
             REGION,
@@ -105,6 +111,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "DeleteSecurityGroup",
         about: "Deletes a group without members that no rule names.",
+        role: KeyRole::Editor,
         handler: delete,
         parameters: &[&[REGION, CLIENT_TOKEN, GROUP]],
     },

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
-use sg_records::{EntryList, Family, NoExtra, PortEntry, PortSet, PrefixEntry, PrefixFamily};
+use sg_records::{EntryList, Family, KeyRole, NoExtra, PortEntry, PortSet, PrefixEntry, PrefixFamily};
 use sg_service::{CreateList, DeleteLists, LabelChange, ModifyList, NewLabel, State, StoredEntry};
 
 use super::{
@@ -58,6 +58,7 @@ macro_rules! kind {
             Action {
                 name: concat!("Create", $list),
                 about: concat!("Creates a ", $noun, "."),
+                role: KeyRole::Editor,
                 handler: create::<$entry>,
                 parameters: &[
                     &[
@@ -78,6 +79,7 @@ macro_rules! kind {
             Action {
                 name: concat!("Describe", $list, "s"),
                 about: concat!("Lists ", $noun, "s."),
+                role: KeyRole::Viewer,
                 handler: describe::<$entry>,
                 parameters: &[
                     &[REGION, texts(concat!($list, "Id"), ""), text(concat!($list, "Name"), "")],
@@ -89,18 +91,21 @@ macro_rules! kind {
             Action {
                 name: concat!("Describe", $list, $entries),
                 about: concat!("Shows the entries of a ", $noun, "."),
+                role: KeyRole::Viewer,
                 handler: describe_entries::<$entry>,
                 parameters: &[&[REGION, text(concat!($list, "Id"), "").required()]],
             },
             Action {
                 name: concat!("Describe", $list, "Associations"),
                 about: concat!("Lists the groups whose rules name a ", $noun, "."),
+                role: KeyRole::Viewer,
                 handler: describe_associations::<$entry>,
                 parameters: &[&[REGION, text(concat!($list, "Id"), "").required()], pages!(100)],
             },
             Action {
                 name: concat!("Modify", $list),
                 about: concat!("Changes a ", $noun, ", its entries included."),
+                role: KeyRole::Editor,
                 handler: modify::<$entry>,
                 parameters: &[
                     &[
@@ -121,6 +126,7 @@ macro_rules! kind {
             Action {
                 name: concat!("Delete", $list),
                 about: concat!("Deletes a ", $noun, " that no rule names."),
+                role: KeyRole::Editor,
                 handler: delete::<$entry>,
                 parameters: &[&[REGION, CLIENT_TOKEN, text(concat!($list, "Id"), "").required()]],
             },

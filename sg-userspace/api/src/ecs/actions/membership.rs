@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sg_records::{GroupId, InstanceId, Nic, NicId};
+use sg_records::{GroupId, InstanceId, KeyRole, Nic, NicId};
 use sg_service::{Join, Leave, SetGroups, State};
 
 use super::{
@@ -24,18 +24,21 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "JoinSecurityGroup",
         about: "Adds an instance (its primary NIC) or a NIC to a group.",
+        role: KeyRole::Editor,
         handler: join,
         parameters: &[MEMBERSHIP],
     },
     Action {
         name: "LeaveSecurityGroup",
         about: "Removes an instance (its primary NIC) or a NIC from a group.",
+        role: KeyRole::Editor,
         handler: leave,
         parameters: &[MEMBERSHIP],
     },
     Action {
         name: "ModifyInstanceAttribute",
         about: "Replaces the groups of an instance. It changes nothing else of it.",
+        role: KeyRole::Editor,
         handler: modify_instance,
         parameters: &[&[
             CLIENT_TOKEN,
@@ -46,6 +49,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "ModifyNetworkInterfaceAttribute",
         about: "Replaces the groups of a NIC. It changes nothing else of it.",
+        role: KeyRole::Editor,
         handler: modify_interface,
         parameters: &[&[
             REGION,

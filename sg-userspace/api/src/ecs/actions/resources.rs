@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::{Value, json};
-use sg_records::{Instance, Label, Nic, Vpc, VpcId};
+use sg_records::{Instance, KeyRole, Label, Nic, Vpc, VpcId};
 use sg_service::State;
 
 use super::{
@@ -18,12 +18,14 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "DescribeRegions",
         about: "Lists the regions. The first one is that of `--region`.",
+        role: KeyRole::Viewer,
         handler: describe_regions,
         parameters: &[],
     },
     Action {
         name: "DescribeVpcs",
         about: "Lists VPCs. This is an action of the cloud's VPC API, version 2016-04-28.",
+        role: KeyRole::Viewer,
         handler: describe_vpcs,
         parameters: &[
             &[REGION, text("VpcId", "one id, or several separated by commas"), text("VpcName", "")],
@@ -34,6 +36,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "DescribeInstances",
         about: "Lists instances, which are registered with `sgctl`.",
+        role: KeyRole::Viewer,
         handler: describe_instances,
         parameters: &[
             &[
@@ -50,6 +53,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "DescribeNetworkInterfaces",
         about: "Lists NICs, which are registered with `sgctl`.",
+        role: KeyRole::Viewer,
         handler: describe_interfaces,
         parameters: &[
             &[

@@ -1,7 +1,7 @@
 //! Actions on rules: authorise, modify, revoke, each for both directions.
 
 use sg_model::HeaderNumbers;
-use sg_records::{Direction, Group, NicType, RuleId};
+use sg_records::{Direction, Group, KeyRole, NicType, RuleId};
 use sg_service::{Authorize, ModifyRule, Refusal, Revoke, RevokeMatching};
 
 use super::{
@@ -19,30 +19,35 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "AuthorizeSecurityGroup",
         about: "Adds up to 100 inbound rules.",
+        role: KeyRole::Editor,
         handler: |ecs, call| authorize(ecs, call, Direction::Ingress),
         parameters: &[&[REGION, CLIENT_TOKEN, GROUP], INGRESS_PERMISSIONS, INGRESS_FLAT],
     },
     Action {
         name: "AuthorizeSecurityGroupEgress",
         about: "Adds up to 100 outbound rules.",
+        role: KeyRole::Editor,
         handler: |ecs, call| authorize(ecs, call, Direction::Egress),
         parameters: &[&[REGION, CLIENT_TOKEN, GROUP], EGRESS_PERMISSIONS, EGRESS_FLAT],
     },
     Action {
         name: "ModifySecurityGroupRule",
         about: "Changes an inbound rule: the one of an id, or the description of the one with the given match.",
+        role: KeyRole::Editor,
         handler: |ecs, call| modify(ecs, call, Direction::Ingress),
         parameters: &[&[REGION, CLIENT_TOKEN, GROUP, text("SecurityGroupRuleId", "")], INGRESS_FLAT],
     },
     Action {
         name: "ModifySecurityGroupEgressRule",
         about: "Changes an outbound rule: the one of an id, or the description of the one with the given match.",
+        role: KeyRole::Editor,
         handler: |ecs, call| modify(ecs, call, Direction::Egress),
         parameters: &[&[REGION, CLIENT_TOKEN, GROUP, text("SecurityGroupRuleId", "")], EGRESS_FLAT],
     },
     Action {
         name: "RevokeSecurityGroup",
         about: "Removes up to 100 inbound rules, by their ids or by their match.",
+        role: KeyRole::Editor,
         handler: |ecs, call| revoke(ecs, call, Direction::Ingress),
         parameters: &[
             &[REGION, CLIENT_TOKEN, GROUP, texts("SecurityGroupRuleId", "")],
@@ -53,6 +58,7 @@ pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "RevokeSecurityGroupEgress",
         about: "Removes up to 100 outbound rules, by their ids or by their match.",
+        role: KeyRole::Editor,
         handler: |ecs, call| revoke(ecs, call, Direction::Egress),
         parameters: &[
             &[REGION, CLIENT_TOKEN, GROUP, texts("SecurityGroupRuleId", "")],

@@ -7,7 +7,9 @@ mod page;
 mod params;
 mod recorded;
 mod replies;
+mod roles;
 mod sockets;
+mod trail;
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +26,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::Value;
+use sg_records::KeyRole;
 use sg_service::{
     Service,
     in_memory::{InForce, Remembers},
@@ -32,22 +35,28 @@ use sha1::Sha1;
 use sha2::Sha256;
 use tower::ServiceExt;
 
-use super::{AccessKeys, Clock, Ecs, Nonces, Region, Secret, router};
+use super::{AccessKeys, Clock, Ecs, KnownKey, Nonces, Region, Secret, router};
+use crate::recording::Recording;
 use crate::signature::{Authorization, acs3, sha256_hex, to_hex, v1};
 
 const KEY: (&str, &str) = ("testid", "testsecret");
 const NOW: &str = "2026-11-21T12:00:00Z";
 
-struct OneKey;
+/// One key, which has this role.
+struct OneKey(KeyRole);
 
 impl AccessKeys for OneKey {
-    fn secret(&self, id: &str) -> Option<Secret> {
-        (id == KEY.0).then(|| Secret::new(KEY.1.as_bytes()))
+    fn find(&self, id: &str) -> Option<KnownKey> {
+        (id == KEY.0).then(|| KnownKey { secret: Secret::new(KEY.1.as_bytes()), role: self.0 })
     }
 }
 
-/// An API whose clock stands still.
+/// An API whose clock stands still, with a key that may do everything.
 fn ecs(now: &str) -> Ecs {
+    ecs_with(now, KeyRole::Admin)
+}
+
+fn ecs_with(now: &str, role: KeyRole) -> Ecs {
     let now: Timestamp = now.parse().unwrap();
     let clock: Clock = Arc::new(move || now);
     let region =
@@ -55,9 +64,10 @@ fn ecs(now: &str) -> Ecs {
     let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
     Ecs {
         service,
-        keys: Arc::new(OneKey),
+        keys: Arc::new(OneKey(role)),
         clock,
         attempts: Arc::default(),
+        recording: Recording::default(),
         nonces: Mutex::new(Nonces::default()),
         regions: vec![region],
     }

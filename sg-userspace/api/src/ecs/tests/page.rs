@@ -16,7 +16,8 @@ const HEAD: &str = "\
 ([Serving clients](serving.md#clients-of-the-cloud)). This page has every action and every parameter that it reads. A parameter that
 is not listed for an action is ignored, as clients of the cloud send some of their own; only `DryRun`, unless it is `false`, is refused
 with `InvalidParameter`, so that no request takes effect that was not to. An action that is not listed is refused with
-`InvalidAction.NotFound`. The cloud's own reference describes the responses.
+`InvalidAction.NotFound`. An action that the role of the access key does not allow is refused with `Forbidden.RAM`
+([roles](serving.md#roles)). The cloud's own reference describes the responses.
 
 Every request also has the parameters or headers of its protocol, which clients write themselves: the action, the version, the format
 (JSON or XML), and a signature of version 1 (HMAC-SHA1) or ACS3 (HMAC-SHA256).
@@ -43,7 +44,8 @@ fn page() -> String {
     for (noun, actions) in NOUNS {
         let _ = write!(page, "\n## {noun}\n");
         for action in actions {
-            let _ = write!(page, "\n### {}\n\n{}\n", action.name, action.about);
+            let _ =
+                write!(page, "\n### {}\n\n{} Needs the role `{}`.\n", action.name, action.about, action.role);
             parameters(&mut page, action);
         }
     }

@@ -1,0 +1,155 @@
+//! What the APIs write about a request: the entry of a change in the audit trail, and its line in the access log.
+//!
+//! It must never take a text of a client who is not authenticated, nor a path or a query: an operation is one of a table. The routers of both APIs
+//! call it.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use sg_audit::{Access, AccessLog, Api, Entry, Ticket, Trail, Who};
+
+use crate::listen::Peer;
+
+/// The name of an operation that does not exist.
+pub(crate) const UNKNOWN: &str = "unknown";
+/// The status of a request whose client went away before the response, as others log it.
+const GONE: u16 = 499;
+
+/// Where the APIs write what was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// The audit trail.
+    pub trail: Trail,
+    /// The access log.
+    pub access: AccessLog,
+}
+
+/// A change that was asked for: whoever refuses it, or runs it, writes its entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    trail: Trail,
+    entry: Mutex<Entry>,
+    is_written: AtomicBool,
+}
+
+impl Asked {
+    pub(crate) fn new(trail: &Trail, entry: Entry) -> Self {
+        let trail = trail.clone();
+        Self(Arc::new(Inner { trail, entry: Mutex::new(entry), is_written: AtomicBool::new(false) }))
+    }
+
+    /// The object in the path of the request.
+    pub(crate) fn aims_at(&self, target: &str) {
+        self.0.entry.lock().unwrap_or_else(PoisonError::into_inner).target = Some(target.to_owned());
+    }
+
+    /// A ticket for an operation. Whoever runs it writes the entry.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.0.is_written.store(true, Ordering::Relaxed);
+        Ticket::new(self.0.trail.clone(), self.entry())
+    }
+
+    /// Writes that it was refused, unless whoever ran it has written an entry.
+    pub(crate) async fn refused(&self, code: &str, message: &str) {
+        if !self.0.is_written.swap(true, Ordering::Relaxed) {
+            Ticket::new(self.0.trail.clone(), self.entry()).refused(code, message).await;
+        }
+    }
+
+    fn entry(&self) -> Entry {
+        self.0.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Recording {
+    /// Writes the refusal of a caller who is not known. Its message is left out: it can repeat what the caller sent.
+    pub(crate) async fn unknown_caller(&self, mut entry: Entry, code: &str) {
+        entry.code = Some(code.to_owned());
+        self.trail.write_unknown(entry).await;
+    }
+}
+
+/// What is known of a request once it has its response; an extension of the response.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Noted {
+    /// The operation; none: [`UNKNOWN`].
+    pub(crate) operation: Option<String>,
+    /// The caller, if it is known.
+    pub(crate) who: Option<Who>,
+}
+
+/// The code of a refusal; an extension of the response.
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorCode(pub(crate) String);
+
+/// The access log's line of a request. Dropped without an end, it says that the client went away.
+pub(crate) struct Line {
+    log: AccessLog,
+    began: Instant,
+    access: Option<Access>,
+}
+
+impl Line {
+    pub(crate) fn begin(log: &AccessLog, api: Api, request: &str, peer: Option<Peer>) -> Self {
+        let access = log.is_on().then(|| Access {
+            time: Timestamp::now(),
+            request: request.to_owned(),
+            api,
+            operation: UNKNOWN.to_owned(),
+            status: GONE,
+            code: None,
+            microseconds: 0,
+            who: who(peer),
+            from: from(peer),
+        });
+        Self { log: log.clone(), began: Instant::now(), access }
+    }
+
+    pub(crate) fn end(mut self, status: u16, noted: Option<Noted>, code: Option<ErrorCode>) {
+        let Some(access) = &mut self.access else { return };
+        access.status = status;
+        access.code = code.map(|ErrorCode(code)| code);
+        let Noted { operation, who } = noted.unwrap_or_default();
+        if let Some(operation) = operation {
+            access.operation = operation;
+        }
+        if let Some(who) = who {
+            access.who = who;
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(mut access) = self.access.take() {
+            access.microseconds = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.log.note(&access);
+        }
+    }
+}
+
+/// The process at the other end of a socket; nobody, if a request comes from an address.
+pub(crate) fn who(peer: Option<Peer>) -> Who {
+    match peer {
+        Some(Peer::Process { uid, gid, pid }) => Who::process(uid, gid, pid),
+        Some(Peer::Address(_)) | None => Who::default(),
+    }
+}
+
+/// Where a request came from.
+pub(crate) fn from(peer: Option<Peer>) -> String {
+    match peer {
+        Some(Peer::Process { .. }) => "socket".to_owned(),
+        Some(Peer::Address(address)) => address.to_string(),
+        None => UNKNOWN.to_owned(),
+    }
+}

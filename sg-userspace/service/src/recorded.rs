@@ -1,0 +1,111 @@
+//! What an operation changed, as the audit trail has it: each object once, by kind, id and name, with its fields before and after.
+//!
+//! No secret gets out of here: an access key is shown as the API shows it, and kept responses are left out. Called for each operation that was
+//! done.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::Value;
+use sg_api_types::AccessKeyView;
+use sg_audit::{Changes, OBJECTS, Object};
+use sg_records::{Label, Settings};
+use sg_store::{Change, Key, Record};
+
+use super::{State, tx::Mark, tx::Tx};
+
+/// The objects that changed since `mark`.
+pub(super) fn changes(mark: &Mark, tx: &Tx) -> Changes {
+    let mut recorded = Changes::default();
+    let mut seen = BTreeSet::new();
+    let changes = tx.changes_since(mark).iter();
+    let keys = changes.map(|change| match change {
+        Change::Put(record) => record.key(),
+        Change::Delete(key) => key.clone(),
+    });
+    for key in keys.filter(|key| seen.insert(key.clone())) {
+        if recorded.objects.len() < OBJECTS {
+            recorded.objects.extend(object(&mark.state, tx, &key));
+        } else if !matches!(key, Key::Token(_)) && mark.state.get(&key) != tx.get(&key) {
+            recorded.more += 1;
+        }
+    }
+    recorded
+}
+
+/// An object before and after; `None` if it is the same, or nobody's affair.
+fn object(before: &State, after: &State, key: &Key) -> Option<Object> {
+    let (before, after) = (before.get(key), after.get(key));
+    if before == after {
+        return None;
+    }
+    let newest = after.as_ref().or(before.as_ref())?;
+    let Shown { kind, id, name, always } = shown(newest)?;
+    let fields = [before.as_ref(), after.as_ref()].map(|record| record.and_then(fields));
+    // Of the settings, only the serial number changed.
+    if fields[0].is_some() && fields[0] == fields[1] {
+        return None;
+    }
+    Some(Object::new(kind, id, name, fields, always))
+}
+
+struct Shown {
+    kind: &'static str,
+    id: String,
+    name: String,
+    /// Fields that say where the object belongs.
+    always: &'static [&'static str],
+}
+
+/// `None`: it is not shown.
+fn shown(record: &Record) -> Option<Shown> {
+    let of = |kind, id: &dyn ToString, name: &str, always| {
+        Some(Shown { kind, id: id.to_string(), name: name.to_owned(), always })
+    };
+    let labelled = |kind, id: &dyn ToString, label: &Label| of(kind, id, &label.name, &[]);
+    match record {
+        Record::Vpc(vpc) => labelled("vpc", &vpc.id, &vpc.label),
+        Record::Group(group) => labelled("group", &group.id, &group.label),
+        Record::Rule(rule) => of("rule", &rule.id, &rule.spec.name, &["group", "direction"]),
+        Record::Member(member) => {
+            of("member", &format!("{} {}", member.group, member.address), "", &["group"])
+        }
+        Record::PrefixList(list) => labelled("prefix_list", &list.id, &list.label),
+        Record::PortList(list) => labelled("port_list", &list.id, &list.label),
+        Record::Instance(instance) => labelled("instance", &instance.id, &instance.label),
+        Record::Nic(nic) => {
+            let name = if nic.label.name.is_empty() {
+                nic.device.as_deref().unwrap_or_default()
+            } else {
+                &nic.label.name
+            };
+            of("nic", &nic.id, name, &["device"])
+        }
+        Record::AccessKey(key) => of("access_key", &key.id, "", &[]),
+        Record::Settings(_) => of("quotas", &"quotas", "", &[]),
+        Record::Token(_) => None,
+    }
+}
+
+/// The fields of a record that may be shown.
+fn fields(record: &Record) -> Option<Value> {
+    fn json(record: &impl Serialize) -> Option<Value> {
+        serde_json::to_value(record).ok()
+    }
+    match record {
+        Record::Vpc(vpc) => json(vpc),
+        Record::Group(group) => json(group),
+        Record::Rule(rule) => json(rule),
+        Record::Member(member) => json(member),
+        Record::PrefixList(list) => json(list),
+        Record::PortList(list) => json(list),
+        Record::Instance(instance) => json(instance),
+        Record::Nic(nic) => json(nic),
+        Record::AccessKey(key) => json(&AccessKeyView::from(&**key)),
+        Record::Settings(settings) => {
+            let Settings { quotas, serial: _ } = &**settings;
+            json(quotas)
+        }
+        Record::Token(_) => None,
+    }
+}

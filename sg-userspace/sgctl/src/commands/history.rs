@@ -1,0 +1,301 @@
+//! `sgctl history`: who changed what. It asks `sgd serve`; without a server, as under `sgd run`, root reads the file of the audit trail. It must never
+//! write it.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use sg_audit::{Entry, HistoryPage, HistoryQuery, LARGEST_PAGE, Outcome};
+use sg_model::text::{escaped, escaped_json};
+
+use crate::{
+    args::{Common, named, write_time},
+    client::{Address, Call, ClientError},
+    failure::Failure,
+    names::Names,
+    render::{Column, Render},
+    session::Session,
+};
+
+/// How often `--follow` looks for what is new.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Objects of an entry in a table.
+const SHOWN: usize = 3;
+
+/// Show who changed what: every change that was asked for, with its outcome.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Entries of the last while (90s, 1h, 7d), or since a time (2026-11-30T13:00:00Z)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Entries before then: as --since
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
+    /// Entries of this uid, access key, document or address; * stands for any text
+    #[arg(long, value_name = "WHO", value_parser = named())]
+    who: Option<String>,
+    /// Entries about the object with this id or name; * stands for any text
+    #[arg(long, value_name = "OBJECT", value_parser = named())]
+    object: Option<String>,
+    /// Entries about this operation; * stands for any text
+    #[arg(long, value_name = "OPERATION", value_parser = named())]
+    operation: Option<String>,
+    /// Entries with this outcome
+    #[arg(long, value_enum, value_name = "OUTCOME")]
+    outcome: Option<Wanted>,
+    /// Number of entries, the newest ones. Default: 100, with --since all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    last: Option<u32>,
+    /// Go on with what is new, one line an entry
+    #[arg(short, long)]
+    follow: bool,
+    /// Read this file of an audit trail, and the older ones beside it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["socket", "server"])]
+    file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Wanted {
+    Done,
+    Refused,
+    NotInForce,
+    Lost,
+}
+
+impl Wanted {
+    const fn outcome(self) -> Outcome {
+        match self {
+            Self::Done => Outcome::Done,
+            Self::Refused => Outcome::Refused,
+            Self::NotInForce => Outcome::NotInForce,
+            Self::Lost => Outcome::Lost,
+        }
+    }
+}
+
+/// A time, or how long ago it was.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let allowed = "allowed are how long ago (90s, 1h, 7d) and a time (2026-11-30T13:00:00Z)";
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago: Option<SignedDuration> = text
+        .parse::<Span>()
+        .ok()
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
+        .filter(|ago| !ago.is_negative());
+    let then = ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok());
+    then.ok_or_else(|| allowed.to_owned())
+}
+
+impl Render for Entry {
+    const NOUN: &'static str = "change";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("TIME", |entry| write_time(entry.time)),
+        Column::new("WHO", |entry| entry.who.to_string()),
+        Column::wide("FROM", |entry| entry.from.clone()),
+        Column::new("OPERATION", |entry| entry.operation.clone()),
+        Column::new("OUTCOME", |entry| entry.outcome.name().to_owned()),
+        Column::new("WHAT", what),
+        Column::wide("REQUEST", |entry| entry.request.clone().unwrap_or_default()),
+        Column::wide("NUMBER", |entry| entry.sequence.to_string()),
+    ];
+
+    fn id(&self) -> String {
+        self.sequence.to_string()
+    }
+}
+
+/// What changed, or why nothing did.
+fn what(entry: &Entry) -> String {
+    let Entry { target, code, message, objects, more_objects, missing, .. } = entry;
+    let mut parts: Vec<String> = objects
+        .iter()
+        .take(SHOWN)
+        .map(|object| {
+            let name = if object.name.is_empty() { &object.id } else { &object.name };
+            format!("{} {} {name}", object.change.name(), object.kind)
+        })
+        .collect();
+    let more = objects.len().saturating_sub(SHOWN) as u64 + more_objects;
+    if more > 0 {
+        parts.push(format!("{more} more"));
+    }
+    if let Some(target) = target.as_ref().filter(|_| objects.is_empty()) {
+        parts.push(target.clone());
+    }
+    match (message, code) {
+        (Some(message), _) => parts.push(message.lines().next().unwrap_or_default().to_owned()),
+        (None, Some(code)) => parts.push(code.clone()),
+        (None, None) => {}
+    }
+    if *missing > 0 {
+        parts.push(format!("{missing} entries are missing before it"));
+    }
+    parts.join("; ")
+}
+
+/// Where the trail is read.
+enum Source {
+    Server,
+    File(PathBuf),
+}
+
+impl Source {
+    fn page(&self, session: &mut Session<'_>, query: &HistoryQuery) -> Result<HistoryPage, Failure> {
+        match self {
+            Self::Server => Ok(session.client.call(&Call::get(address(query)))?),
+            Self::File(path) => sg_audit::read(path, query).map_err(Failure::other),
+        }
+    }
+}
+
+fn address(query: &HistoryQuery) -> Address {
+    let HistoryQuery { since, until, who, object, operation, outcome, newer_than, limit, after } = query;
+    Address::of(&["history"])
+        .with_some("since", since.as_ref())
+        .with_some("until", until.as_ref())
+        .with_some("who", who.as_ref())
+        .with_some("object", object.as_ref())
+        .with_some("operation", operation.as_ref())
+        .with_some("outcome", outcome.as_ref().map(|outcome| outcome.name()))
+        .with_some("newer_than", newer_than.as_ref())
+        .with_some("limit", limit.as_ref())
+        .with_some("after", after.as_ref())
+}
+
+pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut session = Session::new(common, out)?;
+    let mut query = HistoryQuery {
+        since: args.since,
+        until: args.until,
+        who: args.who.clone(),
+        object: args.object.clone(),
+        operation: args.operation.clone(),
+        outcome: args.outcome.map(Wanted::outcome),
+        ..HistoryQuery::default()
+    };
+    let source = source(args, common, &mut session)?;
+    let most = match args.last {
+        Some(last) => usize::try_from(last).unwrap_or(usize::MAX),
+        None if args.since.is_some() => usize::MAX,
+        None => 100,
+    };
+    let Found { entries, has_more } = newest(&source, &mut session, &query, most)?;
+    if has_more && args.last.is_none() {
+        session.output.remark(&format!("these are the newest {most}; --last and --since show more"));
+    }
+    if !args.follow {
+        return session.output.many(&entries, &Names::default());
+    }
+    query.newer_than = entries.last().map(|entry| entry.sequence);
+    print_lines(&mut session, &entries)?;
+    loop {
+        session.output.out.flush()?;
+        thread::sleep(PAUSE);
+        let Found { entries, .. } = newest(&source, &mut session, &query, usize::MAX)?;
+        query.newer_than = entries.last().map(|entry| entry.sequence).or(query.newer_than);
+        print_lines(&mut session, &entries)?;
+    }
+}
+
+/// The server, if there is one; otherwise the file of the instance.
+fn source(args: &Args, common: &Common, session: &mut Session<'_>) -> Result<Source, Failure> {
+    if let Some(file) = &args.file {
+        return readable(file).map(|()| Source::File(file.clone()));
+    }
+    let probe = HistoryQuery { limit: Some(1), ..HistoryQuery::default() };
+    match session.client.call::<HistoryPage>(&Call::get(address(&probe))) {
+        Ok(_) => Ok(Source::Server),
+        Err(ClientError::NobodyThere { .. }) if !common.names_a_server() => {
+            let places = sg_audit::places(common.instance()?.name());
+            let known = places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ");
+            let found = places.into_iter().find(|place| place.exists());
+            let found = found.ok_or_else(|| {
+                Failure::not_found(anyhow!(
+                    "no server answers, and no audit trail can be seen at {known}: say --file, or ask as root"
+                ))
+            })?;
+            readable(&found)?;
+            Ok(Source::File(found))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Refuses a file that is not there: its entries are not none.
+fn readable(path: &Path) -> Result<(), Failure> {
+    let opened = std::fs::File::open(path).map(drop);
+    opened.map_err(|error| Failure::input(anyhow!("cannot read {}: {error}", path.display())))
+}
+
+struct Found {
+    /// The oldest first.
+    entries: Vec<Entry>,
+    has_more: bool,
+}
+
+fn newest(
+    source: &Source,
+    session: &mut Session<'_>,
+    query: &HistoryQuery,
+    most: usize,
+) -> Result<Found, Failure> {
+    let mut query = query.clone();
+    let (mut entries, mut unreadable) = (Vec::new(), 0);
+    let has_more = loop {
+        query.limit = Some((most - entries.len()).clamp(1, LARGEST_PAGE));
+        let page = source.page(session, &query)?;
+        unreadable = page.unreadable.max(unreadable);
+        let ends = page.items.is_empty() || page.next.is_none() || page.next == query.after;
+        entries.extend(page.items);
+        if ends || entries.len() >= most {
+            break !ends;
+        }
+        query.after = page.next;
+    };
+    if unreadable > 0 && query.newer_than.is_none() {
+        session.output.remark(&format!("{unreadable} lines of the audit trail are no entries, and left out"));
+    }
+    entries.reverse();
+    Ok(Found { entries, has_more })
+}
+
+/// One line an entry, as they come.
+fn print_lines(session: &mut Session<'_>, entries: &[Entry]) -> Result<(), Failure> {
+    for entry in entries {
+        if session.output.format.is_data() {
+            let line = serde_json::to_string(entry).map_err(Failure::other)?;
+            session.output.painted(&escaped_json(&line))?;
+        } else {
+            let Entry { time, who, operation, outcome, .. } = entry;
+            let (time, outcome) = (write_time(*time), outcome.name());
+            let line = format!("{time}  {who}  {operation}  {outcome}  {}", what(entry));
+            session.output.painted(&escaped(&line))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_how_long_ago_or_when() {
+        let ago = |text: &str| Timestamp::now().duration_since(time(text).unwrap()).as_secs();
+        for (text, seconds) in [("90s", 90), ("1h", 3_600), ("7d", 604_800), ("1h30m", 5_400), ("0s", 0)] {
+            assert!(ago(text).abs_diff(seconds) <= 1, "{text}");
+        }
+        assert_eq!(time("1970-01-01T00:00:00Z").unwrap(), Timestamp::UNIX_EPOCH);
+        for wrong in ["", "yesterday", "-1h", "1", "13:00"] {
+            assert!(time(wrong).unwrap_err().contains("allowed are"), "{wrong}");
+        }
+    }
+}

@@ -77,6 +77,11 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Test], Debian(&["dhcpcd-base"]), &["dhcpcd"]),
     of(&[Test], Debian(&["systemd"]), &["systemd-networkd"]),
     of(&[Test], Debian(&["dnsmasq-base"]), &["dnsmasq"]),
+    // Readers of the flow log that know nothing of this project.
+    of(&[Test], Debian(&["nfdump"]), &["nfcapd", "nfdump"]),
+    of(&[Test], Debian(&["tshark"]), &["tshark"]),
+    of(&[Test], Debian(&["wireshark-common"]), &["capinfos"]),
+    of(&[Test], Debian(&["python3"]), &["python3"]),
     of(&[Test], Debian(&["bash"]), &["bash"]),
     of(&[Test], Debian(&["dash"]), &["sh"]),
     of(&[Test], Debian(&["grep"]), &["grep"]),

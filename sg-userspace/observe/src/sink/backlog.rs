@@ -7,7 +7,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{Counters, Why};
+use super::counters::{Counters, Why};
 use crate::{format::Format, record::Record};
 
 /// Bytes that are kept at most.
@@ -33,14 +33,14 @@ pub(super) struct Backlog {
     why: Why,
     chunks: VecDeque<Chunk>,
     bytes: usize,
-    /// Records lost since it was last said, and since when.
-    lost: Option<(u64, Timestamp)>,
+    /// Records that were lost and of which the collector has not been told: why, how many, since when.
+    lost: Vec<(Why, u64, Timestamp)>,
     spare: Vec<u8>,
 }
 
 impl Backlog {
     pub(super) fn new(format: Format, counters: Arc<Counters>, why: Why) -> Self {
-        Self { format, counters, why, chunks: VecDeque::new(), bytes: 0, lost: None, spare: Vec::new() }
+        Self { format, counters, why, chunks: VecDeque::new(), bytes: 0, lost: Vec::new(), spare: Vec::new() }
     }
 
     pub(super) fn counters(&self) -> &Counters {
@@ -54,10 +54,11 @@ impl Backlog {
                 drain(self);
             }
             if self.bytes >= MAX_BYTES {
-                self.lose(chunk.len() as u64);
+                self.counters.lost(chunk.len() as u64, self.why);
+                self.tell_loss(chunk.len() as u64, self.why);
                 continue;
             }
-            self.say_losses();
+            self.write_losses();
             self.push(chunk.len() as u64, |format, to| format.write(chunk, to));
             drain(self);
         }
@@ -69,14 +70,23 @@ impl Backlog {
         }
     }
 
-    fn say_losses(&mut self) {
-        let Some((count, since)) = self.lost.take() else { return };
-        let why = match self.why {
-            Why::Storage => "the flow log could not be written",
-            _ => "the collector of the flow log did not take them",
-        };
-        let lost = Record::lost(since, Timestamp::now(), count, why);
-        self.push(0, |format, to| format.write(&[&lost], to));
+    /// Says behind what is there how many records were lost, if there is room.
+    pub(super) fn write_losses(&mut self) {
+        if self.bytes >= MAX_BYTES {
+            return;
+        }
+        for (why, count, since) in std::mem::take(&mut self.lost) {
+            let lost = Record::lost(since, Timestamp::now(), count, why.message());
+            self.push(0, |format, to| format.write(&[&lost], to));
+        }
+    }
+
+    /// The collector is to be told that records were lost, which have been counted.
+    pub(super) fn tell_loss(&mut self, records: u64, why: Why) {
+        match self.lost.iter_mut().find(|(cause, ..)| *cause == why) {
+            Some((_, count, _)) => *count = count.saturating_add(records),
+            None => self.lost.push((why, records, Timestamp::now())),
+        }
     }
 
     fn push(&mut self, records: u64, write: impl FnOnce(&Format, &mut Vec<u8>)) {
@@ -85,12 +95,6 @@ impl Backlog {
         write(&self.format, &mut bytes);
         self.bytes = self.bytes.saturating_add(bytes.len());
         self.chunks.push_back(Chunk { bytes, written: 0, records });
-    }
-
-    fn lose(&mut self, records: u64) {
-        self.counters.lost(records, self.why);
-        let (count, since) = self.lost.unwrap_or_else(|| (0, Timestamp::now()));
-        self.lost = Some((count.saturating_add(records), since));
     }
 
     /// The oldest chunk.

@@ -11,7 +11,7 @@ use std::sync::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Target;
+use super::target::Target;
 use crate::words::words;
 
 words! {
@@ -37,6 +37,18 @@ words! {
         Collector = "collector",
         /// The agent ended before they could be delivered.
         Ended = "ended",
+    }
+}
+
+impl Why {
+    /// As a `lost` record says it.
+    pub(super) const fn message(self) -> &'static str {
+        match self {
+            Self::QueueFull => "records came faster than the flow log was written",
+            Self::Storage => "the flow log could not be written",
+            Self::Collector => "the collector of the flow log did not take records",
+            Self::Ended => "the agent ended",
+        }
     }
 }
 

@@ -6,19 +6,25 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
 };
 
-use super::{Batch, Counters, Sink, Why};
+use super::{
+    counters::{Counters, Why},
+    interface::Sink,
+};
 use crate::{
     aggregate::{Aggregate, Fields, MAX_SUMS},
     filter::Filter,
     record::Record,
 };
+
+/// Records that are offered together, and shared by all sinks.
+pub type Batch = Arc<[Arc<Record>]>;
 
 /// Records that wait in the queue of a sink at most. One batch may be more, if the queue is empty.
 pub const MAX_QUEUED: usize = 65_536;
@@ -47,6 +53,8 @@ impl Work {
 pub(super) struct Delivery {
     queue: Option<Sender<Work>>,
     queued: Arc<AtomicUsize>,
+    /// Records that found the queue full, and of which the sink has not been told.
+    lost: Arc<AtomicU64>,
     counters: Arc<Counters>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,15 +68,16 @@ impl Delivery {
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
         let (sender, receiver) = channel();
-        let queued = Arc::new(AtomicUsize::new(0));
+        let (queued, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
         let worker = Worker {
             sink,
             filter,
             sums: summed.map(|(fields, interval)| (Aggregate::new(fields, MAX_SUMS), interval)),
             queued: Arc::clone(&queued),
+            lost: Arc::clone(&lost),
         };
         let thread = Builder::new().name("flow-log".into()).spawn(move || worker.run(&receiver))?;
-        Ok(Self { queue: Some(sender), queued, counters, thread: Some(thread) })
+        Ok(Self { queue: Some(sender), queued, lost, counters, thread: Some(thread) })
     }
 
     pub(super) fn offer(&self, work: Work) {
@@ -82,6 +91,7 @@ impl Delivery {
         };
         if !taken {
             self.counters.lost(count as u64, Why::QueueFull);
+            self.lost.fetch_add(count as u64, Ordering::Relaxed);
         }
     }
 
@@ -110,13 +120,19 @@ struct Worker {
     filter: Filter,
     sums: Option<(Aggregate, Duration)>,
     queued: Arc<AtomicUsize>,
+    lost: Arc<AtomicU64>,
 }
 
 impl Worker {
     fn run(mut self, queue: &Receiver<Work>) {
         let (mut tried, mut summed_since) = (Instant::now(), Instant::now());
         loop {
-            match queue.recv_timeout(PAUSE) {
+            let work = queue.recv_timeout(PAUSE);
+            let lost = self.lost.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                self.sink.tell_loss(lost);
+            }
+            match work {
                 Ok(work) => {
                     let count = work.len();
                     self.take(work);

@@ -7,7 +7,11 @@ use std::{path::Path, sync::Arc};
 
 use sg_host::rotated::{RotatedError, RotatedFile, Rotation};
 
-use super::{Counters, Sink, Why, backlog::Backlog};
+use super::{
+    backlog::Backlog,
+    counters::{Counters, Why},
+    interface::Sink,
+};
 use crate::{format::Format, record::Record};
 
 pub(super) struct FileSink {
@@ -54,7 +58,12 @@ impl Sink for FileSink {
         self.backlog.add_no_data(interval);
     }
 
+    fn tell_loss(&mut self, records: u64) {
+        self.backlog.tell_loss(records, Why::QueueFull);
+    }
+
     fn retry(&mut self) {
+        self.backlog.write_losses();
         let Self { file, backlog, failed } = self;
         *failed = false;
         drain(file, backlog, failed);

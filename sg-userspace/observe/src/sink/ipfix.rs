@@ -14,7 +14,12 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Counters, Sink, Transport, Why, unix::has_closed};
+use super::{
+    counters::{Counters, Why},
+    interface::Sink,
+    target::Transport,
+    unix::has_closed,
+};
 use crate::{
     ipfix::{Encoder, MAX_TCP, MAX_UDP},
     record::Record,
@@ -191,6 +196,9 @@ impl Sink for IpfixSink {
 
     /// IPFIX has nothing for it.
     fn no_data(&mut self, _interval: &Record) {}
+
+    /// Nor for this: gaps of the sequence numbers are messages that were lost on the way.
+    fn tell_loss(&mut self, _records: u64) {}
 
     fn retry(&mut self) {
         self.failed = false;

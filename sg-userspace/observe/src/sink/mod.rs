@@ -7,6 +7,7 @@ mod backlog;
 mod counters;
 mod delivery;
 mod file;
+mod interface;
 mod ipfix;
 mod target;
 mod unix;
@@ -18,19 +19,17 @@ use thiserror::Error;
 
 pub use self::{
     counters::{Counted, Counters, Kind, LostBecause, Why},
-    delivery::MAX_QUEUED,
+    delivery::{Batch, MAX_QUEUED},
     target::{Target, TargetError, Transport},
 };
 use self::{
     delivery::{Delivery, Work},
     file::FileSink,
+    interface::Sink,
     ipfix::IpfixSink,
     unix::UnixSink,
 };
 use crate::{options::FlowLogOptions, record::Record};
-
-/// Records that are offered together, and shared by all sinks.
-pub type Batch = Arc<[Arc<Record>]>;
 
 /// Why the flow log could not begin.
 #[derive(Debug, Error)]
@@ -46,21 +45,6 @@ pub enum SinkError {
         /// The cause.
         source: std::io::Error,
     },
-}
-
-/// Delivers records, or keeps a bounded amount of them until it can. No call may take longer than some seconds.
-trait Sink: Send {
-    /// Delivers `records`, after what is kept.
-    fn deliver(&mut self, records: &[Arc<Record>]);
-
-    /// Delivers that the NIC of `interval` had no traffic.
-    fn no_data(&mut self, interval: &Record);
-
-    /// Tries again to deliver what is kept. Called about once a second.
-    fn retry(&mut self);
-
-    /// Tries for the last time; what is left then is lost.
-    fn finish(&mut self);
 }
 
 /// The sinks of a flow log. Dropping it delivers what can be delivered at once.

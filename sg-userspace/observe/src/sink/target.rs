@@ -10,7 +10,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::Kind;
+use super::counters::Kind;
 
 /// A text that names no target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -14,7 +14,11 @@ use std::{
 use sg_model::text::escaped;
 use socket2::SockRef;
 
-use super::{Counters, Sink, Why, backlog::Backlog};
+use super::{
+    backlog::Backlog,
+    counters::{Counters, Why},
+    interface::Sink,
+};
 use crate::{format::Format, record::Record};
 
 /// How long a collector that does not read holds up the thread.
@@ -119,7 +123,12 @@ impl Sink for UnixSink {
         self.backlog.add_no_data(interval);
     }
 
+    fn tell_loss(&mut self, records: u64) {
+        self.backlog.tell_loss(records, Why::QueueFull);
+    }
+
     fn retry(&mut self) {
+        self.backlog.write_losses();
         self.connection.failed = false;
         self.connection.drain(&mut self.backlog);
     }

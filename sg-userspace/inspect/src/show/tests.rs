@@ -31,7 +31,7 @@ fn policy() -> Policy {
 }
 
 fn look(policy: Policy, rows: Vec<Row>, at: Timestamp) -> Look {
-    let limits = Limits { nics: 4, flows: 64, counters: 512 };
+    let limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
     let mut catalog = Catalog::new(limits, Attachment::Auto);
     catalog.numbers = Numbers {
         groups: vec![

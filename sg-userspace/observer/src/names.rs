@@ -81,7 +81,7 @@ impl Names {
         let applied = in_force.applied.filter(|applied| Some(applied.at) != self.applied)?;
         self.applied = Some(applied.at);
         let nics = in_force.catalog.nics.len();
-        Some(format!("applied, because of {}: {nics} NICs", applied.cause.name()))
+        Some(format!("policy applied (cause: {}; NICs: {nics})", applied.cause.name()))
     }
 
     fn read(&mut self) {

@@ -14,6 +14,7 @@ pub mod history;
 pub mod ipfix;
 pub mod options;
 pub mod pcapng;
+pub mod query;
 pub mod record;
 pub mod sink;
 #[cfg(test)]
@@ -21,4 +22,5 @@ mod tests;
 mod text;
 mod words;
 
+pub use text::NoRecord;
 pub use words::UnknownWord;

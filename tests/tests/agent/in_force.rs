@@ -147,7 +147,8 @@ fn rules_are_shown_as_they_decide(lab: Lab, attach: Attach) -> Result<()> {
 fn a_document_is_no_store(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
     let instance = agent.instance().to_owned();
-    for words in [&["group", "list"][..], &["apply", "-f", "/dev/null", "--yes"]] {
+    let document = agent.policy_file().to_string_lossy().into_owned();
+    for words in [&["group", "list"][..], &["apply", "-f", &document, "--yes"]] {
         let refused = agent.sgctl(&[words, &["--instance", &instance]].concat()).err();
         let refused = refused.with_context(|| format!("{words:?} was done"))?.to_string();
         ensure!(refused.contains("policy.yaml") && refused.contains("no store"), "{refused}");

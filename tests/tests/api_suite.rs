@@ -1,5 +1,5 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
-//! moment, many clients at once, backups, its log, and hostile clients. Each test has a host of its own in the lab; clients
+//! moment, many clients at once, backups, its log and audit trail, and hostile clients. Each test has a host of its own in the lab; clients
 //! connect to it over its loopback.
 
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 mod api {
+    pub(crate) mod audit;
     pub(crate) mod backup;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
@@ -33,6 +34,7 @@ fn main() -> Result<ExitCode> {
             api::instance_selection,
             api::backup,
             api::json_log,
+            api::audit,
             api::hostile,
         );
     })

@@ -28,7 +28,7 @@ pub(crate) fn with_ids(router: Router, api: Api, header: HeaderName, access: Acc
         // In the form that the clients of one API expect.
         let id = Uuid::new_v4().to_string().to_uppercase();
         // Of the highest level, so that no `RUST_LOG` keeps its id from a line that it lets through.
-        let span = tracing::error_span!("request", %id, api = api.name());
+        let span = tracing::error_span!("request", %id, api = %api.name());
         let line = Line::begin(&access, api, &id, request.extensions().get().copied());
         let value = HeaderValue::try_from(&id);
         request.extensions_mut().insert(RequestId(id));

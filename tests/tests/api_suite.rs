@@ -1,5 +1,9 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
+<<<<<<< HEAD
 //! moment, many clients at once, backups, its log and audit trail, and hostile clients. Each test has a host of its own in the lab; clients
+=======
+//! moment, many clients at once, backups, its log, what it shows of what is in force, and hostile clients. Each test has a host of its own in the lab; clients
+>>>>>>> inforce
 //! connect to it over its loopback.
 
 use std::process::ExitCode;
@@ -12,6 +16,7 @@ mod api {
     pub(crate) mod clients;
     pub(crate) mod concurrency;
     pub(crate) mod hostile;
+    pub(crate) mod in_force;
     pub(crate) mod instance_selection;
     pub(crate) mod json_log;
     pub(crate) mod kills;
@@ -34,7 +39,11 @@ fn main() -> Result<ExitCode> {
             api::instance_selection,
             api::backup,
             api::json_log,
+<<<<<<< HEAD
             api::audit,
+=======
+            api::in_force,
+>>>>>>> inforce
             api::hostile,
         );
     })

@@ -10,6 +10,7 @@ use anyhow::Result;
 mod agent {
     pub(crate) mod control_api;
     pub(crate) mod devices;
+    pub(crate) mod in_force;
     pub(crate) mod lifecycle;
 }
 mod anti_spoofing {
@@ -115,6 +116,7 @@ fn main() -> Result<ExitCode> {
             frames::vlans_between_hosts,
             agent::lifecycle,
             agent::control_api,
+            agent::in_force,
         );
         // What many kernels were built without: `cargo xtask test --kernel` asks for it, over kernels that must have it.
         if arguments.include_ignored {

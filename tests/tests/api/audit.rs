@@ -56,12 +56,12 @@ fn read(path: &Path) -> Result<Vec<String>> {
     Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
 }
 
-/// Waits for lines that are written behind the response.
-fn awaited(path: &Path, count: usize) -> Result<Vec<String>> {
+/// Waits for the line of the last request, which is written behind its response.
+fn awaited(path: &Path, last: &str) -> Result<Vec<String>> {
     let begun = Instant::now();
     loop {
         let lines = read(path)?;
-        if lines.len() >= count || begun.elapsed() > Duration::from_secs(10) {
+        if lines.last().is_some_and(|line| line == last) || begun.elapsed() > Duration::from_secs(10) {
             return Ok(lines);
         }
         thread::sleep(Duration::from_millis(20));
@@ -122,7 +122,7 @@ fn who_did_what(lab: Lab) -> Result<()> {
     let found = read(&file)?;
     ensure!(found == wanted, "{found:#?}");
 
-    let access = awaited(Path::new(ACCESS), 17)?;
+    let access = awaited(Path::new(ACCESS), "native delete_groups_group 404 not_found")?;
     for line in [
         "native get_groups 200 -",
         "native post_groups 403 forbidden",

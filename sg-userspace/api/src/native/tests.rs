@@ -138,9 +138,7 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
                 assert!(!["no_store", "read_only"].contains(&code), "{method} {path}: {response}");
                 continue;
             }
-            // What lacks an argument is refused for that.
-            let is_refused =
-                matches!((status, code), (409, "no_store") | (403, "read_only") | (400, "malformed"));
+            let is_refused = matches!((status, code), (409, "no_store") | (403, "read_only"));
             assert!(is_refused, "{method} {path}: {status} {response}");
             refused += 1;
         }

@@ -33,11 +33,11 @@ use crate::InspectError;
 use file::StateFile;
 pub use observation::{Owner, Used};
 
-use observation::Observation;
+use observation::{Observation, Unsaved};
 
 /// How often counters are read.
 const PASS: Duration = Duration::from_mins(1);
-/// How often the file is written, if anything changed: a crash of the host loses as much.
+/// How often the file is written if only counts changed: a crash of the host loses as much.
 const SAVE: Duration = Duration::from_mins(5);
 /// How often a reading is repeated because the policy changed meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -138,7 +138,8 @@ impl LastHits {
                 }
                 Err(_) => {}
             }
-            if saved.is_none_or(|at| at.elapsed() >= SAVE) {
+            let is_due = saved.is_none_or(|at| at.elapsed() >= SAVE);
+            if is_due || self.observation().unsaved == Unsaved::Owners {
                 self.save(&mut file);
                 saved = Some(Instant::now());
             }
@@ -156,14 +157,16 @@ impl LastHits {
     /// Writes the file if anything changed. A disk that is slow or full keeps nobody from asking meanwhile.
     fn save(&self, file: &mut StateFile) {
         let mut observation = self.observation();
-        if !observation.changed {
+        let unsaved = observation.unsaved;
+        if unsaved == Unsaved::Nothing {
             return;
         }
         let content = file.content(&observation);
-        observation.changed = false;
+        observation.unsaved = Unsaved::Nothing;
         drop(observation);
         if !file.save(&content) {
-            self.observation().changed = true;
+            let mut observation = self.observation();
+            observation.unsaved = observation.unsaved.max(unsaved);
         }
     }
 

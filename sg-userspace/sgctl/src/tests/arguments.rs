@@ -205,7 +205,7 @@ fn a_manual_page_for_every_command() {
 }
 
 /// Every command without commands below it, with its words.
-fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+pub(super) fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
     if command.get_subcommands().next().is_none() {
         found.push((path.to_owned(), command.clone()));
     }

@@ -1,10 +1,6 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
-<<<<<<< HEAD
-//! moment, many clients at once, backups, its log and audit trail, and hostile clients. Each test has a host of its own in the lab; clients
-=======
-//! moment, many clients at once, backups, its log, what it shows of what is in force, and hostile clients. Each test has a host of its own in the lab; clients
->>>>>>> inforce
-//! connect to it over its loopback.
+//! moment, many clients at once, backups, its log and audit trail, what it shows of what is in force, and hostile clients. Each
+//! test has a host of its own in the lab; clients connect to it over its loopback.
 
 use std::process::ExitCode;
 
@@ -39,11 +35,8 @@ fn main() -> Result<ExitCode> {
             api::instance_selection,
             api::backup,
             api::json_log,
-<<<<<<< HEAD
             api::audit,
-=======
             api::in_force,
->>>>>>> inforce
             api::hostile,
         );
     })

@@ -35,8 +35,8 @@ pub(crate) fn with_ids(router: Router, api: Api, header: HeaderName, access: Acc
         let response = async move {
             let mut response = next.run(request).await;
             response.headers_mut().extend(value.map(|id| (header, id)));
-            let (noted, code) = (response.extensions_mut().remove(), response.extensions_mut().remove());
-            line.end(response.status().as_u16(), noted, code);
+            let (facts, code) = (response.extensions_mut().remove(), response.extensions_mut().remove());
+            line.end(response.status().as_u16(), facts, code);
             response
         };
         response.instrument(span)

@@ -80,7 +80,7 @@ impl Recording {
 
 /// What is known of a request once it has its response; an extension of the response.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Noted {
+pub(crate) struct Facts {
     /// The operation; none: [`UNKNOWN`].
     pub(crate) operation: Option<String>,
     /// The caller, if it is known.
@@ -114,11 +114,11 @@ impl Line {
         Self { log: log.clone(), began: Instant::now(), access }
     }
 
-    pub(crate) fn end(mut self, status: u16, noted: Option<Noted>, code: Option<ErrorCode>) {
+    pub(crate) fn end(mut self, status: u16, facts: Option<Facts>, code: Option<ErrorCode>) {
         let Some(access) = &mut self.access else { return };
         access.status = status;
         access.code = code.map(|ErrorCode(code)| code);
-        let Noted { operation, who } = noted.unwrap_or_default();
+        let Facts { operation, who } = facts.unwrap_or_default();
         if let Some(operation) = operation {
             access.operation = operation;
         }

@@ -28,15 +28,15 @@ pub(crate) fn with_ids(router: Router, api: Api, header: HeaderName, access: Acc
         // In the form that the clients of one API expect.
         let id = Uuid::new_v4().to_string().to_uppercase();
         // Of the highest level, so that no `RUST_LOG` keeps its id from a line that it lets through.
-        let span = tracing::error_span!("request", %id, api = api.name());
+        let span = tracing::error_span!("request", %id, api = %api.name());
         let line = Line::begin(&access, api, &id, request.extensions().get().copied());
         let value = HeaderValue::try_from(&id);
         request.extensions_mut().insert(RequestId(id));
         let response = async move {
             let mut response = next.run(request).await;
             response.headers_mut().extend(value.map(|id| (header, id)));
-            let (noted, code) = (response.extensions_mut().remove(), response.extensions_mut().remove());
-            line.end(response.status().as_u16(), noted, code);
+            let (facts, code) = (response.extensions_mut().remove(), response.extensions_mut().remove());
+            line.end(response.status().as_u16(), facts, code);
             response
         };
         response.instrument(span)

@@ -311,9 +311,10 @@ impl Entry {
             let details = [&object.before, &object.after].into_iter().flatten();
             let bytes: usize =
                 details.map(|value| serde_json::to_vec(value).map_or(0, |text| text.len())).sum();
-            match room.checked_sub(bytes) {
-                Some(left) => room = left,
-                None => (object.before, object.after) = (None, None),
+            if let Some(left) = room.checked_sub(bytes) {
+                room = left;
+            } else {
+                (object.before, object.after) = (None, None);
             }
         }
         self

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     listen::Claim,
-    recording::{self, ErrorCode, Noted, UNKNOWN},
+    recording::{self, ErrorCode, Facts, UNKNOWN},
     request_id::{RequestId, with_ids},
 };
 
@@ -44,7 +44,7 @@ async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Bod
     let mut context =
         ResponseContext { format: wire::early_format(&parts), host: wire::host(&parts), request_id };
     let result = execute(ecs, Request::from_parts(parts, body), &mut context, &mut entry).await;
-    let noted = Noted {
+    let facts = Facts {
         operation: (entry.operation != UNKNOWN).then(|| entry.operation.clone()),
         who: Some(entry.who.clone()),
     };
@@ -65,7 +65,7 @@ async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Bod
             response
         }
     };
-    response.extensions_mut().insert(noted);
+    response.extensions_mut().insert(facts);
     response
 }
 

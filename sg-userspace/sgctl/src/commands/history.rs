@@ -219,7 +219,7 @@ fn source(args: &Args, common: &Common, session: &mut Session<'_>) -> Result<Sou
             let found = places.into_iter().find(|place| place.exists());
             let found = found.ok_or_else(|| {
                 Failure::not_found(anyhow!(
-                    "no server answers, and no audit trail can be seen at {known}: say --file, or ask as root"
+                    "there is no server, and no audit trail can be seen at {known}: say --file, or ask as root"
                 ))
             })?;
             readable(&found)?;

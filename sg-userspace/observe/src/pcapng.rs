@@ -107,6 +107,11 @@ impl<W: Write> Writer<W> {
         self.end()
     }
 
+    /// What it writes to.
+    pub const fn get_mut(&mut self) -> &mut W {
+        &mut self.to
+    }
+
     /// Writes what is buffered.
     ///
     /// # Errors

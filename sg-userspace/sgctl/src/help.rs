@@ -142,6 +142,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("lint", &["sgctl lint", "sgctl lint --nic eth0 --unused 30d", "sgctl lint --group web --json"]),
     ("show", &["sgctl show --nic eth0", "sgctl show --nic eth0 --by-group", "sgctl show --unused 30d"]),
     (
+        "observe",
+        &[
+            "sgctl observe --since 5m --verdict drop",
+            "sgctl observe -f --nic eth0 --port https",
+            "sgctl observe --since 15m --aggregate-by remote,port --json",
+            "sgctl observe --verdict drop,reject -w denied.pcapng",
+        ],
+    ),
+    (
         "apply",
         &["sgctl apply -f policy.yaml --dry-run", "sgctl apply -f policy.yaml --name production --yes"],
     ),

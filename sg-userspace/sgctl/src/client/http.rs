@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::client::{
     error::ClientError,
+    lines::Lines,
     moved::{Moved, Pieces},
     server::Server,
 };
@@ -131,6 +132,16 @@ impl Client {
         Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None })
     }
 
+    /// How long it waits for a response.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The server.
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// What to display of the transfer while it lasts.
     pub(crate) fn transferred(&self) -> impl Fn() -> Option<String> + Send + use<> {
         let moved = Arc::clone(&self.moved);
@@ -152,7 +163,6 @@ impl Client {
     /// Sends a request and returns the raw response.
     pub(crate) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
         let Self { server, timeout, runtime, moved, connection } = self;
-        let ended = || ClientError::Runtime(io::Error::other("the client has ended"));
         let response = runtime.as_ref().ok_or_else(ended)?.block_on(async {
             let mut exchange = pin!(exchange(server, connection, call, moved));
             loop {
@@ -172,18 +182,41 @@ impl Client {
             self.connection = None;
         }
         let (status, body) = response?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        Err(match serde_json::from_slice(&body) {
-            Ok(ErrorBody { .. })
-                if status == StatusCode::UNAUTHORIZED && matches!(self.server, Server::Tcp(_)) =>
-            {
-                ClientError::Unauthenticated { server: self.server.clone() }
+        if status.is_success() { Ok(body) } else { Err(refused(&self.server, status, &body)) }
+    }
+
+    /// Sends a request whose response is lines, as they come; see [`Lines`].
+    pub(crate) fn lines(&mut self, call: &Call) -> Result<Lines<'_>, ClientError> {
+        let Self { server, timeout, runtime, moved, connection: _ } = self;
+        let runtime = runtime.as_ref().ok_or_else(ended)?;
+        Lines::begin(runtime, server, *timeout, async {
+            let broken = |source| ClientError::Broken { server: server.clone(), changes: false, source };
+            // A connection of its own: it ends with the stream.
+            let mut sender = connect(server).await?;
+            let response = sender.send_request(call.request(server, moved)?).await.map_err(broken)?;
+            let (status, body) = (response.status(), response.into_body());
+            if status.is_success() {
+                return Ok(body);
             }
-            Ok(ErrorBody { error }) => ClientError::Refused { status, error },
-            Err(_) => ClientError::NoApi { server: self.server.clone(), status },
+            let body = body.collect().await.map_err(broken)?.to_bytes();
+            Err(refused(server, status, &body))
         })
+    }
+}
+
+/// The error of a client that is being dropped.
+fn ended() -> ClientError {
+    ClientError::Runtime(io::Error::other("the client has ended"))
+}
+
+/// A response that is no success, as an error.
+fn refused(server: &Server, status: StatusCode, body: &[u8]) -> ClientError {
+    match serde_json::from_slice(body) {
+        Ok(ErrorBody { .. }) if status == StatusCode::UNAUTHORIZED && matches!(server, Server::Tcp(_)) => {
+            ClientError::Unauthenticated { server: server.clone() }
+        }
+        Ok(ErrorBody { error }) => ClientError::Refused { status, error },
+        Err(_) => ClientError::NoApi { server: server.clone(), status },
     }
 }
 

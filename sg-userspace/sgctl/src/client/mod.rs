@@ -5,9 +5,11 @@
 pub(crate) mod address;
 pub(crate) mod error;
 pub(crate) mod http;
+pub(crate) mod lines;
 pub(crate) mod moved;
 pub(crate) mod server;
 
 pub(crate) use address::Address;
 pub(crate) use error::ClientError;
 pub(crate) use http::Call;
+pub(crate) use lines::Next;

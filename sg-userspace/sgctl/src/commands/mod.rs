@@ -17,6 +17,7 @@ pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod membership;
 pub(crate) mod nic;
+pub(crate) mod observe;
 pub(crate) mod quota;
 pub(crate) mod rule;
 pub(crate) mod show;
@@ -71,6 +72,7 @@ pub(crate) enum Served {
     Quota(quota::Verb),
     Lint(lint::Args),
     Show(show::Args),
+    Observe(observe::Args),
     Apply(apply::Args),
     Export(transfer::ExportArgs),
     Import(transfer::ImportArgs),
@@ -114,6 +116,7 @@ impl Served {
             Self::Quota(args) => quota::run(args, session),
             Self::Lint(args) => lint::run(args, session),
             Self::Show(args) => show::run(&args, session),
+            Self::Observe(args) => observe::run(&args, session),
             Self::Apply(args) => apply::run(args, session),
             Self::Export(args) => transfer::export(&args, session),
             Self::Import(args) => transfer::import(&args, session),

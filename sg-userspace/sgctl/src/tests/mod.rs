@@ -2,6 +2,7 @@
 
 mod arguments;
 mod client;
+mod observe;
 mod operations;
 mod server;
 mod whole;

@@ -73,6 +73,8 @@ const COMMANDS: &[(&str, Needs)] = &[
     ("quota modify", Operations(&["patch /v1/quotas"])),
     ("lint", Operations(&["get /v1/lint"])),
     ("show", Operations(&["get /v1/show"])),
+    ("observe", Operations(&["get /v1/observe"])),
+    ("history", Operations(&["get /v1/history"])),
     ("apply", Operations(&["post /v1/apply"])),
     ("export", Operations(&["get /v1/export"])),
     ("import", Operations(&["post /v1/import"])),

@@ -14,6 +14,10 @@ use tempfile::TempDir;
 pub(super) enum Response {
     /// Send a response with a status and a body.
     Say(u16, &'static str),
+    /// Send a response in these pieces, as they come, and end it.
+    Stream(&'static [&'static str]),
+    /// The same, and never end it.
+    Endless(&'static [&'static str]),
     /// Close the connection.
     HangUp,
     /// Send nothing, and leave the connection open.
@@ -50,6 +54,15 @@ impl Server {
                     log.lock().unwrap().push(request);
                     match responses.next() {
                         Some(Response::Say(status, body)) => say(&stream, status, body),
+                        Some(Response::Stream(pieces)) => {
+                            begin(&stream, pieces);
+                            let _ = (&stream).write_all(b"0\r\n\r\n");
+                        }
+                        Some(Response::Endless(pieces)) => {
+                            begin(&stream, pieces);
+                            left_open.push(stream.try_clone().unwrap());
+                            break;
+                        }
                         Some(Response::Sleep) => {
                             left_open.push(stream.try_clone().unwrap());
                             break;
@@ -100,4 +113,11 @@ fn say(mut stream: &UnixStream, status: u16, body: &str) {
         stream,
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
+}
+
+fn begin(mut stream: &UnixStream, pieces: &[&str]) {
+    let _ = write!(stream, "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n");
+    for piece in pieces {
+        let _ = write!(stream, "{:x}\r\n{piece}\r\n", piece.len());
+    }
 }

@@ -62,6 +62,12 @@ fn ports(text: &str) -> Vec<u16> {
 }
 
 #[test]
+fn the_page_has_every_cause_of_loss() {
+    let page = include_str!("../../../../docs/use/flow-log.md");
+    assert!(Why::ALL.iter().all(|why| page.contains(&format!("`{why}`"))));
+}
+
+#[test]
 fn targets_are_written_as_they_are_read() {
     for text in [
         "file:/var/log/sgd/flows.jsonl",
@@ -117,6 +123,19 @@ fn sums_are_written_at_the_end_of_an_interval_and_of_the_agent() {
     let text = fs::read_to_string(&path).unwrap();
     let record: Record = serde_json::from_str(&text).unwrap();
     assert_eq!((record.packets, record.count), ([200, 0], Some(200)));
+}
+
+#[test]
+fn a_nic_without_traffic_has_a_line_in_formats_that_say_so() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("flows");
+    let mut options = options(&format!("file:{}", path.display()));
+    options.format = "aws:${interface-id} ${log-status}".parse().unwrap();
+    let sinks = Sinks::start(&options, 7).unwrap();
+    let mut interval = Record::clone(&batch(0..1)[0]);
+    "eth0".clone_into(&mut interval.nic);
+    sinks.offer_no_data(&Arc::new(interval));
+    until("written", || read(&path) == "eth0 NODATA\n");
 }
 
 #[test]

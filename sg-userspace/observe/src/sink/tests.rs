@@ -145,6 +145,12 @@ fn a_path_that_cannot_be_opened_is_refused_at_the_start() {
 }
 
 #[test]
+fn a_path_cannot_move_the_cursor_of_whoever_reads_the_counts() {
+    let sinks = start("unix:/nonexistent/\u{1b}[2J");
+    assert_eq!(counted(&sinks).target, r"unix:/nonexistent/\u{1b}[2J");
+}
+
+#[test]
 fn a_queue_that_is_full_loses_and_counts() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("socket");

@@ -305,7 +305,7 @@ fn queries(bench: &Bench, state: &State) {
     });
     bench.query("groups: who names the first", |_| references(state, group(0).as_str()));
     bench.query("rules: of a group", |n| {
-        find_rules(state, group(n * 31).as_str(), &RuleQuery::default(), &page(LARGEST_PAGE, None))
+        find_rules(state, group(n * 31).as_str(), &RuleQuery::default(), |_| true, &page(LARGEST_PAGE, None))
     });
     bench.query("rules: the export of a group", |n| export_rules(state, group(n * 31).as_str()));
     bench.query("NICs: the first page of 100", |_| {

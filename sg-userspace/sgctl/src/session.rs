@@ -58,6 +58,12 @@ pub(crate) fn ask_agent<T: DeserializeOwned>(common: &Common, call: &Call) -> Re
     }
 }
 
+/// Whether the agent has no store of what was asked for.
+fn is_no_store(failure: &Failure) -> bool {
+    let Failure::Input(error) = failure else { return false };
+    error.downcast_ref::<ClientError>().is_some_and(|error| error.is_one_of(&["no_store"]))
+}
+
 /// What an instance has in force, as its agent left it written.
 pub(crate) fn in_force(instance: &Instance) -> Result<Catalog, Failure> {
     Catalog::load(&instance.catalog()).map_err(|error| match error {
@@ -184,7 +190,7 @@ impl<'a> Session<'a> {
                 let address = Address::of(&[collection]).with("name", some.join(","));
                 let (found, _) = match self.pages::<Named>(&address, some.len()) {
                     // Under `sgd run`, ids are the names in its document.
-                    Err(failure) if failure.is_no_store() => return Ok(names),
+                    Err(failure) if is_no_store(&failure) => return Ok(names),
                     found => found?,
                 };
                 let found = found.into_iter().filter(|named| !named.name.is_empty());

@@ -152,7 +152,7 @@ impl StateFile {
                 self.path.display()
             ),
             (Ok(()), true) => {
-                tracing::info!("the last hits of rules are kept in {} again", self.path.display())
+                tracing::info!("the last hits of rules are kept in {} again", self.path.display());
             }
             _ => {}
         }

@@ -113,7 +113,7 @@ impl Served {
             Self::AccessKey(args) => access_key::run(args, session),
             Self::Quota(args) => quota::run(args, session),
             Self::Lint(args) => lint::run(args, session),
-            Self::Show(args) => show::run(args, session),
+            Self::Show(args) => show::run(&args, session),
             Self::Apply(args) => apply::run(args, session),
             Self::Export(args) => transfer::export(&args, session),
             Self::Import(args) => transfer::import(&args, session),

@@ -4,6 +4,7 @@
 
 use std::{
     env,
+    fmt::Write as _,
     io::{self, Write},
     os::fd::AsFd,
     sync::LazyLock,
@@ -42,7 +43,12 @@ const fn priority(level: Level) -> u8 {
 /// The text with the priority before each of its lines.
 pub(crate) fn prefixed(level: Level, text: &str) -> String {
     let priority = priority(level);
-    text.lines().map(|line| format!("<{priority}>{line}\n")).collect()
+    let mut lines = String::with_capacity(text.len() + 8);
+    for line in text.lines() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "<{priority}>{line}");
+    }
+    lines
 }
 
 /// Writers that put the priority of an event before each of its lines.

@@ -207,7 +207,9 @@ impl LastHits {
             if !is_current && attempts < ATTEMPTS {
                 continue;
             }
-            let now = (Timestamp::now(), Instant::now());
+            // As the file has it: a time is the same before and after a restart.
+            let at = Timestamp::now();
+            let now = (Timestamp::from_second(at.as_second()).unwrap_or(at), Instant::now());
             if is_current {
                 let is_reset = |number: &u32| !in_force.unreset.contains(number);
                 let counted = owners.iter().zip(&counters).filter(|((_, number), _)| is_reset(number));

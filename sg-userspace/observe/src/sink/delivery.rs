@@ -5,7 +5,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
@@ -59,8 +59,8 @@ pub(super) struct Delivery {
     /// Records that found the queue full, and of which the sink has not been told.
     lost: Arc<AtomicU64>,
     counters: Arc<Counters>,
-    /// Closed when the thread has ended.
-    ended: Receiver<()>,
+    /// Closed when the thread has ended. Behind a lock, because metrics and the observer share the sinks.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Delivery {
@@ -86,7 +86,7 @@ impl Delivery {
             worker.run(&receiver);
         };
         Builder::new().name("flow-log".into()).spawn(run)?;
-        Ok(Self { queue: Some(sender), queued, lost, counters, ended })
+        Ok(Self { queue: Some(sender), queued, lost, counters, ended: Mutex::new(ended) })
     }
 
     pub(super) fn offer(&self, work: Work) {
@@ -118,7 +118,8 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         drop(self.queue.take());
         // A disk that hangs must not keep the agent from ending.
-        if self.ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("flow log {}: given up, it does not end", self.counters.counted().target);
         }
     }

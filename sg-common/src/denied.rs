@@ -151,10 +151,9 @@ pub struct DeniedKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct DeniedKeyV4 {
-    /// The remote address.
-    pub remote: u32,
-    /// The local address.
-    pub local: u32,
+    /// The remote address in the upper half, the local one in the lower. One word: the kernel compares keys in words, right after
+    /// they were written, and a load of what was stored in parts waits.
+    pub ends: u64,
     /// As in [`DeniedKey::l4`].
     pub l4: PortsProtoNic,
     /// Why.
@@ -166,7 +165,20 @@ impl DeniedKeyV4 {
     #[inline(always)]
     #[must_use]
     pub const fn of(key: &DeniedKey) -> Self {
-        Self { remote: key.remote_high as u32, local: key.local_high as u32, l4: key.l4, origin: key.origin }
+        Self { ends: key.remote_high << 32 | key.local_high & 0xffff_ffff, l4: key.l4, origin: key.origin }
+    }
+
+    /// The narrow form of the name that [`DeniedKey::name`] gives a packet that was parsed.
+    #[inline(always)]
+    #[must_use]
+    pub fn named(slot: u16, origin: Origin, packet: &Packet) -> Self {
+        let (source, destination) = (packet.source.high, packet.destination.high);
+        let ends = match origin.direction() {
+            Direction::Ingress => source << 32 | destination & 0xffff_ffff,
+            Direction::Egress => destination << 32 | source & 0xffff_ffff,
+        };
+        let port = port_of(packet);
+        Self { ends, l4: PortsProtoNic::new((0, port), slot, packet.protocol, Family::V4), origin }
     }
 }
 
@@ -180,8 +192,7 @@ impl DeniedKey {
             self.l4 = PortsProtoNic::new((0, 0), slot, 0, Family::V4);
             return;
         }
-        let port = if packet.is_later_fragment() { 0 } else { packet.l4_selector };
-        self.l4 = PortsProtoNic::new((0, port), slot, packet.protocol, packet.family);
+        self.l4 = PortsProtoNic::new((0, port_of(packet)), slot, packet.protocol, packet.family);
         match origin.direction() {
             Direction::Ingress => self.write(&packet.source, &packet.destination),
             Direction::Egress => self.write(&packet.destination, &packet.source),
@@ -229,6 +240,12 @@ impl DeniedKey {
             }
         }
     }
+}
+
+/// The port that a packet was sent to, or its ICMP type and code.
+#[inline(always)]
+const fn port_of(packet: &Packet) -> u16 {
+    if packet.is_later_fragment() { 0 } else { packet.l4_selector }
 }
 
 /// What is counted of packets with one name. 128 bytes, no padding, integers only.
@@ -382,6 +399,21 @@ mod tests {
             assert_eq!(key.remote_low, remote);
             assert_eq!((key.l4.remote_port(), key.l4.local_port(), key.l4.nic()), (0, 443, 5));
             assert_eq!(key.l4.protocol(), 6);
+        }
+    }
+
+    #[test]
+    fn a_narrow_name_is_the_same_name() {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let (origin, mut key) = (Origin::new(DECISION, direction, true), DeniedKey::default());
+            let address = |high| Address { high, low: 0 };
+            let packet = Packet {
+                source: address(0xc000_0201),
+                destination: address(0x0a00_0005),
+                ..packet(Family::V4)
+            };
+            key.name(5, origin, &packet);
+            assert_eq!(DeniedKeyV4::named(5, origin, &packet), DeniedKeyV4::of(&key));
         }
     }
 

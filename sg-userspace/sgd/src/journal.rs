@@ -1,6 +1,6 @@
-//! The journal of systemd, where standard error leads to it: each line then begins with its priority (`<4>`, sd-daemon(3)), so that
-//! `journalctl -p warning` finds it. The journal takes the prefix off, and has times of its own. It must never decide what is logged. Called by `logging` and
-//! `lines`.
+//! The journal of systemd, where standard error leads to it: each line then begins with its priority (`<4>`, sd-daemon(3)), so
+//! that `journalctl -p warning` finds it. The journal takes the prefix off, and has times of its own. It must never decide what
+//! is logged. Called by `logging` and `lines`.
 
 use std::{
     env,
@@ -14,8 +14,8 @@ use nix::sys::stat::fstat;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Whether standard error leads to the journal: `JOURNAL_STREAM` names the device and inode of the stream that the journal made, and
-/// children that write elsewhere inherit the variable, too.
+/// Whether standard error leads to the journal: `JOURNAL_STREAM` names the device and inode of the stream that the journal made,
+/// and children that write elsewhere inherit the variable, too.
 static IS_JOURNAL: LazyLock<bool> =
     LazyLock::new(|| env::var("JOURNAL_STREAM").is_ok_and(|stream| leads_to(io::stderr(), &stream)));
 

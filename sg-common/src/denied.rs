@@ -259,6 +259,9 @@ pub struct DeniedEntry {
     pub used: u64,
     /// The name.
     pub key: DeniedKey,
+    /// Packets and bytes that are not in [`Self::packets`] and [`Self::bytes`] yet, see [`Recent`]: one atomic addition for a packet
+    /// costs half as much as two.
+    pub recent: Recent,
     /// Packets.
     pub packets: u64,
     /// Bytes, including Ethernet headers.
@@ -274,7 +277,60 @@ pub struct DeniedEntry {
     /// The reader's: bytes that were reported.
     pub reported_bytes: u64,
     /// Zero.
-    pub spare: [u64; 2],
+    pub spare: u64,
+}
+
+/// Packets and bytes in one word: bytes in the lower 44 bits, packets above them. Whoever finds it [`is_full`](Self::is_full) moves
+/// it to words of their own; no bit is lost before that, as long as no packet has more than 2^24 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Recent(u64);
+
+impl Recent {
+    const PACKETS: u32 = 44;
+    const FULL: u64 = 1 << 62;
+
+    /// One packet of `length` bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn one(length: u64) -> Self {
+        Self(1 << Self::PACKETS | length)
+    }
+
+    /// Decodes [`Self::word`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// The packed word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Packets.
+    #[inline(always)]
+    #[must_use]
+    pub const fn packets(self) -> u64 {
+        self.0 >> Self::PACKETS
+    }
+
+    /// Bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0 & ((1 << Self::PACKETS) - 1)
+    }
+
+    /// Whether it holds 2^18 packets or more, of the 2^20 that it can.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_full(self) -> bool {
+        self.0 >= Self::FULL
+    }
 }
 
 impl DeniedEntry {
@@ -424,6 +480,22 @@ mod tests {
         key.name(5, Origin::new(DECISION, Direction::Ingress, false), &packet(Family::V6));
         assert_eq!((key.remote_high, key.remote_low, key.local_high, key.local_low), (0, 0, 0, 0));
         assert_eq!((key.l4.nic(), key.l4.family()), (5, Family::V4));
+    }
+
+    #[test]
+    fn recent_packets_are_not_lost_before_they_are_moved() {
+        let one = Recent::one((1 << 24) - 1);
+        let mut sum = 0_u64;
+        let mut packets = 0;
+        while !Recent::of(sum).is_full() {
+            sum += one.word();
+            packets += 1;
+        }
+        assert_eq!(packets, 1 << 18);
+        // As many again, of processors that are late.
+        sum += one.word() * packets;
+        assert_eq!(Recent::of(sum).packets(), 2 * packets);
+        assert_eq!(Recent::of(sum).bytes(), 2 * packets * ((1 << 24) - 1));
     }
 
     #[test]

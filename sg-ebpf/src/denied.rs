@@ -5,7 +5,7 @@
 
 use sg_common::{
     abi::{denied_host, denied_spare},
-    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, Fold, Origin, Pace, has_room},
+    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, Fold, Origin, Pace, Recent, has_room},
     event::EventKind,
     packed::{DeniedScope, EventArgs, FlowScope},
     packet::Family,
@@ -173,6 +173,7 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     entry.key.l4 = key.l4;
     entry.key.origin = key.origin;
     (entry.packets, entry.bytes, entry.first, entry.last) = (1, length, now, now);
+    entry.recent = Recent::of(0);
     entry.latest = *latest;
     // Atomic, so that whoever sees the mark sees the rest.
     helpers::draw(&raw mut entry.used);
@@ -235,8 +236,12 @@ fn entry_of(index: Option<*const u32>) -> Option<*mut DeniedEntry> {
 fn add(entry: *mut DeniedEntry, length: u64, latest: u64) {
     // SAFETY: a pointer from a map lookup is valid until the program ends.
     unsafe {
-        helpers::add(&raw mut (*entry).packets, 1);
-        helpers::add(&raw mut (*entry).bytes, length);
+        let recent = (&raw mut (*entry).recent).cast::<u64>();
+        if Recent::of(helpers::fetch_add(recent, Recent::one(length).word())).is_full() {
+            let moved = Recent::of(helpers::take(recent));
+            helpers::add(&raw mut (*entry).packets, moved.packets());
+            helpers::add(&raw mut (*entry).bytes, moved.bytes());
+        }
         (*entry).last = helpers::now();
         (*entry).latest = latest;
     }

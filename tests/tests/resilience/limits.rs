@@ -83,7 +83,7 @@ fn start(scene: &Scene, attach: Attach, lack: &Lack) -> Result<(Option<i32>, Str
     std::fs::write(&policy, web(Role::Host, "ingress: [{ protocol: tcp, ports: 80 }]"))?;
     let sgd = Binaries::find()?.sgd();
     let line = format!(
-        "set -e\n{}\nexec {} timeout --preserve-status --signal=TERM 8 {} run --policy {policy} --instance {} \
+        "set -e\n{}\nexec {} timeout --preserve-status --signal=TERM 8 {} run --policy {policy} --state {policy}.state --instance {} \
          --attach {attach} {}",
         lack.first,
         lack.front,

@@ -1,4 +1,4 @@
-//! Figures for Prometheus: what the kernel counts, what the agent measures, what observing traffic lost; as OpenMetrics 1.0 or as
+//! Figures for Prometheus: what the kernel counts, what the agent measures, what observing traffic lost; as `OpenMetrics` 1.0 or as
 //! text 0.0.4, on a listener of its own.
 //!
 //! ```text
@@ -71,7 +71,7 @@ impl fmt::Debug for Sources {
 /// The form of what is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
     /// Prometheus' text format, version 0.0.4.
     Text,

@@ -288,3 +288,11 @@ const fn verdict_name(verdict: Verdict) -> &'static str {
         Verdict::Reject => "reject",
     }
 }
+
+/// For tests: the directions and reasons of a NIC that are shown, and what may be full.
+#[cfg(test)]
+pub(crate) fn of_nic() -> (impl Iterator<Item = (&'static str, &'static str)>, [Reason; 2]) {
+    let all = DIRECTIONS.into_iter().flat_map(|direction| reasons().map(move |reason| (direction, reason)));
+    let shown = all.filter(|(_, reason)| !FULL.contains(reason));
+    (shown.map(|(direction, reason)| (kernel_name(direction), reason.name())), FULL)
+}

@@ -54,7 +54,7 @@ pub async fn run(
     sources::spawn(&sender)?;
     let origin = Origin::Document { path: file.path().to_owned(), owner: file.owner() };
     let session = Session::new(start(options)?, options.instance.name(), origin);
-    let mut session = session.observed(options.traffic.as_ref());
+    let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
     session.record(options.trail.clone());
     session.prepare(policy).map_err(|error| recorded(&file, error))?;
     started(session.reader());
@@ -82,7 +82,7 @@ pub async fn serve(
     let lock = options.instance.lock()?;
     sources::spawn(&sender)?;
     let session = Session::new(start(options)?, options.instance.name(), Origin::Store);
-    let mut session = session.observed(options.traffic.as_ref());
+    let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
     started(session.reader());
     let why = session.serve(&mut Policies::Control(orders), &mut events).await;
     drop(session);

@@ -26,14 +26,14 @@ use crate::{
 
 /// The router of this API. It handles every path and method.
 pub fn router(ecs: Ecs) -> Router {
-    let access = ecs.recording.access.clone();
+    let recording = ecs.recording.clone();
     let ecs = Arc::new(ecs);
     let router =
         Router::new().fallback(move |Extension(id): Extension<RequestId>, request: Request<Body>| {
             let ecs = Arc::clone(&ecs);
             async move { reply(&ecs, id, request).await }
         });
-    with_ids(router, Api::Ecs, HeaderName::from_static("x-acs-request-id"), access)
+    with_ids(router, Api::Ecs, HeaderName::from_static("x-acs-request-id"), recording)
 }
 
 async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Body>) -> http::Response<Body> {

@@ -65,13 +65,24 @@ pub struct Row {
     pub used: Option<Used>,
 }
 
+/// Counters to read.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Those whose last hits are observed, with their numbers.
+    pub owners: Vec<(Owner, u32)>,
+    /// The numbers of others.
+    pub others: Vec<u32>,
+}
+
 /// What was in force when counters were read, and their rows.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// What is in force.
     pub in_force: Arc<InForce>,
-    /// The counters that were asked for.
+    /// The counters that were asked for, in that order.
     pub rows: Vec<Row>,
+    /// The values of the other counters that were asked for, in that order.
+    pub others: Vec<Counter>,
     /// When they were read.
     pub at: Timestamp,
 }
@@ -195,6 +206,17 @@ impl LastHits {
         groups: impl Fn(&str) -> bool,
         devices: impl Fn(&str) -> bool,
     ) -> Result<Look, InspectError> {
+        self.read(|in_force| Selection {
+            owners: owners(&in_force.catalog, &groups, &devices),
+            others: Vec::new(),
+        })
+    }
+
+    /// Reads the counters that `select` selects from what is in force, and learns from those with owners.
+    ///
+    /// # Errors
+    /// If nothing is in force yet, or the counters cannot be read.
+    pub fn read(&self, select: impl Fn(&InForce) -> Selection) -> Result<Look, InspectError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -202,10 +224,11 @@ impl LastHits {
             if in_force.applied.is_none() {
                 return Err(InspectError::Nothing);
             }
-            let owners = owners(&in_force.catalog, &groups, &devices);
-            let numbers: Vec<u32> = owners.iter().map(|(_, number)| *number).collect();
+            let Selection { owners, others } = select(&in_force);
+            let numbers: Vec<u32> = owners.iter().map(|(_, number)| *number).chain(others).collect();
             let failed = |source| InspectError::Counters { pins: self.0.pins.clone(), source };
-            let counters = read_counters(&self.0.pins, &numbers).map_err(failed)?;
+            let mut counters = read_counters(&self.0.pins, &numbers).map_err(failed)?;
+            let others = counters.split_off(owners.len().min(counters.len()));
             let mut observation = self.observation();
             // While the policy changed, a number may have got another owner.
             let is_current = Arc::ptr_eq(&in_force, &self.0.in_force.borrow());
@@ -229,7 +252,7 @@ impl LastHits {
                 let used = observation.as_ref().and_then(|observation| observation.used(&owner));
                 Row { owner, counter, used }
             });
-            return Ok(Look { rows: rows.collect(), in_force, at: now.0 });
+            return Ok(Look { rows: rows.collect(), others, in_force, at: now.0 });
         }
     }
 }

@@ -55,7 +55,7 @@ fn denials(plan: &Plan) {
     let mut random = Sequence(11);
     let mut syn = || {
         let source = IpAddr::V4(Ipv4Addr::from_bits(random.next() as u32));
-        tcp((source, 40_000), (IpAddr::V4(LOCAL), 80), frames::SYN)
+        frames::tcp((source, 40_000), (IpAddr::V4(LOCAL), 80), SYN)
     };
     let packets: Vec<Vec<u8>> = (0..PACKETS).map(|_| syn()).collect();
     for (name, entries) in [("observe/deny-off", 0), ("observe/deny", 1 << 16)] {

@@ -1,7 +1,7 @@
 //! What the APIs write about a request: the entry of a change in the audit trail, and its line in the access log.
 //!
-//! It must never take a text of a client who is not authenticated, nor a path or a query: an operation is one of a table. The routers of both APIs
-//! call it.
+//! It must never take a text of a client who is not authenticated, nor a path or a query: an operation is one of a table. The
+//! routers of both APIs call it.
 
 use std::{
     fmt::Debug,

@@ -128,8 +128,8 @@ impl Trail {
         self.send(entry, Box::new(|| ()));
     }
 
-    /// Writes an entry. Returns when it is written, or cannot be. If the queue is full, the entry is lost, and counted. It is written
-    /// even if nobody waits for it any more.
+    /// Writes an entry. Returns when it is written, or cannot be. If the queue is full, the entry is lost, and counted. It is
+    /// written even if nobody waits for it any more.
     pub async fn write(&self, entry: Entry) {
         let (done, is_done) = oneshot::channel();
         let then = move || {
@@ -181,8 +181,8 @@ pub struct TrailThread {
 }
 
 impl TrailThread {
-    /// Starts to write the trail at `path`, and makes its directory if it is missing. A file that cannot be written now is no error: it is
-    /// reported, counted, and tried again with each entry.
+    /// Starts to write the trail at `path`, and makes its directory if it is missing. A file that cannot be written now is no
+    /// error: it is reported, counted, and tried again with each entry.
     ///
     /// # Errors
     /// There is no thread.

@@ -12,6 +12,7 @@ pub mod filter;
 pub mod format;
 pub mod history;
 pub mod ipfix;
+pub mod line;
 pub mod options;
 pub mod pcapng;
 pub mod query;

@@ -157,6 +157,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("export", &["sgctl export backup.jsonl --secrets"]),
     ("import", &["sgctl import backup.jsonl --dry-run", "sgctl import backup.jsonl --yes"]),
     (
+        "check",
+        &[
+            "sgctl check --flow '2026-11-30T13:29:28.123Z denied drop ingress eth0 192.0.2.7:51234 -> 10.0.0.5:443 tcp default(web) 3 pkts 180 B gen 7'",
+            "sgctl check --flow -",
+        ],
+    ),
+    (
         "check packet",
         &[
             "sgctl check packet eth0 --protocol tcp --port ssh --remote 203.0.113.9",

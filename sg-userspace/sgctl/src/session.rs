@@ -51,7 +51,10 @@ pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
 pub(crate) fn ask_agent<T: DeserializeOwned>(common: &Common, call: &Call) -> Result<Option<T>, Failure> {
     match Session::new(common, &mut io::sink())?.client.call(call) {
         Ok(response) => Ok(Some(response)),
-        Err(ClientError::NobodyThere { .. }) if !common.names_a_server() => Ok(None),
+        // Whoever may not ask the agent is told who may look.
+        Err(ClientError::NobodyThere { .. } | ClientError::NotAllowed { .. }) if !common.names_a_server() => {
+            Ok(None)
+        }
         // `sgd run`, which is only looked at, or an agent of an earlier version.
         Err(error) if common.server.is_none() && error.is_one_of(&["read_only", "no_such_path"]) => Ok(None),
         Err(error) => Err(error.into()),

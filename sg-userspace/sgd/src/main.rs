@@ -98,7 +98,7 @@ struct AgentArguments {
     /// Format of the log on stderr.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     log_format: logging::Format,
-    /// How much sgd logs of its own steps. Default: that of RUST_LOG, or info.
+    /// How much sgd logs of its own steps. Default: that of `RUST_LOG`, or info.
     #[arg(long, value_enum, value_name = "LEVEL")]
     log_level: Option<logging::Level>,
     /// Log level of the programs in the kernel.

@@ -1,5 +1,5 @@
-//! What `sgd` records beside its log: the audit trail of changes, and the access log of requests. It starts and ends what writes them; called by
-//! `serve` and by `run`.
+//! What `sgd` records beside its log: the audit trail of changes, and the access log of requests. It starts and ends what writes
+//! them; called by `serve` and by `run`.
 
 use std::{
     ffi::OsString,

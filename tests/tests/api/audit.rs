@@ -1,5 +1,5 @@
-//! The audit trail and the access log of `sgd serve`, read by a program that knows neither: each change has its line, whoever asked and whatever came
-//! of it; no secret is in any; what happens to the files costs no change.
+//! The audit trail and the access log of `sgd serve`, read by a program that knows neither: each change has its line, whoever
+//! asked and whatever came of it; no secret is in any; what happens to the files costs no change.
 
 use std::{
     fs,
@@ -208,7 +208,7 @@ fn a_full_disk(lab: Lab) -> Result<()> {
         MsFlags::empty(),
         Some(format!("size={room},mode=0700").as_str()),
     )?;
-    let tried = || -> Result<()> {
+    let mut tried = || -> Result<()> {
         fs::write(state.join("state.redb"), &saved)?;
         std::os::unix::fs::chown(state.join("state.redb"), Some(0), Some(0))?;
         fs::set_permissions(state.join("state.redb"), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -242,9 +242,7 @@ fn a_full_disk(lab: Lab) -> Result<()> {
             Ok(())
         })
     };
-    let mut tried = tried;
     let result = tried();
-    drop(tried);
     served.kill()?;
     umount(&state)?;
     result

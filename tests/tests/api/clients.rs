@@ -51,7 +51,7 @@ pub(crate) fn installed() -> Result<PathBuf> {
 }
 
 fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<()> {
-    let output = outcome(&lab, name, script, arguments, "admin")?;
+    let output = outcome(lab, name, script, arguments, "admin")?;
     let said = String::from_utf8_lossy(&output.stdout);
     let last: Vec<&str> = said.lines().rev().take(4).collect();
     ensure!(
@@ -65,7 +65,7 @@ fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<
 
 /// A key that may only look finds what there is; its first change is refused with the vendor's code, which the client shows.
 fn as_viewer(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<()> {
-    let output = outcome(&lab, &format!("{name}-viewer"), script, arguments, "viewer")?;
+    let output = outcome(lab, &format!("{name}-viewer"), script, arguments, "viewer")?;
     let said = String::from_utf8_lossy(&output.stdout);
     let found = said.lines().filter(|line| line.starts_with("ok ")).count();
     let wanted = "found a refusal 403 Forbidden.RAM";
@@ -77,7 +77,7 @@ fn as_viewer(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<(
 }
 
 /// Runs a script with a key of this role.
-fn outcome(lab: &Lab, name: &str, script: &str, arguments: &[&str], role: &str) -> Result<Output> {
+fn outcome(lab: Lab, name: &str, script: &str, arguments: &[&str], role: &str) -> Result<Output> {
     let clients = installed()?;
     let host = lab.host(&format!("ecs-{name}").replace('_', "-"))?;
     let served = Served::start(&host)?;

@@ -1,5 +1,5 @@
-//! What `sgd run` records: each document in the audit trail, whoever wrote it and whatever came of it; and the priorities of its log where that is the
-//! journal.
+//! What `sgd run` records: each document in the audit trail, whoever wrote it and whatever came of it; and the priorities of its
+//! log where that is the journal.
 
 use std::{
     fs::{self, File},

@@ -1,5 +1,5 @@
-//! Documents in the audit trail: each that is read, whose it is, what it changes by name, and its outcome. It must never hold up the agent: the
-//! trail has a thread of its own. Called by `session`.
+//! Documents in the audit trail: each that is read, whose it is, what it changes by name, and its outcome. It must never hold up
+//! the agent: the trail has a thread of its own. Called by `session`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

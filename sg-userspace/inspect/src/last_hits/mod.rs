@@ -50,7 +50,8 @@ pub struct LastHits(Arc<Shared>);
 struct Shared {
     in_force: InForceReader,
     pins: PathBuf,
-    observation: Mutex<Observation>,
+    /// `None` until the file is read.
+    observation: Mutex<Option<Observation>>,
 }
 
 /// A counter that was read.
@@ -90,7 +91,7 @@ impl LastHits {
     /// Last hits that are kept in memory only, for requests. Nothing reads the counters in between.
     #[must_use]
     pub fn in_memory(instance: &Instance, in_force: InForceReader) -> Self {
-        Self::of(instance, in_force, Observation::new(Timestamp::now(), Instant::now()))
+        Self::of(instance, in_force, Some(Observation::new(Timestamp::now(), Instant::now())))
     }
 
     /// Last hits of an instance without an agent, which never has anything in force: for tests of what shows them.
@@ -101,7 +102,7 @@ impl LastHits {
         Self::in_memory(instance, watch::Sender::new(Arc::new(nothing)).subscribe())
     }
 
-    fn of(instance: &Instance, in_force: InForceReader, observation: Observation) -> Self {
+    fn of(instance: &Instance, in_force: InForceReader, observation: Option<Observation>) -> Self {
         Self(Arc::new(Shared { in_force, pins: instance.pins(), observation: Mutex::new(observation) }))
     }
 
@@ -114,13 +115,16 @@ impl LastHits {
         in_force: InForceReader,
         path: PathBuf,
     ) -> io::Result<(Self, thread::JoinHandle<()>)> {
-        let file = StateFile::new(path);
-        let observation = file.load((Timestamp::now(), Instant::now()));
-        let hits = Self::of(instance, in_force, observation);
+        let hits = Self::of(instance, in_force, None);
         let observer = hits.clone();
-        let body = move || match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-            Ok(runtime) => runtime.block_on(observer.keep_observing(file)),
-            Err(error) => tracing::error!("the last hits of rules are not observed: {error}"),
+        let body = move || {
+            // Here, because enforcement does not wait for a disk.
+            let file = StateFile::new(path);
+            *observer.observation() = Some(file.load((Timestamp::now(), Instant::now())));
+            match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+                Ok(runtime) => runtime.block_on(observer.keep_observing(file)),
+                Err(error) => tracing::error!("the last hits of rules are not observed: {error}"),
+            }
         };
         let thread = thread::Builder::new().name("last-hits".to_owned()).spawn(body)?;
         Ok((hits, thread))
@@ -150,7 +154,8 @@ impl LastHits {
                 Err(_) => {}
             }
             let is_due = saved.is_none_or(|at| at.elapsed() >= SAVE);
-            if is_due || self.observation().unsaved == Unsaved::Owners {
+            let unsaved = self.observation().as_ref().map(|observation| observation.unsaved);
+            if is_due || unsaved == Some(Unsaved::Owners) {
                 self.save(&mut file);
                 saved = Some(Instant::now());
             }
@@ -167,21 +172,21 @@ impl LastHits {
 
     /// Writes the file if anything changed. A disk that is slow or full keeps nobody from asking meanwhile.
     fn save(&self, file: &mut StateFile) {
-        let mut observation = self.observation();
-        let unsaved = observation.unsaved;
-        if unsaved == Unsaved::Nothing {
-            return;
-        }
-        let content = file.content(&observation);
-        observation.unsaved = Unsaved::Nothing;
-        drop(observation);
-        if !file.save(&content) {
-            let mut observation = self.observation();
+        let (content, unsaved) = match &mut *self.observation() {
+            Some(observation) if observation.unsaved != Unsaved::Nothing => {
+                let unsaved = std::mem::replace(&mut observation.unsaved, Unsaved::Nothing);
+                (file.content(observation), unsaved)
+            }
+            _ => return,
+        };
+        if !file.save(&content)
+            && let Some(observation) = &mut *self.observation()
+        {
             observation.unsaved = observation.unsaved.max(unsaved);
         }
     }
 
-    fn observation(&self) -> MutexGuard<'_, Observation> {
+    fn observation(&self) -> MutexGuard<'_, Option<Observation>> {
         // A pass leaves nothing half done that the next would not repair.
         self.0.observation.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -230,8 +235,10 @@ impl LastHits {
             if !is_current && attempts < ATTEMPTS {
                 continue;
             }
-            let now = (Timestamp::now(), Instant::now());
-            if is_current {
+            // As the file has it: a time is the same before and after a restart.
+            let at = Timestamp::now();
+            let now = (Timestamp::from_second(at.as_second()).unwrap_or(at), Instant::now());
+            if let (true, Some(observation)) = (is_current, &mut *observation) {
                 let is_reset = |number: &u32| !in_force.unreset.contains(number);
                 let counted = owners.iter().zip(&counters).filter(|((_, number), _)| is_reset(number));
                 let counted =
@@ -242,7 +249,7 @@ impl LastHits {
                 observation.pass(counted, kept, whole, now);
             }
             let rows = owners.into_iter().zip(counters).map(|((owner, _), counter)| {
-                let used = observation.used(&owner);
+                let used = observation.as_ref().and_then(|observation| observation.used(&owner));
                 Row { owner, counter, used }
             });
             return Ok(Look { rows: rows.collect(), others, in_force, at: now.0 });

@@ -1,5 +1,5 @@
-//! `sgctl history`: who changed what. It asks `sgd serve`; without a server, as under `sgd run`, root reads the file of the audit trail. It must never
-//! write it.
+//! `sgctl history`: who changed what. It asks `sgd serve`; without a server, as under `sgd run`, root reads the file of the audit
+//! trail. It must never write it.
 
 use std::{
     io::Write,

@@ -1,5 +1,6 @@
 //! Command lines in; output and exit code out.
 
+mod afterwards;
 mod arguments;
 mod client;
 mod observe;

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
     thread,
+    vec::IntoIter,
 };
 
 use tempfile::TempDir;
@@ -44,32 +45,11 @@ impl Server {
         let listener = UnixListener::bind(dir.path().join("api.sock")).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&asked);
+        let responses = Arc::new(Mutex::new(responses.into_iter()));
         thread::spawn(move || {
-            let mut responses = responses.into_iter();
-            let mut left_open = Vec::new();
             for stream in listener.incoming() {
-                let stream = stream.unwrap();
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                while let Some(request) = read(&mut reader) {
-                    log.lock().unwrap().push(request);
-                    match responses.next() {
-                        Some(Response::Say(status, body)) => say(&stream, status, body),
-                        Some(Response::Stream(pieces)) => {
-                            begin(&stream, pieces);
-                            let _ = (&stream).write_all(b"0\r\n\r\n");
-                        }
-                        Some(Response::Endless(pieces)) => {
-                            begin(&stream, pieces);
-                            left_open.push(stream.try_clone().unwrap());
-                            break;
-                        }
-                        Some(Response::Sleep) => {
-                            left_open.push(stream.try_clone().unwrap());
-                            break;
-                        }
-                        Some(Response::HangUp) | None => break,
-                    }
-                }
+                let (stream, log, responses) = (stream.unwrap(), Arc::clone(&log), Arc::clone(&responses));
+                thread::spawn(move || serve(stream, &log, &responses));
             }
         });
         Self { dir, asked }
@@ -81,6 +61,31 @@ impl Server {
 
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
+    }
+}
+
+fn serve(stream: UnixStream, log: &Mutex<Vec<Asked>>, responses: &Mutex<IntoIter<Response>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    while let Some(request) = read(&mut reader) {
+        log.lock().unwrap().push(request);
+        let response = responses.lock().unwrap().next();
+        match response {
+            Some(Response::Say(status, body)) => say(&stream, status, body),
+            Some(Response::Stream(pieces)) => {
+                begin(&stream, pieces);
+                let _ = (&stream).write_all(b"0\r\n\r\n");
+            }
+            Some(Response::Endless(pieces)) => {
+                begin(&stream, pieces);
+                std::mem::forget(stream);
+                return;
+            }
+            Some(Response::Sleep) => {
+                std::mem::forget(stream);
+                return;
+            }
+            Some(Response::HangUp) | None => return,
+        }
     }
 }
 

@@ -61,7 +61,8 @@ fn by(checked: &Checked) -> String {
     }
 }
 
-fn explain(session: &mut Session<'_>, checked: &Checked) -> Result<(), Failure> {
+/// Displays a verdict of the agent, and why.
+pub(super) fn explain(session: &mut Session<'_>, checked: &Checked) -> Result<(), Failure> {
     let mut wanted = Wanted::default();
     let rules = checked.rule.iter().chain(checked.shadowed.iter().map(|concerned| &concerned.rule));
     rules.for_each(|rule| rule.mentions(&mut wanted));

@@ -1,4 +1,4 @@
-use std::io;
+use std::{io, slice};
 
 use clap::{Args as _, FromArgMatches as _};
 use jiff::Timestamp;
@@ -82,8 +82,8 @@ fn only_the_verdict_has_a_colour() {
 #[test]
 fn losses_are_no_line_of_text_unless_asked_for() {
     let lost = Record::lost(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, 3, "slow");
-    assert_eq!(printed("", &[lost.clone()], false), "");
-    assert!(printed("--event lost", &[lost.clone()], false).contains("3 records slow"));
+    assert_eq!(printed("", slice::from_ref(&lost), false), "");
+    assert!(printed("--event lost", slice::from_ref(&lost), false).contains("3 records slow"));
     assert!(printed("json", &[lost], false).starts_with(r#"{"event":"lost""#));
 }
 

@@ -27,7 +27,7 @@ ingress:
   - { id: refused, action: reject, protocol: tcp, ports: 25 }
   - { id: \"from 10.77.0.2\", protocol: udp, ports: 54 }
 ";
-/// The digest of the third rule's id: `printf %s 'from 10.77.0.2' | sha256sum | cut -c1-16`.
+/// The digest of the third rule's id: `printf %s 'from 10.77.0.2' | sha256sum | head -c 16`.
 const DIGEST: &str = "sha256:6f9d2274050f3727";
 
 const PORT: u16 = 9750;

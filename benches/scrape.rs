@@ -25,7 +25,7 @@ pub(crate) fn scraping(plan: &Plan, lab: Lab) -> Result<()> {
     let host = lab.host("scraped")?;
     let mut devices = String::new();
     for nic in 0..NICS {
-        writeln!(devices, "link add nic{nic} type dummy")?;
+        writeln!(devices, "link add nic{nic} type veth peer name peer{nic}")?;
         writeln!(devices, "link set nic{nic} up")?;
     }
     host.ip(&devices)?;
@@ -51,7 +51,7 @@ pub(crate) fn scraping(plan: &Plan, lab: Lab) -> Result<()> {
 fn policy() -> Result<String> {
     let mut policy = String::from("groups:\n");
     for group in 0..GROUPS {
-        writeln!(policy, "  group-{group}:\n    ingress:")?;
+        writeln!(policy, "  group-{group}:\n    inner_access: drop\n    ingress:")?;
         for rule in 0..RULES_OF_GROUP {
             let port = 1_000 + group * RULES_OF_GROUP + rule;
             writeln!(policy, "      - {{ id: rule-{group}-{rule}, protocol: tcp, ports: {port} }}")?;

@@ -227,7 +227,7 @@ impl Denied {
 
     /// Removes the name of an entry, unless it belongs to another one.
     fn remove_name(&mut self, index: usize) -> Result<(), KernelError> {
-        let Some(key) = self.entry(index).map(|entry| entry.key()) else { return Ok(()) };
+        let Some(key) = self.entry(index).map(Entry::key) else { return Ok(()) };
         let doing = "remove the name of a count";
         match key.l4.family() {
             Family::V4 => {

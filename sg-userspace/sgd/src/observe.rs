@@ -25,8 +25,12 @@ const AGE: Duration = Duration::from_mins(15);
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Observing traffic")]
 pub(super) struct ObserveArguments {
-    /// Write a flow log there: file:PATH, unix:PATH, ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT. May be repeated.
-    #[arg(long, value_name = "TARGET")]
+    /// Where to write a flow log. May be repeated.
+    #[arg(
+        long,
+        value_name = "TARGET",
+        help = "Write a flow log there: file:PATH, unix:PATH, ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT. May be repeated"
+    )]
     flow_log: Vec<Target>,
     /// Format of the flow log in files and sockets: native, alibaba, azure, aws, or aws:'${version} ${srcaddr} …'.
     #[arg(long, value_name = "FORMAT", default_value = "native")]

@@ -84,7 +84,7 @@ fn slowly(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
 }
 
 fn lines(records: &[Value]) -> String {
-    records.iter().map(|record| format!("\n  {record}")).collect()
+    records.iter().fold(String::new(), |lines, record| lines + "\n  " + &record.to_string())
 }
 
 /// A filtered scene whose agent writes a flow log.

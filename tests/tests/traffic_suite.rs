@@ -53,6 +53,7 @@ mod lab {
     pub(crate) mod cleanup;
 }
 mod observe {
+    pub(crate) mod metrics;
     pub(crate) mod records;
 }
 mod reject {
@@ -105,6 +106,7 @@ fn main() -> Result<ExitCode> {
             anti_spoofing::vrrp,
             exceptions::multicast,
             conntrack::flows,
+            observe::metrics,
             observe::records,
             scale::flood_isolation,
             conntrack::closing,

@@ -2,11 +2,12 @@
 //! one must alternate.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::missing_panics_doc, reason = "every measurement panics if it fails")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 use std::{convert::Infallible, fs, time::Instant};
 
-use sg_benches::{Figure, NoiseGuard, Plan, Samples, Unit};
+use crate::{Figure, NoiseGuard, Plan, Samples, Unit};
 use sg_check::CompiledNic;
 use sg_common::flow::FlowKeyV4;
 use sg_kernel::{Datapath, Limits, Options, Program, RejectRate};
@@ -15,23 +16,31 @@ use sg_model::Policy;
 /// Runs of one packet before the next: the cost of a system call is spread over them.
 const REPEAT: u32 = 1_000;
 
-const LIMITS: Limits = Limits { nics: 4, flows: 1 << 20, counters: 1 << 17, denied: 64 };
+const LIMITS: Limits = Limits { nics: 4, flows: 1 << 20, counters: 1 << 17, denied: 1 << 16 };
 
 /// `BPF_MAP_TYPE_HASH` (include/uapi/linux/bpf.h).
 const HASH: u64 = 1;
 
 /// The programs, loaded but not attached.
-pub(crate) struct Kernel {
+pub struct Kernel {
     /// What a run has to do.
-    pub(crate) plan: Plan,
+    pub plan: Plan,
     /// The programs and their maps.
-    pub(crate) datapath: Datapath,
+    pub datapath: Datapath,
     patience: NoiseGuard,
 }
 
 impl Kernel {
-    pub(crate) fn new(plan: Plan) -> Self {
-        let options = Options { limits: LIMITS, rejects: RejectRate(u32::MAX), ..Options::default() };
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        Self::counting(plan, LIMITS.denied)
+    }
+
+    /// The same, with as many entries for packets that do not pass.
+    #[must_use]
+    pub fn counting(plan: Plan, denied: u32) -> Self {
+        let limits = Limits { denied, ..LIMITS };
+        let options = Options { limits, rejects: RejectRate(u32::MAX), ..Options::default() };
         let mut datapath = Datapath::load(&options).unwrap_or_else(|error| {
             eprintln!("{error}");
             std::process::exit(1)
@@ -42,14 +51,14 @@ impl Kernel {
     }
 
     /// Publishes the policy of its first NIC.
-    pub(crate) fn publish(&mut self, policy: &Policy) {
+    pub fn publish(&mut self, policy: &Policy) {
         let nic = CompiledNic::new(policy, &policy.nics()[0]).expect("the policy fits an image");
         self.datapath.publish(0, &nic.image).expect("an image can be published");
     }
 
     /// A figure of repeated packets: everything they need is in the nearest cache. Of each packet the fastest of its rounds
     /// counts, the one that nothing else on the machine disturbed; the figure is the mean over packets.
-    pub(crate) fn measure(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
+    pub fn measure(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
         if !self.plan.wants(name) {
             return;
         }
@@ -79,7 +88,7 @@ impl Kernel {
 
     /// A figure of packets that occur once each, in turns: what the one before left in the nearest cache is of no use. The
     /// kernel's own clock is read before and after each run. The slowest fiftieth of a round is left out: those were interrupted.
-    pub(crate) fn once(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
+    pub fn once(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
         if !self.plan.wants(name) {
             return;
         }
@@ -104,7 +113,7 @@ impl Kernel {
     }
 
     /// The cost of each program for the verifier.
-    pub(crate) fn verifier(&mut self) {
+    pub fn verifier(&mut self) {
         if !self.plan.wants("verifier") {
             return;
         }
@@ -120,7 +129,7 @@ impl Kernel {
     }
 
     /// The kernel memory of a flow and of a rule.
-    pub(crate) fn memory(&self) {
+    pub fn memory(&self) {
         if self.plan.wants("memory/flow") {
             // The IPv4 table has the memory of all its entries from the start.
             let (entries, key) = (u64::from(LIMITS.flows), size_of::<FlowKeyV4>() as u64);

@@ -5,6 +5,7 @@
 //! | [`cloud`] | a policy as a cloud account grows it, for comparison with other filters |
 //! | [`frames`] | packets to measure with |
 //! | `policies` | policies to measure with |
+//! | [`kernel`] | the loaded programs, and how a run of one is timed |
 //! | [`figure_list`] | every family of figures, its unit and its targets |
 //! | `agent_double` | an agent without devices |
 //! | `report` | a figure, and how it reaches `cargo xtask bench` |
@@ -16,6 +17,7 @@ mod agent_double;
 pub mod cloud;
 pub mod figure_list;
 pub mod frames;
+pub mod kernel;
 mod plan;
 mod policies;
 mod report;

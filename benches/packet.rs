@@ -3,20 +3,17 @@
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
-mod kernel;
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sg_benches::{
     LOCAL, LOCAL_V6, Plan, Sequence,
     frames::{ACK, RST, SYN, foreign, tcp},
+    kernel::Kernel,
     listed, members, open, policy, policy_v6, refused, refusing, unmatched, valid,
 };
 use sg_common::packet::Family;
 use sg_kernel::Program;
 use sg_model::{GroupIndex, Policy, Remote, Unmatched};
-
-use kernel::Kernel;
 
 /// Different packets in a measurement, so that no single path through the tables stays hot.
 const PACKETS: usize = 128;

@@ -151,10 +151,9 @@ pub struct DeniedKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct DeniedKeyV4 {
-    /// The remote address.
-    pub remote: u32,
-    /// The local address.
-    pub local: u32,
+    /// The remote address in the upper half, the local one in the lower. One word: the kernel compares keys in words, right after
+    /// they were written, and a load of what was stored in parts waits.
+    pub ends: u64,
     /// As in [`DeniedKey::l4`].
     pub l4: PortsProtoNic,
     /// Why.
@@ -166,7 +165,20 @@ impl DeniedKeyV4 {
     #[inline(always)]
     #[must_use]
     pub const fn of(key: &DeniedKey) -> Self {
-        Self { remote: key.remote_high as u32, local: key.local_high as u32, l4: key.l4, origin: key.origin }
+        Self { ends: key.remote_high << 32 | key.local_high & 0xffff_ffff, l4: key.l4, origin: key.origin }
+    }
+
+    /// The narrow form of the name that [`DeniedKey::name`] gives a packet that was parsed.
+    #[inline(always)]
+    #[must_use]
+    pub fn named(slot: u16, origin: Origin, packet: &Packet) -> Self {
+        let (source, destination) = (packet.source.high, packet.destination.high);
+        let ends = match origin.direction() {
+            Direction::Ingress => source << 32 | destination & 0xffff_ffff,
+            Direction::Egress => destination << 32 | source & 0xffff_ffff,
+        };
+        let port = port_of(packet);
+        Self { ends, l4: PortsProtoNic::new((0, port), slot, packet.protocol, Family::V4), origin }
     }
 }
 
@@ -180,8 +192,7 @@ impl DeniedKey {
             self.l4 = PortsProtoNic::new((0, 0), slot, 0, Family::V4);
             return;
         }
-        let port = if packet.is_later_fragment() { 0 } else { packet.l4_selector };
-        self.l4 = PortsProtoNic::new((0, port), slot, packet.protocol, packet.family);
+        self.l4 = PortsProtoNic::new((0, port_of(packet)), slot, packet.protocol, packet.family);
         match origin.direction() {
             Direction::Ingress => self.write(&packet.source, &packet.destination),
             Direction::Egress => self.write(&packet.destination, &packet.source),
@@ -231,6 +242,12 @@ impl DeniedKey {
     }
 }
 
+/// The port that a packet was sent to, or its ICMP type and code.
+#[inline(always)]
+const fn port_of(packet: &Packet) -> u16 {
+    if packet.is_later_fragment() { 0 } else { packet.l4_selector }
+}
+
 /// What is counted of packets with one name. 128 bytes, no padding, integers only.
 ///
 /// The program adds to the counts atomically and never takes away; the reader notes in the entry itself what it has reported, so
@@ -242,6 +259,9 @@ pub struct DeniedEntry {
     pub used: u64,
     /// The name.
     pub key: DeniedKey,
+    /// Packets and bytes that are not in [`Self::packets`] and [`Self::bytes`] yet, see [`Recent`]: one atomic addition for a packet
+    /// costs half as much as two.
+    pub recent: Recent,
     /// Packets.
     pub packets: u64,
     /// Bytes, including Ethernet headers.
@@ -257,7 +277,60 @@ pub struct DeniedEntry {
     /// The reader's: bytes that were reported.
     pub reported_bytes: u64,
     /// Zero.
-    pub spare: [u64; 2],
+    pub spare: u64,
+}
+
+/// Packets and bytes in one word: bytes in the lower 44 bits, packets above them. Whoever finds it [`is_full`](Self::is_full) moves
+/// it to words of their own; no bit is lost before that, as long as no packet has more than 2^24 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Recent(u64);
+
+impl Recent {
+    const PACKETS: u32 = 44;
+    const FULL: u64 = 1 << 62;
+
+    /// One packet of `length` bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn one(length: u64) -> Self {
+        Self(1 << Self::PACKETS | length)
+    }
+
+    /// Decodes [`Self::word`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// The packed word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Packets.
+    #[inline(always)]
+    #[must_use]
+    pub const fn packets(self) -> u64 {
+        self.0 >> Self::PACKETS
+    }
+
+    /// Bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.0 & ((1 << Self::PACKETS) - 1)
+    }
+
+    /// Whether it holds 2^18 packets or more, of the 2^20 that it can.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_full(self) -> bool {
+        self.0 >= Self::FULL
+    }
 }
 
 impl DeniedEntry {
@@ -386,12 +459,43 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_name_is_the_same_name() {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let (origin, mut key) = (Origin::new(DECISION, direction, true), DeniedKey::default());
+            let address = |high| Address { high, low: 0 };
+            let packet = Packet {
+                source: address(0xc000_0201),
+                destination: address(0x0a00_0005),
+                ..packet(Family::V4)
+            };
+            key.name(5, origin, &packet);
+            assert_eq!(DeniedKeyV4::named(5, origin, &packet), DeniedKeyV4::of(&key));
+        }
+    }
+
+    #[test]
     fn what_was_not_parsed_has_no_addresses() {
         let mut key =
             DeniedKey { remote_high: 1, remote_low: 2, local_high: 3, local_low: 4, ..DeniedKey::default() };
         key.name(5, Origin::new(DECISION, Direction::Ingress, false), &packet(Family::V6));
         assert_eq!((key.remote_high, key.remote_low, key.local_high, key.local_low), (0, 0, 0, 0));
         assert_eq!((key.l4.nic(), key.l4.family()), (5, Family::V4));
+    }
+
+    #[test]
+    fn recent_packets_are_not_lost_before_they_are_moved() {
+        let one = Recent::one((1 << 24) - 1);
+        let mut sum = 0_u64;
+        let mut packets = 0;
+        while !Recent::of(sum).is_full() {
+            sum += one.word();
+            packets += 1;
+        }
+        assert_eq!(packets, 1 << 18);
+        // As many again, of processors that are late.
+        sum += one.word() * packets;
+        assert_eq!(Recent::of(sum).packets(), 2 * packets);
+        assert_eq!(Recent::of(sum).bytes(), 2 * packets * ((1 << 24) - 1));
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub trait Context: EbpfContext {
     /// Whether the packet passes without a rule.
     fn exception(&self, packet: *const Packet, args: ExceptionArgs) -> ExceptionResult;
     /// Counts and reports a packet that does not pass.
-    fn denied(&self, decision: Decision, scope: DeniedScope);
+    fn denied(&self, scratch: *mut Scratch, decision: Decision, scope: DeniedScope);
     /// Sends an event about the packet, if somebody wants to see it.
     fn event(&self, scratch: *mut Scratch, decision: Decision, args: EventArgs);
     /// Copies the first `length` bytes of the packet, at most [`CAPTURE`](sg_common::event::CAPTURE). Returns whether that succeeded.

@@ -5,7 +5,7 @@
 
 use sg_common::{
     abi::{denied_host, denied_spare},
-    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, Fold, Origin, Pace, has_room},
+    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, Fold, Origin, Pace, Recent, has_room},
     event::EventKind,
     packed::{DeniedScope, EventArgs, FlowScope},
     packet::Family,
@@ -15,38 +15,73 @@ use sg_common::{
 use crate::{
     context::Context,
     helpers,
-    maps::{self, DENIED, DENIED_FREE, DENIED_NICS, DENIED_RING, DENIED_V4, DENIED_V6, settings},
+    maps::{DENIED, DENIED_FREE, DENIED_NICS, DENIED_RING, DENIED_V4, DENIED_V6, WATCH, settings},
     scratch::Scratch,
     subprograms,
 };
 
 /// Counts a packet that does not pass, and sends an event about it if somebody wants to see it.
 #[inline(always)]
-pub fn report(ctx: &impl Context, decision: u64, scope: u64) {
-    let (Some(scratch), Some(decision)) = (maps::scratch(), Decision::from_word(decision)) else { return };
-    let scope = DeniedScope::of(scope);
-    let (origin, of) = match scope.nic() {
-        Some(FlowScope { slot, direction }) => {
-            (Origin::new(decision, direction, scratch.is_parsed != 0), u64::from(slot))
-        }
-        None => (Origin::of_host(decision), u64::from(ctx.device())),
+pub fn report(ctx: &impl Context, scratch: *mut Scratch, decision: u64, scope: u64) {
+    // SAFETY: the caller passes a pointer from a map lookup, or none; the verifier checks its size.
+    let (Some(scratch), Some(decision)) = (unsafe { scratch.as_mut() }, Decision::from_word(decision)) else {
+        return;
     };
     let length = u64::from(ctx.len());
-    let mut is_new = false;
-    // From here, and not from one function to the next: their stacks would add up.
-    if settings().denied_entries != 0 && sg_denied(scratch, origin.word(), of, length) == NO_ROOM {
-        for fold in [Fold::Exact, Fold::Prefix, Fold::Others] {
-            let result = sg_denied_new(scratch, fold as u64, length);
-            is_new = result == NEW;
-            if result != NO_ROOM {
-                break;
+    let Some(scope) = DeniedScope::of(scope).nic() else {
+        let origin = Origin::of_host(decision);
+        scratch.denied.name_device(ctx.device(), origin);
+        scratch.latest = 0;
+        count(scratch, length);
+        return;
+    };
+    let FlowScope { slot, direction } = scope;
+    let is_parsed = scratch.is_parsed != 0;
+    let origin = Origin::new(decision, direction, is_parsed);
+    let is_new = if is_parsed && scratch.packet.family == Family::V4 {
+        let key = DeniedKeyV4::named(slot, origin, &scratch.packet);
+        #[expect(clippy::needless_borrows_for_generic_args, reason = "it would be copied")]
+        let entry = entry_of(DENIED_V4.get_ptr(&key));
+        let latest = DeniedEntry::latest_of(scratch.header.generation, scratch.packet.source_port);
+        match entry {
+            Some(entry) => {
+                add(entry, length, latest);
+                false
+            }
+            None => {
+                sg_name_denied(scratch, u64::from(slot), origin.word());
+                count_new(scratch, length)
             }
         }
-    }
-    if let Some(scope) = scope.nic() {
+    } else {
+        sg_name_denied(scratch, u64::from(slot), origin.word());
+        count(scratch, length)
+    };
+    if let Some(watch) = WATCH.get(0)
+        && watch.is_on(helpers::now())
+    {
         let kind = if is_new { EventKind::DeniedFirst } else { EventKind::Denied };
         ctx.event(scratch, decision, EventArgs::new(kind, scope));
     }
+}
+
+/// Counts a packet by the name in [`Scratch::denied`]. Returns whether it is new.
+#[inline(always)]
+fn count(scratch: &mut Scratch, length: u64) -> bool {
+    sg_denied_known(scratch, length) == NO_ROOM && count_new(scratch, length)
+}
+
+/// The same, of a name for which there is no entry.
+#[inline(always)]
+fn count_new(scratch: &mut Scratch, length: u64) -> bool {
+    // From here, and not from one function to the next: their stacks would add up.
+    for fold in [Fold::Exact, Fold::Prefix, Fold::Others] {
+        let result = sg_denied_new(scratch, fold as u64, length);
+        if result != NO_ROOM {
+            return result == NEW;
+        }
+    }
+    false
 }
 
 /// Results of [`sg_denied_new`]: there is no room; an entry was there; a new one was made.
@@ -54,30 +89,34 @@ const NO_ROOM: u64 = 0;
 const KNOWN: u64 = 1;
 const NEW: u64 = 2;
 
-const _: subprograms::Denied = sg_denied;
+const _: subprograms::NameDenied = sg_name_denied;
 
-/// Counts a packet by its own name, if there is an entry.
+/// Names the packet in [`Scratch::denied`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_denied(scratch: *mut Scratch, origin: u64, of: u64, length: u64) -> u64 {
+extern "C" fn sg_name_denied(scratch: *mut Scratch, slot: u64, origin: u64) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
-    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NO_ROOM };
-    let origin = Origin::of(origin);
-    let Scratch { denied, packet, header, .. } = scratch;
-    let latest = if origin.is_of_host() {
-        denied.name_device(of as u32, origin);
-        0
-    } else {
-        denied.name(of as u16, origin, packet);
-        let port = if origin.is_parsed() { packet.source_port } else { 0 };
-        DeniedEntry::latest_of(header.generation, port)
+    let Some(Scratch { denied, packet, header, latest, .. }) = (unsafe { scratch.as_mut() }) else {
+        return 0;
     };
-    scratch.latest = latest;
-    if let Some(entry) = find(denied) {
-        add(entry, length, latest);
-        return KNOWN;
-    }
-    NO_ROOM
+    let origin = Origin::of(origin);
+    denied.name(slot as u16, origin, packet);
+    let port = if origin.is_parsed() { packet.source_port } else { 0 };
+    *latest = DeniedEntry::latest_of(header.generation, port);
+    0
+}
+
+const _: subprograms::DeniedKnown = sg_denied_known;
+
+/// Counts a packet by the name in [`Scratch::denied`], if there is an entry.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_denied_known(scratch: *mut Scratch, length: u64) -> u64 {
+    // SAFETY: as above.
+    let Some(Scratch { denied, latest, .. }) = (unsafe { scratch.as_mut() }) else { return NO_ROOM };
+    let Some(entry) = find(denied) else { return NO_ROOM };
+    add(entry, length, *latest);
+    KNOWN
 }
 
 const _: subprograms::DeniedNew = sg_denied_new;
@@ -134,6 +173,7 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     entry.key.l4 = key.l4;
     entry.key.origin = key.origin;
     (entry.packets, entry.bytes, entry.first, entry.last) = (1, length, now, now);
+    entry.recent = Recent::of(0);
     entry.latest = *latest;
     // Atomic, so that whoever sees the mark sees the rest.
     helpers::draw(&raw mut entry.used);
@@ -168,7 +208,7 @@ fn spare(key: &DeniedKey, fold: Fold, length: u64, latest: u64) -> u64 {
 /// `BPF_NOEXIST` (include/uapi/linux/bpf.h).
 const NO_EXIST: u64 = 1;
 
-/// See [`maps::on_stack`].
+/// See [`crate::maps::on_stack`].
 #[inline(always)]
 const fn on_stack(key: &DeniedKey) -> DeniedKey {
     *key
@@ -181,6 +221,12 @@ fn find(key: &DeniedKey) -> Option<*mut DeniedEntry> {
         Family::V4 => DENIED_V4.get_ptr(DeniedKeyV4::of(key)),
         Family::V6 => DENIED_V6.get_ptr(on_stack(key)),
     };
+    entry_of(index)
+}
+
+/// The entry that a name leads to.
+#[inline(always)]
+fn entry_of(index: Option<*const u32>) -> Option<*mut DeniedEntry> {
     // SAFETY: valid until the program ends; one word, read at once.
     index.and_then(|index| DENIED.get_ptr_mut(unsafe { *index }))
 }
@@ -190,8 +236,12 @@ fn find(key: &DeniedKey) -> Option<*mut DeniedEntry> {
 fn add(entry: *mut DeniedEntry, length: u64, latest: u64) {
     // SAFETY: a pointer from a map lookup is valid until the program ends.
     unsafe {
-        helpers::add(&raw mut (*entry).packets, 1);
-        helpers::add(&raw mut (*entry).bytes, length);
+        let recent = (&raw mut (*entry).recent).cast::<u64>();
+        if Recent::of(helpers::fetch_add(recent, Recent::one(length).word())).is_full() {
+            let moved = Recent::of(helpers::take(recent));
+            helpers::add(&raw mut (*entry).packets, moved.packets());
+            helpers::add(&raw mut (*entry).bytes, moved.bytes());
+        }
         (*entry).last = helpers::now();
         (*entry).latest = latest;
     }

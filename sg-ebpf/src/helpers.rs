@@ -14,10 +14,16 @@ pub fn now() -> u64 {
     unsafe { bpf_jiffies64() }
 }
 
-/// Draws the next ticket, a number that no other CPU draws. Rust has no atomic addition for this target.
+/// Draws the next ticket, a number that no other CPU draws.
 #[inline(always)]
 pub fn draw(count: *mut u64) -> u64 {
-    let mut ticket = 1;
+    fetch_add(count, 1)
+}
+
+/// Adds to a word that other CPUs may add to at the same time, and returns what it was. Rust has no atomic addition for this target.
+#[inline(always)]
+pub fn fetch_add(count: *mut u64, more: u64) -> u64 {
+    let mut ticket = more;
     #[cfg(target_arch = "bpf")]
     // SAFETY: a pointer from a map lookup is valid until the program ends, and nothing but this writes there.
     unsafe {
@@ -31,7 +37,7 @@ pub fn draw(count: *mut u64) -> u64 {
     #[cfg(not(target_arch = "bpf"))]
     {
         let _ = count;
-        ticket -= 1;
+        ticket = 0;
     }
     ticket
 }
@@ -51,6 +57,28 @@ pub fn add(word: *mut u64, value: u64) {
     }
     #[cfg(not(target_arch = "bpf"))]
     let _ = (word, value);
+}
+
+/// Takes what is in a word that other CPUs may add to, and leaves zero.
+#[inline(always)]
+pub fn take(word: *mut u64) -> u64 {
+    let mut taken = 0;
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "{taken} = xchg_64({word} + 0, {taken})",
+            word = in(reg) word,
+            taken = inout(reg) taken,
+            options(nostack),
+        );
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = word;
+        taken += 0;
+    }
+    taken
 }
 
 /// Compare-and-swap: writes `after` if the word is `before`, and returns whether it was. Rust has no such operation for this

@@ -87,15 +87,25 @@ impl Nic {
 /// Decides a packet and counts it.
 #[inline(always)]
 pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
-    let (decision, scope) = match (nic_of(ctx, hook), maps::scratch()) {
-        (Ok(nic), Some(scratch)) => (decide(ctx, &nic, scratch), DeniedScope::of_nic(nic.scope())),
-        (Err(reason), _) => (host_drop(reason), DeniedScope::HOST),
+    let (found, scratch) = (nic_of(ctx, hook), maps::scratch());
+    // Whether the pointer is null, its user asks.
+    let mut reported = core::ptr::null_mut();
+    let (decision, scope) = match (found, scratch) {
+        (Ok(nic), Some(scratch)) => {
+            let decision = decide(ctx, &nic, scratch);
+            reported = scratch;
+            (decision, DeniedScope::of_nic(nic.scope()))
+        }
+        (Err(reason), scratch) => {
+            reported = scratch.map_or(reported, core::ptr::from_mut);
+            (host_drop(reason), DeniedScope::HOST)
+        }
         (Ok(_), None) => (host_drop(Reason::ImageFault), DeniedScope::HOST),
     };
     helpers::count(decision.number(), ctx.len());
-    if !decision.accepts() {
+    if !decision.accepts() && maps::settings().denied_entries != 0 {
         // By now nothing changes that.
-        ctx.denied(decision, scope);
+        ctx.denied(reported, decision, scope);
     }
     decision
 }

@@ -42,11 +42,12 @@ pub type Delivered = extern "C" fn(*mut aya_ebpf::bindings::__sk_buff, *const Sc
 // Watching.
 
 /// Counts and reports a packet that does not pass: the decision, and its [`DeniedScope`](sg_common::packed::DeniedScope).
-pub type Report<Raw> = extern "C" fn(*mut Raw, u64, u64) -> u64;
-/// Counts a packet that does not pass: its [`Origin`](sg_common::denied::Origin), the NIC's slot or the device, its length.
-/// Returns whether an entry was there, or made.
-pub type Denied = extern "C" fn(*mut Scratch, u64, u64, u64) -> u64;
-/// The same by the name in the scratch, with this [`Fold`](sg_common::denied::Fold), and the length.
+pub type Report<Raw> = extern "C" fn(*mut Raw, *mut Scratch, u64, u64) -> u64;
+/// Names the packet by the NIC's slot and its [`Origin`](sg_common::denied::Origin).
+pub type NameDenied = extern "C" fn(*mut Scratch, u64, u64) -> u64;
+/// Counts a packet that does not pass, of this length, by the name in the scratch, if there is an entry. Returns whether there is.
+pub type DeniedKnown = extern "C" fn(*mut Scratch, u64) -> u64;
+/// The same by the name with this [`Fold`](sg_common::denied::Fold), and the length.
 pub type DeniedNew = extern "C" fn(*mut Scratch, u64, u64) -> u64;
 /// Sends an event: the decision, and [`EventArgs`](sg_common::packed::EventArgs).
 pub type SendEvent<Raw> = extern "C" fn(*mut Raw, *mut Scratch, u64, u64) -> u64;

@@ -1,12 +1,13 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
-//! moment, many clients at once, backups, its log, what it shows of what is in force, and hostile clients. Each test has a host of its own in the lab; clients
-//! connect to it over its loopback.
+//! moment, many clients at once, backups, its log and audit trail, what it shows of what is in force, and hostile clients. Each
+//! test has a host of its own in the lab; clients connect to it over its loopback.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 mod api {
+    pub(crate) mod audit;
     pub(crate) mod backup;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
@@ -34,6 +35,7 @@ fn main() -> Result<ExitCode> {
             api::instance_selection,
             api::backup,
             api::json_log,
+            api::audit,
             api::in_force,
             api::hostile,
         );

@@ -18,6 +18,7 @@ mod resilience {
     pub(crate) mod own_log;
     pub(crate) mod packaging;
     pub(crate) mod pinned_filter;
+    pub(crate) mod recorded;
     pub(crate) mod unfiltered;
     pub(crate) mod upgrade;
 }
@@ -48,6 +49,7 @@ fn main() -> Result<ExitCode> {
             resilience::packaging,
             resilience::local_users,
             resilience::own_log,
+            resilience::recorded,
             resilience::pinned_filter,
             resilience::unfiltered,
         );

@@ -52,6 +52,9 @@ mod lab {
     pub(crate) mod baseline;
     pub(crate) mod cleanup;
 }
+mod observe {
+    pub(crate) mod records;
+}
 mod reject {
     pub(crate) mod bystanders;
     pub(crate) mod limits;
@@ -102,6 +105,7 @@ fn main() -> Result<ExitCode> {
             anti_spoofing::vrrp,
             exceptions::multicast,
             conntrack::flows,
+            observe::records,
             scale::flood_isolation,
             conntrack::closing,
             conntrack::takeover,

@@ -11,10 +11,11 @@ use clap::Args;
 use crate::{path, prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
 /// In the order in which they run, with what each measures; the table has its own order.
-const BENCHMARKS: [(&str, &str); 10] = [
+const BENCHMARKS: [(&str, &str); 11] = [
     ("host", "frames and images in user space"),
     ("families", "rules that overlap in every dimension"),
     ("packet", "packets in the kernel"),
+    ("observe", "what observing traffic costs"),
     ("path", "packets on their whole path, beside other filters"),
     ("bulk", "bulk TCP"),
     ("update", "a NIC's policy, until packets meet it"),

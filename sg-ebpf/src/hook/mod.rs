@@ -77,8 +77,8 @@ macro_rules! packet_functions {
         const _: subprograms::Report<$raw> = $report;
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $report(raw: *mut $raw, decision: u64, scope: u64) -> u64 {
-            denied::report(&$context::new(raw), decision, scope);
+        extern "C" fn $report(raw: *mut $raw, scratch: *mut Scratch, decision: u64, scope: u64) -> u64 {
+            denied::report(&$context::new(raw), scratch, decision, scope);
             0
         }
 

@@ -119,8 +119,8 @@ impl Context for TcContext {
         ExceptionResult::of(sg_linear_exception(self.skb.skb, packet, args.word()))
     }
     #[inline(always)]
-    fn denied(&self, decision: Decision, scope: DeniedScope) {
-        sg_report(self.skb.skb, decision.word(), scope.word());
+    fn denied(&self, scratch: *mut Scratch, decision: Decision, scope: DeniedScope) {
+        sg_report(self.skb.skb, scratch, decision.word(), scope.word());
     }
     #[inline(always)]
     fn event(&self, scratch: *mut Scratch, decision: Decision, args: EventArgs) {

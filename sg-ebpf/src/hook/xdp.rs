@@ -102,8 +102,8 @@ impl Context for XdpContext {
         ExceptionResult::of(sg_xdp_linear_exception(self.ctx, packet, args.word()))
     }
     #[inline(always)]
-    fn denied(&self, decision: Decision, scope: DeniedScope) {
-        sg_xdp_report(self.ctx, decision.word(), scope.word());
+    fn denied(&self, scratch: *mut Scratch, decision: Decision, scope: DeniedScope) {
+        sg_xdp_report(self.ctx, scratch, decision.word(), scope.word());
     }
     #[inline(always)]
     fn event(&self, scratch: *mut Scratch, decision: Decision, args: EventArgs) {

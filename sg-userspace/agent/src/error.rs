@@ -145,7 +145,68 @@ pub struct Delayed {
     pub reason: String,
 }
 
+/// Why a policy was refused, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusalCause {
+    /// The document is no valid policy.
+    Document,
+    /// Others than root and the agent's user can change the document.
+    Untrusted,
+    /// It has more NICs or rules than there is room for.
+    Capacity,
+    /// A device cannot be filtered as the policy wants it.
+    Device,
+    /// It cannot be compiled into an image.
+    Image,
+    /// The host, or the agent, is at fault.
+    Host,
+}
+
+impl RefusalCause {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Document, Self::Untrusted, Self::Capacity, Self::Device, Self::Image, Self::Host];
+
+    /// The word in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Untrusted => "untrusted",
+            Self::Capacity => "capacity",
+            Self::Device => "device",
+            Self::Image => "image",
+            Self::Host => "host",
+        }
+    }
+}
+
 impl AgentError {
+    /// Why it refuses a policy, if it does.
+    #[must_use]
+    pub const fn refusal_cause(&self) -> RefusalCause {
+        match self {
+            Self::Policy { .. } => RefusalCause::Document,
+            Self::Untrusted { .. } => RefusalCause::Untrusted,
+            Self::TooManyNics { .. } | Self::TooManyRules { .. } => RefusalCause::Capacity,
+            Self::OtherHeader { .. } | Self::TunnelXdp { .. } | Self::TunnelEthertypes { .. } => {
+                RefusalCause::Device
+            }
+            Self::Compile(_) => RefusalCause::Image,
+            Self::Host(_)
+            | Self::NotPinned { .. }
+            | Self::Newer { .. }
+            | Self::Privileges { .. }
+            | Self::Load { .. }
+            | Self::Step { .. }
+            | Self::Watch { .. }
+            | Self::Source { .. }
+            | Self::NotInForce { .. }
+            | Self::Stopped
+            | Self::Thread { .. } => RefusalCause::Host,
+        }
+    }
+
     /// Merges the errors of enforcing a policy into one.
     pub(super) fn not_in_force(errors: impl IntoIterator<Item = Self>) -> Self {
         let delayed = errors.into_iter().map(|error| {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::{SignedDuration, Span, SpanRelativeTo, Unit};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::{Deserialize, Serialize};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -62,11 +62,12 @@ impl FromStr for Age {
         if span.get_months() != 0 || span.get_years() != 0 {
             return Err(wrong());
         }
-        let seconds = span.total((Unit::Second, SpanRelativeTo::days_are_24_hours())).map_err(|_| wrong())?;
-        if !(0.0..=LONGEST as f64).contains(&seconds) {
+        let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+        let seconds = duration.as_secs();
+        if !(0..=LONGEST).contains(&seconds) || duration.is_negative() {
             return Err(wrong());
         }
-        Ok(Self(seconds as i64))
+        Ok(Self(seconds))
     }
 }
 

@@ -1,14 +1,15 @@
 //! What the APIs write about a request: the entry of a change in the audit trail, and its line in the access log.
 //!
-//! It must never take a text of a client who is not authenticated, nor a path or a query: an operation is one of a table. The routers of both APIs
-//! call it.
+//! It must never take a text of a client who is not authenticated, nor a path or a query: an operation is one of a table. The
+//! routers of both APIs call it.
 
 use std::{
+    fmt::Debug,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -28,6 +29,15 @@ pub struct Recording {
     pub trail: Trail,
     /// The access log.
     pub access: AccessLog,
+    /// Who gets the durations of requests; `None`: nobody.
+    pub durations: Option<Arc<dyn Durations>>,
+}
+
+/// Takes the durations of requests.
+pub trait Durations: Debug + Send + Sync {
+    /// The response of a request began after so long. `operation` is one of a table, or `unknown`; `status` is that of HTTP, or
+    /// 499 if the client went away before.
+    fn took(&self, api: Api, operation: &str, status: u16, time: Duration);
 }
 
 /// A change that was asked for: whoever refuses it, or runs it, writes its entry.
@@ -80,7 +90,7 @@ impl Recording {
 
 /// What is known of a request once it has its response; an extension of the response.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Noted {
+pub(crate) struct Facts {
     /// The operation; none: [`UNKNOWN`].
     pub(crate) operation: Option<String>,
     /// The caller, if it is known.
@@ -91,16 +101,19 @@ pub(crate) struct Noted {
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorCode(pub(crate) String);
 
-/// The access log's line of a request. Dropped without an end, it says that the client went away.
+/// A request as the access log and metrics see it. Dropped without an end, it says that the client went away.
 pub(crate) struct Line {
     log: AccessLog,
+    durations: Option<Arc<dyn Durations>>,
     began: Instant,
+    /// `None` if nobody wants to know.
     access: Option<Access>,
 }
 
 impl Line {
-    pub(crate) fn begin(log: &AccessLog, api: Api, request: &str, peer: Option<Peer>) -> Self {
-        let access = log.is_on().then(|| Access {
+    pub(crate) fn begin(recording: &Recording, api: Api, request: &str, peer: Option<Peer>) -> Self {
+        let Recording { trail: _, access: log, durations } = recording;
+        let access = (log.is_on() || durations.is_some()).then(|| Access {
             time: Timestamp::now(),
             request: request.to_owned(),
             api,
@@ -111,14 +124,14 @@ impl Line {
             who: who(peer),
             from: from(peer),
         });
-        Self { log: log.clone(), began: Instant::now(), access }
+        Self { log: log.clone(), durations: durations.clone(), began: Instant::now(), access }
     }
 
-    pub(crate) fn end(mut self, status: u16, noted: Option<Noted>, code: Option<ErrorCode>) {
+    pub(crate) fn end(mut self, status: u16, facts: Option<Facts>, code: Option<ErrorCode>) {
         let Some(access) = &mut self.access else { return };
         access.status = status;
         access.code = code.map(|ErrorCode(code)| code);
-        let Noted { operation, who } = noted.unwrap_or_default();
+        let Facts { operation, who } = facts.unwrap_or_default();
         if let Some(operation) = operation {
             access.operation = operation;
         }
@@ -131,7 +144,11 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if let Some(mut access) = self.access.take() {
-            access.microseconds = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let time = self.began.elapsed();
+            access.microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            if let Some(durations) = &self.durations {
+                durations.took(access.api, &access.operation, access.status, time);
+            }
             self.log.note(&access);
         }
     }

@@ -10,11 +10,11 @@ use axum::{
     http::{HeaderName, HeaderValue},
     middleware::{Next, from_fn},
 };
-use sg_audit::{AccessLog, Api};
+use sg_audit::Api;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::recording::Line;
+use crate::recording::{Line, Recording};
 
 /// The id of a request, as an extension of it.
 #[derive(Clone, Debug)]
@@ -22,21 +22,21 @@ pub(crate) struct RequestId(pub(crate) String);
 
 /// Gives every request of `router`, which serves `api`, an id and a line in the access log, and every response the header `header`
 /// with the id.
-pub(crate) fn with_ids(router: Router, api: Api, header: HeaderName, access: AccessLog) -> Router {
+pub(crate) fn with_ids(router: Router, api: Api, header: HeaderName, recording: Recording) -> Router {
     router.layer(from_fn(move |mut request: Request, next: Next| {
         let header = header.clone();
         // In the form that the clients of one API expect.
         let id = Uuid::new_v4().to_string().to_uppercase();
         // Of the highest level, so that no `RUST_LOG` keeps its id from a line that it lets through.
-        let span = tracing::error_span!("request", %id, api = api.name());
-        let line = Line::begin(&access, api, &id, request.extensions().get().copied());
+        let span = tracing::error_span!("request", %id, api = %api.name());
+        let line = Line::begin(&recording, api, &id, request.extensions().get().copied());
         let value = HeaderValue::try_from(&id);
         request.extensions_mut().insert(RequestId(id));
         let response = async move {
             let mut response = next.run(request).await;
             response.headers_mut().extend(value.map(|id| (header, id)));
-            let (noted, code) = (response.extensions_mut().remove(), response.extensions_mut().remove());
-            line.end(response.status().as_u16(), noted, code);
+            let (facts, code) = (response.extensions_mut().remove(), response.extensions_mut().remove());
+            line.end(response.status().as_u16(), facts, code);
             response
         };
         response.instrument(span)

@@ -1,5 +1,5 @@
-//! The access log: one line for each request to an API, whatever came of it. It is for counting and searching, and is no proof: if the disk is full or
-//! the queue is, lines are lost, and counted.
+//! The access log: one line for each request to an API, whatever came of it. It is for counting and searching, and is no proof:
+//! if the disk is full or the queue is, lines are lost, and counted.
 //!
 //! It must never contain a path, a query or a text of the client: only the operation, which is one of a table.
 

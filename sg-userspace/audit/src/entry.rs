@@ -1,7 +1,7 @@
 //! An entry of the trail: a change that was asked for, who asked, from where, and what came of it.
 //!
-//! It must never hold a secret, nor grow without bound: [`Entry::bounded`] drops details first, then objects, and says how many. Everybody who
-//! writes to the trail makes these; readers show them.
+//! It must never hold a secret, nor grow without bound: [`Entry::bounded`] drops details first, then objects, and says how many.
+//! Everybody who writes to the trail makes these; readers show them.
 
 use std::fmt;
 
@@ -53,8 +53,8 @@ pub struct Entry {
     /// Number of further objects that changed, which are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_objects: u64,
-    /// Number of entries that are missing: with the outcome `lost`, those that could not be written; otherwise refusals of callers who are
-    /// not known, of which at most 60 a minute are written.
+    /// Number of entries that are missing: with the outcome `lost`, those that could not be written; otherwise refusals of
+    /// callers who are not known, of which at most 60 a minute are written.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing: u64,
 }
@@ -311,9 +311,10 @@ impl Entry {
             let details = [&object.before, &object.after].into_iter().flatten();
             let bytes: usize =
                 details.map(|value| serde_json::to_vec(value).map_or(0, |text| text.len())).sum();
-            match room.checked_sub(bytes) {
-                Some(left) => room = left,
-                None => (object.before, object.after) = (None, None),
+            if let Some(left) = room.checked_sub(bytes) {
+                room = left;
+            } else {
+                (object.before, object.after) = (None, None);
             }
         }
         self

@@ -15,8 +15,8 @@
 //! | `query`, `read` | which entries are wanted; reading them, the newest first |
 //! | `access` | the access log: one line for each request, change or query |
 //!
-//! A change that was accepted is in the trail, on the disk, before its response goes out. If the trail cannot be written, changes go on: what
-//! is missing is counted, logged, shown by the status, and said in the trail once it can be written again.
+//! A change that was accepted is in the trail, on the disk, before its response goes out. If the trail cannot be written, changes
+//! go on: what is missing is counted, logged, shown by the status, and said in the trail once it can be written again.
 //!
 //! It must never know HTTP, the store or a policy: its callers say what happened. No secret may reach it.
 

@@ -1,5 +1,5 @@
-//! Reads the trail, the newest entry first, over all its files. It must never write. The native API calls it, and `sgctl history` where no
-//! server runs.
+//! Reads the trail, the newest entry first, over all its files. It must never write. The native API calls it, and `sgctl history`
+//! where no server runs.
 
 use std::{
     collections::VecDeque,

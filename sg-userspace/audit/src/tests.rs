@@ -124,7 +124,7 @@ fn what_a_kill_left_of_a_line_is_skipped_and_said() {
     let page = all(&path);
     assert_eq!((numbers(&page), page.unreadable), (vec![2, 1], 1));
     // Nor does a line without an end that somebody else wrote.
-    File::create(&path).unwrap().write_all(&[b'x'; 3 << 20]).unwrap();
+    File::create(&path).unwrap().write_all(&vec![b'x'; 3 << 20]).unwrap();
     assert!(all(&path).unreadable > 0);
 }
 

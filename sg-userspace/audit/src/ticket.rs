@@ -1,4 +1,5 @@
-//! An entry whose outcome is not known yet. An API makes one for each change that is asked for; whoever knows the outcome turns it in, once.
+//! An entry whose outcome is not known yet. An API makes one for each change that is asked for; whoever knows the outcome turns
+//! it in, once.
 
 use super::{Changes, Entry, Outcome, Trail};
 

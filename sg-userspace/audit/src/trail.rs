@@ -30,7 +30,7 @@ use super::{Api, Entry, HistoryQuery, Outcome, Who, read};
 const QUEUE: usize = 256;
 /// Refusals of unknown callers that are written in a minute. Otherwise anybody who can connect could push older entries out.
 const UNKNOWN: u32 = 60;
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 type Then = Box<dyn FnOnce() + Send>;
 
@@ -48,6 +48,8 @@ struct Shared {
     path: PathBuf,
     queue: Sender<Message>,
     lost: AtomicU64,
+    /// Entries that were lost, of which the trail does not say so yet.
+    unsaid: AtomicU64,
     failing: Mutex<Option<String>>,
     unknown: Mutex<Unknown>,
 }
@@ -126,8 +128,8 @@ impl Trail {
         self.send(entry, Box::new(|| ()));
     }
 
-    /// Writes an entry. Returns when it is written, or cannot be. If the queue is full, the entry is lost, and counted. It is written
-    /// even if nobody waits for it any more.
+    /// Writes an entry. Returns when it is written, or cannot be. If the queue is full, the entry is lost, and counted. It is
+    /// written even if nobody waits for it any more.
     pub async fn write(&self, entry: Entry) {
         let (done, is_done) = oneshot::channel();
         let then = move || {
@@ -161,8 +163,13 @@ impl Trail {
 impl Shared {
     fn drop_unsent(&self, unsent: Message) {
         let Message::Write(_, then) = unsent else { return };
-        self.lost.fetch_add(1, Ordering::Relaxed);
+        self.count_lost(1);
         then();
+    }
+
+    fn count_lost(&self, number: u64) {
+        self.lost.fetch_add(number, Ordering::Relaxed);
+        self.unsaid.fetch_add(number, Ordering::Relaxed);
     }
 }
 
@@ -174,8 +181,8 @@ pub struct TrailThread {
 }
 
 impl TrailThread {
-    /// Starts to write the trail at `path`, and makes its directory if it is missing. A file that cannot be written now is no error: it is
-    /// reported, counted, and tried again with each entry.
+    /// Starts to write the trail at `path`, and makes its directory if it is missing. A file that cannot be written now is no
+    /// error: it is reported, counted, and tried again with each entry.
     ///
     /// # Errors
     /// There is no thread.
@@ -185,11 +192,11 @@ impl TrailThread {
             path,
             queue,
             lost: AtomicU64::new(0),
+            unsaid: AtomicU64::new(0),
             failing: Mutex::default(),
             unknown: Mutex::default(),
         });
-        let mut writer =
-            Writer { shared: Arc::clone(&shared), rotation, file: None, sequence: None, unsaid: 0 };
+        let mut writer = Writer { shared: Arc::clone(&shared), rotation, file: None, sequence: None };
         writer.begin();
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.serve(waiting))?;
         Ok(Self { trail: Trail(Some(shared)), thread })
@@ -217,8 +224,6 @@ struct Writer {
     file: Option<RotatedFile>,
     /// The number of the last entry. `None`: what is in the file could not be read yet.
     sequence: Option<u64>,
-    /// Entries that were lost, of which the trail does not say so yet.
-    unsaid: u64,
 }
 
 impl Writer {
@@ -249,19 +254,16 @@ impl Writer {
         }
         let written = self.try_write(&mut batch);
         self.report(written.as_ref().err());
-        match written {
-            Ok(()) => self.unsaid = 0,
-            Err(_) => {
-                let lost = batch.len() as u64;
-                self.unsaid = self.unsaid.saturating_add(lost);
-                self.shared.lost.fetch_add(lost, Ordering::Relaxed);
-            }
+        if written.is_err() {
+            self.shared.count_lost(batch.len() as u64);
         }
-        batch.into_iter().for_each(|(_, then)| then());
+        for (_, then) in batch {
+            then();
+        }
     }
 
     fn try_write(&mut self, batch: &mut [(Entry, Then)]) -> Result<(), RotatedError> {
-        let unsaid = self.unsaid;
+        let unsaid = self.shared.unsaid.load(Ordering::Relaxed);
         let mut sequence = self.open()?;
         let mut text = Vec::new();
         if unsaid > 0 {
@@ -285,6 +287,7 @@ impl Writer {
         if unsaid > 0 || batch.iter().any(|(entry, _)| entry.outcome != Outcome::Refused) {
             file.sync()?;
         }
+        self.shared.unsaid.fetch_sub(unsaid, Ordering::Relaxed);
         Ok(())
     }
 
@@ -326,8 +329,7 @@ impl Writer {
             }
             None => {
                 if failing.take().is_some() {
-                    let unsaid = self.unsaid;
-                    tracing::warn!("the audit trail is written again; {unsaid} entries are missing in it");
+                    tracing::warn!("the audit trail is written again; it says how many entries are missing");
                 }
             }
         }

@@ -131,7 +131,7 @@ impl<'a> Steps<'a> {
         let group = self.policy.group(group).name.clone();
         let owner = Owner::IntraGroup { group: group.clone() };
         let matches = format!("members of group:{group}");
-        let step = self.step(owner, Direction::Ingress, StepKind::IntraGroup, Action::Accept, matches);
+        let step = self.step(&owner, Direction::Ingress, StepKind::IntraGroup, Action::Accept, matches);
         EffectiveStep { group: Some(group), ..step }
     }
 
@@ -140,7 +140,7 @@ impl<'a> Steps<'a> {
         let group = self.policy.group(group).name.clone();
         let owner = Owner::Rule { group: group.clone(), direction, rule: id.clone() };
         let matches = matches.map(&mut Names(self.policy)).to_string();
-        let step = self.step(owner, direction, StepKind::Rule, *action, matches);
+        let step = self.step(&owner, direction, StepKind::Rule, *action, matches);
         EffectiveStep {
             group: Some(group),
             rule: Some(id.clone()),
@@ -152,18 +152,18 @@ impl<'a> Steps<'a> {
 
     fn default(&self, nic: &Nic, direction: Direction, action: Action) -> EffectiveStep {
         let owner = Owner::Default { device: nic.device.clone(), direction };
-        self.step(owner, direction, StepKind::Default, action, "everything else".to_owned())
+        self.step(&owner, direction, StepKind::Default, action, "everything else".to_owned())
     }
 
     fn step(
         &self,
-        owner: Owner,
+        owner: &Owner,
         direction: Direction,
         stage: StepKind,
         action: Action,
         matches: String,
     ) -> EffectiveStep {
-        let row = self.rows.get(&owner);
+        let row = self.rows.get(owner);
         let used = row.and_then(|row| row.used);
         EffectiveStep {
             direction,

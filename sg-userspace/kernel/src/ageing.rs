@@ -11,6 +11,7 @@ use aya::{
 use sg_common::{
     abi::flows::{ESTABLISHED, HALF_OPEN},
     flow::{ClosedEntry, FlowEntry, FlowKey, Timeouts},
+    packet::Family,
 };
 
 use super::{
@@ -37,8 +38,24 @@ pub(super) struct Ageing {
 struct FlowTableStats {
     /// Established flows by NIC slot.
     nics: Vec<u64>,
-    /// Live flows: established ones, and half-open ones.
-    live: [u64; 2],
+    live: LiveFlows,
+}
+
+/// Flows that a pass has found to be live: established ones, and half-open ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveFlows {
+    /// Over IPv4.
+    pub v4: [u64; 2],
+    /// Over IPv6.
+    pub v6: [u64; 2],
+}
+
+impl LiveFlows {
+    /// Of both families.
+    fn total(&self) -> [u64; 2] {
+        let ([established, half_open], v6) = (self.v4, self.v6);
+        [established + v6[0], half_open + v6[1]]
+    }
 }
 
 /// The result of one part of a pass.
@@ -50,6 +67,8 @@ pub struct Aged {
     pub is_last: bool,
     /// When.
     pub at: Jiffies,
+    /// With the last part, the flows that the pass has found to be live.
+    pub live: LiveFlows,
     /// With a flow log, what there is to report.
     pub reports: Vec<FlowReport>,
     /// With a flow log, the number of flows whose last counts nobody has read.
@@ -89,7 +108,7 @@ impl Ageing {
             let ended = entry.is_expired(key.l4, timeouts, now)
                 || entry.is_closed(key, timeouts, now) && move_to(*closed.borrow_mut(), key, entry);
             if !ended {
-                flow_stats.borrow_mut().found(usize::from(key.l4.nic()), established);
+                flow_stats.borrow_mut().found(key, established);
                 if let Some(log) = log.borrow_mut().as_mut() {
                     log.live(key, entry);
                 }
@@ -104,11 +123,12 @@ impl Ageing {
         let part = flows.forget_some(from, which, gone)?;
         let (reports, unread) = log.into_inner().map(FlowLog::take).unwrap_or_default();
         let flow_stats = flow_stats.into_inner();
+        let live = flow_stats.live;
         match part.next {
             Some(next) => (self.flow_stats, self.aged_to) = (flow_stats, next),
             None => self.publish_stats(&flow_stats, counters)?,
         }
-        Ok(Aged { expired: part.forgotten, is_last: part.next.is_none(), at, reports, unread })
+        Ok(Aged { expired: part.forgotten, is_last: part.next.is_none(), at, live, reports, unread })
     }
 
     fn publish_stats(
@@ -123,7 +143,7 @@ impl Ageing {
                 self.nic_flows.set(slot, found, 0).map_err(KernelError::call("write the flows of a NIC"))?;
             }
         }
-        let [established, half_open] = flow_stats.live;
+        let [established, half_open] = flow_stats.live.total();
         counters.write(ESTABLISHED, established)?;
         counters.write(HALF_OPEN, half_open)
     }
@@ -138,8 +158,14 @@ fn move_to(closed: &mut Closed, key: &FlowKey, entry: &FlowEntry) -> bool {
 }
 
 impl FlowTableStats {
-    fn found(&mut self, slot: usize, established: bool) {
-        self.live[usize::from(!established)] += 1;
+    fn found(&mut self, key: &FlowKey, established: bool) {
+        let live = match key.l4.family() {
+            Family::V4 => &mut self.live.v4,
+            Family::V6 => &mut self.live.v6,
+        };
+        let [of_established, of_half_open] = live;
+        *(if established { of_established } else { of_half_open }) += 1;
+        let slot = usize::from(key.l4.nic());
         if established {
             if self.nics.len() <= slot {
                 self.nics.resize(slot + 1, 0);

@@ -14,7 +14,7 @@ use aya::{
 };
 use sg_common::{
     abi::{denied_spare, denied_spares},
-    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, DeniedNic, DeniedRing, Fold, Origin},
+    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, DeniedNic, DeniedRing, Fold, Origin, Recent},
     flow::{Direction, PortsProtoNic},
     packet::Family,
 };
@@ -67,19 +67,21 @@ const RING: usize = size_of::<DeniedRing>() / size_of::<u64>();
 mod word {
     pub(super) const USED: usize = 0;
     pub(super) const KEY: usize = 1;
-    pub(super) const PACKETS: usize = 7;
-    pub(super) const BYTES: usize = 8;
-    pub(super) const FIRST: usize = 9;
-    pub(super) const LAST: usize = 10;
-    pub(super) const LATEST: usize = 11;
-    pub(super) const REPORTED_PACKETS: usize = 12;
-    pub(super) const REPORTED_BYTES: usize = 13;
+    pub(super) const RECENT: usize = 7;
+    pub(super) const PACKETS: usize = 8;
+    pub(super) const BYTES: usize = 9;
+    pub(super) const FIRST: usize = 10;
+    pub(super) const LAST: usize = 11;
+    pub(super) const LATEST: usize = 12;
+    pub(super) const REPORTED_PACKETS: usize = 13;
+    pub(super) const REPORTED_BYTES: usize = 14;
 }
 
 const _: () = {
     use core::mem::offset_of;
     assert!(offset_of!(DeniedEntry, used) == word::USED * 8);
     assert!(offset_of!(DeniedEntry, key) == word::KEY * 8);
+    assert!(offset_of!(DeniedEntry, recent) == word::RECENT * 8);
     assert!(offset_of!(DeniedEntry, packets) == word::PACKETS * 8);
     assert!(offset_of!(DeniedEntry, bytes) == word::BYTES * 8);
     assert!(offset_of!(DeniedEntry, first) == word::FIRST * 8);
@@ -225,7 +227,7 @@ impl Denied {
 
     /// Removes the name of an entry, unless it belongs to another one.
     fn remove_name(&mut self, index: usize) -> Result<(), KernelError> {
-        let Some(key) = self.entry(index).map(|entry| entry.key()) else { return Ok(()) };
+        let Some(key) = self.entry(index).map(Entry::key) else { return Ok(()) };
         let doing = "remove the name of a count";
         match key.l4.family() {
             Family::V4 => {
@@ -274,7 +276,7 @@ struct Entry<'a>(&'a [AtomicU64; ENTRY]);
 
 impl Entry<'_> {
     fn read(self, word: usize) -> u64 {
-        self.0.get(word).map_or(0, |word| word.load(Ordering::Relaxed))
+        self.0.get(word).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
     fn write(self, word: usize, value: u64) {
@@ -301,9 +303,12 @@ impl Entry<'_> {
 
     /// What was counted since it was last taken; noted as reported.
     fn take(self) -> Option<Denial> {
+        // In this order: what moves from the one to the other meanwhile is missing until the next time, and never double.
         let (packets, bytes) = (self.read(word::PACKETS), self.read(word::BYTES));
+        let recent = Recent::of(self.read(word::RECENT));
+        let (packets, bytes) = (packets + recent.packets(), bytes + recent.bytes());
         let (known, known_bytes) = (self.read(word::REPORTED_PACKETS), self.read(word::REPORTED_BYTES));
-        if packets == known && bytes == known_bytes {
+        if packets <= known || bytes <= known_bytes {
             return None;
         }
         self.write(word::REPORTED_PACKETS, packets);

@@ -60,7 +60,7 @@ mod watch;
 mod window;
 mod xdp;
 
-pub use ageing::Aged;
+pub use ageing::{Aged, LiveFlows};
 pub use attach::Attachment;
 pub use bpffs::Lasts;
 pub use clock::Jiffies;

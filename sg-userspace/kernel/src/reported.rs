@@ -345,7 +345,8 @@ fn new_file(path: &Path, words: usize) -> Result<File, KernelError> {
     let file = options.open(path).map_err(failed("create"))?;
     let bytes = words * size_of::<u64>();
     // Memory that is not there would end the process when it is written.
-    nix::fcntl::posix_fallocate(&file, 0, bytes as libc::off_t)
+    let length = libc::off_t::try_from(bytes).unwrap_or(libc::off_t::MAX);
+    nix::fcntl::posix_fallocate(&file, 0, length)
         .map_err(|error| failed("make room in")(io::Error::from(error)))?;
     Ok(file)
 }
@@ -439,7 +440,7 @@ mod tests {
     fn a_damaged_file_begins_anew() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("flows.reported");
-        for damage in [&b""[..], b"short", &[0; 4096], &[0xff; 100_000]] {
+        for damage in [Vec::new(), b"short".to_vec(), vec![0; 4096], vec![0xff; 100_000]] {
             fs::write(&path, damage).unwrap();
             let (mut table, lost) = Reported::open(&path).unwrap();
             table.put(&key(1), counts(1)).unwrap();

@@ -12,9 +12,9 @@ pub mod filter;
 pub mod format;
 pub mod history;
 pub mod ipfix;
-pub mod line;
 pub mod options;
 pub mod pcapng;
+pub mod query;
 pub mod record;
 pub mod sink;
 #[cfg(test)]
@@ -22,4 +22,5 @@ mod tests;
 mod text;
 mod words;
 
+pub use text::NoRecord;
 pub use words::UnknownWord;

@@ -9,7 +9,10 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use crate::record::{Direction, Event, FlowState, IcmpType, Record, Stage, Verdict};
+use crate::{
+    filter::Filter,
+    record::{Direction, Event, FlowState, IcmpType, Record, Stage, Verdict},
+};
 
 /// An address, or a prefix.
 fn nets() -> impl Strategy<Value = IpNet> {
@@ -71,6 +74,31 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
 
 pub(crate) fn records(size: Range<usize>) -> impl Strategy<Value = Vec<Record>> {
     vec(record(), size)
+}
+
+#[test]
+fn the_page_has_every_field_condition_and_event() {
+    let page = include_str!("../../../docs/use/flow-log.md");
+    let mut record = Record::new(Event::Begin, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+    (record.instance, record.vpc, record.vlan) = (Some("i".into()), Some("v".into()), Some("1".into()));
+    (record.protocol, record.icmp) = (Some(1), Some(IcmpType { kind: 8, code: 0 }));
+    (record.src, record.dst) = ("192.0.2.1/32".parse().ok(), "192.0.2.2/32".parse().ok());
+    (record.sport, record.dport, record.tcp_flags) = (Some(1), Some(2), Some(3));
+    (record.group, record.rule, record.groups) = (Some("g".into()), Some("r".into()), vec!["g".into()]);
+    (record.state, record.folded, record.reason) = (Some(FlowState::HalfOpen), true, "rule".into());
+    (record.message, record.count) = (Some("m".into()), Some(1));
+    let json = serde_json::to_value(&record).unwrap();
+    let fields = json.as_object().unwrap();
+    assert_eq!(fields.len(), 29, "a field that is not set above: {json}");
+    let named = |name: &str| page.contains(&format!("`{name}`"));
+    for name in fields.keys().map(String::as_str).chain(Filter::KEYS) {
+        assert!(named(name), "{name} is not on the page");
+    }
+    let events =
+        Event::ALL.iter().map(|event| event.name()).chain(Stage::ALL.iter().map(|stage| stage.name()));
+    for word in events.chain(FlowState::ALL.iter().map(|state| state.name())) {
+        assert!(named(word), "{word} is not on the page");
+    }
 }
 
 proptest! {

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `names` | what the numbers in reports mean |
 //! | `translate` | reports → records |
+//! | `totals` | packets and bytes of each NIC, by verdict |
 //! | `watching` | what the program is told that somebody wants to see |
 //! | `thread` | the thread |
 //!
@@ -19,8 +20,10 @@
 
 mod names;
 mod thread;
+mod totals;
 mod translate;
 mod watching;
 
 pub use names::{NicLabels, NoLabels, WithLabels};
 pub use thread::{Observer, ObserverError, ObserverOptions, Tally};
+pub use totals::{NicTotals, Totals, VERDICTS};

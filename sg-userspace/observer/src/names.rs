@@ -70,10 +70,21 @@ impl Names {
         names
     }
 
+    /// Whether something else is in force now.
+    pub(crate) fn is_stale(&self) -> bool {
+        // An error: the agent has ended. What it had in force stays.
+        self.in_force.has_changed().unwrap_or(false)
+    }
+
+    /// The NICs in force, by slot, with their devices.
+    pub(crate) fn in_use(&self) -> Vec<(u16, String)> {
+        let in_force = self.in_force.borrow();
+        in_force.catalog.nics.iter().map(|nic| (nic.slot, nic.device.clone())).collect()
+    }
+
     /// Follows what is in force now. Returns what happened, if another policy came in force.
     pub(crate) fn refresh(&mut self) -> Option<String> {
-        // An error: the agent has ended. What it had in force stays.
-        if !self.in_force.has_changed().unwrap_or(false) {
+        if !self.is_stale() {
             return None;
         }
         self.read();
@@ -81,7 +92,7 @@ impl Names {
         let applied = in_force.applied.filter(|applied| Some(applied.at) != self.applied)?;
         self.applied = Some(applied.at);
         let nics = in_force.catalog.nics.len();
-        Some(format!("applied, because of {}: {nics} NICs", applied.cause.name()))
+        Some(format!("policy applied (cause: {}; NICs: {nics})", applied.cause.name()))
     }
 
     fn read(&mut self) {

@@ -24,6 +24,7 @@ use thiserror::Error;
 
 use crate::{
     names::{Names, WithLabels},
+    totals::Totals,
     translate::{self, Made},
     watching::watch,
 };
@@ -73,6 +74,8 @@ pub struct Tally {
     pub unwritten: AtomicU64,
     /// Single events that found no room in their ring.
     pub events_lost: AtomicU64,
+    /// Packets and bytes of each NIC.
+    pub totals: Totals,
 }
 
 /// The thread.
@@ -161,6 +164,7 @@ struct Ring {
 impl Body {
     fn run(mut self, news: &Receiver<TrafficNews>) {
         let mut pause = RESTING;
+        self.tally.totals.follow(&self.names);
         loop {
             match news.recv_timeout(pause) {
                 Ok(TrafficNews::Loaded(loaded)) => self.loaded(loaded),
@@ -197,7 +201,12 @@ impl Body {
 
     /// Says that another policy is in force.
     fn follow(&mut self) {
-        if let Some(message) = self.names.refresh() {
+        if !self.names.is_stale() {
+            return;
+        }
+        let message = self.names.refresh();
+        self.tally.totals.follow(&self.names);
+        if let Some(message) = message {
             let now = Timestamp::now();
             let record = Record { message: Some(message), ..Record::new(Event::Policy, now, now) };
             self.remember(vec![record]);
@@ -208,6 +217,7 @@ impl Body {
         // Reports may be of what is in force since a moment ago.
         self.follow();
         let Traffic { at, jiffies: _, flows, denials, unread, lost } = traffic;
+        self.tally.totals.add(traffic);
         let made = Made::of(traffic);
         let before = |period: SignedDuration| at.saturating_sub(period).unwrap_or(Timestamp::UNIX_EPOCH);
         let (flows_before, denials_before) = (before(self.flow_interval), before(COUNTING));

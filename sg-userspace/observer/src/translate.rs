@@ -126,7 +126,7 @@ pub(crate) fn denial(names: &Names, denial: &Denial, made: Made, before: Timesta
     let decision = origin.decision().map_or(0, Decision::word);
     if origin.is_of_host() {
         record.verdict = Verdict::Drop;
-        record.reason = reason(decision).to_owned();
+        reason(decision).clone_into(&mut record.reason);
         record.direction = direction_of(direction);
         record.device = format!("device {}", key.local_high);
     } else {

@@ -1,7 +1,7 @@
 //! What an operation changed, as the audit trail has it: each object once, by kind, id and name, with its fields before and after.
 //!
-//! No secret gets out of here: an access key is shown as the API shows it, and kept responses are left out. Called for each operation that was
-//! done.
+//! No secret gets out of here: an access key is shown as the API shows it, and kept responses are left out. Called for each
+//! operation that was done.
 
 use std::collections::BTreeSet;
 

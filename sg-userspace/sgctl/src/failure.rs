@@ -5,8 +5,6 @@ use std::io::{self, ErrorKind};
 use sg_check::{EngineError, StreamError};
 use sg_inspect::InspectError;
 
-use crate::client::ClientError;
-
 /// The exit codes of every command.
 pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done"),
@@ -52,12 +50,6 @@ impl Failure {
             Self::Other(error) => Self::Other(error.context(file.to_owned())),
             Self::BrokenPipe => Self::BrokenPipe,
         }
-    }
-
-    /// Whether the agent has no store of what the command is about.
-    pub(crate) fn is_no_store(&self) -> bool {
-        let Self::Input(error) = self else { return false };
-        error.downcast_ref::<ClientError>().is_some_and(|error| error.is_one_of(&["no_store"]))
     }
 
     pub(crate) const fn code(&self) -> u8 {

@@ -51,11 +51,20 @@ pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
 pub(crate) fn ask_agent<T: DeserializeOwned>(common: &Common, call: &Call) -> Result<Option<T>, Failure> {
     match Session::new(common, &mut io::sink())?.client.call(call) {
         Ok(response) => Ok(Some(response)),
-        Err(ClientError::NobodyThere { .. }) if !common.names_a_server() => Ok(None),
+        // Whoever may not ask the agent is told who may look.
+        Err(ClientError::NobodyThere { .. } | ClientError::NotAllowed { .. }) if !common.names_a_server() => {
+            Ok(None)
+        }
         // `sgd run`, which is only looked at, or an agent of an earlier version.
         Err(error) if common.server.is_none() && error.is_one_of(&["read_only", "no_such_path"]) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether the agent has no store of what was asked for.
+fn is_no_store(failure: &Failure) -> bool {
+    let Failure::Input(error) = failure else { return false };
+    error.downcast_ref::<ClientError>().is_some_and(|error| error.is_one_of(&["no_store"]))
 }
 
 /// What an instance has in force, as its agent left it written.
@@ -184,7 +193,7 @@ impl<'a> Session<'a> {
                 let address = Address::of(&[collection]).with("name", some.join(","));
                 let (found, _) = match self.pages::<Named>(&address, some.len()) {
                     // Under `sgd run`, ids are the names in its document.
-                    Err(failure) if failure.is_no_store() => return Ok(names),
+                    Err(failure) if is_no_store(&failure) => return Ok(names),
                     found => found?,
                 };
                 let found = found.into_iter().filter(|named| !named.name.is_empty());

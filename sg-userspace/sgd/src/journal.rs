@@ -1,9 +1,10 @@
-//! The journal of systemd, where standard error leads to it: each line then begins with its priority (`<4>`, sd-daemon(3)), so that
-//! `journalctl -p warning` finds it. The journal takes the prefix off, and has times of its own. It must never decide what is logged. Called by `logging` and
-//! `lines`.
+//! The journal of systemd, where standard error leads to it: each line then begins with its priority (`<4>`, sd-daemon(3)), so
+//! that `journalctl -p warning` finds it. The journal takes the prefix off, and has times of its own. It must never decide what
+//! is logged. Called by `logging` and `lines`.
 
 use std::{
     env,
+    fmt::Write as _,
     io::{self, Write},
     os::fd::AsFd,
     sync::LazyLock,
@@ -13,8 +14,8 @@ use nix::sys::stat::fstat;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Whether standard error leads to the journal: `JOURNAL_STREAM` names the device and inode of the stream that the journal made, and
-/// children that write elsewhere inherit the variable, too.
+/// Whether standard error leads to the journal: `JOURNAL_STREAM` names the device and inode of the stream that the journal made,
+/// and children that write elsewhere inherit the variable, too.
 static IS_JOURNAL: LazyLock<bool> =
     LazyLock::new(|| env::var("JOURNAL_STREAM").is_ok_and(|stream| leads_to(io::stderr(), &stream)));
 
@@ -42,7 +43,12 @@ const fn priority(level: Level) -> u8 {
 /// The text with the priority before each of its lines.
 pub(crate) fn prefixed(level: Level, text: &str) -> String {
     let priority = priority(level);
-    text.lines().map(|line| format!("<{priority}>{line}\n")).collect()
+    let mut lines = String::with_capacity(text.len() + 8);
+    for line in text.lines() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "<{priority}>{line}");
+    }
+    lines
 }
 
 /// Writers that put the priority of an event before each of its lines.

@@ -1,5 +1,5 @@
-//! What `sgd` logs, and in which form. `RUST_LOG=debug` means sgd's own steps, one a line. What its libraries log at that level is a
-//! thousand lines a start; it appears only if it is requested by name (`RUST_LOG=debug,aya=debug`).
+//! What `sgd` logs, and in which form. `RUST_LOG=debug` means sgd's own steps, one a line. What its libraries log at that level
+//! is a thousand lines a start; it appears only if it is requested by name (`RUST_LOG=debug,aya=debug`).
 //!
 //! It must never let a line of the log cause another one: the log may be in the policy's directory, which is watched, and
 //! `notify` would log a write there for each line. Called once, by `main.rs`.
@@ -65,8 +65,8 @@ impl From<Level> for LevelFilter {
     }
 }
 
-/// Starts logging to standard error. `level` wins over a bare level in `RUST_LOG`. Fails if `RUST_LOG` cannot be read, and says how to
-/// write it.
+/// Starts logging to standard error. `level` wins over a bare level in `RUST_LOG`. Fails if `RUST_LOG` cannot be read, and says
+/// how to write it.
 pub(crate) fn init(format: Format, level: Option<Level>) -> Result<(), String> {
     let said = env::var_os("RUST_LOG").unwrap_or_default();
     let filter = filter(&said.to_string_lossy(), level.map(LevelFilter::from))?;

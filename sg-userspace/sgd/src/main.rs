@@ -9,6 +9,7 @@ mod journal;
 mod lines;
 mod logging;
 mod manual;
+mod metrics;
 mod observe;
 mod open_files;
 mod recorded;
@@ -97,7 +98,7 @@ struct AgentArguments {
     /// Format of the log on stderr.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
     log_format: logging::Format,
-    /// How much sgd logs of its own steps. Default: that of RUST_LOG, or info.
+    /// How much sgd logs of its own steps. Default: that of `RUST_LOG`, or info.
     #[arg(long, value_enum, value_name = "LEVEL")]
     log_level: Option<logging::Level>,
     /// Log level of the programs in the kernel.
@@ -131,6 +132,8 @@ struct AgentArguments {
     max_denied: u32,
     #[command(flatten)]
     observe: observe::ObserveArguments,
+    #[command(flatten)]
+    metrics: metrics::MetricsArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -191,6 +194,7 @@ impl AgentArguments {
             rejects: RejectRate(self.reject_rate),
             trail: Trail::none(),
             traffic: None,
+            measure: None,
             limits: Limits {
                 nics: self.max_nics,
                 flows: self.max_flows,

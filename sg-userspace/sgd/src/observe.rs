@@ -25,8 +25,12 @@ const AGE: Duration = Duration::from_mins(15);
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Observing traffic")]
 pub(super) struct ObserveArguments {
-    /// Write a flow log there: file:PATH, unix:PATH, ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT. May be repeated.
-    #[arg(long, value_name = "TARGET")]
+    /// Where to write a flow log. May be repeated.
+    #[arg(
+        long,
+        value_name = "TARGET",
+        help = "Write a flow log there: file:PATH, unix:PATH, ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT. May be repeated"
+    )]
     flow_log: Vec<Target>,
     /// Format of the flow log in files and sockets: native, alibaba, azure, aws, or aws:'${version} ${srcaddr} …'.
     #[arg(long, value_name = "FORMAT", default_value = "native")]
@@ -56,8 +60,8 @@ pub(super) struct Prepared {
 }
 
 impl ObserveArguments {
-    /// Starts the sinks, and tells the agent that it is observed.
-    pub(super) fn prepare(&self, options: &mut AgentOptions) -> Result<Prepared> {
+    /// Starts the sinks, and tells the agent that it is observed. `are_counted`: somebody wants sums of flows.
+    pub(super) fn prepare(&self, options: &mut AgentOptions, are_counted: bool) -> Result<Prepared> {
         let Self {
             flow_log,
             flow_log_format,
@@ -77,8 +81,8 @@ impl ObserveArguments {
         };
         let sinks = Sinks::start(&log, std::process::id())?;
         let flow_interval = flow_log_interval.duration();
-        // Without anybody to keep or write them, flows are not reported.
-        let wants_flows = *history > 0 || !sinks.is_empty();
+        // Without anybody to keep, write or sum them, flows are not reported.
+        let wants_flows = *history > 0 || !sinks.is_empty() || are_counted;
         let (sender, news): (TrafficSender, _) = traffic(wants_flows.then_some(flow_interval));
         options.traffic = Some(sender);
         let history = Limits { age: AGE, bytes: *history as usize * (1 << 20) };

@@ -1,14 +1,16 @@
-//! What `sgd` records beside its log: the audit trail of changes, and the access log of requests. It starts and ends what writes them; called by
-//! `serve` and by `run`.
+//! What `sgd` records beside its log: the audit trail of changes, and the access log of requests. It starts and ends what writes
+//! them; called by `serve` and by `run`.
 
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
-use sg_api::recording::Recording;
+use sg_api::recording::{Durations, Recording};
 use sg_audit::{AccessLog, AccessThread, ROTATION, Rotation, TrailThread};
+use sg_metrics::Measured;
 
 /// Arguments about what is recorded.
 #[derive(Debug, clap::Args)]
@@ -58,13 +60,19 @@ impl Recorded {
                 (Some(thread), log)
             }
         };
-        let recording = Recording { trail: trail.trail(), access: log };
+        let recording = Recording { trail: trail.trail(), access: log, durations: None };
         Ok(Self { trail, access, recording })
     }
 
     /// What the APIs write to.
     pub(super) fn recording(&self) -> Recording {
         self.recording.clone()
+    }
+
+    /// The same, with durations of requests for `measured`.
+    pub(super) fn measured(&self, measured: Option<&Measured>) -> Recording {
+        let durations = measured.map(|measured| Arc::new(measured.clone()) as Arc<dyn Durations>);
+        Recording { durations, ..self.recording() }
     }
 
     /// Writes what waits, and ends.

@@ -1,24 +1,26 @@
 //! `sgd run`: an agent that follows a document, and beside it the part of the native API that shows what is in force.
 //!
 //! ```text
-//! agent (thread): document, devices, signals ─► what is in force ─► listener, last hits (thread)     end with the agent
+//! agent (thread): document, devices, signals ─► what is in force ─► listeners, last hits (thread)    end with the agent
 //! ```
 //!
 //! Enforcement comes first: without a socket, or without a place for last hits, the policy is in force all the same.
 
 use std::{
+    future::pending,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::Result;
-use sg_agent::{AgentThread, Instance};
+use sg_agent::{AgentThread, Instance, Measure};
 use sg_api::{
-    listen::{Access, Limits},
+    listen::{Access, Exposure, Limits, ListenError},
     native::{self, Caller, Native},
     recording::Recording,
 };
 use sg_inspect::last_hits::LastHits;
+use sg_metrics::Measured;
 use sg_observe::history::Observed;
 
 use super::{
@@ -42,6 +44,9 @@ pub(super) struct Arguments {
     record: RecordArguments,
     #[command(flatten)]
     socket: SocketArguments,
+    /// Allow a --metrics address that other hosts can reach. Traffic is not encrypted: put a TLS proxy in front.
+    #[arg(long, requires = "metrics")]
+    expose: bool,
     #[command(flatten)]
     pub(super) agent: AgentArguments,
 }
@@ -49,7 +54,21 @@ pub(super) struct Arguments {
 /// Runs the agent until a signal.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut options = arguments.agent.options()?;
-    let prepared = arguments.agent.observe.prepare(&mut options)?;
+    let metrics = &arguments.agent.metrics;
+    let measured = metrics.are_wanted().then(Measured::default);
+    options.measure = measured.clone().map(|measured| Arc::new(measured) as Arc<dyn Measure>);
+    // One thread: requests are few, and what takes time is done aside.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exposure =
+        if arguments.expose { Exposure::Anywhere } else { Exposure::Loopback { flag: "--expose" } };
+    let listener = {
+        let _inside = runtime.enter();
+        match metrics.listen(exposure) {
+            Err(error @ ListenError::NotLoopback { .. }) => return Err(error.into()),
+            listener => listener,
+        }
+    };
+    let prepared = arguments.agent.observe.prepare(&mut options, metrics.are_wanted())?;
     let access = arguments.socket.access()?;
     let instance = options.instance.clone();
     let state = arguments.state.clone().unwrap_or_else(|| Path::new(STATE).join(instance.name()));
@@ -66,9 +85,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let traffic = prepared.start(agent.in_force(), None)?;
     let file = LastHits::file_in(&state, &instance);
     let (hits, observer) = LastHits::observe(&instance, agent.in_force(), file)?;
-    // One thread: requests are few, and what takes time is done aside.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (recording, observed) = (recorded.recording(), traffic.observed());
+    match (listener, &measured) {
+        (Ok(Some(listener)), Some(measured)) => {
+            let sources = metrics.sources(&hits, &traffic, measured, None);
+            // Until the runtime ends.
+            let served = listener.serve(sg_metrics::router(sources), sg_metrics::limits(), pending());
+            runtime.spawn(served);
+        }
+        (Err(error), _) => tracing::error!("what is in force is enforced, and there are no metrics: {error}"),
+        (Ok(_), _) => {}
+    }
+    let (recording, observed) = (recorded.measured(measured.as_ref()), traffic.observed());
     runtime.block_on(serve(arguments, &instance, access, hits, observed, recording, &mut agent));
     drop(runtime);
     let ended = agent.join();

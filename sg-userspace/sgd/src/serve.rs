@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Result;
 use jiff::Timestamp;
-use sg_agent::{AgentThread, Instance};
+use sg_agent::{AgentThread, Instance, Measure};
 use sg_api::{
     attempts::Attempts,
     ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
@@ -24,6 +24,7 @@ use sg_api::{
     recording::Recording,
 };
 use sg_inspect::last_hits::LastHits;
+use sg_metrics::{Measured, Sources};
 use sg_observe::history::Observed;
 use sg_records::AccessKeyId;
 use sg_service::Service;
@@ -95,7 +96,10 @@ impl AccessKeys for StoredAccessKeys {
 /// Serves until a signal.
 pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let mut options = arguments.agent.options()?;
-    let prepared = arguments.agent.observe.prepare(&mut options)?;
+    let metrics = &arguments.agent.metrics;
+    let measured = metrics.are_wanted().then(Measured::default);
+    options.measure = measured.clone().map(|measured| Arc::new(measured) as Arc<dyn Measure>);
+    let prepared = arguments.agent.observe.prepare(&mut options, metrics.are_wanted())?;
     let store = RedbStore::open(&arguments.state)?;
     let instance = options.instance.clone();
     // Behind the store, whose directory it checks and makes.
@@ -115,8 +119,10 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     };
     labels.lend(Some(service.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (observed, recording) = (traffic.observed(), recorded.recording());
-    let served = runtime.block_on(listen(arguments, &service, &instance, &hits, &observed, &recording));
+    let (observed, recording) = (traffic.observed(), recorded.measured(measured.as_ref()));
+    let sources = measured.map(|measured| metrics.sources(&hits, &traffic, &measured, Some(labels.clone())));
+    let listened = listen(arguments, &service, &instance, &hits, &observed, &recording, sources);
+    let served = runtime.block_on(listened);
     // Handlers hold handles of the service: with the runtime they are gone, and the writer ends with the last.
     drop(runtime);
     drop(service);
@@ -139,6 +145,7 @@ async fn listen(
     hits: &LastHits,
     observed: &Arc<Observed>,
     recording: &Recording,
+    sources: Option<Sources>,
 ) -> Result<&'static str> {
     let attempts = Arc::<Attempts>::default();
     let native = |caller| {
@@ -149,14 +156,18 @@ async fn listen(
     };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();
-    let mut face = |listener: Listener, router| {
+    let mut limited = |listener: Listener, router, limits| {
         let mut stopped = stopped.clone();
         let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-        faces.spawn(listener.serve(router, Limits::default(), stop));
+        faces.spawn(listener.serve(router, limits, stop));
     };
     let exposure =
         if arguments.expose { Exposure::Anywhere } else { Exposure::Loopback { flag: "--expose" } };
 
+    if let (Some(listener), Some(sources)) = (arguments.agent.metrics.listen(exposure)?, sources) {
+        limited(listener, sg_metrics::router(sources), sg_metrics::limits());
+    }
+    let mut face = |listener, router| limited(listener, router, Limits::default());
     if let Some((listener, path)) = arguments.socket.listen(instance, arguments.socket.access()?).await? {
         face(listener, native(Caller::Socket));
         lines::print(&format!("listening api={}", path.display()));

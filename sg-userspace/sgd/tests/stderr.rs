@@ -27,7 +27,8 @@ fn each_fault_of_a_document_is_a_line_of_sgd() {
     )
     .unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_sgd"));
-    let ended = command.args(["run", "--instance", "stderr-test", "-f"]).arg(&path).output().unwrap();
+    command.args(["run", "--instance", "stderr-test", "--state"]).arg(dir.path().join("state"));
+    let ended = command.arg("-f").arg(&path).output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!((ended.status.code(), lines.len()), (Some(2), 3), "{said}");

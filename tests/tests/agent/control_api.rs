@@ -42,6 +42,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         budget_words: LARGEST_WORDS,
         flows: FlowOptions::default(),
         traffic: None,
+        measure: None,
         rejects: RejectRate::default(),
         trail: sg_audit::Trail::none(),
         limits: LIMITS,

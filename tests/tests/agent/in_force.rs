@@ -1,11 +1,23 @@
 //! What `sgd run` shows of what is in force: status, effective rules, counters and flows over its socket, and when rules were used
 //! last, over restarts, detaching and damage.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, thread, time::Duration};
+use std::{
+    fs,
+    io::BufReader,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
-use sg_tests::lab::{Agent, Attach, Family, Lab, Outcome, Service, until};
+use sg_tests::lab::{Agent, Attach, Binaries, Family, Lab, Outcome, Service, until};
 
 use crate::support::{
     scene::{Client, Role, Scene, Server, filtered, web},
@@ -26,6 +38,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     );
     suite.each("rules_are_shown_as_they_decide", rules_are_shown_as_they_decide);
     suite.each("a_document_is_no_store", a_document_is_no_store);
+    suite.over(&[Attach::Tcx], "what_is_watched_ends_with_ctrl_c", what_is_watched_ends_with_ctrl_c);
     suite.each("last_hits_outlive_agents_and_filters", last_hits_outlive_agents_and_filters);
     suite.over(&[Attach::Tcx], "damage_makes_the_window_shorter", damage_makes_the_window_shorter);
     suite.over(&[Attach::Tcx], "a_socket_that_cannot_be_is_no_reason_not_to_filter", without_a_socket);
@@ -147,7 +160,8 @@ fn rules_are_shown_as_they_decide(lab: Lab, attach: Attach) -> Result<()> {
 fn a_document_is_no_store(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
     let instance = agent.instance().to_owned();
-    for words in [&["group", "list"][..], &["apply", "-f", "/dev/null", "--yes"]] {
+    let document = agent.policy_file().to_string_lossy().into_owned();
+    for words in [&["group", "list"][..], &["apply", "-f", &document, "--yes"]] {
         let refused = agent.sgctl(&[words, &["--instance", &instance]].concat()).err();
         let refused = refused.with_context(|| format!("{words:?} was done"))?.to_string();
         ensure!(refused.contains("policy.yaml") && refused.contains("no store"), "{refused}");
@@ -167,6 +181,29 @@ fn a_document_is_no_store(lab: Lab, attach: Attach) -> Result<()> {
     Ok(())
 }
 
+/// Who pipes it gets a block for every interval, and who interrupts it has got what was wanted.
+fn what_is_watched_ends_with_ctrl_c(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, agent) = filtered(lab, attach, Role::Host, &policy())?;
+    for command in ["stats", "flows"] {
+        let mut sgctl = Command::new(Binaries::find()?.sgctl());
+        sgctl.args([command, "-w", "1", "--json", "--instance", agent.instance()]);
+        let pipes = sgctl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut sgctl = scene.host(Server).spawn(pipes)?;
+        let mut output = BufReader::new(sgctl.stdout.take().context("no standard output")?);
+        let mut blocks = serde_json::Deserializer::from_reader(&mut output).into_iter::<Value>();
+        let mut counted = Vec::new();
+        for _ in 0..3 {
+            counted.push(blocks.next().with_context(|| format!("{command} ended"))??);
+            eighty(&scene)?;
+        }
+        ensure!(counted[0] != counted[2], "{command} shows what was: {counted:?}");
+        kill(Pid::from_raw(sgctl.id().cast_signed()), Signal::SIGINT)?;
+        let status = sgctl.wait()?;
+        ensure!(status.success(), "{command}: {status}");
+    }
+    Ok(())
+}
+
 /// The file with the last hits.
 fn file(agent: &Agent) -> PathBuf {
     let state = agent.policy_file().with_file_name("state");
@@ -181,9 +218,8 @@ fn last_hits_outlive_agents_and_filters(lab: Lab, attach: Attach) -> Result<()> 
     agent.start_again()?;
     // The counter kept counting, and the file knows how far it was.
     ensure!(!step(&agent, "eighty")?["last_hit"].is_null(), "the hit before the agent was killed");
-    let seconds = |time: &Value| time.as_str().map(|time| time[..19].to_owned());
     let never = step(&agent, "never")?;
-    ensure!(never["last_hit"].is_null() && seconds(&never["observed_since"]) == seconds(&since), "{never}");
+    ensure!(never["last_hit"].is_null() && never["observed_since"] == since, "{never}");
 
     agent.stop()?;
     let saved = file(&agent);
@@ -192,7 +228,9 @@ fn last_hits_outlive_agents_and_filters(lab: Lab, attach: Attach) -> Result<()> 
     agent.start_again()?;
     let (hit, never) = (step(&agent, "eighty")?, step(&agent, "never")?);
     ensure!(hit["packets"] == 0 && !hit["last_hit"].is_null(), "the counter is new, the hit is not: {hit}");
-    ensure!(never["last_hit"].is_null() && seconds(&never["observed_since"]) == seconds(&since), "{never}");
+    ensure!(never["last_hit"].is_null() && never["observed_since"] == since, "{never}");
+    // Times have whole seconds.
+    thread::sleep(Duration::from_secs(1));
     eighty(&scene)?;
     ensure!(step(&agent, "eighty")?["last_hit"].as_str() > hit["last_hit"].as_str());
 

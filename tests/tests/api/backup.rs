@@ -71,7 +71,7 @@ fn large_export([rules, nics, groups]: [usize; 3]) -> String {
 
 /// Records as a file of them.
 fn file(records: &[Value]) -> String {
-    let head = json!({"format": "sgd state", "schema": 1, "secrets": false, "records": records.len()});
+    let head = json!({"format": "sgd state", "schema": sg_store::SCHEMA, "secrets": false, "records": records.len()});
     let lines = [&head].into_iter().chain(records).map(|line| format!("{line}\n"));
     lines.collect()
 }

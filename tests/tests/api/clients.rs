@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -23,10 +23,19 @@ const CLIENTS: [(&str, &str, &[&str]); 8] = [
     ("ansible", "ansible_playbook.py", &[]),
 ];
 
+/// Those that also try with a key that may only look: one of each signature and language.
+const AS_VIEWERS: [&str; 3] = ["core", "tea_acs3", "pop_core_get"];
+
 pub(crate) fn tests(suite: &mut Suite) {
     for (name, script, arguments) in CLIENTS {
         suite.when(name, installed().err().map(|error| error.to_string()), move |lab| {
             life_cycle(lab, name, script, arguments)
+        });
+    }
+    for (name, script, arguments) in CLIENTS.into_iter().filter(|(name, ..)| AS_VIEWERS.contains(name)) {
+        let missing = installed().err().map(|error| error.to_string());
+        suite.when(&format!("{name}_as_a_viewer"), missing, move |lab| {
+            as_viewer(lab, name, script, arguments)
         });
     }
 }
@@ -42,12 +51,39 @@ pub(crate) fn installed() -> Result<PathBuf> {
 }
 
 fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<()> {
+    let output = outcome(lab, name, script, arguments, "admin")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let last: Vec<&str> = said.lines().rev().take(4).collect();
+    ensure!(
+        output.status.success(),
+        "{script} {arguments:?}: {}\n{}",
+        last.into_iter().rev().collect::<Vec<_>>().join("\n"),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+/// A key that may only look finds what there is; its first change is refused with the vendor's code, which the client shows.
+fn as_viewer(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<()> {
+    let output = outcome(lab, &format!("{name}-viewer"), script, arguments, "viewer")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let found = said.lines().filter(|line| line.starts_with("ok ")).count();
+    let wanted = "found a refusal 403 Forbidden.RAM";
+    ensure!(
+        found >= 2 && said.contains(wanted) && !output.status.success(),
+        "{script} {arguments:?}: {said}"
+    );
+    Ok(())
+}
+
+/// Runs a script with a key of this role.
+fn outcome(lab: Lab, name: &str, script: &str, arguments: &[&str], role: &str) -> Result<Output> {
     let clients = installed()?;
     let host = lab.host(&format!("ecs-{name}").replace('_', "-"))?;
     let served = Served::start(&host)?;
     let text = |value: &serde_json::Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
     let vpc = text(&served.done("POST", "/v1/vpcs", r#"{"name":"net","region":"cn-hangzhou"}"#)?, "id");
-    let key = served.done("POST", "/v1/access-keys", "{}")?;
+    let key = served.done("POST", "/v1/access-keys", &format!(r#"{{"role":"{role}"}}"#))?;
     let instance = format!(
         r#"{{"id":"i-web1","vpc":"{vpc}","nics":[{{"id":"eni-1","addresses":["10.0.0.5"]}},{{"id":"eni-2","addresses":["10.0.1.5"]}}]}}"#
     );
@@ -66,14 +102,5 @@ fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<
     client.env("INSTANCE", "i-web1").env("ENI", "eni-2");
     client.env("KEY_ID", text(&key, "id")).env("SECRET", text(&key, "secret"));
     let output = host.spawn(client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-    let output = output.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let last: Vec<&str> = said.lines().rev().take(4).collect();
-    ensure!(
-        output.status.success(),
-        "{script} {arguments:?}: {}\n{}",
-        last.into_iter().rev().collect::<Vec<_>>().join("\n"),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
+    Ok(output.wait_with_output()?)
 }

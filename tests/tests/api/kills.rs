@@ -1,5 +1,5 @@
 //! An agent that is killed at any moment during operations: what it confirmed is there after the next start, in the store and in
-//! the kernel; nothing is there by half.
+//! the kernel and the audit trail; nothing is there by half.
 
 use std::{
     collections::BTreeSet,
@@ -81,6 +81,9 @@ fn killed_at_any_time(lab: Lab) -> Result<()> {
         let acknowledged = acknowledged.lock().map_err(|_| anyhow::anyhow!("a client panicked"))?;
         let lost: Vec<&String> = acknowledged.iter().filter(|id| !there.contains(id)).collect();
         ensure!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:?}");
+        let recorded = recorded(&served)?;
+        let lost: Vec<&String> = acknowledged.iter().filter(|id| !recorded.contains(*id)).collect();
+        ensure!(lost.is_empty(), "round {round}: acknowledged, and not in the audit trail: {lost:?}");
         let ports: BTreeSet<u64> = found.iter().map(|(_, port)| *port).collect();
         let halves = ports.iter().filter(|port| !ports.contains(&(((*port - 1) ^ 1) + 1)));
         ensure!(halves.clone().next().is_none(), "round {round}: by half: {:?}", halves.collect::<Vec<_>>());
@@ -94,6 +97,21 @@ fn killed_at_any_time(lab: Lab) -> Result<()> {
         ensure!(status["attached"] == 1, "{status}");
     }
     Ok(())
+}
+
+/// The ids of all objects in the audit trail.
+fn recorded(served: &Served<'_>) -> Result<BTreeSet<String>> {
+    let (mut ids, mut after) = (BTreeSet::new(), None);
+    loop {
+        let query = sg_audit::HistoryQuery { limit: Some(1_000), after, ..Default::default() };
+        let page = sg_audit::read(&served.state().join(sg_audit::FILE), &query)?;
+        let objects = page.items.into_iter().flat_map(|entry| entry.objects);
+        ids.extend(objects.map(|object| object.id));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(ids),
+        }
+    }
 }
 
 /// Ids and ports of all rules.

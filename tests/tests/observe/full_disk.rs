@@ -26,14 +26,14 @@ pub(crate) fn tests(suite: &mut Suite) {
 fn a_full_disk_loses_counted_records_only(_: Lab) -> Result<()> {
     let folder = TempDir::new()?;
     let disk = folder.path();
-    mount(Some("none"), disk, Some("tmpfs"), MsFlags::empty(), Some("size=24m"))?;
+    mount(Some("none"), disk, Some("tmpfs"), MsFlags::empty(), Some("size=64m"))?;
     let done = fill_and_free(&disk.join("flows"), &disk.join("other"));
     umount(disk)?;
     done
 }
 
 fn fill_and_free(path: &std::path::Path, other: &std::path::Path) -> Result<()> {
-    fs::write(other, vec![0; 23 << 20])?;
+    fs::write(other, vec![0; 63 << 20])?;
     let target = Target::File(path.to_owned());
     let sinks = Sinks::start(&FlowLogOptions { sinks: vec![target], ..FlowLogOptions::default() }, 7)?;
     let record = Arc::new(samples().swap_remove(0));
@@ -41,7 +41,7 @@ fn fill_and_free(path: &std::path::Path, other: &std::path::Path) -> Result<()> 
     let counted = || sinks.counted().pop();
     let gone = |counted: &Counted| counted.lost.iter().map(|lost| lost.records).sum::<u64>();
     let (mut offered, mut slowest) = (0, Duration::ZERO);
-    // About 40 MB of lines: the disk has 1, and memory is to hold 16.
+    // About 40 MB of lines: the disk has room for 1, the backlog for 16, the queue for as many records as 25.
     for _ in 0..24 {
         let begin = Instant::now();
         sinks.offer(&batch);

@@ -114,7 +114,7 @@ fail() { echo "FAILED: $*"; cat /run/sgd.*; exit 1; }
 does() { code=$1; shift; status=0; "$@" > /run/said 2>&1 || status=$?; [ $status = $code ] || fail "$* ended with $status: $(cat /run/said)"; }
 says() { grep -q "$1" /run/said || fail "not a word of $1: $(cat /run/said)"; }
 run() {
-    "$BIN/sgd" run --policy "$POLICY" --instance "$1" --attach "$ATTACH" > "/run/sgd.$1" 2>&1 &
+    "$BIN/sgd" run --policy "$POLICY" --instance "$1" --attach "$ATTACH" --state "/run/state-$1" > "/run/sgd.$1" 2>&1 &
     eval "$1=$!"
     n=0; until grep -q ^ready "/run/sgd.$1"; do n=$((n+1)); [ $n -lt 600 ] || fail "$1 is not ready"; sleep 0.1; done
 }

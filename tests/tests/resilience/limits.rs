@@ -84,7 +84,7 @@ fn start(scene: &Scene, attach: Attach, lack: &Lack) -> Result<(Option<i32>, Str
     let sgd = Binaries::find()?.sgd();
     let line = format!(
         "set -e\n{}\nexec {} timeout --preserve-status --signal=TERM 8 {} run --policy {policy} --instance {} \
-         --attach {attach} {}",
+         --state {directory}/state --attach {attach} {}",
         lack.first,
         lack.front,
         sgd.display(),

@@ -23,6 +23,9 @@ use crate::support::{
 /// How long it is watched. A line that made another one would make a hundred thousand.
 const WATCHED: Duration = Duration::from_millis(500);
 
+/// Requests that it responds to meanwhile, with a few lines each.
+const REQUESTS: usize = 5;
+
 pub(crate) fn tests(suite: &mut Suite) {
     suite.over(&[Attach::Tcx], "it_does_not_grow_by_itself", it_does_not_grow_by_itself);
 }
@@ -37,19 +40,27 @@ fn it_does_not_grow_by_itself(lab: Lab, attach: Attach) -> Result<()> {
     for level in ["debug", "trace", "trace,notify::inotify=trace"] {
         let mut sgd = Command::new(Binaries::find()?.sgd());
         sgd.args(["run", "--policy", &policy, "--instance", server.netns(), "--attach", attach.argument()]);
-        sgd.args(["--state", &format!("{directory}/state")]);
+        // The audit trail and the access log are in the directory that is watched, too.
+        sgd.args(["--state", &directory, "--access-log", &format!("{directory}/access.jsonl")]);
         sgd.env("RUST_LOG", level).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut sgd = server.spawn(&mut sgd)?;
         let lines = BufReader::new(sgd.stdout.take().context("no standard output")?).lines();
         let is_ready = lines.map_while(Result::ok).any(|line| line.starts_with("ready "));
         // What is not yet in the log is not the point: what comes without an event is.
         fs::write(format!("{directory}/other"), "written beside it")?;
+        for _ in 0..REQUESTS {
+            let mut sgctl = Command::new(Binaries::find()?.sgctl());
+            let asked = sgctl.args(["--instance", server.netns(), "status"]).output()?;
+            ensure!(asked.status.success(), "{asked:?}");
+        }
         thread::sleep(WATCHED);
         kill(Pid::from_raw(sgd.id().cast_signed()), Signal::SIGTERM)?;
         ensure!(sgd.wait()?.success() && is_ready, "{level}: {}", fs::read_to_string(&log)?);
         let said = fs::read_to_string(&log)?;
-        ensure!(said.lines().count() < 60, "{level}: {} lines:\n{said}", said.lines().count());
+        ensure!(said.lines().count() < 60 + 8 * REQUESTS, "{level}: {} lines:\n{said}", said.lines().count());
         ensure!(!said.contains("aya") && !said.contains("inotify"), "{level}: of libraries:\n{said}");
+        let recorded = fs::read_to_string(format!("{directory}/audit.jsonl"))?;
+        ensure!(recorded.lines().count() <= 3, "{level}: of one document:\n{recorded}");
         if level == "debug" {
             for step in ["publish the policy of eth0", "attach the program to eth0", "write the catalog"] {
                 ensure!(said.contains(step), "no word of {step:?}:\n{said}");

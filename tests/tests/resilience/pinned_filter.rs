@@ -54,10 +54,10 @@ fn a_container_is_reported(lab: Lab, attach: Attach) -> Result<()> {
 const PRIVATE: &str = r#"
 set -e
 mount -t bpf bpf /sys/fs/bpf
-status=0; "$SGD" run --policy "$POLICY" --instance "$INSTANCE" --attach tcx --require-pinned > "$SAID" 2>&1 || status=$?
+status=0; "$SGD" run --policy "$POLICY" --instance "$INSTANCE" --state "$POLICY.state" --attach tcx --require-pinned > "$SAID" 2>&1 || status=$?
 cat "$SAID"
 [ $status = 1 ]
-"$SGD" run --policy "$POLICY" --instance "$INSTANCE" --attach tcx > "$SAID" 2>&1 &
+"$SGD" run --policy "$POLICY" --instance "$INSTANCE" --state "$POLICY.state" --attach tcx > "$SAID" 2>&1 &
 n=0; until grep -q ^ready "$SAID"; do n=$((n+1)); [ $n -lt 300 ] || { cat "$SAID"; exit 1; }; sleep 0.1; done
 kill $!; wait $! || true
 cat "$SAID"
@@ -104,7 +104,7 @@ const IP_NETNS_EXEC: &str = r#"
 set -e
 mount -t proc proc /proc
 unshare --mount --propagation slave sh -c 'umount -l /sys; mount -t sysfs sysfs /sys
-    exec "$SGD" run --policy "$POLICY" --instance "$INSTANCE" --attach tcx' > "$SAID" 2>&1 &
+    exec "$SGD" run --policy "$POLICY" --instance "$INSTANCE" --state "$POLICY.state" --attach tcx' > "$SAID" 2>&1 &
 n=0; until grep -q ^ready "$SAID"; do n=$((n+1)); [ $n -lt 300 ] || { cat "$SAID"; exit 1; }; sleep 0.1; done
 kill -9 $!
 cat "$SAID"
@@ -136,7 +136,7 @@ fn the_bpffs_of_the_first_process_is_found(lab: Lab, _: Attach) -> Result<()> {
 const FROM_OUTSIDE: &str = r#"
 set -e
 mount --make-shared /sys/fs/bpf
-unshare --mount --propagation slave "$SGD" run --policy "$POLICY" --instance "$INSTANCE" --attach tcx --require-pinned > "$SAID" 2>&1 &
+unshare --mount --propagation slave "$SGD" run --policy "$POLICY" --instance "$INSTANCE" --state "$POLICY.state" --attach tcx --require-pinned > "$SAID" 2>&1 &
 n=0; until grep -q ^ready "$SAID"; do n=$((n+1)); [ $n -lt 300 ] || { cat "$SAID"; exit 1; }; sleep 0.1; done
 kill -9 $!
 cat "$SAID"

@@ -50,7 +50,8 @@ pub(crate) fn at_any_bit() {
 
 /// No program ever wrote schema 0, and none can read it.
 pub(crate) fn at_a_schema_that_nobody_wrote() {
-    let words = "schema 0 and cannot be brought to 1: this program cannot read schema 0";
+    let words =
+        format!("schema 0 and cannot be brought to {}: this program cannot read schema 0", sg_store::SCHEMA);
     let disk = Disk::default();
     drop(open(&disk).unwrap());
     let database = Builder::new().create_with_backend(disk.clone()).unwrap();
@@ -61,11 +62,11 @@ pub(crate) fn at_a_schema_that_nobody_wrote() {
     drop(database);
     for _ in 0..2 {
         let error = open(&disk).unwrap_err().to_string();
-        assert!(error.contains(words), "{error}");
+        assert!(error.contains(&words), "{error}");
     }
     let export = r#"{"format":"sgd state","schema":0,"secrets":false,"records":0}"#;
     let error = import(export.as_bytes()).unwrap_err().to_string();
-    assert!(error.contains(words), "{error}");
+    assert!(error.contains(&words), "{error}");
 }
 
 fn open(disk: &Disk) -> Result<RedbStore, StoreError> {

@@ -1,5 +1,5 @@
-//! Documents in the audit trail: each that is read, whose it is, what it changes by name, and its outcome. It must never hold up the agent: the
-//! trail has a thread of its own. Called by `session`.
+//! Documents in the audit trail: each that is read, whose it is, what it changes by name, and its outcome. It must never hold up
+//! the agent: the trail has a thread of its own. Called by `session`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -99,15 +99,15 @@ impl Resolve<sg_model::Indices, ByName> for Names<'_> {
 /// What differs between two documents, by name.
 fn changes(before: &PolicyParts, after: &PolicyParts) -> Changes {
     let mut all = Vec::new();
-    compare(&mut all, "prefix_list", lists(&before.prefix_lists), lists(&after.prefix_lists));
-    compare(&mut all, "port_list", lists(&before.port_lists), lists(&after.port_lists));
-    compare(&mut all, "group", groups(before), groups(after));
+    compare(&mut all, "prefix_list", &lists(&before.prefix_lists), &lists(&after.prefix_lists));
+    compare(&mut all, "port_list", &lists(&before.port_lists), &lists(&after.port_lists));
+    compare(&mut all, "group", &groups(before), &groups(after));
     // Of a group that is new or gone, the rules are, too.
     let names =
         |parts: &PolicyParts| parts.groups.iter().map(|group| group.name.clone()).collect::<BTreeSet<_>>();
     let both: BTreeSet<String> = names(before).intersection(&names(after)).cloned().collect();
-    compare(&mut all, "rule", rules(before, &both), rules(after, &both));
-    compare(&mut all, "nic", nics(before), nics(after));
+    compare(&mut all, "rule", &rules(before, &both), &rules(after, &both));
+    compare(&mut all, "nic", &nics(before), &nics(after));
     let more = all.len().saturating_sub(OBJECTS) as u64;
     all.truncate(OBJECTS);
     Changes { objects: all, more }
@@ -116,14 +116,14 @@ fn changes(before: &PolicyParts, after: &PolicyParts) -> Changes {
 fn compare<T: PartialEq>(
     all: &mut Vec<Object>,
     kind: &str,
-    before: BTreeMap<String, T>,
-    after: BTreeMap<String, T>,
+    before: &BTreeMap<String, T>,
+    after: &BTreeMap<String, T>,
 ) {
     let mut add = |change, name: &String| {
         let (kind, id) = (kind.to_owned(), name.clone());
         all.push(Object { change, kind, id, name: String::new(), before: None, after: None });
     };
-    for (name, old) in &before {
+    for (name, old) in before {
         match after.get(name) {
             None => add(Change::Deleted, name),
             Some(new) if new != old => add(Change::Modified, name),

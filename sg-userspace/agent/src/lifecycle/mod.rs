@@ -4,12 +4,14 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod document_trail;
+pub(crate) mod measure;
 pub(crate) mod publisher;
 pub(crate) mod run;
 pub(crate) mod session;
 pub(crate) mod start;
 pub(crate) mod traffic;
 
+pub use measure::Measure;
 pub use publisher::InForceReader;
 pub use run::{AgentThread, run, serve};
 pub use start::AgentOptions;

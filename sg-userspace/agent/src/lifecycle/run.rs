@@ -54,7 +54,7 @@ pub async fn run(
     sources::spawn(&sender)?;
     let origin = Origin::Document { path: file.path().to_owned(), owner: file.owner() };
     let session = Session::new(start(options)?, options.instance.name(), origin);
-    let mut session = session.observed(options.traffic.as_ref());
+    let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
     session.record(options.trail.clone());
     session.prepare(policy).map_err(|error| recorded(&file, error))?;
     started(session.reader());
@@ -82,7 +82,7 @@ pub async fn serve(
     let lock = options.instance.lock()?;
     sources::spawn(&sender)?;
     let session = Session::new(start(options)?, options.instance.name(), Origin::Store);
-    let mut session = session.observed(options.traffic.as_ref());
+    let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
     started(session.reader());
     let why = session.serve(&mut Policies::Control(orders), &mut events).await;
     drop(session);
@@ -115,14 +115,8 @@ impl AgentThread {
             let _ = started.send(in_force);
         };
         let thread = on_a_thread(move || async move { serve(&options, orders, told).await })?;
-        match has_started.recv() {
-            Ok(in_force) => Ok(Self { control: Some(control), in_force, begin: None, thread }),
-            // The agent ended before it was ready, and reports why. It would wait for orders from this handle.
-            Err(_) => {
-                drop(control);
-                Err(thread.join().unwrap_or(Err(AgentError::Stopped)).err().unwrap_or(AgentError::Stopped))
-            }
-        }
+        let Ok(in_force) = has_started.recv() else { return Err(why_it_ended(thread)) };
+        Ok(Self { control: Some(control), in_force, begin: None, thread })
     }
 
     /// Starts an agent that follows the document `policy`, and handles the signals of the process. It puts nothing in force before
@@ -139,12 +133,8 @@ impl AgentThread {
             let _ = begins.recv();
         };
         let thread = on_a_thread(move || async move { run(&policy, &options, told).await })?;
-        match has_started.recv() {
-            Ok(in_force) => Ok(Self { control: None, in_force, begin: Some(begin), thread }),
-            Err(_) => {
-                Err(thread.join().unwrap_or(Err(AgentError::Stopped)).err().unwrap_or(AgentError::Stopped))
-            }
-        }
+        let Ok(in_force) = has_started.recv() else { return Err(why_it_ended(thread)) };
+        Ok(Self { control: None, in_force, begin: Some(begin), thread })
     }
 
     /// Lets an agent that follows a document put it in force. Any other has begun already.
@@ -191,6 +181,11 @@ impl AgentThread {
         drop((control, begin));
         thread.join().unwrap_or(Err(AgentError::Stopped))
     }
+}
+
+/// The error of an agent that ended before it was ready.
+fn why_it_ended(agent: thread::JoinHandle<Result<(), AgentError>>) -> AgentError {
+    agent.join().unwrap_or(Err(AgentError::Stopped)).err().unwrap_or(AgentError::Stopped)
 }
 
 /// Runs an agent on a thread of its own. One thread: the agent does one thing at a time, and sleeps between two events.

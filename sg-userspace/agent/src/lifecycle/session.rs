@@ -1,7 +1,12 @@
 //! A running agent: handles events and orders, reports what happened, and retries what failed. It must never know how a policy is
 //! put in force: `apply` does. Called by `run`.
 
-use std::path::Path;
+use std::{
+    mem::take,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sd_notify::NotifyState;
 use sg_audit::Trail;
@@ -24,6 +29,7 @@ use crate::{
     },
     lifecycle::{
         document_trail::{self, Reading as DocumentReading},
+        measure::{Measure, Unmeasured},
         publisher::{InForceReader, Publisher},
         traffic::{FlowInterval, Traffic, TrafficSender},
     },
@@ -62,6 +68,11 @@ pub(crate) struct Session<'a, E> {
     ageing: bool,
     /// Where what is read about traffic goes, and when live flows are reported next.
     traffic: Option<(TrafficSender, FlowInterval)>,
+    /// Who gets figures.
+    measure: Arc<dyn Measure>,
+    /// The time that the next policy took so far, and the pass of ageing that is under way.
+    preparing: Duration,
+    ageing_took: Duration,
 }
 
 impl<'a, E: Enforcer> Session<'a, E> {
@@ -76,6 +87,17 @@ impl<'a, E: Enforcer> Session<'a, E> {
             complaints: Vec::new(),
             ageing: false,
             traffic: None,
+            measure: Arc::new(Unmeasured),
+            preparing: Duration::ZERO,
+            ageing_took: Duration::ZERO,
+        }
+    }
+
+    /// The same, with somebody who gets figures.
+    pub(crate) fn measured(self, measure: Option<&Arc<dyn Measure>>) -> Self {
+        match measure {
+            Some(measure) => Self { measure: Arc::clone(measure), ..self },
+            None => self,
         }
     }
 
@@ -149,7 +171,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
                     tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
                     emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
-                    self.publisher.refused(&error);
+                    self.refused(&error);
                     document_trail::refused(&self.trail, reading, &error);
                     self.resync(Cause::Devices);
                 } else {
@@ -175,15 +197,21 @@ impl<'a, E: Enforcer> Session<'a, E> {
 
     /// Ages a part of the flow table.
     fn age_some(&mut self) {
-        match self.agent.age_some() {
-            Ok(Aged { expired, is_last, at, reports, unread }) => {
+        let began = Instant::now();
+        let aged = self.agent.age_some();
+        self.ageing_took += began.elapsed();
+        match aged {
+            Ok(Aged { expired, is_last, at, live, reports, unread }) => {
                 tracing::trace!("{expired} flows expired");
                 self.ageing = !is_last;
+                if is_last {
+                    self.measure.aged(take(&mut self.ageing_took), live);
+                }
                 self.pass_on(at, reports, unread);
             }
             Err(error) => {
                 tracing::error!("{error}");
-                self.ageing = false;
+                (self.ageing, self.ageing_took) = (false, Duration::ZERO);
             }
         }
     }
@@ -209,7 +237,17 @@ impl<'a, E: Enforcer> Session<'a, E> {
 
     /// Prepares `policy` for the current devices of the host.
     pub(crate) fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
-        self.agent.prepare(policy, &devices::scan()?)
+        let began = Instant::now();
+        let prepared =
+            devices::scan().map_err(Into::into).and_then(|devices| self.agent.prepare(policy, &devices));
+        self.preparing = began.elapsed();
+        prepared
+    }
+
+    /// Lets readers see that a policy was refused.
+    fn refused(&self, error: &AgentError) {
+        self.measure.refused(error.refusal_cause());
+        self.publisher.refused(error);
     }
 
     /// Prepares a policy that an order brought. A refusal is the caller's to report; readers see it, too.
@@ -218,14 +256,16 @@ impl<'a, E: Enforcer> Session<'a, E> {
         if let Err(error) = &prepared
             && error.is_refusal()
         {
-            self.publisher.refused(error);
+            self.refused(error);
         }
         prepared
     }
 
     /// Puts the first policy in force; a failure ends the agent.
     pub(crate) fn begin(&mut self) -> Result<(), AgentError> {
+        let began = Instant::now();
         let report = self.agent.enforce()?;
+        self.measure.applied(take(&mut self.preparing) + began.elapsed());
         self.tell(report, None, Cause::Start);
         // Units that wait for it bring the network up: whatever can be filtered is filtered now, and the rest was reported.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
@@ -236,6 +276,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
 
     /// Puts the prepared policy in force.
     fn enforce(&mut self, cause: Cause) -> Result<Enforced, AgentError> {
+        let began = Instant::now();
         let result = self.agent.enforce().and_then(|mut report| {
             if !self.agent.is_settled() {
                 // Devices changed since it was prepared, or something failed: a second attempt may be all it needs.
@@ -247,6 +288,10 @@ impl<'a, E: Enforcer> Session<'a, E> {
             }
             Ok(report)
         });
+        let took = take(&mut self.preparing) + began.elapsed();
+        if result.is_ok() {
+            self.measure.applied(took);
+        }
         let report = match result {
             Ok(report) => report,
             Err(error) => {
@@ -323,7 +368,7 @@ fn reconciling(cause: &'static str) -> tracing::Span {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, thread};
+    use std::thread;
 
     use super::*;
     use crate::{

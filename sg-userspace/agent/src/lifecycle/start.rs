@@ -2,7 +2,7 @@
 //! with a catalog of another would attribute one rule's packets to another. What is replaced stays in force until the new program
 //! is in its place. Called once, by `run`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sg_audit::Trail;
 use sg_common::abi;
@@ -13,6 +13,7 @@ use sg_kernel::{
 
 use super::{
     capabilities,
+    measure::Measure,
     traffic::{Loaded, TrafficSender},
 };
 use crate::{
@@ -54,6 +55,8 @@ pub struct AgentOptions {
     pub traffic: Option<TrafficSender>,
     /// The audit trail, for documents.
     pub trail: Trail,
+    /// Who gets figures of the agent's work; `None`: nobody.
+    pub measure: Option<Arc<dyn Measure>>,
 }
 
 #[derive(Debug)]

@@ -20,20 +20,20 @@ use super::{
 };
 use crate::{
     listen::Claim,
-    recording::{self, ErrorCode, Noted, UNKNOWN},
+    recording::{self, ErrorCode, Facts, UNKNOWN},
     request_id::{RequestId, with_ids},
 };
 
 /// The router of this API. It handles every path and method.
 pub fn router(ecs: Ecs) -> Router {
-    let access = ecs.recording.access.clone();
+    let recording = ecs.recording.clone();
     let ecs = Arc::new(ecs);
     let router =
         Router::new().fallback(move |Extension(id): Extension<RequestId>, request: Request<Body>| {
             let ecs = Arc::clone(&ecs);
             async move { reply(&ecs, id, request).await }
         });
-    with_ids(router, Api::Ecs, HeaderName::from_static("x-acs-request-id"), access)
+    with_ids(router, Api::Ecs, HeaderName::from_static("x-acs-request-id"), recording)
 }
 
 async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Body>) -> http::Response<Body> {
@@ -44,7 +44,7 @@ async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Bod
     let mut context =
         ResponseContext { format: wire::early_format(&parts), host: wire::host(&parts), request_id };
     let result = execute(ecs, Request::from_parts(parts, body), &mut context, &mut entry).await;
-    let noted = Noted {
+    let facts = Facts {
         operation: (entry.operation != UNKNOWN).then(|| entry.operation.clone()),
         who: Some(entry.who.clone()),
     };
@@ -65,7 +65,7 @@ async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Bod
             response
         }
     };
-    response.extensions_mut().insert(noted);
+    response.extensions_mut().insert(facts);
     response
 }
 

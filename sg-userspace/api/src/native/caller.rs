@@ -26,7 +26,7 @@ use super::{
 use crate::{
     attempts::Wrong,
     listen::{Claim, HeldBack, Peer},
-    recording::{self, Noted, Recording},
+    recording::{self, Facts, Recording},
     request_id::RequestId,
 };
 
@@ -106,10 +106,10 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
             let asked =
                 format!("{} {}", request.method(), path.as_ref().map_or("nothing", MatchedPath::as_str));
             let who = caller.name.clone();
-            let noted = Noted { operation, who: Some(caller.who.clone()) };
+            let facts = Facts { operation, who: Some(caller.who.clone()) };
             request.extensions_mut().insert(caller);
             let mut response = next.run(request).await;
-            response.extensions_mut().insert(noted);
+            response.extensions_mut().insert(facts);
             tracing::debug!("{asked} by {who}: {}", response.status().as_u16());
             return response;
         }
@@ -133,10 +133,10 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
 
 /// The response to a caller who is not known, which is in the audit trail.
 async fn unknown(recording: &Recording, entry: Entry, (status, body): (StatusCode, ErrorBody)) -> Response {
-    let noted = Noted { operation: Some(entry.operation.clone()), who: Some(entry.who.clone()) };
+    let facts = Facts { operation: Some(entry.operation.clone()), who: Some(entry.who.clone()) };
     recording.unknown_caller(entry, &body.error.code).await;
     let mut response = body.with_status(status);
-    response.extensions_mut().insert(noted);
+    response.extensions_mut().insert(facts);
     response
 }
 

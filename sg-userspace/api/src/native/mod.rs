@@ -10,7 +10,8 @@
 //! * `request`: the context and the body of a request, and its operation.
 //! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `whole`, `history`: the table, by noun. Every reference may be an id or a name.
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `whole`, `history`: the table, by noun. Every reference may be an id or a
+//!   name.
 //! * `unused`: rules, and when they were used.
 //! * `error`: how a refusal is reported.
 //!
@@ -53,14 +54,14 @@ pub fn router(native: Native) -> Router {
         let document = Arc::clone(&document);
         async move { axum::Json(serde_json::to_value(&*document).unwrap_or_default()) }
     };
-    let access = native.recording.access.clone();
+    let recording = native.recording.clone();
     let router = router
         .route("/v1/openapi.json", axum::routing::get(described))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(axum::middleware::from_fn_with_state(native.clone(), caller::identify))
         .with_state(native);
-    with_ids(router, Api::Native, HeaderName::from_static("x-request-id"), access)
+    with_ids(router, Api::Native, HeaderName::from_static("x-request-id"), recording)
 }
 
 /// The `OpenAPI` document.

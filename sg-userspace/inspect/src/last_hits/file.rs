@@ -34,6 +34,9 @@ pub(super) enum Unusable {
     /// No process wrote it like this.
     #[error("it is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
+    /// It is a directory, a pipe or the like.
+    #[error("it is no file")]
+    NoFile,
     /// It is larger than any that is written.
     #[error("it has {0} bytes, which none of sgd's has")]
     Large(u64),
@@ -130,7 +133,13 @@ impl StateFile {
     fn read(&self) -> Result<Option<Saved>, Unusable> {
         let size = match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            found => found?.len(),
+            found => {
+                let found = found?;
+                if !found.is_file() {
+                    return Err(Unusable::NoFile);
+                }
+                found.len()
+            }
         };
         if size > LARGEST {
             return Err(Unusable::Large(size));
@@ -152,7 +161,7 @@ impl StateFile {
                 self.path.display()
             ),
             (Ok(()), true) => {
-                tracing::info!("the last hits of rules are kept in {} again", self.path.display())
+                tracing::info!("the last hits of rules are kept in {} again", self.path.display());
             }
             _ => {}
         }

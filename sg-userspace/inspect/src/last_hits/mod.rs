@@ -33,11 +33,11 @@ use crate::InspectError;
 use file::StateFile;
 pub use observation::{Owner, Used};
 
-use observation::Observation;
+use observation::{Observation, Unsaved};
 
 /// How often counters are read.
 const PASS: Duration = Duration::from_mins(1);
-/// How often the file is written, if anything changed: a crash of the host loses as much.
+/// How often the file is written if only counts changed: a crash of the host loses as much.
 const SAVE: Duration = Duration::from_mins(5);
 /// How often a reading is repeated because the policy changed meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -50,7 +50,8 @@ pub struct LastHits(Arc<Shared>);
 struct Shared {
     in_force: InForceReader,
     pins: PathBuf,
-    observation: Mutex<Observation>,
+    /// `None` until the file is read.
+    observation: Mutex<Option<Observation>>,
 }
 
 /// A counter that was read.
@@ -64,13 +65,24 @@ pub struct Row {
     pub used: Option<Used>,
 }
 
+/// Counters to read.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Those whose last hits are observed, with their numbers.
+    pub owners: Vec<(Owner, u32)>,
+    /// The numbers of others.
+    pub others: Vec<u32>,
+}
+
 /// What was in force when counters were read, and their rows.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// What is in force.
     pub in_force: Arc<InForce>,
-    /// The counters that were asked for.
+    /// The counters that were asked for, in that order.
     pub rows: Vec<Row>,
+    /// The values of the other counters that were asked for, in that order.
+    pub others: Vec<Counter>,
     /// When they were read.
     pub at: Timestamp,
 }
@@ -79,7 +91,7 @@ impl LastHits {
     /// Last hits that are kept in memory only, for requests. Nothing reads the counters in between.
     #[must_use]
     pub fn in_memory(instance: &Instance, in_force: InForceReader) -> Self {
-        Self::of(instance, in_force, Observation::new(Timestamp::now(), Instant::now()))
+        Self::of(instance, in_force, Some(Observation::new(Timestamp::now(), Instant::now())))
     }
 
     /// Last hits of an instance without an agent, which never has anything in force: for tests of what shows them.
@@ -90,7 +102,7 @@ impl LastHits {
         Self::in_memory(instance, watch::Sender::new(Arc::new(nothing)).subscribe())
     }
 
-    fn of(instance: &Instance, in_force: InForceReader, observation: Observation) -> Self {
+    fn of(instance: &Instance, in_force: InForceReader, observation: Option<Observation>) -> Self {
         Self(Arc::new(Shared { in_force, pins: instance.pins(), observation: Mutex::new(observation) }))
     }
 
@@ -103,13 +115,16 @@ impl LastHits {
         in_force: InForceReader,
         path: PathBuf,
     ) -> io::Result<(Self, thread::JoinHandle<()>)> {
-        let file = StateFile::new(path);
-        let observation = file.load((Timestamp::now(), Instant::now()));
-        let hits = Self::of(instance, in_force, observation);
+        let hits = Self::of(instance, in_force, None);
         let observer = hits.clone();
-        let body = move || match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-            Ok(runtime) => runtime.block_on(observer.keep_observing(file)),
-            Err(error) => tracing::error!("the last hits of rules are not observed: {error}"),
+        let body = move || {
+            // Here, because enforcement does not wait for a disk.
+            let file = StateFile::new(path);
+            *observer.observation() = Some(file.load((Timestamp::now(), Instant::now())));
+            match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+                Ok(runtime) => runtime.block_on(observer.keep_observing(file)),
+                Err(error) => tracing::error!("the last hits of rules are not observed: {error}"),
+            }
         };
         let thread = thread::Builder::new().name("last-hits".to_owned()).spawn(body)?;
         Ok((hits, thread))
@@ -138,7 +153,9 @@ impl LastHits {
                 }
                 Err(_) => {}
             }
-            if saved.is_none_or(|at| at.elapsed() >= SAVE) {
+            let is_due = saved.is_none_or(|at| at.elapsed() >= SAVE);
+            let unsaved = self.observation().as_ref().map(|observation| observation.unsaved);
+            if is_due || unsaved == Some(Unsaved::Owners) {
                 self.save(&mut file);
                 saved = Some(Instant::now());
             }
@@ -155,19 +172,21 @@ impl LastHits {
 
     /// Writes the file if anything changed. A disk that is slow or full keeps nobody from asking meanwhile.
     fn save(&self, file: &mut StateFile) {
-        let mut observation = self.observation();
-        if !observation.changed {
-            return;
-        }
-        let content = file.content(&observation);
-        observation.changed = false;
-        drop(observation);
-        if !file.save(&content) {
-            self.observation().changed = true;
+        let (content, unsaved) = match &mut *self.observation() {
+            Some(observation) if observation.unsaved != Unsaved::Nothing => {
+                let unsaved = std::mem::replace(&mut observation.unsaved, Unsaved::Nothing);
+                (file.content(observation), unsaved)
+            }
+            _ => return,
+        };
+        if !file.save(&content)
+            && let Some(observation) = &mut *self.observation()
+        {
+            observation.unsaved = observation.unsaved.max(unsaved);
         }
     }
 
-    fn observation(&self) -> MutexGuard<'_, Observation> {
+    fn observation(&self) -> MutexGuard<'_, Option<Observation>> {
         // A pass leaves nothing half done that the next would not repair.
         self.0.observation.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,6 +206,17 @@ impl LastHits {
         groups: impl Fn(&str) -> bool,
         devices: impl Fn(&str) -> bool,
     ) -> Result<Look, InspectError> {
+        self.read(|in_force| Selection {
+            owners: owners(&in_force.catalog, &groups, &devices),
+            others: Vec::new(),
+        })
+    }
+
+    /// Reads the counters that `select` selects from what is in force, and learns from those with owners.
+    ///
+    /// # Errors
+    /// If nothing is in force yet, or the counters cannot be read.
+    pub fn read(&self, select: impl Fn(&InForce) -> Selection) -> Result<Look, InspectError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -194,18 +224,21 @@ impl LastHits {
             if in_force.applied.is_none() {
                 return Err(InspectError::Nothing);
             }
-            let owners = owners(&in_force.catalog, &groups, &devices);
-            let numbers: Vec<u32> = owners.iter().map(|(_, number)| *number).collect();
+            let Selection { owners, others } = select(&in_force);
+            let numbers: Vec<u32> = owners.iter().map(|(_, number)| *number).chain(others).collect();
             let failed = |source| InspectError::Counters { pins: self.0.pins.clone(), source };
-            let counters = read_counters(&self.0.pins, &numbers).map_err(failed)?;
+            let mut counters = read_counters(&self.0.pins, &numbers).map_err(failed)?;
+            let others = counters.split_off(owners.len().min(counters.len()));
             let mut observation = self.observation();
             // While the policy changed, a number may have got another owner.
             let is_current = Arc::ptr_eq(&in_force, &self.0.in_force.borrow());
             if !is_current && attempts < ATTEMPTS {
                 continue;
             }
-            let now = (Timestamp::now(), Instant::now());
-            if is_current {
+            // As the file has it: a time is the same before and after a restart.
+            let at = Timestamp::now();
+            let now = (Timestamp::from_second(at.as_second()).unwrap_or(at), Instant::now());
+            if let (true, Some(observation)) = (is_current, &mut *observation) {
                 let is_reset = |number: &u32| !in_force.unreset.contains(number);
                 let counted = owners.iter().zip(&counters).filter(|((_, number), _)| is_reset(number));
                 let counted =
@@ -216,10 +249,10 @@ impl LastHits {
                 observation.pass(counted, kept, whole, now);
             }
             let rows = owners.into_iter().zip(counters).map(|((owner, _), counter)| {
-                let used = observation.used(&owner);
+                let used = observation.as_ref().and_then(|observation| observation.used(&owner));
                 Row { owner, counter, used }
             });
-            return Ok(Look { rows: rows.collect(), in_force, at: now.0 });
+            return Ok(Look { rows: rows.collect(), others, in_force, at: now.0 });
         }
     }
 }

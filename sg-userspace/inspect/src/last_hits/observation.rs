@@ -66,6 +66,17 @@ pub(super) struct Entry {
     seen: u64,
 }
 
+/// What changed since an observation was saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unsaved {
+    /// Nothing.
+    Nothing,
+    /// Counts.
+    Counts,
+    /// Who is observed: until that is saved, nobody knows after a crash since when.
+    Owners,
+}
+
 /// What is known of all counters.
 #[derive(Debug)]
 pub(super) struct Observation {
@@ -77,8 +88,8 @@ pub(super) struct Observation {
     began: Timestamp,
     /// The clocks at the last pass.
     last: (Timestamp, Instant),
-    /// Whether anything changed since it was saved.
-    pub(super) changed: bool,
+    /// What changed since it was saved.
+    pub(super) unsaved: Unsaved,
 }
 
 impl Observation {
@@ -90,7 +101,8 @@ impl Observation {
             pass: 0,
             began: now,
             last: (now, clock),
-            changed: false,
+            // That there is an observation is worth knowing, too.
+            unsaved: Unsaved::Owners,
         }
     }
 
@@ -103,7 +115,8 @@ impl Observation {
         let entries = known
             .into_iter()
             .map(|(owner, entry)| (owner, if rebooted { Entry { packets: 0, ..entry } } else { entry }));
-        Self { entries: entries.collect(), continues: true, ..Self::new(now, clock) }
+        let entries = entries.collect();
+        Self { entries, continues: true, unsaved: Unsaved::Nothing, ..Self::new(now, clock) }
     }
 
     /// Takes the packets of counters. A `whole` pass has all of them; the others are forgotten. `kept` are owners whose counters
@@ -130,7 +143,7 @@ impl Observation {
                 fresh()
             });
             if is_new {
-                self.changed = true;
+                self.unsaved = Unsaved::Owners;
                 continue;
             }
             // Another number was zero when the owner got it.
@@ -139,7 +152,9 @@ impl Observation {
             if packets != before && packets > 0 {
                 entry.used.last_hit = Some(now);
             }
-            self.changed |= (entry.number, entry.packets) != (number, packets);
+            if (entry.number, entry.packets) != (number, packets) {
+                self.unsaved = self.unsaved.max(Unsaved::Counts);
+            }
             (entry.number, entry.packets, entry.seen) = (number, packets, pass);
         }
         for owner in kept {
@@ -150,7 +165,9 @@ impl Observation {
         if whole {
             let many = self.entries.len();
             self.entries.retain(|_, entry| entry.seen == pass);
-            self.changed |= self.entries.len() != many;
+            if self.entries.len() != many {
+                self.unsaved = Unsaved::Owners;
+            }
             self.continues = true;
         }
     }
@@ -170,7 +187,7 @@ impl Observation {
                 used.last_hit = used.last_hit.map(|hit| if own.contains(&hit) { moved(hit) } else { hit });
             }
             self.began = moved(self.began);
-            self.changed = true;
+            self.unsaved = Unsaved::Owners;
         }
         self.last = (now, clock);
     }

@@ -47,7 +47,7 @@ fn look(policy: Policy, rows: Vec<Row>, at: Timestamp) -> Look {
     };
     let mut in_force = InForce::new(catalog, Origin::Store);
     in_force.policy = Some(policy.into());
-    Look { in_force: in_force.into(), rows, at }
+    Look { in_force: in_force.into(), rows, others: Vec::new(), at }
 }
 
 fn lines(nic: &EffectiveNic) -> Vec<String> {

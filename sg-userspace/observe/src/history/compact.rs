@@ -2,16 +2,20 @@
 //!
 //! It must never drop anything of a record. Called by `Memory`.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    sync::Arc,
+};
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::record::{Direction, Event, FlowState, IcmpType, Record, Stage, Verdict};
 
 /// Everything of a record that many have in common: the NIC and what decided.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Names {
     nic: Box<str>,
     device: Box<str>,
@@ -27,6 +31,8 @@ struct Names {
     reason: Box<str>,
     generation: u32,
     message: Option<Box<str>>,
+    /// Of all of these.
+    hash: u64,
 }
 
 /// A record.
@@ -58,53 +64,37 @@ impl Compact {
             event,
             start,
             end,
-            nic,
-            device,
-            instance,
-            vpc,
-            direction,
-            vlan,
+            nic: _,
+            device: _,
+            instance: _,
+            vpc: _,
+            direction: _,
+            vlan: _,
             protocol,
             src,
             sport,
             dst,
             dport,
             icmp,
-            verdict,
-            stage,
-            group,
-            rule,
-            groups,
-            reason,
-            generation,
+            verdict: _,
+            stage: _,
+            group: _,
+            rule: _,
+            groups: _,
+            reason: _,
+            generation: _,
             state,
             packets,
             bytes,
             tcp_flags,
             folded,
-            message,
+            message: _,
             count,
             // Single events are not remembered.
             live: _,
             frame: _,
         } = record;
-        let boxed = |text: &Option<String>| text.as_deref().map(Box::from);
-        let names = known.get(Names {
-            nic: nic.as_str().into(),
-            device: device.as_str().into(),
-            instance: boxed(instance),
-            vpc: boxed(vpc),
-            vlan: boxed(vlan),
-            direction: *direction,
-            verdict: *verdict,
-            stage: *stage,
-            group: boxed(group),
-            rule: boxed(rule),
-            groups: groups.iter().map(|group| group.as_str().into()).collect(),
-            reason: reason.as_str().into(),
-            generation: *generation,
-            message: boxed(message),
-        });
+        let names = known.get(record);
         Self {
             names,
             start: nanoseconds(*start),
@@ -160,6 +150,7 @@ impl Compact {
             reason,
             generation,
             message,
+            hash: _,
         } = &**names;
         let text = |boxed: &Option<Box<str>>| boxed.as_deref().map(str::to_owned);
         Record {
@@ -216,19 +207,23 @@ fn timestamp(nanoseconds: i64) -> Timestamp {
 /// The names that records refer to.
 #[derive(Debug, Default)]
 pub(super) struct KnownNames {
-    names: HashSet<Arc<Names>, RandomState>,
+    names: HashTable<Arc<Names>>,
+    hasher: RandomState,
     bytes: usize,
 }
 
 impl KnownNames {
-    fn get(&mut self, names: Names) -> Arc<Names> {
-        if let Some(known) = self.names.get(&names) {
+    /// The names of a record. They are compared before anything is allocated: most are known.
+    fn get(&mut self, record: &Record) -> Arc<Names> {
+        let Self { names, hasher, bytes } = self;
+        let hash = hash_of(hasher, record);
+        if let Some(known) = names.find(hash, |known| known.are_of(record)) {
             return Arc::clone(known);
         }
-        self.bytes = self.bytes.saturating_add(names.size());
-        let names = Arc::new(names);
-        self.names.insert(Arc::clone(&names));
-        names
+        let new = Arc::new(Names::new(record, hash));
+        *bytes = bytes.saturating_add(new.size());
+        names.insert_unique(hash, Arc::clone(&new), |names| names.hash);
+        new
     }
 
     /// Memory, estimated.
@@ -240,11 +235,77 @@ impl KnownNames {
     pub(super) fn forget_unused(&mut self) {
         self.names.retain(|names| Arc::strong_count(names) > 1);
         self.bytes = self.names.iter().map(|names| names.size()).sum();
-        self.names.shrink_to(self.names.len().saturating_mul(2));
+        self.names.shrink_to(self.names.len().saturating_mul(2), |names| names.hash);
     }
 }
 
+/// Hash of a record's names.
+fn hash_of(hasher: &RandomState, record: &Record) -> u64 {
+    let Record { nic, device, instance, vpc, vlan, direction, verdict, stage, group, rule, groups, .. } =
+        record;
+    let Record { reason, generation, message, .. } = record;
+    let mut state = hasher.build_hasher();
+    (nic, device, instance, vpc, vlan, direction, verdict, stage).hash(&mut state);
+    (group, rule, groups, reason, generation, message).hash(&mut state);
+    state.finish()
+}
+
 impl Names {
+    fn new(record: &Record, hash: u64) -> Self {
+        let boxed = |text: &Option<String>| text.as_deref().map(Box::from);
+        Self {
+            nic: record.nic.as_str().into(),
+            device: record.device.as_str().into(),
+            instance: boxed(&record.instance),
+            vpc: boxed(&record.vpc),
+            vlan: boxed(&record.vlan),
+            direction: record.direction,
+            verdict: record.verdict,
+            stage: record.stage,
+            group: boxed(&record.group),
+            rule: boxed(&record.rule),
+            groups: record.groups.iter().map(|group| group.as_str().into()).collect(),
+            reason: record.reason.as_str().into(),
+            generation: record.generation,
+            message: boxed(&record.message),
+            hash,
+        }
+    }
+
+    fn are_of(&self, record: &Record) -> bool {
+        let Self {
+            nic,
+            device,
+            instance,
+            vpc,
+            vlan,
+            direction,
+            verdict,
+            stage,
+            group,
+            rule,
+            groups,
+            reason,
+            generation,
+            message,
+            hash: _,
+        } = self;
+        **nic == *record.nic
+            && **device == *record.device
+            && instance.as_deref() == record.instance.as_deref()
+            && vpc.as_deref() == record.vpc.as_deref()
+            && vlan.as_deref() == record.vlan.as_deref()
+            && *direction == record.direction
+            && *verdict == record.verdict
+            && *stage == record.stage
+            && group.as_deref() == record.group.as_deref()
+            && rule.as_deref() == record.rule.as_deref()
+            && groups.iter().map(|group| &**group).eq(record.groups.iter().map(String::as_str))
+            && **reason == *record.reason
+            && *generation == record.generation
+            && message.as_deref() == record.message.as_deref()
+    }
+
     /// With what the allocator and the set add.
     fn size(&self) -> usize {
         const ALLOCATION: usize = 16;
@@ -263,6 +324,7 @@ impl Names {
             reason,
             generation: _,
             message,
+            hash: _,
         } = self;
         let fixed = size_of::<Self>() + 3 * ALLOCATION + 2 * size_of::<usize>();
         let texts = [Some(nic), Some(device), Some(reason)].into_iter();

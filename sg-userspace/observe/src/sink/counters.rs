@@ -95,7 +95,7 @@ impl Counters {
     pub(super) fn new(target: &Target) -> Self {
         Self {
             kind: target.kind(),
-            target: target.to_string(),
+            target: sg_model::text::escaped(&target.to_string()).into_owned(),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             lost: Why::ALL

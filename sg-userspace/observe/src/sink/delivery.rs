@@ -5,11 +5,11 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread::{Builder, JoinHandle},
+    thread::Builder,
     time::{Duration, Instant},
 };
 
@@ -31,6 +31,9 @@ pub const MAX_QUEUED: usize = 65_536;
 
 /// How long a sink that cannot deliver waits before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a sink may take to end.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a sink is offered.
 #[derive(Debug)]
@@ -56,7 +59,8 @@ pub(super) struct Delivery {
     /// Records that found the queue full, and of which the sink has not been told.
     lost: Arc<AtomicU64>,
     counters: Arc<Counters>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended. Behind a lock, because metrics and the observer share the sinks.
+    ended: Mutex<Receiver<()>>,
 }
 
 impl Delivery {
@@ -76,8 +80,13 @@ impl Delivery {
             queued: Arc::clone(&queued),
             lost: Arc::clone(&lost),
         };
-        let thread = Builder::new().name("flow-log".into()).spawn(move || worker.run(&receiver))?;
-        Ok(Self { queue: Some(sender), queued, lost, counters, thread: Some(thread) })
+        let (running, ended) = channel();
+        let run = move || {
+            let _running: Sender<()> = running;
+            worker.run(&receiver);
+        };
+        Builder::new().name("flow-log".into()).spawn(run)?;
+        Ok(Self { queue: Some(sender), queued, lost, counters, ended: Mutex::new(ended) })
     }
 
     pub(super) fn offer(&self, work: Work) {
@@ -108,8 +117,10 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        // A disk that hangs must not keep the agent from ending.
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("flow log {}: given up, it does not end", self.counters.counted().target);
         }
     }
 }
@@ -146,8 +157,9 @@ impl Worker {
                 self.deliver_sums();
             }
             if tried.elapsed() >= PAUSE {
-                tried = Instant::now();
                 self.sink.retry();
+                // After it: an attempt may take longer than the pause, and the queue must be emptied between two.
+                tried = Instant::now();
             }
         }
         self.deliver_sums();

@@ -1,6 +1,9 @@
 //! Showing the same again and again: the flag, and the loop. It must never know what is shown. The commands use it.
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 use clap::{Args, value_parser};
 use tokio::{
@@ -42,9 +45,9 @@ impl Watch {
         let interrupt = || signal(SignalKind::interrupt());
         // Before the first block: from here on Ctrl-C ends the loop, whatever it is doing.
         let mut interrupted = runtime.block_on(async { interrupt() }).map_err(Failure::other)?;
-        let mut first = true;
+        let (mut first, terminal) = (true, io::stdout().is_terminal());
         loop {
-            if output.terminal {
+            if terminal {
                 output.text(CLEAR)?;
             } else if !first && output.format != Format::Json {
                 // A document of YAML ends before the next one; tables have a line between them.

@@ -133,7 +133,7 @@ fn who_may(socket: &Path) -> String {
     let needed = if found.is_dir() { 0o010 } else { 0o020 };
     let for_group = found.mode() & needed != 0 && found.gid() != 0;
     if !for_group {
-        return format!("{owner} may; `sgd serve --socket-group GROUP` lets the members of a group in, too");
+        return format!("{owner} may; `--socket-group GROUP` of sgd lets the members of a group in, too");
     }
     let group = Group::from_gid(Gid::from_raw(found.gid())).ok().flatten();
     let group = group.map_or_else(|| found.gid().to_string(), |group| group.name);
@@ -154,7 +154,10 @@ mod tests {
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).unwrap();
         let error = ClientError::connecting(&Server::Socket(socket), ErrorKind::PermissionDenied.into());
         let owner = User::from_uid(Uid::current()).unwrap().map_or_else(String::new, |user| user.name);
-        assert!(error.to_string().contains(&format!("{owner} may; `sgd serve --socket-group")), "{error}");
+        assert!(
+            error.to_string().contains(&format!("{owner} may; `--socket-group GROUP` of sgd")),
+            "{error}"
+        );
         let hidden =
             ClientError::connecting(&Server::Socket("/no/such".into()), ErrorKind::PermissionDenied.into());
         assert_eq!(hidden.to_string(), "no permission to use /no/such: root may");

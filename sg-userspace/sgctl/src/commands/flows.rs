@@ -174,12 +174,11 @@ fn delete(args: &Args, filter: &FlowFilter, common: &Common, output: &mut Output
     output.confirm(&format!("Delete {}?", count(found, "flow")), args.yes)?;
     let order = DeleteFlows { filter: filter.clone(), all: *filter == FlowFilter::default() };
     let call = Call::change(Method::POST, Address::of(&["flows", "delete"])).with_json(&order)?;
-    let deleted = match ask_agent::<DeletedFlows>(common, &call)? {
-        Some(DeletedFlows { deleted }) => deleted,
-        None => {
-            let instance = filter_of(common)?;
-            flows::delete(&instance, &in_force(&instance)?, filter, order.all)?
-        }
+    let deleted = if let Some(DeletedFlows { deleted }) = ask_agent(common, &call)? {
+        deleted
+    } else {
+        let instance = filter_of(common)?;
+        flows::delete(&instance, &in_force(&instance)?, filter, order.all)?
     };
     output.line(&format!("deleted {}", count(deleted, "flow")))
 }

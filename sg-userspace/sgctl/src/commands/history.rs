@@ -1,5 +1,5 @@
-//! `sgctl history`: who changed what. It asks `sgd serve`; without a server, as under `sgd run`, root reads the file of the audit trail. It must never
-//! write it.
+//! `sgctl history`: who changed what. It asks `sgd serve`; without a server, as under `sgd run`, root reads the file of the audit
+//! trail. It must never write it.
 
 use std::{
     io::Write,
@@ -219,7 +219,7 @@ fn source(args: &Args, common: &Common, session: &mut Session<'_>) -> Result<Sou
             let found = places.into_iter().find(|place| place.exists());
             let found = found.ok_or_else(|| {
                 Failure::not_found(anyhow!(
-                    "no server answers, and no audit trail can be seen at {known}: say --file, or ask as root"
+                    "there is no server, and no audit trail can be seen at {known}: say --file, or ask as root"
                 ))
             })?;
             readable(&found)?;

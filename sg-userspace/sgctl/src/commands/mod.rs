@@ -118,7 +118,7 @@ impl Served {
             Self::AccessKey(args) => access_key::run(args, session),
             Self::Quota(args) => quota::run(args, session),
             Self::Lint(args) => lint::run(args, session),
-            Self::Show(args) => show::run(args, session),
+            Self::Show(args) => show::run(&args, session),
             Self::Observe(args) => observe::run(&args, session),
             Self::Apply(args) => apply::run(args, session),
             Self::Export(args) => transfer::export(&args, session),

@@ -95,7 +95,7 @@ impl Render for Row {
     }
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["show"]).with_some("nic", args.nic.as_ref());
     let address = address.with_some("by_group", args.by_group.then_some(true));
     let nics: Vec<EffectiveNic> = session.get(address.clone().with_some("unused", args.unused))?;

@@ -32,8 +32,6 @@ pub(crate) struct Output<'a> {
     pub(crate) format: Format,
     args: OutputArgs,
     pub(crate) colour: bool,
-    /// Whether standard output is a terminal.
-    pub(crate) terminal: bool,
     /// Whether standard error is a terminal.
     pub(crate) watched: bool,
     /// Whether there is a user to confirm.
@@ -52,8 +50,7 @@ impl<'a> Output<'a> {
         let watched = io::stderr().is_terminal();
         let person = watched && io::stdin().is_terminal();
         let terminal = io::stdout().is_terminal();
-        let colour = colour(terminal);
-        Ok(Self { out, format, args: args.clone(), colour, terminal, watched, person })
+        Ok(Self { out, format, args: args.clone(), colour: colour(terminal), watched, person })
     }
 
     /// Prints a table, with the columns and in the order that the arguments choose.

@@ -16,6 +16,7 @@ use sg_api::{
     native::{self, Caller, Native},
     recording::Recording,
 };
+use sg_audit::TrailThread;
 use sg_inspect::last_hits::LastHits;
 use sg_service::{
     Service,
@@ -41,6 +42,8 @@ impl Agent {
         let in_force = InForce::default();
         let (service, _) = Service::start(Box::new(Remembers::default()), in_force.clone()).unwrap();
         let instance = Instance::new("cli-tests").unwrap();
+        let thread = TrailThread::spawn(dir.path().join(sg_audit::FILE), sg_audit::ROTATION).unwrap();
+        let recording = Recording { trail: thread.trail(), ..Recording::default() };
         let native = |caller| {
             let (service, instance) = (service.clone(), instance.clone());
             let hits = LastHits::of_nothing(&instance);
@@ -51,7 +54,7 @@ impl Agent {
                 observed: Arc::default(),
                 caller,
                 attempts: Arc::default(),
-                recording: Recording::default(),
+                recording: recording.clone(),
             })
         };
         let (by_socket, by_key) = (native(Caller::Socket), native(Caller::AccessKey));
@@ -425,10 +428,15 @@ fn everything_leaves_and_comes_back() {
 #[test]
 fn access_keys_quotas_and_the_status() {
     let agent = site();
-    let key = agent.json("access-key create --description ci");
+    let key = agent.json("access-key create --description ci --role viewer");
+    assert_eq!(key["role"], "viewer");
+    assert!(agent.refused("access-key create --role root").contains("viewer, editor, admin"));
     assert_eq!(key["secret"].as_str().unwrap().len(), 40);
     let list = agent.ok("access-key list");
-    assert!(list.contains("ci") && !list.contains(key["secret"].as_str().unwrap()), "{list}");
+    assert!(
+        list.contains("ci") && list.contains("viewer") && !list.contains(key["secret"].as_str().unwrap()),
+        "{list}"
+    );
     assert!(
         agent
             .ok(&format!("access-key delete {} --yes", key["id"].as_str().unwrap()))
@@ -450,6 +458,32 @@ fn access_keys_quotas_and_the_status() {
 
     assert!(agent.ok("status").contains("IN-FORCE       0 of 1 NICs\nWAITING-FOR    eth0\n"));
     assert_eq!(agent.json("status")["groups"], 1);
+}
+
+#[test]
+fn the_history_of_changes() {
+    let agent = site();
+    let all = agent.json("history");
+    let entries = all.as_array().unwrap();
+    assert!(entries.len() >= 3 && entries[0]["sequence"] == 1, "the oldest first: {all}");
+    agent.missing("group delete no-such --yes");
+    let last = agent.json("history --last 1");
+    assert!(last[0]["outcome"] == "refused" && last[0]["message"].to_string().contains("no-such"), "{last}");
+    let table = agent.ok("history --object web --outcome done --no-headers");
+    assert!(table.contains("created group web") && table.contains("post_groups"), "{table}");
+    assert!(agent.ok("history --who 1 --since 1h -o name").is_empty());
+    assert_eq!(agent.ok("history --operation post_vpcs -o name"), "1\n");
+    // What a user wrote is escaped on a terminal.
+    agent.words(&["group", "delete", "\u{1b}[31mred", "--yes"]);
+    let (table, code, _) = agent.sgctl("history --last 1");
+    assert!(code == 0 && !table.contains('\u{1b}') && table.contains("[31mred"), "{table:?}");
+    let file = agent.dir.path().join(sg_audit::FILE);
+    let read = run(&["history", "--json", "--file", file.to_str().unwrap()]);
+    assert_eq!(read.0, agent.ok("history --json"));
+    assert!(agent.ok("status").contains("AUDIT") && agent.json("status")["audit"]["lost"] == 0);
+    assert!(agent.refused("history --since yesterday").contains("allowed are how long ago"));
+    let (_, code, error) = run(&["history", "--file", "/nowhere/audit.jsonl"]);
+    assert!(code == 2 && error.contains("cannot read /nowhere/audit.jsonl"), "{error}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl PacketFile {
     pub(super) fn create(path: &Path, output: &Output<'_>) -> Result<Self, Failure> {
         let snap_length = u32::try_from(CAPTURE).unwrap_or(u32::MAX);
         if path == Path::new("-") {
-            if io::stdout().is_terminal() && output.terminal {
+            if io::stdout().is_terminal() && output.watched {
                 return Err(Failure::input(anyhow!(
                     "--write -: a terminal cannot show packets: name a file"
                 )));

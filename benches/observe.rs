@@ -1,0 +1,318 @@
+//! What observing traffic costs, each figure beside the same without: a packet that does not pass, the flow log, watching live.
+//! Criterion has neither runs in turns nor figures of a process.
+
+#![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::{IpAddr, Ipv4Addr},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+use sg_benches::{Figure, LOCAL, Plan, Sequence, Unit, frames, kernel::Kernel, policy};
+use sg_common::{
+    flow::{Direction, FlowEntry, FlowKey, PortsProtoNic},
+    packet::{Family, Packet},
+    verdict::{Decision, Reason, Verdict},
+};
+use sg_kernel::Program;
+use sg_observe::{
+    format::Format,
+    record::{Event, FlowState, Record, Stage},
+};
+use sg_tests::{
+    lab::{self, Agent, Attach, Entered, Generator, Host, Lab, Vary},
+    packet::{SYN, TCP, ethernet, ip, tcp},
+};
+
+/// Different packets in a measurement.
+const PACKETS: usize = 128;
+/// Flows in the table, of which a tenth carries something in an interval.
+const FLOWS: u32 = 1_000_000;
+/// Packets a second that somebody watches.
+const WATCHED: u32 = 100_000;
+
+fn main() -> Result<()> {
+    let families = ["observe", "observe-core", "observe-lost", "observe-rate", "observe-kept"];
+    let Some(plan) = Plan::from_env(&families) else { return Ok(()) };
+    denials(&plan);
+    flow_log(&plan);
+    formats(&plan)?;
+    watching(&plan)
+}
+
+/// A packet that does not pass, of a known name, and one of as many names as there are packets.
+fn denials(plan: &Plan) {
+    if !plan.wants("observe/deny-off") && !plan.wants("observe/deny") {
+        return;
+    }
+    let mut random = Sequence(11);
+    let mut syn = || {
+        let source = IpAddr::V4(Ipv4Addr::from_bits(random.next() as u32));
+        frames::tcp((source, 40_000), (IpAddr::V4(LOCAL), 80), SYN)
+    };
+    let packets: Vec<Vec<u8>> = (0..PACKETS).map(|_| syn()).collect();
+    for (name, entries) in [("observe/deny-off", 0), ("observe/deny", 1 << 16)] {
+        let mut kernel = Kernel::counting(plan.clone(), entries);
+        kernel.publish(&policy(1_000, 1));
+        kernel.measure(name, Program::Ingress, &packets);
+    }
+}
+
+/// A million flows, of which a tenth has changed: reading, comparing, and counting what is live.
+fn flow_log(plan: &Plan) {
+    if !plan.wants("observe/flow") && !plan.wants("observe-core/flow-log") {
+        return;
+    }
+    let mut kernel = Kernel::counting(plan.clone(), 0);
+    let decision = Decision::new(Verdict::Accept, Reason::Rule, 1_000);
+    let entry = |now: u64, packets: u64| FlowEntry {
+        packets: [packets, packets],
+        bytes: [packets * 100, packets * 1_000],
+        ..FlowEntry::open(&Packet::EMPTY, Direction::Ingress, decision, 1, 60, now)
+    };
+    let key = |number: u32| FlowKey {
+        remote_high: u64::from(number),
+        local_high: 0x0a00_0005,
+        l4: PortsProtoNic::new((40_000, 443), 0, 6, Family::V4),
+        ..FlowKey::default()
+    };
+    let folder = tempfile::tempdir().expect("there is room for a table");
+    kernel.datapath.log_flows(&folder.path().join("flows.reported")).expect("a flow log can begin");
+    let now = kernel.datapath.now().expect("the kernel has a clock");
+    let flows = (0..FLOWS).map(|number| (key(number), entry(now, 1)));
+    kernel.datapath.enter_flows(flows).expect("the table takes a million");
+    // The first pass reports them all; it is not what an interval costs.
+    let pass = |kernel: &mut Kernel| {
+        kernel.datapath.report_live_flows();
+        let (start, mut reports) = (Instant::now(), 0);
+        loop {
+            let part = kernel.datapath.age_some().expect("flows can be read");
+            reports += part.reports.len();
+            if part.is_last {
+                return (start.elapsed(), reports);
+            }
+        }
+    };
+    let (_, first) = pass(&mut kernel);
+    assert_eq!(first, FLOWS as usize, "every flow is reported");
+    let mut least = [Duration::MAX; 2];
+    for round in 0..plan.rounds(8, 3) as u64 {
+        // Without the log, the pass is made anyway.
+        let start = Instant::now();
+        kernel.datapath.age().expect("flows can be read");
+        least[0] = least[0].min(start.elapsed());
+        let changed = (0..FLOWS / 10).map(|number| (key(number * 10), entry(now, round + 2)));
+        kernel.datapath.enter_flows(changed).expect("flows can change");
+        let (taken, reports) = pass(&mut kernel);
+        assert_eq!(reports, FLOWS as usize / 10, "what has changed is reported");
+        least[1] = least[1].min(taken);
+    }
+    let [without, with] = least.map(|time| time.as_secs_f64() * 1e9 / f64::from(FLOWS));
+    plan.record(&Figure::new("observe/flow", with, Unit::Nanoseconds).beside(without));
+    // Of one core, with an interval of a minute.
+    let core = with * f64::from(FLOWS) / 60.0 / 1e6;
+    plan.record(&Figure::new("observe-core/flow-log", core, Unit::Milliseconds));
+}
+
+/// A record as a line.
+fn formats(plan: &Plan) -> Result<()> {
+    for (name, format) in [("native", "native"), ("aws", "aws"), ("alibaba", "alibaba")] {
+        let figure = format!("observe/format-{name}");
+        if !plan.wants(&figure) {
+            continue;
+        }
+        let format: Format = format.parse()?;
+        let mut record = Record::new(Event::Continue, Timestamp::now(), Timestamp::now());
+        "eni-0123456789abcdef0".clone_into(&mut record.nic);
+        "eth0".clone_into(&mut record.device);
+        (record.src, record.dst) = ("192.0.2.7/32".parse().ok(), "10.0.0.5/32".parse().ok());
+        (record.sport, record.dport, record.protocol) = (Some(40_000), Some(443), Some(6));
+        (record.stage, record.state) = (Stage::Rule, Some(FlowState::Established));
+        (record.group, record.rule) = (Some("sg-web".to_owned()), Some("sgr-0123456789".to_owned()));
+        "rule".clone_into(&mut record.reason);
+        (record.packets, record.bytes, record.tcp_flags) =
+            ([12_345, 23_456], [1_234_567, 34_567_890], Some(18));
+        let mut line = Vec::new();
+        let mut least = Duration::MAX;
+        for _ in 0..plan.rounds(60, 20) {
+            let start = Instant::now();
+            for _ in 0..AT_ONCE {
+                line.clear();
+                format.write(std::slice::from_ref(std::hint::black_box(&record)), &mut line);
+            }
+            least = least.min(start.elapsed() / AT_ONCE);
+        }
+        plan.record(&Figure::new(figure, least.as_nanos() as f64, Unit::Nanoseconds));
+    }
+    Ok(())
+}
+
+/// Records written in one round.
+const AT_ONCE: u32 = 10_000;
+
+const POLICY: &str = "
+groups: { web: { ingress: [{ id: open, protocol: tcp, ports: 80 }] } }
+nics: [{ device: eth0, addresses: [198.18.0.5], groups: [web] }]";
+
+/// A host that is flooded, and its agent.
+struct Flooded {
+    host: Host,
+    agent: Agent,
+    generator: Generator,
+}
+
+impl Flooded {
+    fn new(lab: Lab) -> Result<Self> {
+        let (peer, host) = (lab.host("peer")?, lab.host("host")?);
+        lab.wire((&peer, "eth0"), (&host, "eth0"), 1500)?;
+        host.address("eth0", &["198.18.0.5/24"])?;
+        let agent = Agent::start(&host, POLICY, Attach::Auto.into())?;
+        let mut generator = Generator::new(&host, "eth0")?;
+        let frame = |port: u16| {
+            let ends = [IpAddr::from([198, 18, 1, 9]), IpAddr::from([198, 18, 0, 5])];
+            // Nobody's Ethernet address: the kernel is done with what passes.
+            ethernet(
+                [[2, 0, 0, 0, 0xff, 1], [2, 0, 0, 0, 0xff, 2]],
+                &ip(ends, TCP, 64, &tcp([0, port], [0, 0], SYN)),
+            )
+        };
+        generator.load(&[frame(22)], Vary::Port)?;
+        Ok(Self { host, agent, generator })
+    }
+
+    /// Sends for some seconds, at this rate or as fast as it can; returns packets and how long it took.
+    fn send(&mut self, rate: Option<u32>, seconds: u64) -> Result<(u64, Duration)> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let (start, mut sent) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_secs(seconds) {
+            match rate {
+                Some(rate) => {
+                    let due = u64::from(rate) * start.elapsed().as_millis() as u64 / 1_000;
+                    if due > sent {
+                        sent += self.generator.send((due - sent) as u32)?.packets;
+                    }
+                    thread::sleep(PAUSE);
+                }
+                None => sent += self.generator.send(1 << 14)?.packets,
+            }
+        }
+        Ok((sent, start.elapsed()))
+    }
+
+    /// The processor time of the agent so far.
+    fn cpu(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.agent.pid()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0);
+        // utime and stime (proc(5)), a hundredth of a second each.
+        Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10))
+    }
+
+    fn dropped(&self) -> Result<u64> {
+        Ok(self.agent.stats()?.default_of("ingress"))
+    }
+}
+
+/// Lines that a watcher has read, and what it was told that it lost.
+#[derive(Default)]
+struct Read {
+    seen: u64,
+    lost: u64,
+}
+
+/// Watches every packet that does not pass, while `work` runs.
+fn watched(flooded: &mut Flooded, work: impl FnOnce(&mut Flooded) -> Result<()>) -> Result<Read> {
+    let sgctl =
+        std::path::PathBuf::from(std::env::var_os("SG_BIN_DIR").context("no SG_BIN_DIR")?).join("sgctl");
+    let mut command = Command::new(sgctl);
+    let instance = flooded.agent.instance().to_owned();
+    command.args(["observe", "-f", "--packets", "--json", "--instance", &instance]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = flooded.host.spawn(&mut command)?;
+    let lines = BufReader::with_capacity(1 << 20, child.stdout.take().context("no output")?);
+    let reader = thread::spawn(move || {
+        let mut read = Read::default();
+        for line in lines.lines().map_while(Result::ok) {
+            if line.contains(r#""event":"lost""#) {
+                let record: Option<Record> = serde_json::from_str(&line).ok();
+                read.lost += record.and_then(|record| record.count).unwrap_or(0);
+            } else if line.contains(r#""event":"denied""#) {
+                read.seen += 1;
+            }
+        }
+        read
+    });
+    // Until it is known to watch.
+    thread::sleep(Duration::from_millis(1_500));
+    let worked = work(flooded);
+    thread::sleep(Duration::from_millis(1_500));
+    child.kill()?;
+    child.wait()?;
+    let read = reader.join().ok().context("the reader panicked")?;
+    worked.map(|()| read)
+}
+
+fn watching(plan: &Plan) -> Result<()> {
+    if !["observe-core/watch", "observe-lost", "observe-rate", "observe-kept"]
+        .iter()
+        .any(|name| plan.wants(name))
+    {
+        return Ok(());
+    }
+    let lab = match Lab::enter()? {
+        Entered::Inside(lab) => lab,
+        Entered::LeftOut(why) => bail!("watching needs {why}"),
+    };
+    if let Some(missing) = lab::missing() {
+        println!("observe-core/watch is {missing}");
+        return Ok(());
+    }
+    let mut flooded = Flooded::new(lab)?;
+    let seconds = plan.rounds(10, 4) as u64;
+    // Without a watcher first: what the agent does anyway.
+    let before = flooded.cpu()?;
+    let (_, took) = flooded.send(Some(WATCHED), seconds)?;
+    let idle = core(flooded.cpu()?.saturating_sub(before), took);
+    let (mut sent, mut busy) = (0, 0.0);
+    let read = watched(&mut flooded, |flooded| {
+        let before = flooded.cpu()?;
+        let (packets, took) = flooded.send(Some(WATCHED), seconds)?;
+        (sent, busy) = (packets, core(flooded.cpu()?.saturating_sub(before), took));
+        Ok(())
+    })?;
+    plan.record(&Figure::new("observe-core/watch", busy, Unit::Milliseconds).beside(idle));
+    let missing = sent.saturating_sub(read.seen);
+    plan.record(&Figure::new("observe-lost/watch", missing as f64, Unit::Count).beside(sent as f64));
+    println!("watched {sent} packets: {} seen, {} lost and told", read.seen, read.lost);
+
+    let (mut sent, mut rate, mut dropped) = (0, 0.0, 0);
+    let read = watched(&mut flooded, |flooded| {
+        let before = flooded.dropped()?;
+        let (packets, took) = flooded.send(None, seconds)?;
+        (sent, rate) = (packets, packets as f64 / took.as_secs_f64());
+        dropped = flooded.dropped()? - before;
+        Ok(())
+    })?;
+    let (packets, took) = flooded.send(None, seconds)?;
+    let alone = packets as f64 / took.as_secs_f64();
+    plan.record(&Figure::new("observe-rate/watch", rate, Unit::PacketsPerSecond).beside(alone));
+    println!(
+        "flooded with {sent} packets: {dropped} dropped, {} seen, {} lost and told",
+        read.seen, read.lost
+    );
+    let told = (read.seen + read.lost) as f64 / dropped.max(1) as f64;
+    plan.record(&Figure::new("observe-kept/told", told, Unit::Ratio));
+    Ok(())
+}
+
+/// Thousandths of a core.
+fn core(busy: Duration, took: Duration) -> f64 {
+    busy.as_secs_f64() / took.as_secs_f64() * 1e3
+}

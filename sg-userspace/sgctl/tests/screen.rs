@@ -97,7 +97,7 @@ impl Screen {
         let (from, to) = (Arc::clone(&pty), Arc::clone(&seen));
         thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // An error: the other end is closed.
+            // An error: nobody has the terminal open any more.
             while let Ok(read @ 1..) = (&*from).read(&mut bytes) {
                 to.lock().unwrap().process(&bytes[..read]);
             }

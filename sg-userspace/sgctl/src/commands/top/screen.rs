@@ -6,7 +6,6 @@ use std::{
     io::{self, BufWriter, Write as _},
     os::fd::AsFd as _,
     panic,
-    sync::Once,
 };
 
 use ratatui::{
@@ -64,12 +63,9 @@ fn restore() {
 
 /// What a panic says must be readable.
 fn restore_at_a_panic() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let say = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            restore();
-            say(panic);
-        }));
-    });
+    let say = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        restore();
+        say(panic);
+    }));
 }

@@ -6,7 +6,7 @@
 use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_ns};
 use sg_common::{
     abi::flows::EVENTS_LOST,
-    event::{CAPTURE, Event},
+    event::{CAPTURE, Event, EventKind},
     packed::{EventArgs, FlowScope},
 };
 
@@ -34,8 +34,18 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
     }
     let args = EventArgs::of(args);
     let FlowScope { slot, direction } = args.scope();
-    let Scratch { event, packet, header, is_parsed, .. } = scratch;
-    if *is_parsed == 0 {
+    let Scratch { event, packet, header, is_parsed, key, .. } = scratch;
+    if args.kind() == EventKind::Revoked {
+        // The flow, and not the packet that found it.
+        event.key.remote_high = key.remote_high;
+        event.key.remote_low = key.remote_low;
+        event.key.local_high = key.local_high;
+        event.key.local_low = key.local_low;
+        event.key.l4 = key.l4;
+        event.key.vlan = key.vlan;
+        event.tcp_flags = 0;
+        event.is_parsed = 1;
+    } else if *is_parsed == 0 {
         event.name_unparsed(slot);
     } else {
         event.name(slot, direction, packet);

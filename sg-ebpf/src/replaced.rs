@@ -19,10 +19,12 @@ use crate::{
 /// Sends the values of an entry that is about to go, if somebody reads them.
 #[inline(always)]
 pub fn report(key: &FlowKey, entry: *const FlowEntry) {
-    if let Some(watch) = WATCH.get(0)
-        && watch.wants_flows(helpers::now())
-    {
+    let Some(watch) = WATCH.get(0) else { return };
+    if watch.wants_flows(helpers::now()) {
         sg_replaced(key, entry);
+    } else if watch.flows_until != 0 {
+        // An agent that wanted them has been gone for a while.
+        helpers::count(UNREAD, 0);
     }
 }
 

@@ -17,6 +17,9 @@ use crate::{
     scratch::Scratch,
 };
 
+/// Of a reservation: with any flag the kernel refuses it (`bpf_ringbuf_reserve`, kernel/bpf/ringbuf.c).
+const NO_FLAGS: u64 = 0;
+
 /// An event and the first bytes of its packet.
 #[repr(C)]
 struct Captured {
@@ -64,7 +67,7 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
     event.captured = 0;
     let flags = u64::from(BPF_RB_NO_WAKEUP);
     if watch.capture == 0 {
-        match EVENTS.reserve_untyped::<Event>(flags) {
+        match EVENTS.reserve_untyped::<Event>(NO_FLAGS) {
             Some(mut place) => {
                 copy(event, place.as_mut_ptr());
                 place.submit(flags);
@@ -73,7 +76,7 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
         }
         return;
     }
-    match EVENTS.reserve_untyped::<Captured>(flags) {
+    match EVENTS.reserve_untyped::<Captured>(NO_FLAGS) {
         Some(mut place) => {
             let to = place.as_mut_ptr();
             let wanted = u32::from(watch.capture);

@@ -372,10 +372,17 @@ impl Datapath {
     pub fn collect_denied_idle(
         &mut self,
         idle_seconds: u64,
-        report: impl FnMut(Denial),
+        mut report: impl FnMut(Denial),
     ) -> Result<Jiffies, KernelError> {
         let at = Jiffies { now: self.now()?, hertz: self.settings.hertz };
-        self.denied.collect(at, idle_seconds, report).map(|()| at)
+        let Self { denied, flow_log, .. } = self;
+        let taken = |denial| {
+            if let Some(log) = flow_log {
+                log.take_others(1);
+            }
+            report(denial);
+        };
+        denied.collect(at, idle_seconds, taken).map(|()| at)
     }
 
     /// Begins to report what flows have carried, see [`Self::age_some`]: continues the log in the file `path`. Also returns how

@@ -3,7 +3,8 @@
 //! Called by `ageing` and `datapath`.
 //!
 //! The sum of a flow's reports is what its entry counted. Flows that are live are reported in passes that begin with
-//! [`FlowLog::report_live`], flows that end when they are deleted, and those that the program replaced from a ring.
+//! [`FlowLog::report_live`], flows that end when they are deleted, and those that the program replaced from a ring. Of those that
+//! found no room in the ring, and of those that are gone without a trace, the number is reported.
 
 use std::path::Path;
 
@@ -64,16 +65,44 @@ pub(super) struct FlowLog {
     next_is_full: bool,
     is_full: bool,
     reports: Vec<FlowReport>,
-    /// Flows whose last counts nobody has read.
+    /// Flows whose last counts nobody has read, since the last [`Self::take`].
     unread: u64,
+    missing: Missing,
+}
+
+/// Flows whose loss the program has counted, by the full passes since, and of which some will turn out to be gone.
+#[derive(Debug, Default)]
+struct Missing([u64; PASSES]);
+
+/// A flow is gone when this many full passes begin without it, see [`Reported::begin_pass`].
+const PASSES: usize = 4;
+
+impl Missing {
+    fn add(&mut self, flows: u64) {
+        self.0[0] += flows;
+    }
+
+    /// A full pass has found so many flows gone; returns how many of them nobody had counted.
+    fn pass(&mut self, mut gone: u64) -> u64 {
+        for counted in self.0.iter_mut().rev() {
+            let both = gone.min(*counted);
+            *counted -= both;
+            gone -= both;
+        }
+        // What was counted so long ago was never reported.
+        self.0.rotate_right(1);
+        self.0[0] = 0;
+        gone
+    }
 }
 
 impl FlowLog {
     /// Continues the log in the file `path`; also returns how many reports an earlier process took and did not acknowledge.
     pub(super) fn open(path: &Path, replaced: Replaced) -> Result<(Self, u64), KernelError> {
         let (reported, lost) = Reported::open(path)?;
+        let (reports, missing) = (Vec::new(), Missing::default());
         let log =
-            Self { reported, replaced, next_is_full: false, is_full: false, reports: Vec::new(), unread: 0 };
+            Self { reported, replaced, next_is_full: false, is_full: false, reports, unread: 0, missing };
         Ok((log, lost))
     }
 
@@ -90,11 +119,35 @@ impl FlowLog {
     pub(super) fn begin_pass(&mut self) {
         self.is_full = std::mem::take(&mut self.next_is_full);
         if self.is_full {
-            self.unread += self.reported.begin_pass();
+            let gone = self.reported.begin_pass();
+            let gone = self.missing.pass(gone);
+            self.lose(gone);
             if let Err(error) = self.reported.shrink() {
                 tracing::warn!("the table of reported flows keeps its size: {error}");
             }
         }
+    }
+
+    /// Whether the pass under way reports live flows.
+    pub(super) const fn reports_live(&self) -> bool {
+        self.is_full
+    }
+
+    /// The program has counted so many flows that found no room in the ring, since it was loaded.
+    pub(super) fn counted_unread(&mut self, counted: u64) {
+        let more = self.reported.more_unread(counted);
+        self.missing.add(more);
+        self.lose(more);
+    }
+
+    /// So many more reports are taken which are not of flows.
+    pub(super) fn take_others(&self, reports: u64) {
+        self.reported.take(reports);
+    }
+
+    fn lose(&mut self, flows: u64) {
+        self.reported.take(flows);
+        self.unread += flows;
     }
 
     /// A flow that is live.
@@ -102,10 +155,10 @@ impl FlowLog {
         if !self.is_full {
             return;
         }
-        let known = self.known(key, entry);
+        let known = self.reported.get(key, entry.opened);
         let (counts, delta) = difference(entry, known);
         match (known, delta) {
-            (Some(_), None) => self.reported.see(key),
+            (Some(_), None) => self.reported.see(key, entry.opened),
             (known, delta) => {
                 let phase = if known.is_some() { FlowPhase::Continue } else { FlowPhase::Begin };
                 // Noted first: what is not noted is not said, and said the next time.
@@ -119,13 +172,9 @@ impl FlowLog {
 
     /// A flow that was deleted, with the last counts of its entry.
     pub(super) fn ended(&mut self, key: &FlowKey, entry: &FlowEntry) {
-        let known = self.known(key, entry);
-        self.end(key, entry, known);
-    }
-
-    fn end(&mut self, key: &FlowKey, entry: &FlowEntry, known: Option<Counts>) {
+        let known = self.reported.get(key, entry.opened);
         let (_, delta) = difference(entry, known);
-        self.reported.remove(key);
+        self.reported.remove(key, entry.opened);
         self.report(key, entry, FlowPhase::End, known.is_none(), delta.unwrap_or_default());
     }
 
@@ -135,30 +184,8 @@ impl FlowLog {
         let mut flows = Vec::new();
         replaced.drain(|flow| flows.push(*flow));
         for ReplacedFlow { key, entry } in flows {
-            let known = self.reported.get(&key);
-            match known {
-                // The flow after it has been reported: this one is without its part of an interval.
-                Some(known) if known.opened != entry.opened => {
-                    self.report(&key, &entry, FlowPhase::End, true, [entry.packets, entry.bytes]);
-                }
-                known => self.end(&key, &entry, known),
-            }
+            self.ended(&key, &entry);
         }
-    }
-
-    /// What was reported of the flow that has this entry.
-    fn known(&mut self, key: &FlowKey, entry: &FlowEntry) -> Option<Counts> {
-        let known = self.reported.get(key)?;
-        if known.opened == entry.opened {
-            return Some(known);
-        }
-        // Another flow between the same ends: the ring has the last counts of the one before, or they are lost.
-        self.drain();
-        if self.reported.get(key).is_some_and(|known| known.opened != entry.opened) {
-            self.reported.remove(key);
-            self.unread += 1;
-        }
-        None
     }
 
     fn report(
@@ -170,7 +197,7 @@ impl FlowLog {
         [packets, bytes]: [[u64; 2]; 2],
     ) {
         let FlowEntry { last_seen, decision, generation, status, first, opened, .. } = *entry;
-        self.reported.take_one();
+        self.reported.take(1);
         self.reports.push(FlowReport {
             key: *key,
             phase,
@@ -204,4 +231,21 @@ fn difference(entry: &FlowEntry, known: Option<Counts>) -> (Counts, Option<[[u64
     let counts =
         Counts { opened: entry.opened, packets: sum(known.packets, packets), bytes: sum(known.bytes, bytes) };
     (counts, (packets != [0; 2] || bytes != [0; 2]).then_some([packets, bytes]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Missing;
+
+    #[test]
+    fn a_lost_flow_is_counted_once() {
+        let mut missing = Missing::default();
+        missing.add(10);
+        assert_eq!((0..3).map(|_| missing.pass(0)).sum::<u64>(), 0);
+        // Of the ten, four had been reported; two more went otherwise.
+        missing.add(1);
+        assert_eq!(missing.pass(4), 0);
+        assert_eq!(missing.pass(2), 1);
+        assert_eq!(missing.pass(7), 7, "the six were never reported");
+    }
 }

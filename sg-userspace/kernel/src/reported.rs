@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! header:  version, seed, pass, used, capacity, 0, 0, 0
-//! entries: hash of the key, opened and pass, packets of both sides, bytes of both sides         (linear probing, no tombstones)
-//! beside it: taken, acknowledged                                                                (a file of its own)
+//! entries: hash of the flow, opened and pass, packets of both sides, bytes of both sides        (linear probing, no tombstones)
+//! beside it: taken, acknowledged, unread                                                        (a file of its own)
 //! ```
 //!
-//! A count is noted here before it is reported; who reports it acknowledges that. The difference of the two numbers, found at the
-//! start, is what a killed agent had taken and not written.
+//! A flow is its key and when it was opened: one that follows between the same ends is another. A count is noted here before it is
+//! reported; who writes it acknowledges that. The difference of the two numbers, found at the start, is what a killed agent had
+//! taken and not written.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -28,7 +29,7 @@ use sg_common::flow::FlowKey;
 use super::{KernelError, window::Window};
 
 /// The form of the file: another one is not continued.
-const VERSION: u64 = 0x7367_666c_0000_0001;
+const VERSION: u64 = 0x7367_666c_0000_0002;
 /// Words of the header, and their places.
 const HEADER: usize = 8;
 const AT_VERSION: usize = 0;
@@ -38,10 +39,12 @@ const AT_USED: usize = 3;
 const AT_CAPACITY: usize = 4;
 /// Words of an entry.
 const ENTRY: usize = 6;
-/// Words beside the table: reports that were taken, and those that were acknowledged.
-const TALLY: usize = 2;
+/// Words beside the table: reports that were taken, those that were acknowledged, and one more than the number of unread flows
+/// that the program had counted when it was last asked; zero if it was not.
+const TALLY: usize = 3;
 const AT_TAKEN: usize = 0;
 const AT_ACKNOWLEDGED: usize = 1;
+const AT_UNREAD: usize = 2;
 /// The smallest table.
 const LEAST: usize = 1 << 12;
 
@@ -143,16 +146,26 @@ impl Reported {
         Acknowledge(Arc::clone(&self.tally))
     }
 
-    /// Notes that a report is taken.
-    pub(super) fn take_one(&self) {
+    /// Notes that so many reports are taken.
+    pub(super) fn take(&self, reports: u64) {
         if let Some(word) = self.tally.words().get(AT_TAKEN) {
-            word.fetch_add(1, Ordering::Relaxed);
+            word.fetch_add(reports, Ordering::Relaxed);
         }
     }
 
-    /// What was reported of a flow.
-    pub(super) fn get(&self, key: &FlowKey) -> Option<Counts> {
-        let (hash, place) = self.find(key);
+    /// How many more flows the program has lost since this was last asked, by this process or one before.
+    pub(super) fn more_unread(&self, counted: u64) -> u64 {
+        let before = self.tally.words().get(AT_UNREAD);
+        match before.map_or(0, |word| word.swap(counted + 1, Ordering::Relaxed)).checked_sub(1) {
+            None => 0,
+            // Less: the counters are new.
+            Some(before) => counted.checked_sub(before).unwrap_or(counted),
+        }
+    }
+
+    /// What was reported of a flow that was opened then.
+    pub(super) fn get(&self, key: &FlowKey, opened: u32) -> Option<Counts> {
+        let (hash, place) = self.find(key, opened);
         let entry = self.entry(place);
         (entry[0] == hash).then(|| Counts {
             opened: entry[1] as u32,
@@ -166,7 +179,7 @@ impl Reported {
         if self.read(AT_USED) >= self.capacity as u64 / 4 * 3 {
             self.grow()?;
         }
-        let (hash, place) = self.find(key);
+        let (hash, place) = self.find(key, counts.opened);
         if self.word(place, 0) == 0 {
             self.write(AT_USED, self.read(AT_USED) + 1);
         }
@@ -181,8 +194,8 @@ impl Reported {
     }
 
     /// Notes that a flow was seen in this pass, with nothing to report.
-    pub(super) fn see(&self, key: &FlowKey) {
-        let (hash, place) = self.find(key);
+    pub(super) fn see(&self, key: &FlowKey, opened: u32) {
+        let (hash, place) = self.find(key, opened);
         let entry = self.entry(place);
         if entry[0] == hash {
             let stamp = entry[1] & 0xffff_ffff | (self.read(AT_PASS) & 0xffff_ffff) << 32;
@@ -191,8 +204,8 @@ impl Reported {
     }
 
     /// Removes a flow.
-    pub(super) fn remove(&mut self, key: &FlowKey) {
-        let (hash, place) = self.find(key);
+    pub(super) fn remove(&mut self, key: &FlowKey, opened: u32) {
+        let (hash, place) = self.find(key, opened);
         if self.word(place, 0) == hash {
             self.remove_at(place);
         }
@@ -253,9 +266,9 @@ impl Reported {
         Ok(())
     }
 
-    /// The hash of a key, never zero, and its place or the vacant one where it would go.
-    fn find(&self, key: &FlowKey) -> (u64, usize) {
-        let hash = self.hasher.hash_one(key) | 1;
+    /// The hash of a flow, never zero, and its place or the vacant one where it would go.
+    fn find(&self, key: &FlowKey, opened: u32) -> (u64, usize) {
+        let hash = self.hasher.hash_one((key, opened)) | 1;
         let mut place = self.home(hash);
         loop {
             let found = self.word(place, 0);
@@ -389,11 +402,13 @@ mod tests {
         for step in 0..60_000_u64 {
             let number = random.u64(..9_000);
             if random.u8(..3) == 0 {
-                table.remove(&key(number));
-                expected.remove(&number);
+                if let Some(Counts { opened, .. }) = expected.remove(&number) {
+                    table.remove(&key(number), opened);
+                }
             } else {
-                table.put(&key(number), counts(step)).unwrap();
-                expected.insert(number, counts(step));
+                let opened = number as u32;
+                table.put(&key(number), Counts { opened, ..counts(step) }).unwrap();
+                expected.insert(number, Counts { opened, ..counts(step) });
             }
             if step % 20_000 == 19_999 {
                 drop(table);
@@ -401,7 +416,7 @@ mod tests {
             }
         }
         for number in 0..9_000 {
-            assert_eq!(table.get(&key(number)), expected.get(&number).copied(), "{number}");
+            assert_eq!(table.get(&key(number), number as u32), expected.get(&number).copied(), "{number}");
         }
         assert_eq!(table.read(AT_USED), expected.len() as u64);
     }
@@ -415,12 +430,12 @@ mod tests {
         }
         for _ in 0..2 {
             assert_eq!(table.begin_pass(), 0);
-            (0..5_000).filter(|number| number % 5 == 0).for_each(|number| table.see(&key(number)));
+            (0..5_000).filter(|number| number % 5 == 0).for_each(|number| table.see(&key(number), number as u32));
         }
         assert_eq!(table.begin_pass(), 4_000);
-        assert!((0..5_000).all(|number| table.get(&key(number)).is_some() == (number % 5 == 0)));
+        assert!((0..5_000).all(|number| table.get(&key(number), number as u32).is_some() == (number % 5 == 0)));
         table.shrink().unwrap();
-        assert!((0..5_000).all(|number| table.get(&key(number)).is_some() == (number % 5 == 0)));
+        assert!((0..5_000).all(|number| table.get(&key(number), number as u32).is_some() == (number % 5 == 0)));
     }
 
     #[test]
@@ -428,11 +443,37 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("flows.reported");
         let (table, _) = Reported::open(&path).unwrap();
-        (0..7).for_each(|_| table.take_one());
+        table.take(7);
         table.acknowledge().add(5);
         drop(table);
         assert_eq!(Reported::open(&path).unwrap().1, 2);
         assert_eq!(Reported::open(&path).unwrap().1, 0, "it is said once");
+    }
+
+    #[test]
+    fn a_flow_between_the_same_ends_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut table = Reported::open(&dir.path().join("flows.reported")).unwrap().0;
+        let [first, second] = [1, 2].map(|opened| Counts { opened, ..counts(9) });
+        table.put(&key(1), first).unwrap();
+        table.put(&key(1), Counts { packets: [1, 0], ..second }).unwrap();
+        assert_eq!(table.get(&key(1), 1), Some(first));
+        table.remove(&key(1), 1);
+        assert_eq!(table.get(&key(1), 1), None);
+        assert_eq!(table.get(&key(1), 2).map(|counts| counts.packets), Some([1, 0]));
+    }
+
+    #[test]
+    fn unread_flows_are_said_once_over_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("flows.reported");
+        let table = Reported::open(&path).unwrap().0;
+        assert_eq!(table.more_unread(50), 0, "nobody knows what was said of those before");
+        assert_eq!(table.more_unread(57), 7);
+        drop(table);
+        let table = Reported::open(&path).unwrap().0;
+        assert_eq!((table.more_unread(60), table.more_unread(60)), (3, 0));
+        assert_eq!(table.more_unread(2), 2, "the counters are new");
     }
 
     #[test]
@@ -443,7 +484,7 @@ mod tests {
             fs::write(&path, damage).unwrap();
             let (mut table, lost) = Reported::open(&path).unwrap();
             table.put(&key(1), counts(1)).unwrap();
-            assert_eq!((table.get(&key(1)), lost), (Some(counts(1)), 0));
+            assert_eq!((table.get(&key(1), 1), lost), (Some(counts(1)), 0));
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     time::{Duration, Instant},
@@ -35,7 +35,7 @@ pub struct Loaded {
     pub events: Events,
     /// The counters, for what the program itself has lost.
     pub counters: Counters,
-    /// Acknowledges reports of flows; `None` without a flow log.
+    /// Acknowledges reports, see [`Traffic::reports`]; `None` without a flow log.
     pub acknowledge: Option<Acknowledge>,
     /// Reports that a killed agent had taken, and that nobody has written.
     pub unwritten: u64,
@@ -56,13 +56,22 @@ pub struct Traffic {
     pub unread: u64,
     /// Reports before these that found no room in the queue.
     pub lost: u64,
+    /// Whether every flow that had something to report since the interval before has been reported.
+    pub ends_interval: bool,
 }
 
 impl Traffic {
     /// Nothing, read at this time.
     pub(crate) fn at(jiffies: Jiffies) -> Self {
         let (flows, denials) = (Vec::new(), Vec::new());
-        Self { at: Timestamp::now(), jiffies, flows, denials, unread: 0, lost: 0 }
+        Self { at: Timestamp::now(), jiffies, flows, denials, unread: 0, lost: 0, ends_interval: false }
+    }
+
+    /// How many reports these are: of flows, of packets that did not pass, of flows that nobody has read, and those that were lost.
+    #[must_use]
+    pub fn reports(&self) -> u64 {
+        let Self { at: _, jiffies: _, flows, denials, unread, lost, ends_interval: _ } = self;
+        flows.len() as u64 + denials.len() as u64 + unread + lost
     }
 }
 
@@ -71,6 +80,8 @@ impl Traffic {
 pub struct TrafficSender {
     queue: SyncSender<TrafficNews>,
     lost: Arc<AtomicU64>,
+    /// Whether an interval ended with what found no room.
+    has_ended: Arc<AtomicBool>,
     /// Reports of flows are wanted, each this often.
     pub(crate) flow_interval: Option<Duration>,
 }
@@ -79,7 +90,7 @@ pub struct TrafficSender {
 #[must_use]
 pub fn traffic(flow_interval: Option<Duration>) -> (TrafficSender, Receiver<TrafficNews>) {
     let (queue, news) = sync_channel(QUEUE);
-    (TrafficSender { queue, lost: Arc::default(), flow_interval }, news)
+    (TrafficSender { queue, lost: Arc::default(), has_ended: Arc::default(), flow_interval }, news)
 }
 
 impl TrafficSender {
@@ -92,16 +103,18 @@ impl TrafficSender {
 
     /// Passes on what was read.
     pub(crate) fn send(&self, traffic: Traffic) {
-        let Traffic { flows, denials, unread, lost, .. } = &traffic;
-        if flows.is_empty() && denials.is_empty() && *unread == 0 && *lost == 0 {
+        let reports = traffic.reports();
+        if reports == 0 && !traffic.ends_interval {
             return;
         }
-        let reports = flows.len() as u64 + lost;
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        match self.queue.try_send(TrafficNews::Traffic(Traffic { lost, ..traffic })) {
+        let ends_interval = self.has_ended.swap(false, Ordering::Relaxed) || traffic.ends_interval;
+        let traffic = Traffic { lost: lost + traffic.lost, ends_interval, ..traffic };
+        match self.queue.try_send(TrafficNews::Traffic(traffic)) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
                 self.lost.fetch_add(lost + reports, Ordering::Relaxed);
+                self.has_ended.store(ends_interval, Ordering::Relaxed);
             }
         }
     }
@@ -132,6 +145,8 @@ impl FlowInterval {
 
 #[cfg(test)]
 mod tests {
+    use sg_common::denied::DeniedKey;
+
     use super::*;
 
     fn lost(unread: u64) -> Traffic {
@@ -144,11 +159,22 @@ mod tests {
         for number in 0..QUEUE as u64 {
             sender.send(lost(number + 1));
         }
-        sender.send(Traffic { lost: 7, ..lost(1) });
+        let denial = Denial {
+            key: DeniedKey::default(),
+            is_named: true,
+            packets: 9,
+            bytes: 540,
+            first: 0,
+            last: 0,
+            generation: 1,
+            source_port: 0,
+            is_first: true,
+        };
+        sender.send(Traffic { lost: 7, denials: vec![denial], ends_interval: true, ..lost(1) });
         news.try_iter().for_each(drop);
         sender.send(lost(1));
         let Ok(TrafficNews::Traffic(traffic)) = news.recv() else { panic!("nothing was sent") };
-        assert_eq!(traffic.lost, 7);
+        assert_eq!((traffic.lost, traffic.ends_interval), (9, true));
         drop(news);
         sender.send(lost(1));
     }

@@ -3,6 +3,7 @@
 //! It must never make whoever offers records wait. Called by `Sinks`.
 
 use std::{
+    any::Any,
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,6 +27,9 @@ use crate::{
 /// Records that are offered together, and shared by all sinks.
 pub type Batch = Arc<[Arc<Record>]>;
 
+/// Held as long as records wait to be written.
+pub type Receipt = Arc<dyn Any + Send + Sync>;
+
 /// Records that wait in the queue of a sink at most. One batch may be more, if the queue is empty.
 pub const MAX_QUEUED: usize = 65_536;
 
@@ -36,16 +40,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a sink is offered.
-#[derive(Debug)]
 pub(super) enum Work {
-    Records(Batch),
+    Records(Batch, Option<Receipt>),
     NoData(Arc<Record>),
 }
 
 impl Work {
     fn len(&self) -> usize {
         match self {
-            Self::Records(batch) => batch.len(),
+            Self::Records(batch, _) => batch.len(),
             Self::NoData(_) => 1,
         }
     }
@@ -77,6 +80,7 @@ impl Delivery {
             sink,
             filter,
             sums: summed.map(|(fields, interval)| (Aggregate::new(fields, MAX_SUMS), interval)),
+            summed: Vec::new(),
             queued: Arc::clone(&queued),
             lost: Arc::clone(&lost),
         };
@@ -130,6 +134,8 @@ struct Worker {
     sink: Box<dyn Sink>,
     filter: Filter,
     sums: Option<(Aggregate, Duration)>,
+    /// Of what is in the sums.
+    summed: Vec<Receipt>,
     queued: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
@@ -167,8 +173,8 @@ impl Worker {
     }
 
     fn take(&mut self, work: Work) {
-        let batch = match work {
-            Work::Records(batch) => batch,
+        let (batch, receipt) = match work {
+            Work::Records(batch, receipt) => (batch, receipt),
             Work::NoData(interval) => return self.sink.no_data(&interval),
         };
         let admitted = batch.iter().filter(|record| self.filter.admits(record));
@@ -179,6 +185,9 @@ impl Worker {
         if !passed.is_empty() {
             self.sink.deliver(&passed);
         }
+        if self.sums.is_some() {
+            self.summed.extend(receipt);
+        }
     }
 
     fn deliver_sums(&mut self) {
@@ -187,5 +196,6 @@ impl Worker {
         if !sums.is_empty() {
             self.sink.deliver(&sums);
         }
+        self.summed.clear();
     }
 }

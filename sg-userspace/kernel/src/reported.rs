@@ -430,12 +430,18 @@ mod tests {
         }
         for _ in 0..2 {
             assert_eq!(table.begin_pass(), 0);
-            (0..5_000).filter(|number| number % 5 == 0).for_each(|number| table.see(&key(number), number as u32));
+            (0..5_000)
+                .filter(|number| number % 5 == 0)
+                .for_each(|number| table.see(&key(number), number as u32));
         }
         assert_eq!(table.begin_pass(), 4_000);
-        assert!((0..5_000).all(|number| table.get(&key(number), number as u32).is_some() == (number % 5 == 0)));
+        assert!(
+            (0..5_000).all(|number| table.get(&key(number), number as u32).is_some() == (number % 5 == 0))
+        );
         table.shrink().unwrap();
-        assert!((0..5_000).all(|number| table.get(&key(number), number as u32).is_some() == (number % 5 == 0)));
+        assert!(
+            (0..5_000).all(|number| table.get(&key(number), number as u32).is_some() == (number % 5 == 0))
+        );
     }
 
     #[test]

@@ -21,6 +21,8 @@
 
 mod names;
 mod quiet;
+#[cfg(test)]
+mod samples;
 mod thread;
 mod totals;
 mod translate;

@@ -62,3 +62,58 @@ fn record(names: &Names, slot: u16, start: Timestamp, end: Timestamp) -> Record 
     record.vpc.clone_from(&name.vpc);
     record
 }
+
+#[cfg(test)]
+mod tests {
+    use sg_common::{
+        denied::DeniedKey,
+        flow::PortsProtoNic,
+        packet::{Family, protocol},
+    };
+    use sg_kernel::Denial;
+
+    use super::*;
+    use crate::samples::{at, names, traffic};
+
+    fn denial(slot: u16) -> Denial {
+        let l4 = PortsProtoNic::new((1, 2), slot, protocol::TCP, Family::V4);
+        Denial {
+            key: DeniedKey { l4, ..DeniedKey::default() },
+            is_named: true,
+            packets: 1,
+            bytes: 60,
+            first: 0,
+            last: 0,
+            generation: 1,
+            source_port: 1,
+            is_first: true,
+        }
+    }
+
+    #[test]
+    fn nics_without_a_record_are_said_at_the_end_of_an_interval() {
+        let names = names();
+        let mut quiet = Quiet::default();
+        quiet.begin(at(100), &names);
+        let seen = Traffic { denials: vec![denial(1)], ..traffic(105) };
+        assert!(quiet.see(&seen, &names).is_empty(), "it goes on");
+        let ends = |second| Traffic { ends_interval: true, ..traffic(second) };
+        let said = quiet.see(&ends(110), &names);
+        let found: Vec<_> = said.iter().map(|record| (&*record.nic, record.start, record.end)).collect();
+        assert_eq!(found, [("eth0", at(100), at(110)), ("eth2", at(100), at(110))]);
+        assert_eq!(quiet.see(&ends(120), &names).len(), 3);
+        // Whose records were lost, nobody knows.
+        assert!(quiet.see(&Traffic { lost: 1, ..ends(130) }, &names).is_empty());
+        assert!(quiet.see(&Traffic { unread: 1, ..traffic(135) }, &names).is_empty());
+        assert!(quiet.see(&ends(140), &names).is_empty());
+        // Set back.
+        let said = quiet.see(&ends(50), &names);
+        assert_eq!((said.len(), said[0].start, said[0].end), (3, at(50), at(50)));
+    }
+
+    #[test]
+    fn nothing_is_said_before_the_first_interval() {
+        let ends = Traffic { ends_interval: true, ..traffic(9) };
+        assert!(Quiet::default().see(&ends, &names()).is_empty());
+    }
+}

@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    counters::{Counters, Why},
+    counters::{Counted, Counters, Why},
     interface::Sink,
 };
 use crate::{
@@ -108,6 +108,11 @@ impl Delivery {
         }
     }
 
+    /// Tells the thread to end.
+    pub(super) fn close(&mut self) {
+        drop(self.queue.take());
+    }
+
     #[cfg(test)]
     pub(super) const fn shared_counters(&self) -> &Arc<Counters> {
         &self.counters
@@ -120,11 +125,16 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.close();
         // A disk that hangs must not keep the agent from ending.
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("flow log {}: given up, it does not end", self.counters.counted().target);
+        }
+        let Counted { target, lost, .. } = self.counters.counted();
+        let lost = lost.iter().find(|lost| lost.why == Why::Ended).map_or(0, |lost| lost.records);
+        if lost > 0 {
+            tracing::warn!("flow log {target}: ended with {lost} records that could not be delivered");
         }
     }
 }

@@ -53,6 +53,13 @@ pub struct Sinks {
     deliveries: Vec<Delivery>,
 }
 
+impl Drop for Sinks {
+    fn drop(&mut self) {
+        // All at once: each may take its time.
+        self.deliveries.iter_mut().for_each(Delivery::close);
+    }
+}
+
 impl Sinks {
     /// Starts every sink of `options`. `domain` is the observation domain of IPFIX: several agents behind one address need
     /// different ones.

@@ -13,9 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use sg_tests::{
-    lab::{
-        self, Agent, Attach, End, Family, FrameSocket, Generator, Host, Lab, PATIENCE, Service, Streams, Vary,
-    },
+    lab::{self, Agent, Attach, Family, FrameSocket, Generator, Host, Lab, PATIENCE, Service, Streams, Vary},
     packet::{SYN, TCP, ethernet, ip, summed, tcp},
 };
 
@@ -62,7 +60,11 @@ pub(crate) fn flood(generator: &mut Generator, seconds: u32) -> Result<u64> {
 
 /// The memory of the agent in KiB.
 pub(crate) fn memory(agent: &Agent) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid()))?;
+    memory_of(agent.pid())
+}
+
+fn memory_of(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
@@ -104,13 +106,13 @@ fn every_packet_is_recorded(lab: Lab) -> Result<()> {
     let (scene, agent, log) = logged(lab, Attach::Tcx, Role::Host, RULES)?;
     let mut generator = generator(&scene, 23)?;
     let (before, counted_before) = (memory(&agent)?, agent.stats()?.default_of("ingress"));
-    let is_over = AtomicBool::new(false);
+    let (pid, is_over) = (agent.pid(), AtomicBool::new(false));
     let (sent, most, transferred) = thread::scope(|scope| {
         let sending = scope.spawn(|| transfer(scene.host(Client), scene.host(Server), &is_over));
         let watching = scope.spawn(|| {
             let mut most = 0;
             while !is_over.load(Ordering::Relaxed) {
-                most = most.max(memory(&agent)?);
+                most = most.max(memory_of(pid)?);
                 thread::sleep(Duration::from_millis(100));
             }
             anyhow::Ok(most)

@@ -2,6 +2,7 @@
 //! one must alternate.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::missing_panics_doc, reason = "every measurement panics if it fails")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 use std::{convert::Infallible, fs, time::Instant};
@@ -30,11 +31,13 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    #[must_use]
     pub fn new(plan: Plan) -> Self {
         Self::counting(plan, LIMITS.denied)
     }
 
     /// The same, with as many entries for packets that do not pass.
+    #[must_use]
     pub fn counting(plan: Plan, denied: u32) -> Self {
         let limits = Limits { denied, ..LIMITS };
         let options = Options { limits, rejects: RejectRate(u32::MAX), ..Options::default() };

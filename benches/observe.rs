@@ -194,7 +194,7 @@ impl Flooded {
         while start.elapsed() < Duration::from_secs(seconds) {
             match rate {
                 Some(rate) => {
-                    let due = (f64::from(rate) * start.elapsed().as_secs_f64()) as u64;
+                    let due = u64::from(rate) * start.elapsed().as_millis() as u64 / 1_000;
                     if due > sent {
                         sent += self.generator.send((due - sent) as u32)?.packets;
                     }
@@ -279,12 +279,12 @@ fn watching(plan: &Plan) -> Result<()> {
     // Without a watcher first: what the agent does anyway.
     let before = flooded.cpu()?;
     let (_, took) = flooded.send(Some(WATCHED), seconds)?;
-    let idle = core(flooded.cpu()? - before, took);
+    let idle = core(flooded.cpu()?.saturating_sub(before), took);
     let (mut sent, mut busy) = (0, 0.0);
     let read = watched(&mut flooded, |flooded| {
         let before = flooded.cpu()?;
         let (packets, took) = flooded.send(Some(WATCHED), seconds)?;
-        (sent, busy) = (packets, core(flooded.cpu()? - before, took));
+        (sent, busy) = (packets, core(flooded.cpu()?.saturating_sub(before), took));
         Ok(())
     })?;
     plan.record(&Figure::new("observe-core/watch", busy, Unit::Milliseconds).beside(idle));

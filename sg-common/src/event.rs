@@ -146,7 +146,7 @@ impl Event {
             Direction::Ingress => self.write(source, destination, ports, slot, packet),
             Direction::Egress => self.write(destination, source, (ports.1, ports.0), slot, packet),
         }
-        self.key.vlan = packet.vlan.word() as u64;
+        self.key.vlan = u64::from(packet.vlan.word());
         self.tcp_flags = packet.tcp_flags;
         self.is_parsed = 1;
     }

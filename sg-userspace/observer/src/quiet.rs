@@ -31,7 +31,7 @@ impl Quiet {
 
     /// Sees what was read, and ends the interval if it ends with that. Returns a record for each NIC without any.
     pub(crate) fn see(&mut self, traffic: &Traffic, names: &Names) -> Vec<Record> {
-        let Traffic { at, jiffies: _, flows, denials, unread, lost, ends_interval } = traffic;
+        let Traffic { catalog: _, at, jiffies: _, flows, denials, unread, lost, ends_interval } = traffic;
         self.with_records.extend(flows.iter().map(|flow| flow.key.l4.nic()));
         let of_nics = denials.iter().filter(|denial| !denial.key.origin.is_of_host());
         self.with_records.extend(of_nics.map(|denial| denial.key.l4.nic()));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sg_agent::{Catalog, InForce, Origin, Traffic};
-use sg_kernel::Jiffies;
+use sg_agent::{Catalog, InForce, NicRecord, Origin, Traffic};
+use sg_kernel::{Attachment, Jiffies, Limits};
 use tokio::sync::watch;
 
 use crate::names::{Names, NoLabels};
@@ -20,6 +20,7 @@ pub(crate) fn at(second: i64) -> Timestamp {
 pub(crate) fn traffic(second: i64) -> Traffic {
     let jiffies = Jiffies { now: second as u64 * u64::from(HERTZ), hertz: HERTZ };
     Traffic {
+        catalog: Arc::new(catalog()),
         at: at(second),
         jiffies,
         flows: Vec::new(),
@@ -32,18 +33,19 @@ pub(crate) fn traffic(second: i64) -> Traffic {
 
 /// NICs eth0 to eth2, in the slots of these numbers.
 pub(crate) fn names() -> Names {
-    let nic = |slot: u16| {
-        serde_json::json!({
+    let in_force = InForce::new(catalog(), Origin::Store);
+    Names::new(watch::channel(Arc::new(in_force)).1, Box::new(NoLabels))
+}
+
+fn catalog() -> Catalog {
+    let nic = |slot: u16| -> NicRecord {
+        let nic = serde_json::json!({
             "device": format!("eth{slot}"), "slot": slot, "ifindex": 2, "hook": "tc", "generation": 1,
             "groups": ["web"], "ingress_default": "drop", "egress_default": "accept",
-        })
+        });
+        serde_json::from_value(nic).unwrap()
     };
-    let catalog = serde_json::json!({
-        "abi_version": 1, "image_version": 1, "pid": 1,
-        "limits": { "nics": 4, "flows": 64, "counters": 512, "denied": 64 },
-        "attachment": "tcx", "nics": [nic(0), nic(1), nic(2)], "numbers": { "groups": [] },
-    });
-    let catalog: Catalog = serde_json::from_value(catalog).unwrap();
-    let in_force = InForce::new(catalog, Origin::Store);
-    Names::new(watch::channel(Arc::new(in_force)).1, Box::new(NoLabels))
+    let limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
+    let nics = Arc::new((0..3).map(nic).collect::<Vec<_>>());
+    Catalog { nics, ..Catalog::new(limits, Attachment::Auto) }
 }

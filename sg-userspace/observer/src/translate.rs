@@ -39,7 +39,15 @@ impl Made {
     fn ago(self, jiffies: u64) -> Timestamp {
         let milliseconds = jiffies.saturating_mul(1_000) / u64::from(self.jiffies.hertz.max(1));
         let ago = SignedDuration::from_millis(i64::try_from(milliseconds).unwrap_or(i64::MAX));
-        self.at.saturating_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH)
+        self.at.saturating_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH)
+    }
+
+    /// How long ago this lower half of a time was: modulo 2^32 jiffies, which are 49 days or more. A flow may have been opened after
+    /// the time was read.
+    fn since_opened(self, opened: u32) -> u64 {
+        let ago = (self.jiffies.now as u32).wrapping_sub(opened);
+        let ahead = opened.wrapping_sub(self.jiffies.now as u32);
+        if u64::from(ahead) < 60 * u64::from(self.jiffies.hertz) { 0 } else { u64::from(ago) }
     }
 
     fn since(self, then: u64) -> u64 {
@@ -63,8 +71,7 @@ pub(crate) fn flow(names: &Names, report: &FlowReport, made: Made, before: Times
         packets,
         bytes,
     } = report;
-    // The lower half of the time: no flow is older than that.
-    let opened = made.ago(u64::from((made.jiffies.now as u32).wrapping_sub(*opened)));
+    let opened = made.ago(made.since_opened(*opened));
     let last = made.ago(made.since(*last_seen));
     let start = if *is_first { opened } else { before.max(opened).min(made.at) };
     let (event, end) = match phase {
@@ -119,14 +126,16 @@ const fn tcp_flags(status: u8) -> u8 {
 pub(crate) fn denial(names: &Names, denial: &Denial, made: Made, before: Timestamp) -> Record {
     let Denial { key, is_named, packets, bytes, first, last, generation, source_port, is_first } = denial;
     let origin = key.origin;
-    let (first, last) = (made.ago(made.since(*first)), made.ago(made.since(*last)));
+    let last = made.ago(made.since(*last));
+    // What has no name has no beginning either.
+    let first = if *first == 0 { before.min(last) } else { made.ago(made.since(*first)) };
     let start = if *is_first { first } else { before.max(first).min(last) };
     let mut record = Record::new(Event::Denied, start, last.max(start));
     let direction = origin.direction();
     let decision = origin.decision().map_or(0, Decision::word);
     if origin.is_of_host() {
         record.verdict = Verdict::Drop;
-        record.reason = reason(decision).to_owned();
+        reason(decision).clone_into(&mut record.reason);
         record.direction = direction_of(direction);
         record.device = format!("device {}", key.local_high);
     } else {

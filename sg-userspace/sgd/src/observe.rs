@@ -1,13 +1,13 @@
 //! The arguments of observing traffic, and starting the observer. `run` and `serve` call it; it must never look at a record.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::Result;
 use clap::value_parser;
-use sg_agent::{AgentOptions, InForceReader, TrafficNews, TrafficSender, traffic};
+use sg_agent::{AgentOptions, InForceReader, TrafficReceiver, TrafficSender, traffic};
 use sg_observe::{
     aggregate::Fields,
     filter::Filter,
@@ -25,8 +25,12 @@ const AGE: Duration = Duration::from_mins(15);
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Observing traffic")]
 pub(super) struct ObserveArguments {
-    /// Write a flow log there: file:PATH, unix:PATH, ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT. May be repeated.
-    #[arg(long, value_name = "TARGET")]
+    /// Where to write a flow log. May be repeated.
+    #[arg(
+        long,
+        value_name = "TARGET",
+        help = "Write a flow log there: file:PATH, unix:PATH, ipfix+udp://HOST:PORT, ipfix+tcp://HOST:PORT. May be repeated"
+    )]
     flow_log: Vec<Target>,
     /// Format of the flow log in files and sockets: native, alibaba, azure, aws, or aws:'${version} ${srcaddr} …'.
     #[arg(long, value_name = "FORMAT", default_value = "native")]
@@ -52,7 +56,7 @@ pub(super) struct ObserveArguments {
 #[derive(Debug)]
 pub(super) struct Prepared {
     options: ObserverOptions,
-    news: Receiver<TrafficNews>,
+    news: TrafficReceiver,
 }
 
 impl ObserveArguments {

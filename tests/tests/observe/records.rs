@@ -84,7 +84,7 @@ pub(crate) fn slowly(what: &str, mut done: impl FnMut() -> Result<bool>) -> Resu
 }
 
 pub(crate) fn lines(records: &[Value]) -> String {
-    records.iter().map(|record| format!("\n  {record}")).collect()
+    records.iter().fold(String::new(), |lines, record| lines + "\n  " + &record.to_string())
 }
 
 /// A filtered scene whose agent writes a flow log.

@@ -23,7 +23,7 @@ use super::now;
 use crate::{filter::Filter, record::Record};
 
 /// How many can watch at a time: each costs the observer a look at every record.
-pub const MAX_WATCHERS: usize = 32;
+pub const MAX_WATCHERS: usize = 8;
 
 /// Nobody else can watch now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -47,6 +47,8 @@ pub enum Packets {
 pub struct Single {
     /// What happened.
     pub record: Arc<Record>,
+    /// The same with the frame, for those who asked for it.
+    pub framed: Option<Arc<Record>>,
     /// Whether it is the first of its kind: who does not watch packets sees no other.
     pub is_first: bool,
 }
@@ -126,7 +128,11 @@ impl Watchers {
     pub(super) fn show(&self, events: &[Single]) {
         self.to_each(|one| {
             let wanted = |event: &&Single| event.is_first || one.packets != Packets::None;
-            events.iter().filter(wanted).all(|event| one.offer(&event.record, &self.lost))
+            let framed = |event: &&Single| one.packets == Packets::Frames && event.framed.is_some();
+            events.iter().filter(wanted).all(|event| {
+                let record = event.framed.as_ref().filter(|_| framed(&event)).unwrap_or(&event.record);
+                one.offer(record, &self.lost)
+            })
         });
     }
 

@@ -35,6 +35,7 @@ use sg_records::{PortEntry, PrefixEntry};
 use super::{args::common::Common, failure::Failure, session::Session};
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Command {
     #[command(flatten)]
     Served(Served),

@@ -60,7 +60,8 @@ impl Totals {
 
     /// Adds what was read.
     pub(crate) fn add(&self, traffic: &Traffic) {
-        let Traffic { catalog: _, at: _, jiffies: _, flows, denials, unread: _, lost: _ } = traffic;
+        let Traffic { catalog: _, at: _, jiffies: _, flows, denials, unread: _, lost: _, ends_interval: _ } =
+            traffic;
         let mut all = self.all();
         let mut add = |slot, direction: Direction, verdict: usize, (packets, bytes)| {
             let Some(totals) = all.get_mut(&slot) else { return };

@@ -89,13 +89,14 @@ fn reused_ports_are_other_flows(lab: Lab, attach: Attach) -> Result<()> {
     let address = (Server.address(Family::V4), 80);
     let _listener = scene.host(Server).inside(|| Ok(TcpListener::bind(address)?))?;
     let ghost = Ghost::new(&scene)?;
-    let mut opened = 0;
+    let (mut opened, mut asked) = (0, 0);
     // Over two intervals: some are reported before they are reused, others are not.
     for round in 0..44_u32 {
         for port in [40_001, 40_002, 40_003] {
             let number = 1_000_000 + round * 100_000 + u32::from(port);
             let next = ghost.open(port, number)?;
             opened += u32::from(next.is_some());
+            asked += 1 + u32::from(port == 40_002);
             let Some(next) = next else { continue };
             match port {
                 // Closed, and opened again.
@@ -113,11 +114,13 @@ fn reused_ports_are_other_flows(lab: Lab, attach: Attach) -> Result<()> {
         thread::sleep(Duration::from_millis(250));
     }
     ensure!(opened > 60, "only {opened} connections were opened");
+    // A SYN between the ends of a connection that goes on belongs to no flow, unless somebody replies to it; the rule counts it.
+    let of_no_flow = u64::from(asked - opened);
     let balanced = || {
         let (counted, records) = (agent.stats()?.rule("eighty"), log.records()?);
         let reported = packets_of(&records, "eighty");
         ensure!(reported <= counted, "{reported} of {counted}: something was reported twice");
-        Ok(reported == counted)
+        Ok(reported + of_no_flow == counted)
     };
     slowly("the sum of the records is what the rule counted", balanced).with_context(|| {
         let reported = log.records().map(|records| packets_of(&records, "eighty"));

@@ -172,7 +172,7 @@ fn killed_watchers_cost_nothing(lab: Lab) -> Result<()> {
             ensure!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
         }
         let start = Instant::now();
-        // One that gets nothing is noticed at the next sign of life, after 15 seconds.
+        // One that gets nothing is noticed at the next sign of life, and the program is told for some seconds at a time.
         slowly("the program is no longer told", || Ok(!is_told(&agent)?))
             .with_context(|| format!("{signal} {arguments:?}"))?;
         println!("{signal} {arguments:?}: {:?}, {}", start.elapsed(), output.status);

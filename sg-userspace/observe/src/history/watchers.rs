@@ -20,7 +20,10 @@ use tokio::sync::mpsc::{
 };
 
 use super::now;
-use crate::{filter::Filter, record::Record};
+use crate::{
+    filter::Filter,
+    record::{Event, Record},
+};
 
 /// How many can watch at a time: each costs the observer a look at every record.
 pub const MAX_WATCHERS: usize = 8;
@@ -87,9 +90,11 @@ impl Handed {
         match self.queue.try_send(Arc::clone(record)) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
-                self.lost.count.fetch_add(1, Ordering::Relaxed);
+                // A loss before this one counts as it was told.
+                let lost = if record.event == Event::Lost { record.count.unwrap_or(1) } else { 1 };
+                self.lost.count.fetch_add(lost, Ordering::Relaxed);
                 self.lost.full.store(true, Ordering::Relaxed);
-                lost_in_all.fetch_add(1, Ordering::Relaxed);
+                lost_in_all.fetch_add(lost, Ordering::Relaxed);
                 true
             }
             Err(TrySendError::Closed(_)) => false,

@@ -172,6 +172,7 @@ mod tests {
         let totals = Totals::default();
         totals.follow(&names);
         let traffic = Traffic {
+            catalog: Arc::clone(&sender.borrow().catalog),
             at: jiff::Timestamp::UNIX_EPOCH,
             jiffies: Jiffies::default(),
             flows: vec![flow(SLOT), flow(SLOT), flow(9)],
@@ -182,6 +183,7 @@ mod tests {
             ],
             unread: 0,
             lost: 0,
+            ends_interval: false,
         };
         totals.add(&traffic);
         let [nic] = &totals.nics()[..] else { panic!("{totals:?}") };

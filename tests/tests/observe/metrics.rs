@@ -260,9 +260,9 @@ impl<'h> Prometheus<'h> {
         let config = directory.join("prometheus.yaml");
         let content = format!(
             "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
-             rule_files: [{:?}]\n\
+             rule_files: ['{}']\n\
              scrape_configs:\n  - job_name: sgd\n    static_configs: [{{ targets: ['127.0.0.1:{PORT}'] }}]\n",
-            alerts().canonicalize()?
+            alerts().canonicalize()?.display()
         );
         fs::write(&config, content)?;
         promtool(&["check", "config", &text(&config)], "")?;
@@ -291,7 +291,7 @@ impl<'h> Prometheus<'h> {
 
     /// The results of a query.
     fn query(&self, expression: &str) -> Result<Vec<Value>> {
-        let escaped: String = expression.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let escaped = expression.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02x}"));
         let data = self.api(&format!("query?query={escaped}"))?;
         data["result"].as_array().cloned().context("no result")
     }

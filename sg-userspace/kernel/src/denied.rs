@@ -324,7 +324,7 @@ impl Entry<'_> {
         }
     }
 
-    /// What was counted since it was last taken; noted as reported.
+    /// What was counted since it was last taken; recorded as reported.
     fn take(self) -> Option<Denial> {
         // In this order: what moves from the one to the other meanwhile is missing until the next time, and never double.
         let (packets, bytes) = (self.read(word::PACKETS), self.read(word::BYTES));

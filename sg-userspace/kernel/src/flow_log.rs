@@ -67,7 +67,7 @@ pub(super) struct FlowLog {
     /// Flows that ended without a word, or whose last counts found no room.
     vanished: u64,
     missing: Missing,
-    /// Flows that could not be noted in this pass.
+    /// Flows that could not be recorded in this pass.
     refused: u64,
     /// The pass that reported live flows last.
     full_since: Option<u64>,
@@ -174,7 +174,7 @@ impl FlowLog {
         self.note(key, entry, FlowPhase::End, (known, counts, delta));
     }
 
-    /// Notes a report, and then makes it: what is not noted is not said, and said the next time.
+    /// Notes a report, and then makes it: what is not recorded is not said, and said the next time.
     fn note(
         &mut self,
         key: &FlowKey,

@@ -10,7 +10,7 @@
 //! An entry is of one flow: another one between the same ends was opened at another time. One that has ended stays for two passes,
 //! because a flow may be found to have ended twice, or not at all: by the program, and by the agent.
 //!
-//! A count is noted here before it is reported; who reports it acknowledges that. The difference of the two numbers, found at the
+//! A count is recorded here before it is reported; who reports it acknowledges that. The difference of the two numbers, found at the
 //! start, is what a killed agent had taken and not written.
 
 use std::{
@@ -207,7 +207,7 @@ impl Reported {
         if ended {
             self.ended.push_back((*flow, self.read(AT_PASS)));
         }
-        // The name last: of a new flow, whoever is killed before has noted nothing.
+        // The name last: of a new flow, whoever is killed before has recorded nothing.
         for (at, word) in [stamp, packets[0], packets[1], bytes[0], bytes[1]].into_iter().enumerate() {
             self.write_word(place, at + 1, word);
         }

@@ -53,6 +53,9 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
         let mut record = Record::new(what.0, start, Timestamp::new(when.0 + when.2, when.1).unwrap());
         (record.direction, record.verdict, record.stage, record.state) = (what.1, what.2, what.3, what.4);
         (record.nic, record.device, record.group, record.rule, record.groups, _) = who.clone();
+        // A name is never empty.
+        record.group = record.group.filter(|name| !name.is_empty());
+        record.rule = record.rule.filter(|name| !name.is_empty());
         record.reason = if record.event.is_traffic() { "rule".into() } else { String::new() };
         (record.src, record.sport, record.dst, record.dport) = ends;
         record.packets = counts.0.map(u64::from);

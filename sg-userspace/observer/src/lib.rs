@@ -17,7 +17,7 @@
 //! | `thread` | the thread |
 //!
 //! Nobody waits for it: the agent drops what finds no room, and says how much. It must never decide a verdict or change what is in
-//! force. `sgd` starts it; `sg-api` reads what it remembers through [`sg_observe::Observed`].
+//! force. `sgd` starts it; `sg-api` reads what it remembers through [`sg_observe::history::Observed`].
 
 mod names;
 mod quiet;

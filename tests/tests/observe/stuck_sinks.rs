@@ -22,7 +22,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.when("sinks_that_do_not_take_records_hold_up_nobody", lab::missing(), stuck_sinks_hold_up_nobody);
 }
 
-/// Nobody has it, and no ARP asks for it: what is sent there is never heard of again.
+/// Nobody has it, and no ARP asks for it: what is sent there gets no reply.
 const BLACK_HOLE: &str = "10.77.0.200";
 const MORE_MEMORY: u64 = 200 << 10;
 

@@ -5,7 +5,7 @@
 
 use sg_common::{
     abi::{denied_host, denied_spare},
-    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, Fold, Origin, Pace, Recent, has_room},
+    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, DeniedRing, Fold, Origin, Pace, Recent, has_room},
     event::EventKind,
     packed::{DeniedScope, EventArgs, FlowScope},
     packet::Family,
@@ -157,10 +157,8 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
         let Some(next) = (Pace { now, hertz }).spend(*due) else { return NO_ROOM };
         *due = next;
     }
-    // If another CPU takes this one at the same moment, the packet is counted by a shorter name.
-    if !helpers::exchange(&mut ring.head, head, head.wrapping_add(1)) {
-        return spare(key, fold, length, *latest);
-    }
+    // Other CPUs may take the same one at the same moment; after some, the packet is counted by a shorter name.
+    let Some(head) = take_free(ring) else { return spare(key, fold, length, *latest) };
     let Some(index) = DENIED_FREE.get((head % all) as u32) else { return NO_ROOM };
     let index = *index as u32;
     let Some(entry) = DENIED.get_ptr_mut(index) else { return NO_ROOM };
@@ -185,6 +183,25 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     };
     let _ = inserted;
     NEW
+}
+
+/// Tries for a free entry.
+const TRIES: u32 = 4;
+
+/// Takes the next free entry out of the ring; `None` if there is none, or others were always faster.
+#[inline(always)]
+fn take_free(ring: &mut DeniedRing) -> Option<u64> {
+    for _ in 0..TRIES {
+        // SAFETY: a word that other CPUs change.
+        let head = unsafe { core::ptr::read_volatile(&raw const ring.head) };
+        if ring.tail.wrapping_sub(head).cast_signed() <= 0 {
+            return None;
+        }
+        if helpers::exchange(&mut ring.head, head, head.wrapping_add(1)) {
+            return Some(head);
+        }
+    }
+    None
 }
 
 /// The end of a name that finds no entry: it is folded further, or at last counted without one.

@@ -6,7 +6,7 @@
 use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_ns};
 use sg_common::{
     abi::flows::EVENTS_LOST,
-    event::{CAPTURE, Event},
+    event::{CAPTURE, Event, EventKind},
     packed::{EventArgs, FlowScope},
 };
 
@@ -16,6 +16,9 @@ use crate::{
     maps::{EVENTS, WATCH},
     scratch::Scratch,
 };
+
+/// Of a reservation: with any flag the kernel refuses it (`bpf_ringbuf_reserve`, kernel/bpf/ringbuf.c).
+const NO_FLAGS: u64 = 0;
 
 /// An event and the first bytes of its packet.
 #[repr(C)]
@@ -34,8 +37,18 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
     }
     let args = EventArgs::of(args);
     let FlowScope { slot, direction } = args.scope();
-    let Scratch { event, packet, header, is_parsed, .. } = scratch;
-    if *is_parsed == 0 {
+    let Scratch { event, packet, header, is_parsed, key, .. } = scratch;
+    if args.kind() == EventKind::Revoked {
+        // The flow, and not the packet that found it.
+        event.key.remote_high = key.remote_high;
+        event.key.remote_low = key.remote_low;
+        event.key.local_high = key.local_high;
+        event.key.local_low = key.local_low;
+        event.key.l4 = key.l4;
+        event.key.vlan = key.vlan;
+        event.tcp_flags = 0;
+        event.is_parsed = 1;
+    } else if *is_parsed == 0 {
         event.name_unparsed(slot);
     } else {
         event.name(slot, direction, packet);
@@ -54,7 +67,7 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
     event.captured = 0;
     let flags = u64::from(BPF_RB_NO_WAKEUP);
     if watch.capture == 0 {
-        match EVENTS.reserve_untyped::<Event>(flags) {
+        match EVENTS.reserve_untyped::<Event>(NO_FLAGS) {
             Some(mut place) => {
                 copy(event, place.as_mut_ptr());
                 place.submit(flags);
@@ -63,7 +76,7 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
         }
         return;
     }
-    match EVENTS.reserve_untyped::<Captured>(flags) {
+    match EVENTS.reserve_untyped::<Captured>(NO_FLAGS) {
         Some(mut place) => {
             let to = place.as_mut_ptr();
             let wanted = u32::from(watch.capture);

@@ -7,6 +7,7 @@ use sg_common::{
     flow::{Began, First, FlowEntry, FlowKey, FlowKeyV4, Found, PortsProtoNic, State, Width, flags},
     image,
     packed::{FlowLookup, InsertArgs, LookupArgs, LookupResult, RevalidateArgs},
+    packet::protocol,
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -25,10 +26,10 @@ pub fn lookup_and_update(scratch: &mut Scratch, args: LookupArgs, length: u32) -
 }
 
 /// Updates the flow with the decision of the current policy, taken for the first packet `first`. An entry that has
-/// replaced the flow since is left alone.
+/// replaced the flow since is left alone. Returns whether that revoked the flow.
 #[inline(always)]
-pub fn revalidate(scratch: &mut Scratch, first: First, decision: Decision, error: bool) {
-    sg_revalidate(scratch, decision.word(), RevalidateArgs::new(first, error).word());
+pub fn revalidate(scratch: &mut Scratch, first: First, decision: Decision, error: bool) -> bool {
+    sg_revalidate(scratch, decision.word(), RevalidateArgs::new(first, error).word()) != 0
 }
 
 /// Inserts a flow with a packet of `length` bytes. Returns false if there is no room.
@@ -133,13 +134,18 @@ extern "C" fn sg_judged(scratch: *mut Scratch, entry: *mut FlowEntry, decision: 
     let args = RevalidateArgs::of(args);
     let first = args.first();
     if !args.is_error() && entry.begun_anew_by(packet, first.direction().reversed()).is_some() {
-        replaced::report(key, entry);
+        // A decision that does not accept changes nothing but the pending SYN.
+        if decision.accepts() {
+            replaced::report(key, entry);
+        }
         entry.begin_anew(first, decision, header.generation, helpers::now());
     } else if entry.first == first && entry.generation != header.generation {
+        let was_revoked = entry.is_revoked();
         entry.revalidate(decision, header.generation);
         if !args.is_error() {
             entry.note_revoked(packet, helpers::now());
         }
+        return u64::from(!was_revoked && entry.is_revoked());
     }
     0
 }
@@ -161,6 +167,10 @@ extern "C" fn sg_request(
     let Some(decision) = Decision::from_word(decision) else { return 0 };
     let judged = (decision, scratch.header.generation);
     let direction = LookupArgs::of(args).direction();
+    if scratch.packet.protocol != protocol::TCP && entry.is_revoked() {
+        // It is another flow from now on.
+        replaced::report(&scratch.key, entry);
+    }
     if entry.note_request(&scratch.packet, direction, judged, length, helpers::now()) {
         sg_observe(scratch, entry, args, length);
     }
@@ -230,8 +240,9 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, args: u64, length: u
     if inserted != EXISTS {
         return inserted;
     }
-    // An entry that has expired, or that another CPU has just made of the same flow.
-    sg_displaced(scratch);
+    if sg_displaced(scratch, args, length) != 0 {
+        return 1;
+    }
     sg_insert(scratch, decision, InsertArgs::of(args).replacing().word(), length)
 }
 
@@ -239,15 +250,20 @@ const _: subprograms::Insert = sg_insert;
 
 const _: subprograms::Displaced = sg_displaced;
 
-/// Reports the half-open flow that is about to be replaced.
+/// What becomes of the entry that is in the way of a new flow: one that has expired is reported, and replaced. One that another CPU
+/// has just made of the same flow records the packet, and stays: then this returns 1.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_displaced(scratch: *const Scratch) -> u64 {
+extern "C" fn sg_displaced(scratch: *mut Scratch, args: u64, length: u64) -> u64 {
     // SAFETY: as above.
-    let Some(Scratch { key, .. }) = (unsafe { scratch.as_ref() }) else { return 0 };
-    if let Some(before) = half_open::find(key) {
-        replaced::report(key, before);
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
+    let Some(before) = half_open::find(&scratch.key) else { return 0 };
+    if let Some(entry) = live(Some(before), scratch.key.l4, helpers::now()) {
+        // Of these arguments it reads the direction, which is where that of a lookup is.
+        sg_observe(scratch, entry, args, length);
+        return 1;
     }
+    replaced::report(&scratch.key, before);
     0
 }
 
@@ -335,12 +351,18 @@ fn promote(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
         Width::Wide => FLOWS_V6.insert(on_stack(key), entry, NO_EXIST),
     };
     if entered == Err(EEXIST) {
-        // One that has expired.
         let before = match key.width() {
             Width::Narrow => FLOWS_V4.get_ptr(narrow),
             Width::Wide => FLOWS_V6.get_ptr(on_stack(key)),
         };
         if let Some(before) = before {
+            // SAFETY: valid until the program ends (RCU), see [`live`].
+            let is_live = !unsafe { &*before }.is_expired(key.l4, &settings().timeouts, helpers::now());
+            if is_live {
+                // Another CPU has just moved it.
+                half_open::remove(key);
+                return Ok(());
+            }
             replaced::report(key, before);
         }
         entered = match key.width() {

@@ -263,9 +263,11 @@ fn decide_first(
                 }
                 return decision;
             }
-            flow_table::revalidate(scratch, first, decision, error);
+            if flow_table::revalidate(scratch, first, decision, error) {
+                let first = FlowScope { slot: nic.slot, direction: first.direction() };
+                ctx.event(scratch, decision, EventArgs::new(EventKind::Revoked, first));
+            }
             if !decision.accepts() {
-                ctx.event(scratch, decision, EventArgs::new(EventKind::Revoked, nic.scope()));
                 if !error && !scratch.packet.requests_connection() {
                     return decision;
                 }

@@ -53,8 +53,14 @@ mod lab {
     pub(crate) mod cleanup;
 }
 mod observe {
+    pub(crate) mod floods;
+    pub(crate) mod ledger;
     pub(crate) mod metrics;
+    pub(crate) mod no_data;
     pub(crate) mod records;
+    pub(crate) mod restarts;
+    pub(crate) mod slow_readers;
+    pub(crate) mod stuck_sinks;
 }
 mod reject {
     pub(crate) mod bystanders;
@@ -108,6 +114,12 @@ fn main() -> Result<ExitCode> {
             conntrack::flows,
             observe::metrics,
             observe::records,
+            observe::floods,
+            observe::ledger,
+            observe::no_data,
+            observe::restarts,
+            observe::slow_readers,
+            observe::stuck_sinks,
             scale::flood_isolation,
             conntrack::closing,
             conntrack::takeover,

@@ -39,8 +39,8 @@ pub use host::{
 };
 pub use input::{Control, Enforced, Enforcement, Orders, Untrusted, control};
 pub use lifecycle::{
-    AgentOptions, AgentThread, InForceReader, Loaded, Measure, Traffic, TrafficNews, TrafficSender, run,
-    serve, traffic,
+    AgentOptions, AgentThread, InForceReader, Loaded, Measure, Traffic, TrafficNews, TrafficReceiver,
+    TrafficSender, run, serve, traffic,
 };
 pub use state::{Applied, Cause, InForce, Origin, PublishedImage, Refused};
 

@@ -81,6 +81,12 @@ pub struct FlowCounts {
     pub max_half_open: u32,
     /// Number of half-open flows that were evicted since the tables were created.
     pub evicted: u64,
+    /// Number of flows whose entry was replaced or evicted while flows are reported, and whose last values were.
+    #[serde(default)]
+    pub replaced: u64,
+    /// Likewise, and their last values are lost.
+    #[serde(default)]
+    pub unread: u64,
 }
 
 /// All counts, in the order of the document.

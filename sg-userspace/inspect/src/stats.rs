@@ -51,13 +51,15 @@ fn collect(
     numbers.extend(abi::flows::ALL);
     let mut counters = read(&numbers)?;
     let tables = counters.split_off(numbers.len() - abi::flows::ALL.len());
-    if let (None, [evicted, established, half_open]) = (nic, &tables[..]) {
+    if let (None, [_events_lost, replaced, unread, evicted, established, half_open]) = (nic, &tables[..]) {
         stats.flows = Some(FlowCounts {
             established: established.packets,
             max_established: catalog.limits.flows,
             half_open: half_open.packets,
             max_half_open: catalog.limits.half_open(),
             evicted: evicted.packets,
+            replaced: replaced.packets,
+            unread: unread.packets,
         });
     }
     for (place, counter) in counts(&mut stats).zip(counters) {

@@ -30,7 +30,7 @@ use super::{
     counters::Counters,
     denied::{Denial, Denied},
     device::{Attached, Device},
-    flow_log::FlowLog,
+    flow_log::{FlowLog, FlowReport},
     flows::Flows,
     images::{self, Images},
     nics::Nics,
@@ -357,11 +357,15 @@ impl Datapath {
     }
 
     /// Reports the packets that did not pass since the last call, by who sent what to whom, and removes names that are out of use.
-    /// It takes a millisecond or less.
+    /// It takes a millisecond or less; if names are removed, also two system calls for each and an RCU grace period. Returns when
+    /// that was, and whether the kernel refused to remove a name: everything was reported all the same.
     ///
     /// # Errors
-    /// If the kernel refuses to remove a name; everything was reported.
-    pub fn collect_denied(&mut self, report: impl FnMut(Denial)) -> Result<Jiffies, KernelError> {
+    /// If the kernel's clock cannot be read; nothing was reported.
+    pub fn collect_denied(
+        &mut self,
+        report: impl FnMut(Denial),
+    ) -> Result<(Jiffies, Result<(), KernelError>), KernelError> {
         self.collect_denied_idle(DENIED_IDLE_SECONDS, report)
     }
 
@@ -372,10 +376,17 @@ impl Datapath {
     pub fn collect_denied_idle(
         &mut self,
         idle_seconds: u64,
-        report: impl FnMut(Denial),
-    ) -> Result<Jiffies, KernelError> {
+        mut report: impl FnMut(Denial),
+    ) -> Result<(Jiffies, Result<(), KernelError>), KernelError> {
         let at = Jiffies { now: self.now()?, hertz: self.settings.hertz };
-        self.denied.collect(at, idle_seconds, report).map(|()| at)
+        let Self { denied, flow_log, .. } = self;
+        let taken = |denial| {
+            if let Some(log) = flow_log {
+                log.take_other();
+            }
+            report(denial);
+        };
+        Ok((at, denied.collect(at, idle_seconds, taken)))
     }
 
     /// Begins to report what flows have carried, see [`Self::age_some`]: continues the log in the file `path`. Also returns how
@@ -394,6 +405,11 @@ impl Datapath {
     #[must_use]
     pub fn acknowledge(&self) -> Option<Acknowledge> {
         self.flow_log.as_ref().map(FlowLog::acknowledge)
+    }
+
+    /// The reports of flows that were deleted since the last call, and since [`Self::age_some`].
+    pub fn take_reports(&mut self) -> Vec<FlowReport> {
+        self.flow_log.as_mut().map(FlowLog::take_reports).unwrap_or_default()
     }
 
     /// Makes the next pass of [`Self::age_some`] report live flows, too.
@@ -473,6 +489,14 @@ impl Datapath {
     /// If the kernel refuses.
     pub fn now(&mut self) -> Result<u64, KernelError> {
         run::now(&mut self.ebpf)
+    }
+
+    /// The time on the programs' clock.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn jiffies(&mut self) -> Result<Jiffies, KernelError> {
+        Ok(Jiffies { now: self.now()?, hertz: self.settings.hertz })
     }
 
     /// The number of instructions the verifier processed, by program.

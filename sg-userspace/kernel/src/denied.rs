@@ -6,7 +6,11 @@
 //! pass apart: first its name, so that no program finds it; then, once every program that had found it has ended, its last count
 //! is read and the entry is free.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
 
 use aya::{
     Ebpf,
@@ -113,7 +117,10 @@ impl Denied {
     fn fill(&mut self) {
         let (head, tail) = self.ends();
         // Whoever drew an entry before the head was read has marked it by now.
-        drop(sys::wait_for_programs());
+        if sys::wait_for_programs().is_err() {
+            // Processors are isolated. No program takes as long.
+            thread::sleep(Duration::from_millis(50));
+        }
         let mut is_free = vec![false; self.named];
         for place in head..tail {
             let index = self.free_at(place).map(|word| word.load(Ordering::Relaxed) as usize);
@@ -124,6 +131,22 @@ impl Denied {
         for (index, is_free) in is_free.into_iter().enumerate() {
             if !is_free && self.entry(index).is_some_and(|entry| entry.used() == 0) {
                 self.push(index);
+            }
+        }
+        self.count_entries();
+    }
+
+    /// Counts the entries of each NIC again: a reader that was killed may have counted one twice, or not.
+    fn count_entries(&self) {
+        let mut counts = vec![0_u64; self.nics.words().len() / NIC];
+        for entry in (0..self.named).filter_map(|index| self.entry(index)).filter(|entry| entry.used() != 0) {
+            if let Some(count) = counts.get_mut(usize::from(entry.key().l4.nic())) {
+                *count += 1;
+            }
+        }
+        for (slot, count) in counts.into_iter().enumerate() {
+            if let Some(word) = self.nics.words().get(slot * NIC + NIC_ENTRIES) {
+                word.store(count, Ordering::Relaxed);
             }
         }
     }

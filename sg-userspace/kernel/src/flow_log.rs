@@ -64,16 +64,58 @@ pub(super) struct FlowLog {
     next_is_full: bool,
     is_full: bool,
     reports: Vec<FlowReport>,
-    /// Flows whose last counts nobody has read.
-    unread: u64,
+    /// Flows that ended without a word, or whose last counts found no room.
+    vanished: u64,
+    missing: Missing,
+    /// Flows that could not be noted in this pass.
+    refused: u64,
+    /// The pass that reported live flows last.
+    full_since: Option<u64>,
+}
+
+/// Flows that the program has counted as unread, since each of the last full passes began: some of them turn out to be gone.
+#[derive(Debug, Default)]
+struct Missing([u64; PASSES]);
+
+/// A flow is found to be gone when the second full pass begins after the last one that has seen it.
+const PASSES: usize = 2;
+
+impl Missing {
+    fn add(&mut self, flows: u64) {
+        self.0[0] += flows;
+    }
+
+    /// A full pass has found so many flows to be gone; returns how many of them nobody has counted.
+    fn pass(&mut self, mut gone: u64) -> u64 {
+        for counted in self.0.iter_mut().rev() {
+            let both = gone.min(*counted);
+            *counted -= both;
+            gone -= both;
+        }
+        // What was counted before was never reported.
+        self.0.rotate_right(1);
+        self.0[0] = 0;
+        gone
+    }
 }
 
 impl FlowLog {
     /// Continues the log in the file `path`; also returns how many reports an earlier process took and did not acknowledge.
     pub(super) fn open(path: &Path, replaced: Replaced) -> Result<(Self, u64), KernelError> {
         let (reported, lost) = Reported::open(path)?;
-        let log =
-            Self { reported, replaced, next_is_full: false, is_full: false, reports: Vec::new(), unread: 0 };
+        let mut log = Self {
+            reported,
+            replaced,
+            next_is_full: false,
+            is_full: false,
+            reports: Vec::new(),
+            vanished: 0,
+            missing: Missing::default(),
+            refused: 0,
+            full_since: None,
+        };
+        // What the program has sent since an earlier process ended.
+        log.drain();
         Ok((log, lost))
     }
 
@@ -88,12 +130,19 @@ impl FlowLog {
 
     /// Begins a pass over all flows.
     pub(super) fn begin_pass(&mut self) {
+        self.reported.begin_pass();
+        self.refused = 0;
         self.is_full = std::mem::take(&mut self.next_is_full);
-        if self.is_full {
-            self.unread += self.reported.begin_pass();
-            if let Err(error) = self.reported.shrink() {
-                tracing::warn!("the table of reported flows keeps its size: {error}");
-            }
+        if !self.is_full {
+            return;
+        }
+        // Those that the pass before has not seen ended without a word: deleted by hand, or replaced.
+        if let Some(since) = self.full_since.replace(self.reported.pass()) {
+            let gone = self.reported.remove_older(since);
+            self.vanished += self.missing.pass(gone);
+        }
+        if let Err(error) = self.reported.shrink() {
+            tracing::warn!("the table of reported flows keeps its size: {error}");
         }
     }
 
@@ -102,31 +151,52 @@ impl FlowLog {
         if !self.is_full {
             return;
         }
-        let known = self.known(key, entry);
-        let (counts, delta) = difference(entry, known);
+        let flow = (*key, entry.opened);
+        let known = self.reported.get(&flow);
+        let (counts, delta) = difference(entry, known, false);
         match (known, delta) {
-            (Some(_), None) => self.reported.see(key),
+            (Some(Counts { ended: false, .. }), None) => self.reported.see(&flow),
             (known, delta) => {
                 let phase = if known.is_some() { FlowPhase::Continue } else { FlowPhase::Begin };
-                // Noted first: what is not noted is not said, and said the next time.
-                match self.reported.put(key, counts) {
-                    Ok(()) => self.report(key, entry, phase, known.is_none(), delta.unwrap_or_default()),
-                    Err(error) => tracing::warn!("a flow is not reported: {error}"),
-                }
+                self.note(key, entry, phase, (known, counts, delta));
             }
         }
     }
 
-    /// A flow that was deleted, with the last counts of its entry.
+    /// A flow that was deleted, or that the program has replaced, with the last counts of its entry.
     pub(super) fn ended(&mut self, key: &FlowKey, entry: &FlowEntry) {
-        let known = self.known(key, entry);
-        self.end(key, entry, known);
+        let known = self.reported.get(&(*key, entry.opened));
+        let (counts, delta) = difference(entry, known, true);
+        if delta.is_none() && known.is_some_and(|known| known.ended) {
+            // It was found twice.
+            return;
+        }
+        self.note(key, entry, FlowPhase::End, (known, counts, delta));
     }
 
-    fn end(&mut self, key: &FlowKey, entry: &FlowEntry, known: Option<Counts>) {
-        let (_, delta) = difference(entry, known);
-        self.reported.remove(key);
-        self.report(key, entry, FlowPhase::End, known.is_none(), delta.unwrap_or_default());
+    /// Notes a report, and then makes it: what is not noted is not said, and said the next time.
+    fn note(
+        &mut self,
+        key: &FlowKey,
+        entry: &FlowEntry,
+        phase: FlowPhase,
+        (known, counts, delta): (Option<Counts>, Counts, Option<Delta>),
+    ) {
+        self.reported.take_one();
+        match self.reported.put(&(*key, entry.opened), counts) {
+            Ok(()) => self.report(key, entry, phase, known.is_none(), delta.unwrap_or_default()),
+            Err(error) => {
+                self.reported.acknowledge().add(1);
+                if self.refused == 0 {
+                    tracing::warn!("flows are not reported: {error}");
+                }
+                self.refused += 1;
+                // One that has ended has no next time.
+                if phase == FlowPhase::End {
+                    self.vanished += 1;
+                }
+            }
+        }
     }
 
     /// Takes the flows that the program has replaced.
@@ -135,30 +205,25 @@ impl FlowLog {
         let mut flows = Vec::new();
         replaced.drain(|flow| flows.push(*flow));
         for ReplacedFlow { key, entry } in flows {
-            let known = self.reported.get(&key);
-            match known {
-                // The flow after it has been reported: this one is without its part of an interval.
-                Some(known) if known.opened != entry.opened => {
-                    self.report(&key, &entry, FlowPhase::End, true, [entry.packets, entry.bytes]);
-                }
-                known => self.end(&key, &entry, known),
-            }
+            self.ended(&key, &entry);
         }
     }
 
-    /// What was reported of the flow that has this entry.
-    fn known(&mut self, key: &FlowKey, entry: &FlowEntry) -> Option<Counts> {
-        let known = self.reported.get(key)?;
-        if known.opened == entry.opened {
-            return Some(known);
-        }
-        // Another flow between the same ends: the ring has the last counts of the one before, or they are lost.
-        self.drain();
-        if self.reported.get(key).is_some_and(|known| known.opened != entry.opened) {
-            self.reported.remove(key);
-            self.unread += 1;
-        }
-        None
+    /// The program has counted `all` these flows as unread: those that were not said are lost.
+    pub(super) fn counted_unread(&mut self, all: u64) {
+        let more = self.reported.unread_of(all);
+        self.missing.add(more);
+        self.vanished += more;
+    }
+
+    /// Whether the pass under way reports live flows.
+    pub(super) const fn reports_live(&self) -> bool {
+        self.is_full
+    }
+
+    /// Another report is taken, which is not of a flow.
+    pub(super) fn take_other(&self) {
+        self.reported.take_one();
     }
 
     fn report(
@@ -167,10 +232,9 @@ impl FlowLog {
         entry: &FlowEntry,
         phase: FlowPhase,
         is_first: bool,
-        [packets, bytes]: [[u64; 2]; 2],
+        [packets, bytes]: Delta,
     ) {
         let FlowEntry { last_seen, decision, generation, status, first, opened, .. } = *entry;
-        self.reported.take_one();
         self.reports.push(FlowReport {
             key: *key,
             phase,
@@ -186,22 +250,48 @@ impl FlowLog {
         });
     }
 
-    /// The reports since the last call, and the number of flows whose last counts are lost.
+    /// The reports since the last call.
+    pub(super) fn take_reports(&mut self) -> Vec<FlowReport> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// The reports since the last call, and the number of flows that ended without a word.
     pub(super) fn take(&mut self) -> (Vec<FlowReport>, u64) {
-        (std::mem::take(&mut self.reports), std::mem::take(&mut self.unread))
+        (std::mem::take(&mut self.reports), std::mem::take(&mut self.vanished))
     }
 }
 
+/// Packets of both sides, and bytes.
+type Delta = [[u64; 2]; 2];
+
 /// The counts of an entry, and what they are more than those that are known; `None` if nothing. A flow that moves to another
 /// table while both are read may be found with its earlier counts last.
-fn difference(entry: &FlowEntry, known: Option<Counts>) -> (Counts, Option<[[u64; 2]; 2]>) {
+fn difference(entry: &FlowEntry, known: Option<Counts>, ended: bool) -> (Counts, Option<Delta>) {
     let known = known.unwrap_or_default();
     let more = |now: [u64; 2], before: [u64; 2]| {
         [now[0].saturating_sub(before[0]), now[1].saturating_sub(before[1])]
     };
     let (packets, bytes) = (more(entry.packets, known.packets), more(entry.bytes, known.bytes));
     let sum = |one: [u64; 2], other: [u64; 2]| [one[0] + other[0], one[1] + other[1]];
-    let counts =
-        Counts { opened: entry.opened, packets: sum(known.packets, packets), bytes: sum(known.bytes, bytes) };
+    let counts = Counts { ended, packets: sum(known.packets, packets), bytes: sum(known.bytes, bytes) };
     (counts, (packets != [0; 2] || bytes != [0; 2]).then_some([packets, bytes]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Missing;
+
+    #[test]
+    fn a_lost_flow_is_counted_once() {
+        let mut missing = Missing::default();
+        missing.add(10);
+        assert_eq!(missing.pass(0), 0);
+        // Of the ten, four had been reported; two more flows went otherwise.
+        missing.add(1);
+        assert_eq!(missing.pass(4), 0);
+        assert_eq!(missing.pass(3), 2);
+        missing.add(5);
+        assert_eq!((missing.pass(0), missing.pass(0)), (0, 0));
+        assert_eq!(missing.pass(7), 7, "the five were never reported");
+    }
 }

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The names of the pinned maps.
-pub(super) const MAPS: [&str; 29] = [
+pub(super) const MAPS: [&str; 30] = [
     "NIC_BY_IFINDEX",
     "NIC_BY_IFINDEX_OVERFLOW",
     "IMAGES_64K",
@@ -53,6 +53,7 @@ pub(super) const MAPS: [&str; 29] = [
     "DENIED_RING",
     "DENIED_NICS",
     "WATCH",
+    "REPLACED_FLOWS",
     "COUNTERS",
 ];
 

@@ -3,14 +3,18 @@
 //!
 //! ```text
 //! header:  version, seed, pass, used, capacity, 0, 0, 0
-//! entries: hash of the key, opened and pass, packets of both sides, bytes of both sides         (linear probing, no tombstones)
-//! beside it: taken, acknowledged                                                                (a file of its own)
+//! entries: hash of key and opening, opened and pass, packets of both sides, bytes of both sides         (linear probing, no tombstones)
+//! beside it: taken, acknowledged, unread                                                        (a file of its own)
 //! ```
+//!
+//! An entry is of one flow: another one between the same ends was opened at another time. One that has ended stays for two passes,
+//! because a flow may be found to have ended twice, or not at all: by the program, and by the agent.
 //!
 //! A count is noted here before it is reported; who reports it acknowledges that. The difference of the two numbers, found at the
 //! start, is what a killed agent had taken and not written.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File, OpenOptions},
     hash::BuildHasher as _,
     io,
@@ -38,18 +42,28 @@ const AT_USED: usize = 3;
 const AT_CAPACITY: usize = 4;
 /// Words of an entry.
 const ENTRY: usize = 6;
-/// Words beside the table: reports that were taken, and those that were acknowledged.
-const TALLY: usize = 2;
+/// Words beside the table: reports that were taken, those that were acknowledged, and flows that the program has counted as unread
+/// and that were said.
+const TALLY: usize = 3;
 const AT_TAKEN: usize = 0;
 const AT_ACKNOWLEDGED: usize = 1;
+const AT_UNREAD: usize = 2;
 /// The smallest table.
 const LEAST: usize = 1 << 12;
+
+/// A flow: its key, and when it was opened, see [`sg_common::flow::FlowEntry::opened`].
+pub(super) type Flow = (FlowKey, u32);
+
+/// Of the second word: the flow has ended.
+const ENDED: u64 = 1 << 63;
+/// The bits of a pass, above those of the opening.
+const PASS: u64 = 0x7fff_ffff;
 
 /// What was reported of a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// When the flow was opened, see [`sg_common::flow::FlowEntry::opened`].
-    pub(super) opened: u32,
+    /// Whether its end was.
+    pub(super) ended: bool,
     pub(super) packets: [u64; 2],
     pub(super) bytes: [u64; 2],
 }
@@ -80,6 +94,10 @@ pub(super) struct Reported {
     tally: Arc<Window>,
     hasher: FixedState,
     capacity: usize,
+    /// Flows that have ended, and in which pass: of this process.
+    ended: VecDeque<(Flow, u64)>,
+    /// Whether it may grow in this pass.
+    grows: bool,
 }
 
 impl Reported {
@@ -107,7 +125,10 @@ impl Reported {
             && capacity.is_power_of_two()
             && table.read(AT_USED) <= capacity as u64 / 4 * 3
             && words == HEADER + capacity * ENTRY;
-        fits.then_some(table)
+        let used = || (0..capacity).filter(|&place| table.word(place, 0) != 0).count() as u64;
+        // One more if it was killed while an entry moved.
+        let is_whole = fits && used().abs_diff(table.read(AT_USED)) <= 1;
+        is_whole.then_some(table)
     }
 
     /// Makes an empty table at `at`, of which `path` will be the name.
@@ -135,6 +156,8 @@ impl Reported {
             tally: Arc::clone(tally),
             hasher: FixedState::with_seed(seed),
             capacity,
+            ended: VecDeque::new(),
+            grows: true,
         })
     }
 
@@ -143,36 +166,48 @@ impl Reported {
         Acknowledge(Arc::clone(&self.tally))
     }
 
-    /// Notes that a report is taken.
+    /// Notes that a report is taken: before its counts are, so that a report that is lost is counted rather than not.
     pub(super) fn take_one(&self) {
         if let Some(word) = self.tally.words().get(AT_TAKEN) {
             word.fetch_add(1, Ordering::Relaxed);
         }
     }
 
+    /// How many more flows are unread, of `all` that the program has counted since its counters exist.
+    pub(super) fn unread_of(&self, all: u64) -> u64 {
+        let before = self.tally.words().get(AT_UNREAD).map_or(all, |word| word.swap(all, Ordering::Relaxed));
+        // Fewer than before: the counters are new.
+        if all < before { all } else { all - before }
+    }
+
     /// What was reported of a flow.
-    pub(super) fn get(&self, key: &FlowKey) -> Option<Counts> {
-        let (hash, place) = self.find(key);
+    pub(super) fn get(&self, flow: &Flow) -> Option<Counts> {
+        let (hash, place) = self.find(flow);
         let entry = self.entry(place);
         (entry[0] == hash).then(|| Counts {
-            opened: entry[1] as u32,
+            ended: entry[1] & ENDED != 0,
             packets: [entry[2], entry[3]],
             bytes: [entry[4], entry[5]],
         })
     }
 
     /// Notes what was reported of a flow, in this pass.
-    pub(super) fn put(&mut self, key: &FlowKey, counts: Counts) -> Result<(), KernelError> {
-        if self.read(AT_USED) >= self.capacity as u64 / 4 * 3 {
-            self.grow()?;
-        }
-        let (hash, place) = self.find(key);
-        if self.word(place, 0) == 0 {
+    pub(super) fn put(&mut self, flow: &Flow, counts: Counts) -> Result<(), KernelError> {
+        let (mut hash, mut place) = self.find(flow);
+        let is_new = self.word(place, 0) != hash;
+        if is_new {
+            if self.read(AT_USED) >= self.capacity as u64 / 4 * 3 {
+                self.grow()?;
+                (hash, place) = self.find(flow);
+            }
             self.write(AT_USED, self.read(AT_USED) + 1);
         }
-        let Counts { opened, packets, bytes } = counts;
-        let stamp = u64::from(opened) | (self.read(AT_PASS) & 0xffff_ffff) << 32;
-        // The name last: whoever is killed before has noted nothing.
+        let Counts { ended, packets, bytes } = counts;
+        let stamp = self.stamp(flow.1) | if ended { ENDED } else { 0 };
+        if ended {
+            self.ended.push_back((*flow, self.read(AT_PASS)));
+        }
+        // The name last: of a new flow, whoever is killed before has noted nothing.
         for (at, word) in [stamp, packets[0], packets[1], bytes[0], bytes[1]].into_iter().enumerate() {
             self.write_word(place, at + 1, word);
         }
@@ -181,40 +216,61 @@ impl Reported {
     }
 
     /// Notes that a flow was seen in this pass, with nothing to report.
-    pub(super) fn see(&self, key: &FlowKey) {
-        let (hash, place) = self.find(key);
-        let entry = self.entry(place);
-        if entry[0] == hash {
-            let stamp = entry[1] & 0xffff_ffff | (self.read(AT_PASS) & 0xffff_ffff) << 32;
-            self.write_word(place, 1, stamp);
+    pub(super) fn see(&self, flow: &Flow) {
+        let (hash, place) = self.find(flow);
+        if self.word(place, 0) == hash {
+            self.write_word(place, 1, self.stamp(flow.1));
         }
     }
 
-    /// Removes a flow.
-    pub(super) fn remove(&mut self, key: &FlowKey) {
-        let (hash, place) = self.find(key);
-        if self.word(place, 0) == hash {
+    fn stamp(&self, opened: u32) -> u64 {
+        u64::from(opened) | (self.read(AT_PASS) & PASS) << 32
+    }
+
+    /// Removes a flow, if it has ended.
+    fn remove_ended(&mut self, flow: &Flow) {
+        let (hash, place) = self.find(flow);
+        if self.word(place, 0) == hash && self.word(place, 1) & ENDED != 0 {
             self.remove_at(place);
         }
     }
 
-    /// Begins a pass over all flows, and removes those that the last two did not see; returns how many.
-    pub(super) fn begin_pass(&mut self) -> u64 {
-        let pass = self.read(AT_PASS).wrapping_add(1) & 0xffff_ffff;
+    /// Begins a pass, and removes flows that have ended two passes ago.
+    pub(super) fn begin_pass(&mut self) {
+        let pass = self.read(AT_PASS).wrapping_add(1) & PASS;
         self.write(AT_PASS, pass);
+        self.grows = true;
+        while let Some((flow, ended)) = self.ended.front().copied() {
+            if pass.wrapping_sub(ended) & PASS <= 2 {
+                break;
+            }
+            self.ended.pop_front();
+            self.remove_ended(&flow);
+        }
+    }
+
+    /// Removes flows that were not seen since the pass `since`; returns how many of them had not ended.
+    pub(super) fn remove_older(&mut self, since: u64) -> u64 {
         let (mut gone, mut place) = (0, 0);
+        let now = self.read(AT_PASS);
+        let age = now.wrapping_sub(since) & PASS;
         while place < self.capacity {
-            let is_old =
-                self.word(place, 0) != 0 && pass.wrapping_sub(self.word(place, 1) >> 32) & 0xffff_ffff > 2;
+            let stamp = self.word(place, 1);
+            let is_old = self.word(place, 0) != 0 && now.wrapping_sub(stamp >> 32 & PASS) & PASS > age;
             if is_old {
+                gone += u64::from(stamp & ENDED == 0);
                 // Another one may have moved to this place.
                 self.remove_at(place);
-                gone += 1;
             } else {
                 place += 1;
             }
         }
         gone
+    }
+
+    /// The number of the pass.
+    pub(super) fn pass(&self) -> u64 {
+        self.read(AT_PASS)
     }
 
     /// Whether it is used so little that a smaller one would do; then it becomes one.
@@ -225,13 +281,21 @@ impl Reported {
         Ok(())
     }
 
+    /// After a failure, once more in the next pass: where there is no room, each attempt takes what is left and gives it back.
     fn grow(&mut self) -> Result<(), KernelError> {
-        self.resize(self.capacity * 2)
+        if !self.grows {
+            return Err(KernelError::Lacking {
+                doing: "note which flows were reported".to_owned(),
+                why: "there was no room".to_owned(),
+                remedy: "free room where sgd keeps its state, /run",
+            });
+        }
+        self.resize(self.capacity * 2).inspect_err(|_| self.grows = false)
     }
 
     fn resize(&mut self, capacity: usize) -> Result<(), KernelError> {
         let next = self.path.with_extension("next");
-        let table = Self::create(&self.path, &next, capacity, self.read(AT_SEED), &self.tally)?;
+        let mut table = Self::create(&self.path, &next, capacity, self.read(AT_SEED), &self.tally)?;
         for at in [AT_PASS, AT_USED] {
             table.write(at, self.read(at));
         }
@@ -249,21 +313,24 @@ impl Reported {
             path: next,
             source,
         })?;
+        table.ended = std::mem::take(&mut self.ended);
         *self = table;
         Ok(())
     }
 
-    /// The hash of a key, never zero, and its place or the vacant one where it would go.
-    fn find(&self, key: &FlowKey) -> (u64, usize) {
-        let hash = self.hasher.hash_one(key) | 1;
+    /// The hash of a flow, never zero, and its place or the vacant one where it would go.
+    fn find(&self, flow: &Flow) -> (u64, usize) {
+        let hash = self.hasher.hash_one(flow) | 1;
         let mut place = self.home(hash);
-        loop {
+        // Once round at most: a damaged table may have no vacant place.
+        for _ in 0..self.capacity {
             let found = self.word(place, 0);
             if found == hash || found == 0 {
-                return (hash, place);
+                break;
             }
             place = self.next(place);
         }
+        (hash, place)
     }
 
     fn vacant(&self, hash: u64) -> usize {
@@ -294,9 +361,12 @@ impl Reported {
             let home = self.home(entry[0]);
             let stays = if gap < at { gap < home && home <= at } else { gap < home || home <= at };
             if !stays {
-                for (word, value) in entry.into_iter().enumerate() {
+                // The name last: whoever is killed before leaves an entry that is there twice, and the same.
+                self.write_word(gap, 0, 0);
+                for (word, value) in entry.into_iter().enumerate().skip(1) {
                     self.write_word(gap, word, value);
                 }
+                self.write_word(gap, 0, entry[0]);
                 gap = at;
             }
         }
@@ -367,16 +437,13 @@ mod tests {
 
     use super::*;
 
-    fn key(number: u64) -> FlowKey {
-        FlowKey {
-            remote_high: number,
-            l4: PortsProtoNic::new((1, 2), 3, 6, Family::V4),
-            ..FlowKey::default()
-        }
+    fn flow(number: u64) -> Flow {
+        let l4 = PortsProtoNic::new((1, 2), 3, 6, Family::V4);
+        (FlowKey { remote_high: number / 2, l4, ..FlowKey::default() }, number as u32 % 2)
     }
 
     fn counts(number: u64) -> Counts {
-        Counts { opened: number as u32, packets: [number, 1], bytes: [number * 60, 60] }
+        Counts { ended: number.is_multiple_of(7), packets: [number, 1], bytes: [number * 60, 60] }
     }
 
     #[test]
@@ -390,10 +457,10 @@ mod tests {
         for step in 0..60_000_u64 {
             let number = random.u64(..9_000);
             if random.u8(..3) == 0 {
-                table.remove(&key(number));
-                expected.remove(&number);
+                table.remove_ended(&flow(number));
+                expected.retain(|other, counts: &mut Counts| *other != number || !counts.ended);
             } else {
-                table.put(&key(number), counts(step)).unwrap();
+                table.put(&flow(number), counts(step)).unwrap();
                 expected.insert(number, counts(step));
             }
             if step % 20_000 == 19_999 {
@@ -402,26 +469,28 @@ mod tests {
             }
         }
         for number in 0..9_000 {
-            assert_eq!(table.get(&key(number)), expected.get(&number).copied(), "{number}");
+            assert_eq!(table.get(&flow(number)), expected.get(&number).copied(), "{number}");
         }
         assert_eq!(table.read(AT_USED), expected.len() as u64);
     }
 
     #[test]
-    fn what_is_not_seen_in_two_passes_goes() {
+    fn what_is_no_longer_seen_goes_and_what_has_ended_goes_sooner() {
         let dir = tempfile::tempdir().unwrap();
         let mut table = Reported::open(&dir.path().join("flows.reported")).unwrap().0;
+        let live = |number| Counts { ended: false, ..counts(number) };
         for number in 0..5_000 {
-            table.put(&key(number), counts(number)).unwrap();
+            table.put(&flow(number), Counts { ended: number % 5 == 1, ..counts(number) }).unwrap();
         }
-        for _ in 0..2 {
-            assert_eq!(table.begin_pass(), 0);
-            (0..5_000).filter(|number| number % 5 == 0).for_each(|number| table.see(&key(number)));
+        for _ in 0..3 {
+            table.begin_pass();
+            (0..5_000).filter(|number| number % 5 == 0).for_each(|number| table.see(&flow(number)));
         }
-        assert_eq!(table.begin_pass(), 4_000);
-        assert!((0..5_000).all(|number| table.get(&key(number)).is_some() == (number % 5 == 0)));
+        assert!((0..5_000).all(|number| table.get(&flow(number)).is_some() == (number % 5 != 1)));
+        assert_eq!(table.remove_older(table.pass() - 1), 3_000);
+        assert!((0..5_000).all(|number| table.get(&flow(number)).is_some() == (number % 5 == 0)));
         table.shrink().unwrap();
-        assert!((0..5_000).all(|number| table.get(&key(number)).is_some() == (number % 5 == 0)));
+        assert_eq!(table.get(&flow(5)), Some(live(5)));
     }
 
     #[test]
@@ -431,8 +500,10 @@ mod tests {
         let (table, _) = Reported::open(&path).unwrap();
         (0..7).for_each(|_| table.take_one());
         table.acknowledge().add(5);
+        assert_eq!((table.unread_of(3), table.unread_of(3), table.unread_of(9)), (3, 0, 6));
         drop(table);
-        assert_eq!(Reported::open(&path).unwrap().1, 2);
+        let (table, lost) = Reported::open(&path).unwrap();
+        assert_eq!((lost, table.unread_of(9), table.unread_of(2)), (2, 0, 2));
         assert_eq!(Reported::open(&path).unwrap().1, 0, "it is said once");
     }
 
@@ -440,11 +511,17 @@ mod tests {
     fn a_damaged_file_begins_anew() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("flows.reported");
-        for damage in [Vec::new(), b"short".to_vec(), vec![0; 4096], vec![0xff; 100_000]] {
+        let damaged = |table: &Reported| {
+            // A header that fits, and entries without end.
+            (HEADER..HEADER + table.capacity * ENTRY).for_each(|at| table.write(at, 3));
+        };
+        damaged(&Reported::open(&path).unwrap().0);
+        let full = fs::read(&path).unwrap();
+        for damage in [full, Vec::new(), b"short".to_vec(), vec![0; 4096], vec![0xff; 100_000]] {
             fs::write(&path, damage).unwrap();
             let (mut table, lost) = Reported::open(&path).unwrap();
-            table.put(&key(1), counts(1)).unwrap();
-            assert_eq!((table.get(&key(1)), lost), (Some(counts(1)), 0));
+            table.put(&flow(1), counts(1)).unwrap();
+            assert_eq!((table.get(&flow(1)), lost), (Some(counts(1)), 0));
         }
     }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Names {
     labels: Box<dyn WithLabels>,
     nics: HashMap<u16, Arc<NicName>, FixedState>,
     rules: HashMap<u32, RuleName, FixedState>,
+    /// The catalog that was read last.
+    catalog: Arc<Catalog>,
     /// When the policy came in force.
     applied: Option<Timestamp>,
 }
@@ -65,8 +67,9 @@ pub(crate) struct Names {
 impl Names {
     pub(crate) fn new(in_force: InForceReader, labels: Box<dyn WithLabels>) -> Self {
         let (nics, rules) = (HashMap::default(), HashMap::default());
-        let mut names = Self { in_force, labels, nics, rules, applied: None };
-        names.read();
+        let catalog = Arc::clone(&in_force.borrow().catalog);
+        let mut names = Self { in_force, labels, nics, rules, catalog: Arc::clone(&catalog), applied: None };
+        names.read(&catalog);
         names
     }
 
@@ -87,17 +90,30 @@ impl Names {
         if !self.is_stale() {
             return None;
         }
-        self.read();
-        let in_force = self.in_force.borrow();
+        let in_force = Arc::clone(&self.in_force.borrow_and_update());
+        self.read(&in_force.catalog);
         let applied = in_force.applied.filter(|applied| Some(applied.at) != self.applied)?;
         self.applied = Some(applied.at);
         let nics = in_force.catalog.nics.len();
         Some(format!("policy applied (cause: {}; NICs: {nics})", applied.cause.name()))
     }
 
-    fn read(&mut self) {
-        let in_force = Arc::clone(&self.in_force.borrow_and_update());
-        let Catalog { nics, numbers, .. } = &*in_force.catalog;
+    /// Takes numbers for what they mean in this catalog.
+    pub(crate) fn follow(&mut self, catalog: &Arc<Catalog>) {
+        if !Arc::ptr_eq(&self.catalog, catalog) {
+            self.read(catalog);
+        }
+    }
+
+    /// Takes numbers for what they mean now.
+    pub(crate) fn follow_current(&mut self) {
+        let catalog = Arc::clone(&self.in_force.borrow().catalog);
+        self.follow(&catalog);
+    }
+
+    fn read(&mut self, catalog: &Arc<Catalog>) {
+        self.catalog = Arc::clone(catalog);
+        let Catalog { nics, numbers, .. } = &**catalog;
         for nic in nics.iter() {
             self.nics.insert(nic.slot, Arc::new(self.nic_name(nic)));
         }
@@ -123,7 +139,13 @@ impl Names {
 
     fn nic_name(&self, nic: &NicRecord) -> NicName {
         let device = nic.device.clone();
-        let labels = self.labels.labels(&device);
+        // Of a NIC that has left the store, what was known of it stays.
+        let known = || {
+            let known = self.nics.get(&nic.slot).filter(|known| known.device == device)?;
+            let NicName { nic: id, instance, vpc, .. } = NicName::clone(known);
+            Some(NicLabels { id, instance, vpc })
+        };
+        let labels = self.labels.labels(&device).or_else(known);
         let NicLabels { id, instance, vpc } =
             labels.unwrap_or_else(|| NicLabels { id: device.clone(), ..NicLabels::default() });
         NicName { nic: id, device, instance, vpc, groups: nic.groups.clone() }
@@ -146,7 +168,7 @@ impl Names {
 
     /// The slot of a NIC, by its id or its device.
     pub(crate) fn slot(&self, nic: &str) -> Option<u16> {
-        let mut all = self.nics.iter();
-        all.find(|(_, name)| name.nic == nic || name.device == nic).map(|(slot, _)| *slot)
+        let mut all = self.in_use().into_iter();
+        all.find(|(slot, device)| device == nic || self.nic(*slot).nic == nic).map(|(slot, _)| slot)
     }
 }

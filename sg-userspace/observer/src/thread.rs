@@ -5,25 +5,26 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::RecvTimeoutError,
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
-use sg_agent::{InForceReader, Loaded, Traffic, TrafficNews};
+use sg_agent::{InForceReader, Loaded, Traffic, TrafficNews, TrafficReceiver};
 use sg_common::{abi::flows::EVENTS_LOST, event::EventKind};
-use sg_kernel::clock;
+use sg_kernel::{Acknowledge, Jiffies, clock};
 use sg_observe::{
     history::{Limits, Observed, Packets, Single},
     record::{Event, Frame, Record},
-    sink::Sinks,
+    sink::{Receipt, Sinks},
 };
 use thiserror::Error;
 
 use crate::{
     names::{Names, WithLabels},
+    quiet::Quiet,
     totals::Totals,
     translate::{self, Made},
     watching::watch,
@@ -94,7 +95,7 @@ impl Observer {
     /// If there is no thread for it.
     pub fn start(
         options: ObserverOptions,
-        news: Receiver<TrafficNews>,
+        news: TrafficReceiver,
         in_force: InForceReader,
         labels: Box<dyn WithLabels>,
     ) -> Result<Self, ObserverError> {
@@ -108,7 +109,9 @@ impl Observer {
             names: Names::new(in_force, labels),
             flow_interval: SignedDuration::try_from(flow_interval).unwrap_or(SignedDuration::MAX),
             loaded: None,
+            clock: None,
             ring: Ring::default(),
+            quiet: Quiet::default(),
         };
         let thread = thread::Builder::new().name("observer".to_owned()).spawn(move || body.run(&news));
         let thread = thread.map_err(|source| ObserverError::Thread { source })?;
@@ -148,7 +151,32 @@ struct Body {
     names: Names,
     flow_interval: SignedDuration,
     loaded: Option<Box<Loaded>>,
+    /// The programs' clock at some moment.
+    clock: Option<(Jiffies, Instant)>,
     ring: Ring,
+    quiet: Quiet,
+}
+
+/// Reports that are acknowledged once nobody has records of them to write any more. Whoever is killed before has lost them.
+#[derive(Debug)]
+struct Unwritten {
+    acknowledge: Acknowledge,
+    reports: u64,
+}
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        self.acknowledge.add(self.reports);
+    }
+}
+
+/// Ends every watch.
+struct End(Arc<Observed>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// What is known of the ring of single events.
@@ -156,13 +184,13 @@ struct Body {
 struct Ring {
     /// Events lost when somebody began to watch.
     lost: Option<u64>,
-    /// Nanoseconds between the clock of events and that of the world.
-    offset: i128,
     singles: Vec<Single>,
 }
 
 impl Body {
-    fn run(mut self, news: &Receiver<TrafficNews>) {
+    fn run(mut self, news: &TrafficReceiver) {
+        // Also if this thread panics: nobody waits for records that do not come.
+        let _end = End(Arc::clone(&self.observed));
         let mut pause = RESTING;
         self.tally.totals.follow(&self.names);
         loop {
@@ -173,6 +201,7 @@ impl Body {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.follow();
+            self.names.follow_current();
             let wanted = self.observed.wanted();
             pause = if wanted.is_empty() {
                 self.ring.lost = None;
@@ -184,18 +213,19 @@ impl Body {
                 self.watch(&filters, most)
             };
         }
-        self.observed.end();
     }
 
     fn loaded(&mut self, loaded: Box<Loaded>) {
         let unwritten = loaded.unwritten;
+        self.clock = Some((loaded.at, Instant::now()));
         self.tally.unwritten.fetch_add(unwritten, Ordering::Relaxed);
         self.loaded = Some(loaded);
         self.ring.lost = None;
+        self.quiet.begin(Timestamp::now(), &self.names);
         if unwritten > 0 {
             let now = Timestamp::now();
-            let why = "the agent before this one ended before it wrote these reports of flows";
-            self.remember(vec![Record::lost(now, now, unwritten, why)]);
+            let why = "the agent before this one ended before it wrote these records";
+            self.remember(vec![Record::lost(now, now, unwritten, why)], None);
         }
     }
 
@@ -209,14 +239,15 @@ impl Body {
         if let Some(message) = message {
             let now = Timestamp::now();
             let record = Record { message: Some(message), ..Record::new(Event::Policy, now, now) };
-            self.remember(vec![record]);
+            self.remember(vec![record], None);
         }
     }
 
     fn traffic(&mut self, traffic: &Traffic) {
-        // Reports may be of what is in force since a moment ago.
-        self.follow();
-        let Traffic { at, jiffies: _, flows, denials, unread, lost } = traffic;
+        // Reports are of what was in force when they were made.
+        self.names.follow(&traffic.catalog);
+        self.clock = Some((traffic.jiffies, Instant::now()));
+        let Traffic { catalog: _, at, jiffies: _, flows, denials, unread, lost, ends_interval: _ } = traffic;
         self.tally.totals.add(traffic);
         let made = Made::of(traffic);
         let before = |period: SignedDuration| at.saturating_sub(period).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -227,7 +258,7 @@ impl Body {
         records.extend(denials.iter().map(|denial| translate::denial(names, denial, made, denials_before)));
         if *lost > 0 {
             self.tally.lost.fetch_add(*lost, Ordering::Relaxed);
-            let why = "reports of flows found no room: the observer was too slow";
+            let why = "reports found no room: the observer was too slow";
             records.push(Record::lost(flows_before, *at, *lost, why));
         }
         if *unread > 0 {
@@ -235,14 +266,16 @@ impl Body {
             let why = "flows ended before their last counts were read";
             records.push(Record::lost(flows_before, *at, *unread, why));
         }
-        self.remember(records);
-        let acknowledge = self.loaded.as_ref().and_then(|loaded| loaded.acknowledge.as_ref());
-        if let Some(acknowledge) = acknowledge {
-            acknowledge.add(flows.len() as u64 + lost);
+        let acknowledge = self.loaded.as_ref().and_then(|loaded| loaded.acknowledge.clone());
+        let unwritten = acknowledge.map(|acknowledge| Unwritten { acknowledge, reports: traffic.reports() });
+        let receipt = unwritten.map(|unwritten| Arc::new(unwritten) as Receipt);
+        self.remember(records, receipt.as_ref());
+        for interval in self.quiet.see(traffic, &self.names) {
+            self.sinks.offer_no_data(&Arc::new(interval));
         }
     }
 
-    fn remember(&self, records: Vec<Record>) {
+    fn remember(&self, records: Vec<Record>, receipt: Option<&Receipt>) {
         if records.is_empty() {
             return;
         }
@@ -250,38 +283,46 @@ impl Body {
         let records: Arc<[Arc<Record>]> = records.into_iter().map(Arc::new).collect();
         self.observed.append(&records);
         if !self.sinks.is_empty() {
-            self.sinks.offer(&records);
+            self.sinks.offer_for(&records, receipt);
         }
+    }
+
+    /// Until when the program is told, on its clock.
+    fn until(&self) -> Option<u64> {
+        let (Jiffies { now, hertz }, read) = self.clock?;
+        let passed = read.elapsed().as_secs() + LEASE_SECONDS;
+        Some(now.wrapping_add(passed * u64::from(hertz)))
     }
 
     /// Reads single events; returns when to read the next.
     fn watch(&mut self, wanted: &[sg_observe::filter::Filter], packets: Packets) -> Duration {
+        let until = self.until();
         let Self { loaded, names, ring, tally, observed, .. } = self;
-        let Some(loaded) = loaded else { return READING };
+        let (Some(loaded), Some(until)) = (loaded, until) else { return READING };
         let lost = loaded.counters.read(&[EVENTS_LOST]).ok().and_then(|read| read.first().copied());
         let lost = lost.map_or(0, |counter| counter.packets);
         let Some(before) = ring.lost else {
             // Somebody has just begun: what is in the ring was for somebody before.
             ring.lost = Some(lost);
-            ring.offset = offset();
             while loaded.events.drain(AT_ONCE, |_| {}) == AT_ONCE {}
-            renew(loaded, names, wanted, packets);
+            loaded.watcher.watch(&watch(names, wanted, packets, until));
             return READING;
         };
-        renew(loaded, names, wanted, packets);
-        let (offset, singles) = (ring.offset, &mut ring.singles);
+        loaded.watcher.watch(&watch(names, wanted, packets, until));
+        // Every time: the clock of the world may be set.
+        let (offset, singles) = (offset(), &mut ring.singles);
         let count = loaded.events.drain(AT_ONCE, |seen| {
             let nanoseconds = i128::from(seen.event.at) + offset;
             let at = Timestamp::from_nanosecond(nanoseconds).unwrap_or_else(|_| Timestamp::now());
             let mut record = translate::event(names, &seen.event, at);
             record.live = true;
-            if packets == Packets::Frames {
-                let ethernet = true;
-                record.frame =
-                    Some(Frame { length: seen.event.length, ethernet, bytes: seen.bytes.to_vec() });
-            }
+            let framed = (packets == Packets::Frames).then(|| {
+                let (length, ethernet) = (seen.event.length, true);
+                let frame = Some(Frame { length, ethernet, bytes: seen.bytes.to_vec() });
+                Arc::new(Record { frame, ..record.clone() })
+            });
             let is_first = seen.event.kind != EventKind::Denied as u8;
-            singles.push(Single { record: Arc::new(record), is_first });
+            singles.push(Single { record: Arc::new(record), framed, is_first });
         });
         observed.show(singles);
         singles.clear();
@@ -292,17 +333,10 @@ impl Body {
             let why = "single events found no room in the kernel's ring";
             let start = now.saturating_sub(SignedDuration::from_millis(50)).unwrap_or(now);
             let record = Arc::new(Record::lost(start, now, lost - before, why));
-            observed.show(&[Single { record, is_first: true }]);
+            observed.show(&[Single { record, framed: None, is_first: true }]);
         }
         if count == AT_ONCE { Duration::ZERO } else { READING }
     }
-}
-
-/// Continues what the program is told.
-fn renew(loaded: &Loaded, names: &Names, wanted: &[sg_observe::filter::Filter], packets: Packets) {
-    let (Ok(now), Ok(hertz)) = (clock::jiffies(), clock::jiffies_per_second()) else { return };
-    let until = now.wrapping_add(LEASE_SECONDS * u64::from(hertz));
-    loaded.watcher.watch(&watch(names, wanted, packets, until));
 }
 
 /// Nanoseconds between the clock of events and that of the world.

@@ -60,7 +60,8 @@ impl Totals {
 
     /// Adds what was read.
     pub(crate) fn add(&self, traffic: &Traffic) {
-        let Traffic { at: _, jiffies: _, flows, denials, unread: _, lost: _ } = traffic;
+        let Traffic { catalog: _, at: _, jiffies: _, flows, denials, unread: _, lost: _, ends_interval: _ } =
+            traffic;
         let mut all = self.all();
         let mut add = |slot, direction: Direction, verdict: usize, (packets, bytes)| {
             let Some(totals) = all.get_mut(&slot) else { return };
@@ -171,6 +172,7 @@ mod tests {
         let totals = Totals::default();
         totals.follow(&names);
         let traffic = Traffic {
+            catalog: Arc::clone(&sender.borrow().catalog),
             at: jiff::Timestamp::UNIX_EPOCH,
             jiffies: Jiffies::default(),
             flows: vec![flow(SLOT), flow(SLOT), flow(9)],
@@ -181,6 +183,7 @@ mod tests {
             ],
             unread: 0,
             lost: 0,
+            ends_interval: false,
         };
         totals.add(&traffic);
         let [nic] = &totals.nics()[..] else { panic!("{totals:?}") };

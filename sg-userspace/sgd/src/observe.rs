@@ -1,13 +1,13 @@
 //! The arguments of observing traffic, and starting the observer. `run` and `serve` call it; it must never look at a record.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc::Receiver},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::Result;
 use clap::value_parser;
-use sg_agent::{AgentOptions, InForceReader, TrafficNews, TrafficSender, traffic};
+use sg_agent::{AgentOptions, InForceReader, TrafficReceiver, TrafficSender, traffic};
 use sg_observe::{
     aggregate::Fields,
     filter::Filter,
@@ -56,7 +56,7 @@ pub(super) struct ObserveArguments {
 #[derive(Debug)]
 pub(super) struct Prepared {
     options: ObserverOptions,
-    news: Receiver<TrafficNews>,
+    news: TrafficReceiver,
 }
 
 impl ObserveArguments {

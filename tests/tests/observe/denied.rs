@@ -155,6 +155,8 @@ impl Seen {
                 self.reports += 1;
                 self.all.push(denial);
             })
+            .unwrap()
+            .1
             .unwrap();
     }
 }

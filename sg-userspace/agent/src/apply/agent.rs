@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, fmt, mem::take, path::PathBuf, sync::Arc};
 
-use sg_kernel::{Aged, Denial, Device, Jiffies, Lasts};
+use sg_kernel::{Aged, Denial, Device, FlowReport, Jiffies, Lasts};
 use sg_model::Policy;
 
 use super::{
@@ -22,7 +22,7 @@ use crate::{
     },
     plan::{
         prepare::{Prepared, fill_in, prepare, unfit},
-        steps::{Wanted, plan},
+        steps::{Step, Wanted, plan},
         unfiltered::{self, Unfiltered},
     },
     state::{images::Images, in_force::Enforcing, records::Records},
@@ -70,6 +70,16 @@ pub struct Agent<E> {
     unfit: bool,
     /// Counts the attempts to change anything.
     revision: u64,
+    /// What was read about traffic before numbers changed their meaning; `None` if nobody observes it.
+    meanwhile: Option<Vec<Meanwhile>>,
+}
+
+/// What was read about traffic, and what the numbers in it mean.
+pub(crate) struct Meanwhile {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) at: Jiffies,
+    pub(crate) denials: Vec<Denial>,
+    pub(crate) flows: Vec<FlowReport>,
 }
 
 impl<E> fmt::Debug for Agent<E> {
@@ -99,7 +109,18 @@ impl<E: Enforcer> Agent<E> {
             settled: false,
             unfit: false,
             revision: 0,
+            meanwhile: None,
         }
+    }
+
+    /// From now on, somebody observes traffic.
+    pub(crate) fn observed(&mut self) {
+        self.meanwhile.get_or_insert_default();
+    }
+
+    /// What was read about traffic before numbers changed their meaning.
+    pub(crate) fn take_meanwhile(&mut self) -> Vec<Meanwhile> {
+        self.meanwhile.as_mut().map(take).unwrap_or_default()
     }
 
     /// Checks everything that can refuse `policy`, and keeps it as the next one. On an error the next policy stays the one
@@ -247,6 +268,7 @@ impl<E: Enforcer> Agent<E> {
             None => (self.load)(&self.catalog)?,
         };
         // From here on nothing refuses.
+        let former = self.meanwhile.is_some().then(|| Arc::new(self.catalog.clone()));
         let numbers = take(&mut prepared.numbers);
         self.unsaved |= numbers != self.catalog.numbers;
         self.catalog.numbers = numbers;
@@ -254,7 +276,16 @@ impl<E: Enforcer> Agent<E> {
         let steps = plan(&prepared.wanted, &self.records, self.unreset.clone());
         let hooked: BTreeSet<String> = self.records.hooked().map(|nic| nic.device.clone()).collect();
         let mut report = Report::default();
+        let changes_meaning = |step: &Step| {
+            matches!(step, Step::ResetCounters { .. } | Step::ForgetFlows { .. } | Step::Claim { .. })
+        };
+        let former = former.filter(|_| steps.iter().any(changes_meaning));
+        let denied = former.as_ref().and_then(|_| enforcer.collect_denied().ok());
         self.execute(&mut enforcer, &steps, &mut prepared, &mut report);
+        if let (Some(catalog), Some((at, denials))) = (former, denied) {
+            let flows = enforcer.take_reports();
+            self.meanwhile.get_or_insert_default().push(Meanwhile { catalog, at, denials, flows });
+        }
         if report.errors.is_empty()
             && let Err(source) = enforcer.remove_older(&self.hooked_devices())
         {

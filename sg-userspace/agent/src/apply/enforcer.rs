@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use sg_compile::{Image, Patch};
-use sg_kernel::{Aged, Datapath, Denial, Device, Jiffies};
+use sg_kernel::{Aged, Datapath, Denial, Device, FlowReport, Jiffies};
 use sg_model::Hook;
 
 /// An error of `sg-kernel`, for people.
@@ -91,6 +91,11 @@ pub trait Enforcer {
         Ok((Jiffies::default(), Vec::new()))
     }
 
+    /// The reports of flows that were deleted since the last call, and since [`Self::age_some`].
+    fn take_reports(&mut self) -> Vec<FlowReport> {
+        Vec::new()
+    }
+
     /// Removes what earlier layouts left, once the program is on all of `hooked` and nothing is missing.
     ///
     /// # Errors
@@ -143,8 +148,16 @@ impl Enforcer for Datapath {
 
     fn collect_denied(&mut self) -> Result<(Jiffies, Vec<Denial>), EnforcerError> {
         let mut denials = Vec::new();
-        let at = Self::collect_denied(self, |denial| denials.push(denial))?;
+        let (at, result) = Self::collect_denied(self, |denial| denials.push(denial))?;
+        if let Err(error) = result {
+            // What was counted is reported all the same.
+            tracing::warn!("{error}");
+        }
         Ok((at, denials))
+    }
+
+    fn take_reports(&mut self) -> Vec<FlowReport> {
+        Self::take_reports(self)
     }
 
     fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError> {

@@ -15,4 +15,4 @@ pub use measure::Measure;
 pub use publisher::InForceReader;
 pub use run::{AgentThread, run, serve};
 pub use start::AgentOptions;
-pub use traffic::{Loaded, Traffic, TrafficNews, TrafficSender, traffic};
+pub use traffic::{Loaded, Traffic, TrafficNews, TrafficReceiver, TrafficSender, traffic};

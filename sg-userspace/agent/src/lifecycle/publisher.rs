@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     error::AgentError,
+    host::catalog::Catalog,
     state::{Applied, Cause, InForce, Origin, Refused, in_force::Enforcing},
 };
 
@@ -30,6 +31,11 @@ impl Publisher {
     pub(crate) fn new(found: Enforcing, revision: u64, origin: Origin) -> Self {
         let first = with(InForce::new(Arc::clone(&found.catalog), origin), found);
         Self { sender: watch::Sender::new(Arc::new(first)), revision }
+    }
+
+    /// The catalog that readers see.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.sender.borrow().catalog)
     }
 
     pub(crate) fn reader(&self) -> InForceReader {

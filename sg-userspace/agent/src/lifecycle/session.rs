@@ -10,13 +10,13 @@ use std::{
 
 use sd_notify::NotifyState;
 use sg_audit::Trail;
-use sg_kernel::{Aged, FlowReport, Jiffies};
+use sg_kernel::Aged;
 use sg_model::Policy;
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::{
     apply::{
-        agent::Agent,
+        agent::{Agent, Meanwhile},
         enforcer::Enforcer,
         report::{Report, StatusEvent, emit},
     },
@@ -35,6 +35,9 @@ use crate::{
     },
     state::{Cause, Origin},
 };
+
+/// How long the agent waits for an observer that is behind, before it reads more.
+const BEHIND: Duration = Duration::from_millis(5);
 
 /// Where policies come from.
 pub(crate) enum Policies {
@@ -102,7 +105,10 @@ impl<'a, E: Enforcer> Session<'a, E> {
     }
 
     /// The same, with somebody who observes traffic.
-    pub(crate) fn observed(self, traffic: Option<&TrafficSender>) -> Self {
+    pub(crate) fn observed(mut self, traffic: Option<&TrafficSender>) -> Self {
+        if traffic.is_some() {
+            self.agent.observed();
+        }
         Self { traffic: traffic.map(|sender| (sender.clone(), FlowInterval::default())), ..self }
     }
 
@@ -145,7 +151,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     Some(wake) => self.wake(wake, policies),
                 },
                 // When there is nothing else to do: a full table takes a tenth of a second.
-                () = yield_now(), if self.ageing => self.age_some(),
+                () = yield_now(), if self.ageing && self.has_room() => self.age_some(),
+                // The observer is behind.
+                () = sleep(BEHIND), if self.ageing && !self.has_room() => {}
             }
         }
     }
@@ -201,13 +209,14 @@ impl<'a, E: Enforcer> Session<'a, E> {
         let aged = self.agent.age_some();
         self.ageing_took += began.elapsed();
         match aged {
-            Ok(Aged { expired, is_last, at, live, reports, unread }) => {
+            Ok(Aged { expired, is_last, at, live, reports, unread, ends_interval }) => {
                 tracing::trace!("{expired} flows expired");
                 self.ageing = !is_last;
                 if is_last {
                     self.measure.aged(take(&mut self.ageing_took), live);
                 }
-                self.pass_on(at, reports, unread);
+                let catalog = self.publisher.catalog();
+                self.pass_on(Traffic { flows: reports, unread, ends_interval, ..Traffic::at(at, catalog) });
             }
             Err(error) => {
                 tracing::error!("{error}");
@@ -219,19 +228,39 @@ impl<'a, E: Enforcer> Session<'a, E> {
     /// Reads what did not pass, and starts an interval of live flows if it is time.
     fn observe(&mut self) {
         let Some((sender, interval)) = &mut self.traffic else { return };
+        if !sender.has_room() || !sender.is_read() {
+            // It stays where it is counted.
+            return;
+        }
         if sender.flow_interval.is_some_and(|wanted| interval.is_over(wanted)) {
             self.agent.report_live_flows();
         }
         match self.agent.collect_denied() {
-            Ok((jiffies, denials)) => sender.send(Traffic { denials, ..Traffic::at(jiffies) }),
+            Ok((jiffies, denials)) => {
+                sender.send(Traffic { denials, ..Traffic::at(jiffies, self.publisher.catalog()) });
+            }
             Err(error) => tracing::error!("{error}"),
         }
     }
 
+    /// Passes on what was read before numbers changed their meaning.
+    fn pass_on_meanwhile(&mut self) {
+        for Meanwhile { catalog, at, denials, flows } in self.agent.take_meanwhile() {
+            if let Some((sender, _)) = &self.traffic {
+                sender.send(Traffic { flows, denials, ..Traffic::at(at, catalog) });
+            }
+        }
+    }
+
+    /// Whether there is somewhere to pass things on to.
+    fn has_room(&self) -> bool {
+        self.traffic.as_ref().is_none_or(|(sender, _)| sender.has_room())
+    }
+
     /// Passes on what flows have carried.
-    fn pass_on(&self, at: Jiffies, flows: Vec<FlowReport>, unread: u64) {
+    fn pass_on(&self, traffic: Traffic) {
         if let Some((sender, _)) = &self.traffic {
-            sender.send(Traffic { flows, unread, ..Traffic::at(at) });
+            sender.send(traffic);
         }
     }
 
@@ -321,6 +350,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
 
     /// Reports what happened, with `cause` if a change is in force now, and returns what went wrong. `why` is for readers.
     fn tell(&mut self, report: Report, cause: Option<&'static str>, why: Cause) -> Vec<AgentError> {
+        self.pass_on_meanwhile();
         let Report { lines, warnings, errors, published } = report;
         let changed = cause.is_some() || why == Cause::Start || !lines.is_empty();
         lines.iter().for_each(emit);

@@ -165,7 +165,10 @@ fn load(
         spawn_program_log(&mut datapath).map_err(|source| AgentError::Load { source })?;
     }
     if let Some(traffic) = &options.traffic {
-        observe(traffic, &options.instance, &mut datapath).map_err(|source| AgentError::Load { source })?;
+        // Observing is no reason not to filter.
+        if let Err(error) = observe(traffic, &options.instance, &mut datapath) {
+            tracing::error!("traffic is filtered, and not recorded: {error}");
+        }
     }
     // From here on the pins have a catalog, whatever happens to the first policy.
     catalog.save(&options.instance.catalog())?;
@@ -183,8 +186,9 @@ fn observe(traffic: &TrafficSender, instance: &Instance, datapath: &mut Datapath
         }
     }
     let (watcher, acknowledge) = (datapath.watcher(), datapath.acknowledge());
+    let at = datapath.jiffies()?;
     let counters = pins::Counters::open(&instance.pins())?;
-    traffic.loaded(Loaded { watcher, events: datapath.events()?, counters, acknowledge, unwritten });
+    traffic.loaded(Loaded { watcher, events: datapath.events()?, counters, acknowledge, unwritten, at });
     Ok(())
 }
 

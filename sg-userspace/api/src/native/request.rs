@@ -52,6 +52,11 @@ impl RequestContext {
         form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
     }
 
+    /// Refuses a caller without this role.
+    pub(super) fn check(&self, needed: KeyRole) -> Result<(), Failed> {
+        self.caller.check(needed)
+    }
+
     /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
         self.caller.name == "uid 0"

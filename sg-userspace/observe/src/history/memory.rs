@@ -179,6 +179,14 @@ impl Snapshot {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).filter_map(|one| admitted(one, filter))
     }
 
+    /// Records that `filter` admits, the oldest first; with `last`, the newest that many. One at a time: all of them together take
+    /// several times the memory that they are kept in.
+    pub fn each<'a>(&'a self, filter: &'a Filter, last: Option<usize>) -> impl Iterator<Item = Record> + 'a {
+        let all = || self.oldest_first(filter);
+        let skipped = last.map_or(0, |last| all().count().saturating_sub(last));
+        all().skip(skipped)
+    }
+
     /// Records that `filter` admits, the oldest first; with `last`, the newest that many.
     #[must_use]
     pub fn read(&self, filter: &Filter, last: Option<usize>) -> Vec<Record> {

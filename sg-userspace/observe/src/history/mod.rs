@@ -138,6 +138,21 @@ impl Observed {
         Ok((snapshot.read(filter, last), watcher))
     }
 
+    /// The past as it is now, and everything after: nothing is missing between, and nothing double.
+    ///
+    /// # Errors
+    /// There are [`MAX_WATCHERS`] already.
+    pub fn snapshot_and_watch(
+        &self,
+        filter: Filter,
+        packets: Packets,
+        queue: usize,
+    ) -> Result<(Snapshot, Watcher), TooManyWatchers> {
+        let memory = self.memory();
+        let watcher = self.watchers.add(filter, packets, queue)?;
+        Ok((memory.snapshot(), watcher))
+    }
+
     /// Whether anybody watches.
     #[must_use]
     pub fn is_watched(&self) -> bool {

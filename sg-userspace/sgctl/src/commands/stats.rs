@@ -93,7 +93,15 @@ fn tables(stats: &Stats, all: bool) -> Vec<Rows> {
 }
 
 fn flow_table(flows: FlowCounts) -> Rows {
-    let FlowCounts { established, max_established, half_open, max_half_open, evicted } = flows;
+    let FlowCounts {
+        established,
+        max_established,
+        half_open,
+        max_half_open,
+        evicted,
+        replaced: _,
+        unread: _,
+    } = flows;
     let row = |name: &str, now: u64, max: u32, evicted: String| {
         [name.to_owned(), now.to_string(), max.to_string(), evicted]
     };

@@ -16,6 +16,7 @@ mod api {
     pub(crate) mod instance_selection;
     pub(crate) mod json_log;
     pub(crate) mod kills;
+    pub(crate) mod metrics;
     pub(crate) mod walkthrough;
 }
 mod support {
@@ -35,6 +36,7 @@ fn main() -> Result<ExitCode> {
             api::instance_selection,
             api::backup,
             api::json_log,
+            api::metrics,
             api::audit,
             api::in_force,
             api::hostile,

@@ -198,9 +198,9 @@ impl Sample {
                 reasons: Vec::new(),
                 full: FULL.map(|reason| (reason, 0)).into(),
             };
-            if let Some(totals) = totals.get(&nic.device) {
-                sample.add_totals(totals, catalog.limits.denied > 0);
-            }
+            // A NIC that has just come has none yet.
+            let nothing = NicTotals::default();
+            sample.add_totals(totals.get(&nic.device).unwrap_or(&nothing), catalog.limits.denied > 0);
             for (direction, reason, number) in nic_numbers(nic) {
                 let Some(packets) = packets(number) else { continue };
                 match sample.full.iter_mut().find(|(full, _)| *full == reason) {

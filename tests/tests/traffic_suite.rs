@@ -53,6 +53,7 @@ mod lab {
     pub(crate) mod cleanup;
 }
 mod observe {
+    pub(crate) mod live;
     pub(crate) mod records;
 }
 mod reject {
@@ -106,6 +107,7 @@ fn main() -> Result<ExitCode> {
             exceptions::multicast,
             conntrack::flows,
             observe::records,
+            observe::live,
             scale::flood_isolation,
             conntrack::closing,
             conntrack::takeover,

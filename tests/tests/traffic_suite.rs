@@ -57,6 +57,7 @@ mod observe {
     pub(crate) mod ledger;
     pub(crate) mod metrics;
     pub(crate) mod no_data;
+    pub(crate) mod live;
     pub(crate) mod records;
     pub(crate) mod restarts;
     pub(crate) mod slow_readers;
@@ -120,6 +121,7 @@ fn main() -> Result<ExitCode> {
             observe::restarts,
             observe::slow_readers,
             observe::stuck_sinks,
+            observe::live,
             scale::flood_isolation,
             conntrack::closing,
             conntrack::takeover,

@@ -31,6 +31,10 @@ pub(crate) const VARIABLE: &str = "SGCTL_COMPLETE";
 /// The maximum number of names offered.
 const MOST: usize = 200;
 
+/// Words of records, which the agent knows and the arguments do not restrict.
+const EVENTS: [&str; 7] = ["begin", "continue", "end", "denied", "revoked", "policy", "lost"];
+const VERDICTS: [&str; 3] = ["accept", "drop", "reject"];
+
 /// Completes words of the commands in `tree` if a shell asks for that, and then ends the process.
 pub(crate) fn complete(tree: fn() -> Command) {
     CompleteEnv::with_factory(move || completing(tree)).var(VARIABLE).complete();
@@ -91,6 +95,9 @@ pub(crate) fn named_by(path: &str, arg: &str) -> Option<NamedBy> {
         ("rule", _, "ports" | "source_ports") => {
             return Some(NamedBy::Prefixed(&["any"], &[("port-list:", "port-lists")]));
         }
+        ("observe", _, "events") => return Some(NamedBy::Prefixed(&EVENTS, &[])),
+        ("observe", _, "verdicts") => return Some(NamedBy::Prefixed(&VERDICTS, &[])),
+        ("observe", _, "direction") => return Some(NamedBy::Prefixed(&["ingress", "egress"], &[])),
         // In `instance register` it describes a new one.
         (_, "register", "nic" | "nics") => return None,
         ("prefix-list", _, "list" | "lists") => "prefix-lists",
@@ -231,6 +238,13 @@ mod tests {
         assert_eq!(common.instance.as_deref(), Some("other"));
         assert_eq!(common_of(&words("sgctl group show --server")).server, None);
         assert_eq!(value(&words("sgctl rule revoke --group web al"), "--group").as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn words_of_records_are_those_that_records_have() {
+        use sg_observe::record::{Event, Verdict};
+        assert!(Event::ALL.iter().map(|event| event.name()).eq(EVENTS));
+        assert!(Verdict::ALL.iter().map(|verdict| verdict.name()).eq(VERDICTS));
     }
 
     #[test]

@@ -339,6 +339,9 @@ fn arguments_that_name_something_are_completed() {
         "rule add group:",
         "rule modify prefix-list:",
         "rule add port-list:",
+        "observe nics",
+        "observe groups",
+        "top nics",
     ] {
         assert!(found.iter().any(|found| found == expected), "{expected}: {found:?}");
     }

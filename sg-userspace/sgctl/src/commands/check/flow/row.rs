@@ -91,7 +91,7 @@ pub(super) fn read(text: &str) -> Result<Row, RowError> {
     let lines: Vec<&str> =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_header(line)).collect();
     match lines[..] {
-        [] => Err(RowError::Nothing),
+        [] | ["no flows"] => Err(RowError::Nothing),
         [line] => words(line),
         _ => Err(RowError::Several(lines.len())),
     }
@@ -403,6 +403,7 @@ mod tests {
             (" \n", "there is no row"),
             (&format!("{LINE}\n{LINE}"), "there are 2 rows"),
             ("[]", "there is no row"),
+            ("no flows\n", "there is no row"),
             ("{\"event\":", "is no JSON"),
             ("{\"id\":3}", "neither a record nor a flow"),
             ("{\"event\":\"denied\"}", "the row is a record, but missing field `start`"),

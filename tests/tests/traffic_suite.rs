@@ -55,6 +55,7 @@ mod lab {
 mod observe {
     pub(crate) mod floods;
     pub(crate) mod ledger;
+    pub(crate) mod metrics;
     pub(crate) mod no_data;
     pub(crate) mod records;
     pub(crate) mod restarts;
@@ -111,6 +112,7 @@ fn main() -> Result<ExitCode> {
             anti_spoofing::vrrp,
             exceptions::multicast,
             conntrack::flows,
+            observe::metrics,
             observe::records,
             observe::floods,
             observe::ledger,

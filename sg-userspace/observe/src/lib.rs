@@ -12,7 +12,6 @@ pub mod filter;
 pub mod format;
 pub mod history;
 pub mod ipfix;
-pub mod line;
 pub mod options;
 pub mod pcapng;
 pub mod query;

@@ -18,7 +18,7 @@ pub(crate) fn at(second: i64) -> Timestamp {
 
 /// Nothing, read at this second, which is the same on both clocks.
 pub(crate) fn traffic(second: i64) -> Traffic {
-    let jiffies = Jiffies { now: second as u64 * u64::from(HERTZ), hertz: HERTZ };
+    let jiffies = Jiffies { now: second.cast_unsigned() * u64::from(HERTZ), hertz: HERTZ };
     Traffic {
         catalog: Arc::new(catalog()),
         at: at(second),

@@ -268,13 +268,14 @@ impl Body {
         }
         let acknowledge = self.loaded.as_ref().and_then(|loaded| loaded.acknowledge.clone());
         let unwritten = acknowledge.map(|acknowledge| Unwritten { acknowledge, reports: traffic.reports() });
-        self.remember(records, unwritten.map(|unwritten| Arc::new(unwritten) as Receipt));
+        let receipt = unwritten.map(|unwritten| Arc::new(unwritten) as Receipt);
+        self.remember(records, receipt.as_ref());
         for interval in self.quiet.see(traffic, &self.names) {
             self.sinks.offer_no_data(&Arc::new(interval));
         }
     }
 
-    fn remember(&self, records: Vec<Record>, receipt: Option<Receipt>) {
+    fn remember(&self, records: Vec<Record>, receipt: Option<&Receipt>) {
         if records.is_empty() {
             return;
         }
@@ -282,7 +283,7 @@ impl Body {
         let records: Arc<[Arc<Record>]> = records.into_iter().map(Arc::new).collect();
         self.observed.append(&records);
         if !self.sinks.is_empty() {
-            self.sinks.offer_for(&records, receipt.as_ref());
+            self.sinks.offer_for(&records, receipt);
         }
     }
 

@@ -353,8 +353,11 @@ mod tests {
                         for last in [opened, now, now + 3] {
                             let record = flow(&names, &report(opened, last, phase, is_first), made, before);
                             let length = record.end.duration_since(record.start);
-                            let most =
-                                if is_first { SignedDuration::from_secs(seconds as i64) } else { interval };
+                            let most = if is_first {
+                                SignedDuration::from_secs(seconds.cast_signed())
+                            } else {
+                                interval
+                            };
                             assert!(
                                 length >= SignedDuration::ZERO && length <= most,
                                 "{step} {seconds} {record:?}"

@@ -188,6 +188,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "history",
         &["sgctl history --since 1h", "sgctl history --object web --outcome done", "sgctl history -f --json"],
     ),
+    ("top", &["sgctl top", "sgctl top --nic eth0 --interval 1"]),
     ("detach", &["sgctl detach", "sgctl detach --instance old", "sgctl detach --all --yes"]),
     ("completion", &["sgctl completion bash", "sgctl completion zsh", "sgctl completion fish"]),
     ("man", &["sgctl man /usr/local/share/man/man1"]),

@@ -18,18 +18,27 @@ use crate::{
 };
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/use/walkthroughs");
+/// Pages beside them that have commands, too.
+const PAGES: [&str; 1] = ["../observing"];
 
 pub(crate) fn tests(suite: &mut Suite) {
     let files = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
     let mut names: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
     names.sort();
-    for name in names.into_iter().filter_map(|name| name.strip_suffix(".md").map(str::to_owned)) {
+    let pages = PAGES.into_iter().map(str::to_owned);
+    for name in names.into_iter().filter_map(|name| name.strip_suffix(".md").map(str::to_owned)).chain(pages)
+    {
         let needs_clients = text(&name).is_ok_and(|text| text.lines().any(|line| line.starts_with(SCRIPT)));
         let missing = if needs_clients { clients::installed().err() } else { None };
-        suite.when(&name.replace('-', "_"), missing.map(|error| error.to_string()), move |lab| {
+        suite.when(&short(&name).replace('-', "_"), missing.map(|error| error.to_string()), move |lab| {
             walk(lab, &name)
         });
     }
+}
+
+/// A page without the directory that it is in.
+fn short(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 fn text(name: &str) -> Result<String> {
@@ -57,8 +66,8 @@ fn walk(lab: Lab, name: &str) -> Result<()> {
     let place = tempfile::tempdir()?;
     write_scripts(&text, place.path())?;
     let lan = lab.lan()?;
-    let server = lan.host(&format!("{name}-s"), &["10.77.0.1/24"])?;
-    let client = lan.host(&format!("{name}-c"), &["10.77.0.2/24"])?;
+    let server = lan.host(&format!("{}-s", short(name)), &["10.77.0.1/24"])?;
+    let client = lan.host(&format!("{}-c", short(name)), &["10.77.0.2/24"])?;
     let served = Served::start(&server)?;
     let mut steps = 0;
     for (line, command, expected) in commands(&text) {

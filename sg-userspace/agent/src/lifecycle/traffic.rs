@@ -157,7 +157,7 @@ impl TrafficSender {
         let lost = self.lost.swap(0, Ordering::Relaxed) + traffic.lost;
         let unread = self.unread.swap(0, Ordering::Relaxed) + traffic.unread;
         let ends_interval = self.has_ended.swap(false, Ordering::Relaxed) || traffic.ends_interval;
-        let traffic = Traffic { lost, unread, ends_interval, ..traffic };
+        let traffic = Traffic { unread, lost, ends_interval, ..traffic };
         let reports = traffic.reports();
         self.queued.fetch_add(1, Ordering::AcqRel);
         let sent = self.queue.try_send(TrafficNews::Traffic(traffic));

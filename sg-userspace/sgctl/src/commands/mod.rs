@@ -23,6 +23,7 @@ pub(crate) mod rule;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod top;
 pub(crate) mod transfer;
 pub(crate) mod validate;
 pub(crate) mod vpc;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Status(status::Args),
     Stats(stats::Args),
     Flows(flows::Args),
+    Top(top::Args),
     History(history::Args),
     Detach(detach::Args),
     Completion(generate::Completion),
@@ -93,6 +95,7 @@ impl Command {
             Self::Status(args) => status::run(&args, common, out),
             Self::Stats(args) => stats::run(&args, common, out),
             Self::Flows(args) => flows::run(&args, common, out),
+            Self::Top(args) => top::run(&args, common),
             Self::History(args) => history::run(&args, common, out),
             Self::Detach(args) => detach::run(&args, common, out),
             Self::Completion(args) => generate::completion(&args, out),

@@ -85,7 +85,7 @@ const COMMANDS: &[(&str, Needs)] = &[
     ("status", Operations(&["get /v1/status"])),
     ("stats", Operations(&["get /v1/stats"])),
     ("flows", Operations(&["get /v1/flows", "post /v1/flows/delete"])),
-    ("history", Operations(&["get /v1/history"])),
+    ("top", Operations(&["get /v1/status", "get /v1/stats", "get /v1/flows", "get /v1/observe"])),
     ("detach", Nothing("it removes what an agent left, and is refused while one runs")),
     ("completion", Nothing("it prints a script")),
     ("man", Nothing("it writes manual pages")),

@@ -8,7 +8,7 @@ use super::*;
 use crate::args::common::OutputArgs;
 
 fn args(words: &str) -> Result<Args, clap::Error> {
-    let command = Args::augment_args(clap::Command::new("observe"));
+    let command = Args::augment_args(clap::Command::default());
     let matches = command.try_get_matches_from(format!("observe {words}").split_whitespace())?;
     Args::from_arg_matches(&matches)
 }

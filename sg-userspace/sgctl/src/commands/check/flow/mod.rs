@@ -122,7 +122,7 @@ pub(crate) fn run(text: &str, session: &mut Session<'_>) -> Result<(), Failure> 
         let (why, next) = (meaning.map(|meaning| meaning.why), meaning.map(|meaning| meaning.next));
         return session.output.data(&Explained { row: &row, generation: &since, why, next, now });
     }
-    say_row(&row, session)?;
+    say_row(&row, Some(&nic.device), session)?;
     for line in lines_of(&since, &nic.device) {
         session.output.line(&line)?;
     }
@@ -152,7 +152,7 @@ fn without_nic(row: &Row, meaning: Meaning, session: &mut Session<'_>) -> Result
         let (why, next) = (Some(why), Some(next));
         return session.output.data(&Explained { row, generation: &since, why, next, now: None });
     }
-    say_row(row, session)?;
+    say_row(row, None, session)?;
     session.output.line(&format!("why: {why}"))?;
     session.output.line(&format!("next: {next}"))
 }
@@ -223,15 +223,13 @@ fn by_document(
     serde_json::to_value(explanation.result.written(&policy)).map_err(Failure::other)
 }
 
-/// The row, and who decided then.
-fn say_row(row: &Row, session: &mut Session<'_>) -> Result<(), Failure> {
+/// The row, on this device, and who decided then.
+fn say_row(row: &Row, device: Option<&str>, session: &mut Session<'_>) -> Result<(), Failure> {
     let mut wanted = Wanted::default();
     wanted.ids("groups", row.group.iter().chain(&row.groups));
     let names = session.names(&wanted)?;
     let output = &mut session.output;
-    let nic = row.device.as_ref().unwrap_or(&row.nic);
-    let nic = if nic.is_empty() { "no NIC" } else { nic };
-    output.line(&format!("{nic} {}", row.words()))?;
+    output.line(&format!("{} {}", device.unwrap_or("no NIC"), row.words()))?;
     let at = row.at.map(|at| format!(" at {}", write_time(at))).unwrap_or_default();
     let verdict = output.paint_as(row.verdict, row.verdict);
     output.painted(&format!("then: {verdict} {}{at}", escaped(&decided(row, &names))))

@@ -2,7 +2,7 @@
 //!
 //! It must never guess what a row does not have: it says what is missing. `mod.rs` calls it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -14,10 +14,7 @@ use sg_common::packet::{
     protocol::{ICMP, ICMPV6},
 };
 use sg_model::{HeaderNumbers, ProtocolName};
-use sg_observe::{
-    line::{self, LineError},
-    record::{IcmpType, Record, Stage},
-};
+use sg_observe::record::{Event, IcmpType, Record, Stage};
 use sg_records::{Direction, Protocol};
 use thiserror::Error;
 
@@ -40,8 +37,10 @@ pub(super) enum RowError {
     Record(#[source] serde_json::Error),
     #[error("the row is a flow, but {0}")]
     Flow(#[source] serde_json::Error),
-    #[error("the row begins like one of `sgctl observe`, but {0}")]
-    Line(#[source] LineError),
+    #[error("the row begins like one of `sgctl observe`, but has {0}")]
+    Line(#[source] <Record as FromStr>::Err),
+    #[error("a record of event {0} has no packet: paste one of begin, continue, end, denied or revoked")]
+    NoPacket(Event),
     #[error("the row is a flow of `sgctl flows`, but {found:?} is no {wanted}")]
     Cell { wanted: &'static str, found: String },
     #[error(
@@ -112,7 +111,7 @@ fn json(text: &str) -> Result<Row, RowError> {
     if has("event") {
         let record: Record = serde_json::from_value(value).map_err(RowError::Record)?;
         if !record.event.is_traffic() {
-            return Err(RowError::Line(LineError::NoPacket(record.event)));
+            return Err(RowError::NoPacket(record.event));
         }
         Ok(of_record(record))
     } else if has("remote_port") {
@@ -132,7 +131,11 @@ fn words(line: &str) -> Result<Row, RowError> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let first = words.first().copied().unwrap_or_default();
     if first.parse::<Timestamp>().is_ok() {
-        return line::record(line).map(of_record).map_err(RowError::Line);
+        let event = words.get(1).and_then(|word| word.parse().ok());
+        return match event.filter(|event: &Event| !event.is_traffic()) {
+            Some(event) => Err(RowError::NoPacket(event)),
+            None => line.parse().map(of_record).map_err(RowError::Line),
+        };
     }
     for cells in [cells, words] {
         if let Ok(cells) = <[&str; flows::TITLES.len()]>::try_from(cells.as_slice()) {
@@ -363,7 +366,7 @@ mod tests {
     #[test]
     fn a_line_its_json_and_a_flow_are_the_same_packet() {
         let line = read(LINE).unwrap();
-        let record = line::record(LINE).unwrap();
+        let record: Record = LINE.parse().unwrap();
         assert_eq!(read(&serde_json::to_string(&record).unwrap()).unwrap(), line);
         assert_eq!(line.words(), "ingress tcp 192.0.2.7:51234 -> 10.0.0.5:443");
         assert_eq!((line.generation, line.verdict, line.groups.len()), (Some(7), "drop", 2));
@@ -404,7 +407,7 @@ mod tests {
             ("{\"id\":3}", "neither a record nor a flow"),
             ("{\"event\":\"denied\"}", "the row is a record, but missing field `start`"),
             (lost, "a record of event lost has no packet"),
-            (&LINE.replace("443", "x"), "but \"x\" is where a destination should be"),
+            (&LINE.replace("443", "x"), "but has \"x\" where a port is expected"),
             (&FLOW.replace("established", "open"), "\"open\" is no state"),
             (&FLOW.replace("192.0.2.7:", "any:"), "is no remote"),
             ("eth0 tcp 192.0.2.7", "it has 3 words"),

@@ -1,0 +1,128 @@
+//! `sgctl top`: what the filter is doing now, on a screen that is drawn again and again.
+//!
+//! ```text
+//! feed (threads): agent ─► News ─┐
+//! keys, resizes ─────────────────┼─► Model ─► view ─► screen
+//! signals ───────────────────────┘
+//! ```
+//!
+//! `model` and `view` know neither agent nor terminal, so that tests can drive them. It must never change anything.
+
+mod denials;
+mod feed;
+mod keys;
+mod model;
+mod rates;
+mod screen;
+mod table;
+mod view;
+
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+    sync::mpsc::{self, Receiver, TryRecvError},
+    time::{Duration, Instant},
+};
+
+use anyhow::anyhow;
+use clap::value_parser;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use sg_api_types::Status;
+
+use crate::{
+    args::{Common, Format},
+    client::Address,
+    failure::Failure,
+    session::Session,
+};
+use feed::{Asked, News};
+use keys::Then;
+use model::Model;
+use screen::Screen;
+
+/// How long to wait for a key before looking for news.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Show what the filter is doing now, on a screen: NICs, rules, flows and denials by their rates.
+///
+/// Keys: 1 to 4 or Tab choose what is shown, s the column to sort by, r the order, / a filter, p pauses, ? lists the keys, q ends it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Seconds between two looks at the counters
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u32).range(1..=3600))]
+    interval: u32,
+    /// Only this NIC and the rules of its groups
+    #[arg(long, value_name = "NIC")]
+    nic: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
+    if common.output.format() != Format::Table {
+        return Err(Failure::input(anyhow!(
+            "`sgctl top` draws a screen and has no other format: `sgctl stats -w --json` is for programs"
+        )));
+    }
+    Session::new(common, &mut io::sink())?.output.without_table()?;
+    refuse_what_is_no_terminal()?;
+    let interval = Duration::from_secs(args.interval.into());
+    // What cannot work at all is said before the screen is taken.
+    let mut sink = io::sink();
+    let status: Status = Session::new(common, &mut sink)?.get(Address::of(&["status"]))?;
+    let (news, receiver) = mpsc::channel();
+    let asked = Asked { common: common.clone(), nic: args.nic.clone(), interval };
+    let wants_flows = feed::start(asked, &news)?;
+    let mut model = Model::new(status.instance, interval, wants_flows);
+    let mut screen = Screen::enter().map_err(Failure::other)?;
+    let done = show(&mut model, &mut screen, &receiver);
+    drop(screen);
+    done
+}
+
+/// Refuses what the screen cannot be drawn on.
+fn refuse_what_is_no_terminal() -> Result<(), Failure> {
+    let what = if !io::stdout().is_terminal() {
+        "standard output is no terminal"
+    } else if !io::stdin().is_terminal() {
+        "standard input is no terminal, and has no keys"
+    } else if env::var_os("TERM").is_some_and(|terminal| terminal == "dumb") {
+        "TERM=dumb says that this terminal cannot be drawn on"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::input(anyhow!("{what}: `sgctl stats -w` shows counters again and again anywhere")))
+}
+
+fn show(model: &mut Model, screen: &mut Screen, news: &Receiver<News>) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::Other(anyhow!(error).context("the terminal"));
+    loop {
+        screen.draw(|frame| view::draw(model, frame)).map_err(failed)?;
+        let mut is_new = false;
+        while !is_new {
+            if event::poll(PAUSE).map_err(failed)? {
+                is_new = true;
+                if let Event::Key(key) = event::read().map_err(failed)?
+                    && key.kind != KeyEventKind::Release
+                    && keys::press(model, key) == Then::End
+                {
+                    return Ok(());
+                }
+            }
+            loop {
+                match news.try_recv() {
+                    Ok(News::Signal) => return Ok(()),
+                    Ok(news) => {
+                        is_new = true;
+                        model.learn(news, Instant::now());
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
+                        return Err(Failure::other(anyhow!("nothing reads the agent any more")));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -55,9 +55,9 @@ mod lab {
 mod observe {
     pub(crate) mod floods;
     pub(crate) mod ledger;
+    pub(crate) mod live;
     pub(crate) mod metrics;
     pub(crate) mod no_data;
-    pub(crate) mod live;
     pub(crate) mod records;
     pub(crate) mod restarts;
     pub(crate) mod slow_readers;

@@ -91,7 +91,7 @@ fn reused_ports_are_other_flows(lab: Lab, attach: Attach) -> Result<()> {
     let ghost = Ghost::new(&scene)?;
     let (mut opened, mut asked) = (0, 0);
     // Over two intervals: some are reported before they are reused, others are not.
-    for round in 0..44_u32 {
+    for round in 0..38_u32 {
         for port in [40_001, 40_002, 40_003] {
             let number = 1_000_000 + round * 100_000 + u32::from(port);
             let next = ghost.open(port, number)?;
@@ -113,7 +113,7 @@ fn reused_ports_are_other_flows(lab: Lab, attach: Attach) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(250));
     }
-    ensure!(opened > 60, "only {opened} connections were opened");
+    ensure!(opened > 50, "only {opened} connections were opened");
     // A SYN between the ends of a connection that goes on belongs to no flow, unless somebody replies to it; the rule counts it.
     let of_no_flow = u64::from(asked - opened);
     let balanced = || {

@@ -38,7 +38,7 @@ fn a_nic_without_traffic_has_no_data(lab: Lab, attach: Attach) -> Result<()> {
     slowly("an interval without traffic", || Ok(count("NODATA")? > 0))?;
     // Traffic in each interval: no more of these.
     let before = count("NODATA")?;
-    for _ in 0..14 {
+    for _ in 0..11 {
         scene.asks(Client, Server, Family::V4, Service::Tcp(80), Outcome::Reply)?;
         scene.asks(Stranger, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
         thread::sleep(Duration::from_millis(700));

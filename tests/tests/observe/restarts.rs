@@ -34,7 +34,7 @@ fn denials_are_exact_over_kills(lab: Lab) -> Result<()> {
         });
         let kills = (0..3).try_for_each(|round| {
             // In the middle of an interval, or with a pass.
-            thread::sleep(Duration::from_millis(3_300 + round * 850));
+            thread::sleep(Duration::from_millis(2_300 + round * 850));
             agent.kill()?;
             thread::sleep(Duration::from_millis(300));
             agent.start_with(&log.arguments())

@@ -14,6 +14,8 @@ use std::{
 
 use sg_common::{
     abi::{self, Counter, reason_counter},
+    denied::{DeniedEntry, DeniedKey, DeniedKeyV4, DeniedNic, DeniedRing, Origin, Recent},
+    event::{ReplacedFlow, Watch},
     exchange::{Exchanges, Leased, Open, Solicitor},
     flow::{
         self, ClosedEntry, Direction, First, FlowEntry, FlowKey, FlowKeyV4, PortsProtoNic, Shares, State,
@@ -100,6 +102,59 @@ fn flows(text: &mut String) {
     );
 }
 
+/// What is counted of packets that do not pass, and what watchers see.
+fn observed(text: &mut String) {
+    layout!(
+        text,
+        DeniedKey {
+            remote_high: u64,
+            remote_low: u64,
+            local_high: u64,
+            local_low: u64,
+            l4: PortsProtoNic,
+            origin: Origin as u64
+        }
+    );
+    layout!(text, DeniedKeyV4 { ends: u64, l4: PortsProtoNic, origin: Origin as u64 });
+    layout!(
+        text,
+        DeniedEntry {
+            used: u64,
+            key: DeniedKey,
+            recent: Recent as u64,
+            packets: u64,
+            bytes: u64,
+            first: u64,
+            last: u64,
+            latest: u64,
+            reported_packets: u64,
+            reported_bytes: u64,
+            spare: u64
+        }
+    );
+    layout!(text, DeniedNic { due: [u64; 2], entries: u64, spare: u64 });
+    layout!(text, DeniedRing { head: u64, tail: u64 });
+    layout!(
+        text,
+        Watch {
+            until: u64,
+            kinds: u32,
+            nic: u32,
+            remote: [u64; 2],
+            mask: [u64; 2],
+            family: u8,
+            direction: u8,
+            verdict: u8,
+            has_protocol: u8,
+            protocol: u8,
+            capture: u8,
+            port: u16,
+            flows_until: u64
+        }
+    );
+    layout!(text, ReplacedFlow { key: FlowKey, entry: FlowEntry });
+}
+
 /// What stands in maps.
 fn maps() -> String {
     let mut text = String::new();
@@ -123,6 +178,7 @@ fn maps() -> String {
     );
     layout!(text, FragmentEntry { decision: u64, last_seen: u64, progress: u64 });
     exchanges(&mut text);
+    observed(&mut text);
     values!(
         text,
         "\nflows",
@@ -150,6 +206,9 @@ fn maps() -> String {
         "\ncounters",
         abi::NIC_COUNTERS,
         abi::HOST_COUNTERS,
+        abi::flows::EVENTS_LOST,
+        abi::flows::REPLACED,
+        abi::flows::UNREAD,
         abi::flows::EVICTED,
         abi::flows::ESTABLISHED,
         abi::flows::HALF_OPEN,

@@ -20,12 +20,14 @@ mod view;
 use std::{
     env,
     io::{self, IsTerminal as _},
+    os::fd::AsFd as _,
     sync::mpsc::{self, Receiver, TryRecvError},
     time::{Duration, Instant},
 };
 
 use anyhow::anyhow;
 use clap::value_parser;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use sg_api_types::Status;
 
@@ -92,13 +94,29 @@ fn refuse_what_is_no_terminal() -> Result<(), Failure> {
     Err(Failure::input(anyhow!("{what}: `sgctl stats -w` shows counters again and again anywhere")))
 }
 
+/// Waits for a key, a moment at most. A terminal that is gone ends it: crossterm would read there again and again.
+fn wait_for_keys() -> Result<(), Failure> {
+    let input = io::stdin();
+    let mut keys = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
+    let pause = PollTimeout::try_from(PAUSE).unwrap_or(PollTimeout::ZERO);
+    // Interrupted by a signal: the next turn waits again.
+    let is_there = poll(&mut keys, pause).is_ok();
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    let [keys] = keys;
+    if is_there && keys.revents().is_some_and(|events| events.intersects(gone)) {
+        return Err(Failure::other(anyhow!("the terminal is gone")));
+    }
+    Ok(())
+}
+
 fn show(model: &mut Model, screen: &mut Screen, news: &Receiver<News>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Other(anyhow!(error).context("the terminal"));
     loop {
         screen.draw(|frame| view::draw(model, frame)).map_err(failed)?;
         let mut is_new = false;
         while !is_new {
-            if event::poll(PAUSE).map_err(failed)? {
+            wait_for_keys()?;
+            if event::poll(Duration::ZERO).map_err(failed)? {
                 is_new = true;
                 if let Event::Key(key) = event::read().map_err(failed)?
                     && key.kind != KeyEventKind::Release

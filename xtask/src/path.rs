@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     prerequisite::Stage,
-    programs::{ALL, Programs},
+    programs::{ALL, Programs, Source},
     shell,
 };
 
@@ -35,9 +35,14 @@ fn fill(directory: &Path, stages: &[Stage]) -> Result<()> {
         _ => fs::create_dir_all(directory)?,
     }
     let is_of = |programs: &&Programs| programs.stages.iter().any(|stage| stages.contains(stage));
-    for name in ALL.iter().filter(is_of).flat_map(|programs| programs.names) {
+    let named =
+        ALL.iter().filter(is_of).flat_map(|programs| programs.names.iter().map(move |name| (programs, name)));
+    for (programs, name) in named {
+        // What Debian has comes from where Debian puts it: a shim in front of it, as of pyenv, needs programs that are not declared.
+        let of_debian =
+            matches!(programs.source, Source::Debian(_)).then(|| shell::find_of_system(name)).flatten();
         // Two lines of the table may have the same one.
-        match shell::find(name).map(|program| symlink(program, directory.join(name))) {
+        match of_debian.or_else(|| shell::find(name)).map(|program| symlink(program, directory.join(name))) {
             Some(Err(error)) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
         }

@@ -60,6 +60,12 @@ pub(crate) fn read(command: &mut Command) -> Option<String> {
     String::from_utf8(output.stdout).ok()
 }
 
+/// A program that the system's packages installed.
+pub(crate) fn find_of_system(program: &str) -> Option<PathBuf> {
+    let dirs = ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/lib/systemd"].map(PathBuf::from);
+    dirs.into_iter().map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     // Debian keeps /usr/sbin, which has `tc`, out of a user's PATH, and systemd's own programs out of everybody's.
     let path = env::var_os("PATH").unwrap_or_default();

@@ -358,11 +358,12 @@ impl<'a, E: Enforcer> Session<'a, E> {
             tracing::warn!("{warning}");
         }
         self.complain(&errors);
+        // Whoever is told of a change must find it.
+        self.publish(changed.then_some(why));
         let (nics, attached) = self.agent.nics();
         if let Some(cause) = cause {
             emit(&StatusEvent::Applied { cause, nics, published });
         }
-        self.publish(changed.then_some(why));
         if !self.ready && self.agent.is_complete() {
             self.ready = true;
             let pinned = self.agent.pinned();

@@ -47,6 +47,8 @@ pub const FAMILIES: &[Family] = &[
     family("observe-lost", Count, &[("watch", 0.0)]),
     family("observe-rate", PacketsPerSecond, &[]),
     family("observe-kept", Ratio, &[("told", 0.999)]),
+    family("observe-scrape", Milliseconds, &[("1k-rules", 20.0)]),
+    family("observe-scrape-size", Bytes, &[("1k-rules", 2_000_000.0)]),
     family("verifier", Count, &[(EVERY, 100_000.0)]),
     family("path", Nanoseconds, &[]),
     family("path-again", Nanoseconds, &[]),

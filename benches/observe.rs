@@ -1,8 +1,10 @@
-//! What observing traffic costs, each figure beside the same without: a packet that does not pass, the flow log, watching live.
+//! What observing traffic costs, each figure beside the same without: a packet that does not pass, the flow log, watching live, a scrape.
 //! Criterion has neither runs in turns nor figures of a process.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
+
+mod scrape;
 
 use std::{
     fs,
@@ -39,12 +41,40 @@ const FLOWS: u32 = 1_000_000;
 const WATCHED: u32 = 100_000;
 
 fn main() -> Result<()> {
-    let families = ["observe", "observe-core", "observe-lost", "observe-rate", "observe-kept"];
+    let families = [
+        "observe",
+        "observe-core",
+        "observe-lost",
+        "observe-rate",
+        "observe-kept",
+        "observe-scrape",
+        "observe-scrape-size",
+    ];
     let Some(plan) = Plan::from_env(&families) else { return Ok(()) };
     denials(&plan);
     flow_log(&plan);
     formats(&plan)?;
-    watching(&plan)
+    let over_hosts = [
+        "observe-core/watch",
+        "observe-lost",
+        "observe-rate",
+        "observe-kept",
+        "observe-scrape",
+        "observe-scrape-size",
+    ];
+    if !over_hosts.iter().any(|name| plan.wants(name)) {
+        return Ok(());
+    }
+    let lab = match Lab::enter()? {
+        Entered::Inside(lab) => lab,
+        Entered::LeftOut(why) => bail!("hosts need {why}"),
+    };
+    if let Some(missing) = lab::missing() {
+        println!("observe-core/watch and observe-scrape are {missing}");
+        return Ok(());
+    }
+    watching(&plan, lab)?;
+    scrape::scraping(&plan, lab)
 }
 
 /// A packet that does not pass, of a known name, and one of as many names as there are packets.
@@ -259,19 +289,11 @@ fn watched(flooded: &mut Flooded, work: impl FnOnce(&mut Flooded) -> Result<()>)
     worked.map(|()| read)
 }
 
-fn watching(plan: &Plan) -> Result<()> {
+fn watching(plan: &Plan, lab: Lab) -> Result<()> {
     if !["observe-core/watch", "observe-lost", "observe-rate", "observe-kept"]
         .iter()
         .any(|name| plan.wants(name))
     {
-        return Ok(());
-    }
-    let lab = match Lab::enter()? {
-        Entered::Inside(lab) => lab,
-        Entered::LeftOut(why) => bail!("watching needs {why}"),
-    };
-    if let Some(missing) = lab::missing() {
-        println!("observe-core/watch is {missing}");
         return Ok(());
     }
     let mut flooded = Flooded::new(lab)?;

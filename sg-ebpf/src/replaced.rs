@@ -16,6 +16,9 @@ use crate::{
     subprograms,
 };
 
+/// Of a reservation: with any flag the kernel refuses it (`bpf_ringbuf_reserve`, kernel/bpf/ringbuf.c).
+const NO_FLAGS: u64 = 0;
+
 /// Sends the values of an entry that is about to go, if somebody reads them.
 #[inline(always)]
 pub fn report(key: &FlowKey, entry: *const FlowEntry) {
@@ -36,7 +39,7 @@ extern "C" fn sg_replaced(key: *const FlowKey, entry: *const FlowEntry) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let (Some(key), Some(entry)) = (unsafe { (key.as_ref(), entry.as_ref()) }) else { return 0 };
     let flags = u64::from(BPF_RB_NO_WAKEUP);
-    let Some(mut place) = REPLACED_FLOWS.reserve_untyped::<ReplacedFlow>(flags) else {
+    let Some(mut place) = REPLACED_FLOWS.reserve_untyped::<ReplacedFlow>(NO_FLAGS) else {
         helpers::count(UNREAD, 0);
         return 0;
     };

@@ -53,8 +53,15 @@ mod lab {
     pub(crate) mod cleanup;
 }
 mod observe {
+    pub(crate) mod floods;
+    pub(crate) mod ledger;
     pub(crate) mod live;
+    pub(crate) mod metrics;
+    pub(crate) mod no_data;
     pub(crate) mod records;
+    pub(crate) mod restarts;
+    pub(crate) mod slow_readers;
+    pub(crate) mod stuck_sinks;
 }
 mod reject {
     pub(crate) mod bystanders;
@@ -106,7 +113,14 @@ fn main() -> Result<ExitCode> {
             anti_spoofing::vrrp,
             exceptions::multicast,
             conntrack::flows,
+            observe::metrics,
             observe::records,
+            observe::floods,
+            observe::ledger,
+            observe::no_data,
+            observe::restarts,
+            observe::slow_readers,
+            observe::stuck_sinks,
             observe::live,
             scale::flood_isolation,
             conntrack::closing,

@@ -81,6 +81,8 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Test], Debian(&["nfdump"]), &["nfcapd", "nfdump"]),
     of(&[Test], Debian(&["tshark"]), &["tshark"]),
     of(&[Test], Debian(&["wireshark-common"]), &["capinfos"]),
+    // What scrapes figures.
+    of(&[Test], Debian(&["prometheus"]), &["prometheus", "promtool"]),
     of(&[Test], Debian(&["python3"]), &["python3"]),
     of(&[Test], Debian(&["bash"]), &["bash"]),
     of(&[Test], Debian(&["dash"]), &["sh"]),

@@ -9,7 +9,7 @@ use aya::{
     maps::{Array, MapData},
 };
 use sg_common::{
-    abi::flows::{ESTABLISHED, HALF_OPEN},
+    abi::flows::{ESTABLISHED, HALF_OPEN, UNREAD},
     flow::{ClosedEntry, FlowEntry, FlowKey, Timeouts},
     packet::Family,
 };
@@ -73,6 +73,8 @@ pub struct Aged {
     pub reports: Vec<FlowReport>,
     /// With a flow log, the number of flows whose last counts nobody has read.
     pub unread: u64,
+    /// Whether this part completed a pass that reported live flows, too.
+    pub ends_interval: bool,
 }
 
 impl Ageing {
@@ -97,6 +99,7 @@ impl Ageing {
         let log = RefCell::new(log);
         if let Some(log) = log.borrow_mut().as_mut() {
             log.drain();
+            log.counted_unread(counters.sum(UNREAD)?.packets);
             if is_first {
                 log.begin_pass();
             }
@@ -121,14 +124,17 @@ impl Ageing {
             }
         };
         let part = flows.forget_some(from, which, gone)?;
-        let (reports, unread) = log.into_inner().map(FlowLog::take).unwrap_or_default();
+        let log = log.into_inner();
+        let is_last = part.next.is_none();
+        let ends_interval = is_last && log.as_ref().is_some_and(|log| log.reports_live());
+        let (reports, unread) = log.map(FlowLog::take).unwrap_or_default();
         let flow_stats = flow_stats.into_inner();
         let live = flow_stats.live;
         match part.next {
             Some(next) => (self.flow_stats, self.aged_to) = (flow_stats, next),
             None => self.publish_stats(&flow_stats, counters)?,
         }
-        Ok(Aged { expired: part.forgotten, is_last: part.next.is_none(), at, live, reports, unread })
+        Ok(Aged { expired: part.forgotten, is_last, at, live, reports, unread, ends_interval })
     }
 
     fn publish_stats(

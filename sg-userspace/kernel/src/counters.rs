@@ -46,7 +46,7 @@ impl Counters {
     }
 
     /// One counter, summed over the CPUs.
-    fn sum(&self, number: u32) -> Result<Counter, KernelError> {
+    pub(super) fn sum(&self, number: u32) -> Result<Counter, KernelError> {
         let values = self.0.get(&number, 0).map_err(failed(number))?;
         Ok(values.iter().fold(Counter::default(), |sum, cpu| Counter {
             packets: sum.packets + cpu.packets,

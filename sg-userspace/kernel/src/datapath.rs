@@ -13,7 +13,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use sg_common::{
-    abi::{Counter, Settings, flows::UNREAD},
+    abi::{Counter, Settings},
     exchange::Exchanges,
     flow::{FlowEntry, FlowKey},
     reject::Mark,
@@ -349,14 +349,7 @@ impl Datapath {
             watcher.want_flows(now.wrapping_add(WANTED_SECONDS * u64::from(settings.hertz)));
         }
         let times = (&settings.timeouts, Jiffies { now, hertz: settings.hertz });
-        let mut part = ageing.age_some(flows, closed, counters, flow_log.as_mut(), times)?;
-        if part.is_last
-            && let Some(log) = flow_log
-            && let [unread] = counters.read(&[UNREAD])?[..]
-        {
-            // Of those that vanished, the program may have counted some: rather twice than not.
-            part.unread += log.unread_of(unread.packets);
-        }
+        let part = ageing.age_some(flows, closed, counters, flow_log.as_mut(), times)?;
         if part.is_last {
             self.places.settle()?;
         }
@@ -383,10 +376,17 @@ impl Datapath {
     pub fn collect_denied_idle(
         &mut self,
         idle_seconds: u64,
-        report: impl FnMut(Denial),
+        mut report: impl FnMut(Denial),
     ) -> Result<(Jiffies, Result<(), KernelError>), KernelError> {
         let at = Jiffies { now: self.now()?, hertz: self.settings.hertz };
-        Ok((at, self.denied.collect(at, idle_seconds, report)))
+        let Self { denied, flow_log, .. } = self;
+        let taken = |denial| {
+            if let Some(log) = flow_log {
+                log.take_other();
+            }
+            report(denial);
+        };
+        Ok((at, denied.collect(at, idle_seconds, taken)))
     }
 
     /// Begins to report what flows have carried, see [`Self::age_some`]: continues the log in the file `path`. Also returns how

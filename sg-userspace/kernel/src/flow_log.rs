@@ -64,12 +64,39 @@ pub(super) struct FlowLog {
     next_is_full: bool,
     is_full: bool,
     reports: Vec<FlowReport>,
-    /// Flows that ended without a word.
+    /// Flows that ended without a word, or whose last counts found no room.
     vanished: u64,
+    missing: Missing,
     /// Flows that could not be noted in this pass.
     refused: u64,
     /// The pass that reported live flows last.
     full_since: Option<u64>,
+}
+
+/// Flows that the program has counted as unread, since each of the last full passes began: some of them turn out to be gone.
+#[derive(Debug, Default)]
+struct Missing([u64; PASSES]);
+
+/// A flow is found to be gone when the second full pass begins after the last one that has seen it.
+const PASSES: usize = 2;
+
+impl Missing {
+    fn add(&mut self, flows: u64) {
+        self.0[0] += flows;
+    }
+
+    /// A full pass has found so many flows to be gone; returns how many of them nobody has counted.
+    fn pass(&mut self, mut gone: u64) -> u64 {
+        for counted in self.0.iter_mut().rev() {
+            let both = gone.min(*counted);
+            *counted -= both;
+            gone -= both;
+        }
+        // What was counted before was never reported.
+        self.0.rotate_right(1);
+        self.0[0] = 0;
+        gone
+    }
 }
 
 impl FlowLog {
@@ -83,6 +110,7 @@ impl FlowLog {
             is_full: false,
             reports: Vec::new(),
             vanished: 0,
+            missing: Missing::default(),
             refused: 0,
             full_since: None,
         };
@@ -110,7 +138,8 @@ impl FlowLog {
         }
         // Those that the pass before has not seen ended without a word: deleted by hand, or replaced.
         if let Some(since) = self.full_since.replace(self.reported.pass()) {
-            self.vanished += self.reported.remove_older(since);
+            let gone = self.reported.remove_older(since);
+            self.vanished += self.missing.pass(gone);
         }
         if let Err(error) = self.reported.shrink() {
             tracing::warn!("the table of reported flows keeps its size: {error}");
@@ -180,9 +209,21 @@ impl FlowLog {
         }
     }
 
-    /// Of `all` flows that the program has counted as unread, those that were not said.
-    pub(super) fn unread_of(&self, all: u64) -> u64 {
-        self.reported.unread_of(all)
+    /// The program has counted `all` these flows as unread: those that were not said are lost.
+    pub(super) fn counted_unread(&mut self, all: u64) {
+        let more = self.reported.unread_of(all);
+        self.missing.add(more);
+        self.vanished += more;
+    }
+
+    /// Whether the pass under way reports live flows.
+    pub(super) const fn reports_live(&self) -> bool {
+        self.is_full
+    }
+
+    /// Another report is taken, which is not of a flow.
+    pub(super) fn take_other(&self) {
+        self.reported.take_one();
     }
 
     fn report(
@@ -234,4 +275,23 @@ fn difference(entry: &FlowEntry, known: Option<Counts>, ended: bool) -> (Counts,
     let sum = |one: [u64; 2], other: [u64; 2]| [one[0] + other[0], one[1] + other[1]];
     let counts = Counts { ended, packets: sum(known.packets, packets), bytes: sum(known.bytes, bytes) };
     (counts, (packets != [0; 2] || bytes != [0; 2]).then_some([packets, bytes]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Missing;
+
+    #[test]
+    fn a_lost_flow_is_counted_once() {
+        let mut missing = Missing::default();
+        missing.add(10);
+        assert_eq!(missing.pass(0), 0);
+        // Of the ten, four had been reported; two more flows went otherwise.
+        missing.add(1);
+        assert_eq!(missing.pass(4), 0);
+        assert_eq!(missing.pass(3), 2);
+        missing.add(5);
+        assert_eq!((missing.pass(0), missing.pass(0)), (0, 0));
+        assert_eq!(missing.pass(7), 7, "the five were never reported");
+    }
 }

@@ -69,7 +69,7 @@ mod tests {
             let label = label(name);
             assert!(label.starts_with("sha256:") && label.len() == 23, "{name}: {label}");
         }
-        // As `printf %s 22 | sha256sum | cut -c1-16` prints it.
+        // As `printf %s 22 | sha256sum | head -c 16` prints it.
         assert_eq!(label("22"), "sha256:785f3ec7eb32f30b");
         assert_ne!(label("two words"), label("two  words"));
     }

@@ -316,7 +316,8 @@ impl Record {
     /// A loss of `count` records between `start` and `end`, because of `why`.
     #[must_use]
     pub fn lost(start: Timestamp, end: Timestamp, count: u64, why: impl Into<String>) -> Self {
-        Self { count: Some(count), message: Some(why.into()), ..Self::new(Event::Lost, start, end) }
+        // The time of day may have been set back meanwhile.
+        Self { count: Some(count), message: Some(why.into()), ..Self::new(Event::Lost, start.min(end), end) }
     }
 
     /// The remote: the source of ingress, the destination of egress.

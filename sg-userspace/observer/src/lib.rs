@@ -12,6 +12,7 @@
 //! | `names` | what the numbers in reports mean |
 //! | `translate` | reports → records |
 //! | `totals` | packets and bytes of each NIC, by verdict |
+//! | `quiet` | NICs without a record in an interval |
 //! | `watching` | what the program is told that somebody wants to see |
 //! | `thread` | the thread |
 //!
@@ -19,6 +20,9 @@
 //! force. `sgd` starts it; `sg-api` reads what it remembers through [`sg_observe::Observed`].
 
 mod names;
+mod quiet;
+#[cfg(test)]
+mod samples;
 mod thread;
 mod totals;
 mod translate;

@@ -14,16 +14,17 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use sg_agent::{InForceReader, Loaded, Traffic, TrafficNews, TrafficReceiver};
 use sg_common::{abi::flows::EVENTS_LOST, event::EventKind};
-use sg_kernel::{Jiffies, clock};
+use sg_kernel::{Acknowledge, Jiffies, clock};
 use sg_observe::{
     history::{Limits, Observed, Packets, Single},
     record::{Event, Frame, Record},
-    sink::Sinks,
+    sink::{Receipt, Sinks},
 };
 use thiserror::Error;
 
 use crate::{
     names::{Names, WithLabels},
+    quiet::Quiet,
     totals::Totals,
     translate::{self, Made},
     watching::watch,
@@ -110,6 +111,7 @@ impl Observer {
             loaded: None,
             clock: None,
             ring: Ring::default(),
+            quiet: Quiet::default(),
         };
         let thread = thread::Builder::new().name("observer".to_owned()).spawn(move || body.run(&news));
         let thread = thread.map_err(|source| ObserverError::Thread { source })?;
@@ -152,6 +154,20 @@ struct Body {
     /// The programs' clock at some moment.
     clock: Option<(Jiffies, Instant)>,
     ring: Ring,
+    quiet: Quiet,
+}
+
+/// Reports that are acknowledged once nobody has records of them to write any more. Whoever is killed before has lost them.
+#[derive(Debug)]
+struct Unwritten {
+    acknowledge: Acknowledge,
+    reports: u64,
+}
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        self.acknowledge.add(self.reports);
+    }
 }
 
 /// Ends every watch.
@@ -205,10 +221,11 @@ impl Body {
         self.tally.unwritten.fetch_add(unwritten, Ordering::Relaxed);
         self.loaded = Some(loaded);
         self.ring.lost = None;
+        self.quiet.begin(Timestamp::now(), &self.names);
         if unwritten > 0 {
             let now = Timestamp::now();
-            let why = "the agent before this one ended before it wrote these reports of flows";
-            self.remember(vec![Record::lost(now, now, unwritten, why)]);
+            let why = "the agent before this one ended before it wrote these records";
+            self.remember(vec![Record::lost(now, now, unwritten, why)], None);
         }
     }
 
@@ -222,7 +239,7 @@ impl Body {
         if let Some(message) = message {
             let now = Timestamp::now();
             let record = Record { message: Some(message), ..Record::new(Event::Policy, now, now) };
-            self.remember(vec![record]);
+            self.remember(vec![record], None);
         }
     }
 
@@ -230,7 +247,7 @@ impl Body {
         // Reports are of what was in force when they were made.
         self.names.follow(&traffic.catalog);
         self.clock = Some((traffic.jiffies, Instant::now()));
-        let Traffic { catalog: _, at, jiffies: _, flows, denials, unread, lost } = traffic;
+        let Traffic { catalog: _, at, jiffies: _, flows, denials, unread, lost, ends_interval: _ } = traffic;
         self.tally.totals.add(traffic);
         let made = Made::of(traffic);
         let before = |period: SignedDuration| at.saturating_sub(period).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -241,7 +258,7 @@ impl Body {
         records.extend(denials.iter().map(|denial| translate::denial(names, denial, made, denials_before)));
         if *lost > 0 {
             self.tally.lost.fetch_add(*lost, Ordering::Relaxed);
-            let why = "reports of flows found no room: the observer was too slow";
+            let why = "reports found no room: the observer was too slow";
             records.push(Record::lost(flows_before, *at, *lost, why));
         }
         if *unread > 0 {
@@ -249,14 +266,16 @@ impl Body {
             let why = "flows ended before their last counts were read";
             records.push(Record::lost(flows_before, *at, *unread, why));
         }
-        self.remember(records);
-        let acknowledge = self.loaded.as_ref().and_then(|loaded| loaded.acknowledge.as_ref());
-        if let Some(acknowledge) = acknowledge {
-            acknowledge.add(flows.len() as u64 + lost);
+        let acknowledge = self.loaded.as_ref().and_then(|loaded| loaded.acknowledge.clone());
+        let unwritten = acknowledge.map(|acknowledge| Unwritten { acknowledge, reports: traffic.reports() });
+        let receipt = unwritten.map(|unwritten| Arc::new(unwritten) as Receipt);
+        self.remember(records, receipt.as_ref());
+        for interval in self.quiet.see(traffic, &self.names) {
+            self.sinks.offer_no_data(&Arc::new(interval));
         }
     }
 
-    fn remember(&self, records: Vec<Record>) {
+    fn remember(&self, records: Vec<Record>, receipt: Option<&Receipt>) {
         if records.is_empty() {
             return;
         }
@@ -264,7 +283,7 @@ impl Body {
         let records: Arc<[Arc<Record>]> = records.into_iter().map(Arc::new).collect();
         self.observed.append(&records);
         if !self.sinks.is_empty() {
-            self.sinks.offer(&records);
+            self.sinks.offer_for(&records, receipt);
         }
     }
 

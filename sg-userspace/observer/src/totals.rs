@@ -60,7 +60,8 @@ impl Totals {
 
     /// Adds what was read.
     pub(crate) fn add(&self, traffic: &Traffic) {
-        let Traffic { catalog: _, at: _, jiffies: _, flows, denials, unread: _, lost: _ } = traffic;
+        let Traffic { catalog: _, at: _, jiffies: _, flows, denials, unread: _, lost: _, ends_interval: _ } =
+            traffic;
         let mut all = self.all();
         let mut add = |slot, direction: Direction, verdict: usize, (packets, bytes)| {
             let Some(totals) = all.get_mut(&slot) else { return };
@@ -88,5 +89,116 @@ impl Totals {
             let verdict = if is_reject { REJECT } else { DROP };
             add(denial.key.l4.nic(), origin.direction(), verdict, (denial.packets, denial.bytes));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sg_agent::{Catalog, InForce, NicRecord, Origin as PolicyOrigin, Outcome};
+    use sg_common::{
+        denied::{DeniedKey, Origin},
+        flow::{First, FlowKey, PortsProtoNic},
+        packet::{Family, Packet},
+        verdict::Reason,
+    };
+    use sg_kernel::{Attachment, Denial, FlowPhase, FlowReport, Jiffies, Limits};
+    use sg_model::Hook;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::names::NoLabels;
+
+    const SLOT: u16 = 3;
+
+    /// What is in force, with a NIC of this device.
+    fn in_force(device: &str) -> Arc<InForce> {
+        let limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
+        let nic = NicRecord {
+            device: device.to_owned(),
+            slot: SLOT,
+            ifindex: None,
+            hook: Hook::Tc,
+            generation: 1,
+            groups: Vec::new(),
+            ingress_default: Outcome::Drop,
+            egress_default: Outcome::Accept,
+        };
+        let catalog = Catalog { nics: vec![nic].into(), ..Catalog::new(limits, Attachment::Auto) };
+        Arc::new(InForce::new(catalog, PolicyOrigin::Store))
+    }
+
+    fn l4(slot: u16) -> PortsProtoNic {
+        PortsProtoNic::new((1, 2), slot, 6, Family::V4)
+    }
+
+    /// A flow that the owner opened.
+    fn flow(slot: u16) -> FlowReport {
+        FlowReport {
+            key: FlowKey { l4: l4(slot), ..FlowKey::default() },
+            phase: FlowPhase::Continue,
+            is_first: false,
+            decision: 0,
+            generation: 1,
+            status: 0,
+            first: First::of(&Packet::EMPTY, Direction::Egress),
+            opened: 0,
+            last_seen: 0,
+            packets: [3, 2],
+            bytes: [300, 200],
+        }
+    }
+
+    fn denial(verdict: Verdict, is_named: bool) -> Denial {
+        let origin = Origin::new(Decision::new(verdict, Reason::Rule, 300), Direction::Ingress, true);
+        Denial {
+            key: DeniedKey { l4: l4(SLOT), origin, ..DeniedKey::default() },
+            is_named,
+            packets: 7,
+            bytes: 700,
+            first: 0,
+            last: 0,
+            generation: 1,
+            source_port: 0,
+            is_first: true,
+        }
+    }
+
+    #[test]
+    fn packets_count_for_their_direction_and_verdict() {
+        let sender = watch::Sender::new(in_force("eth0"));
+        let mut names = Names::new(sender.subscribe(), Box::new(NoLabels));
+        let totals = Totals::default();
+        totals.follow(&names);
+        let traffic = Traffic {
+            catalog: Arc::clone(&sender.borrow().catalog),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            jiffies: Jiffies::default(),
+            flows: vec![flow(SLOT), flow(SLOT), flow(9)],
+            denials: vec![
+                denial(Verdict::Drop, true),
+                denial(Verdict::Reject, true),
+                denial(Verdict::Reject, false),
+            ],
+            unread: 0,
+            lost: 0,
+            ends_interval: false,
+        };
+        totals.add(&traffic);
+        let [nic] = &totals.nics()[..] else { panic!("{totals:?}") };
+        let packets = |direction: Direction| nic.counted[direction as usize].map(|counter| counter.packets);
+        // What has no name is not known to be rejected.
+        assert_eq!((packets(Direction::Ingress), packets(Direction::Egress)), ([4, 14, 7], [6, 0, 0]));
+        assert_eq!(nic.counted[0].map(|counter| counter.bytes), [400, 1_400, 700]);
+
+        sender.send_replace(in_force("eth0"));
+        names.refresh();
+        totals.follow(&names);
+        assert_eq!(totals.nics()[0].counted[1][0].packets, 6);
+        sender.send_replace(in_force("eth1"));
+        names.refresh();
+        totals.follow(&names);
+        assert_eq!(totals.nics(), [NicTotals { device: "eth1".to_owned(), ..NicTotals::default() }]);
     }
 }

@@ -39,7 +39,7 @@ impl Made {
     fn ago(self, jiffies: u64) -> Timestamp {
         let milliseconds = jiffies.saturating_mul(1_000) / u64::from(self.jiffies.hertz.max(1));
         let ago = SignedDuration::from_millis(i64::try_from(milliseconds).unwrap_or(i64::MAX));
-        self.at.saturating_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH)
+        self.at.saturating_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH)
     }
 
     /// How long ago this lower half of a time was: modulo 2^32 jiffies, which are 49 days or more. A flow may have been opened after
@@ -307,5 +307,87 @@ fn address(family: Family, high: u64, low: u64) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::from_bits(high as u32).into(),
         Family::V6 => Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sg_common::{denied::DeniedKey, flow::First};
+
+    use super::*;
+    use crate::samples::{HERTZ, at, names, traffic};
+
+    const EPOCH: i64 = 1_790_000_000;
+
+    fn report(opened: u64, last_seen: u64, phase: FlowPhase, is_first: bool) -> FlowReport {
+        FlowReport {
+            key: FlowKey::default(),
+            phase,
+            is_first,
+            decision: 0,
+            generation: 1,
+            status: 0,
+            first: First::default(),
+            opened: opened as u32,
+            last_seen,
+            packets: [1, 0],
+            bytes: [60, 0],
+        }
+    }
+
+    /// The time of day is set, by an hour or by years, while the programs' clock goes on: whatever is told then has an end that
+    /// is not before its start, and is no longer than what the programs' clock counted, or than an interval.
+    #[test]
+    fn a_clock_that_is_set_makes_no_interval_negative_or_huge() {
+        let (names, interval) = (names(), SignedDuration::from_secs(60));
+        let now = 5_000 * u64::from(HERTZ);
+        for step in [0, 3_600, -3_600, 86_400 * 3_650, -86_400 * 3_650] {
+            let time = at(EPOCH + step);
+            let made = Made { at: time, jiffies: Jiffies { now, hertz: HERTZ } };
+            let before = time - interval;
+            for seconds in [0, 1, 59, 60, 61, 4_000] {
+                let opened = now - seconds * u64::from(HERTZ);
+                for phase in [FlowPhase::Begin, FlowPhase::Continue, FlowPhase::End] {
+                    for is_first in [true, false] {
+                        // The last packet may even be later than the time that was read before the tables were.
+                        for last in [opened, now, now + 3] {
+                            let record = flow(&names, &report(opened, last, phase, is_first), made, before);
+                            let length = record.end.duration_since(record.start);
+                            let most = if is_first {
+                                SignedDuration::from_secs(seconds.cast_signed())
+                            } else {
+                                interval
+                            };
+                            assert!(
+                                length >= SignedDuration::ZERO && length <= most,
+                                "{step} {seconds} {record:?}"
+                            );
+                            assert!(record.end <= time, "{record:?}");
+                        }
+                    }
+                }
+                for is_first in [true, false] {
+                    let denied = Denial {
+                        key: DeniedKey::default(),
+                        is_named: true,
+                        packets: 1,
+                        bytes: 60,
+                        first: opened,
+                        last: now + 2,
+                        generation: 1,
+                        source_port: 1,
+                        is_first,
+                    };
+                    let record = denial(&names, &denied, made, before);
+                    assert!(record.start <= record.end && record.end <= time, "{record:?}");
+                }
+            }
+        }
+        // A loss is told with the time of its begin, which was read before.
+        let lost = Record::lost(at(EPOCH), at(EPOCH - 3_600), 1, "a test");
+        assert!(lost.start <= lost.end);
+        // Before the epoch there is no time.
+        let early = Made::of(&traffic(0));
+        assert_eq!(early.ago(u64::MAX), Timestamp::UNIX_EPOCH);
     }
 }

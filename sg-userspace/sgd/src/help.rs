@@ -12,6 +12,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "sgd run -f /etc/sgd/policy.yaml",
             "sgd run -f /etc/sgd/blue.yaml --instance blue --require-pinned",
             "sgd run -f policy.yaml --detach-on-exit --log-format json",
+            "sgd run -f /etc/sgd/policy.yaml --metrics 127.0.0.1:9750",
         ],
     ),
     (

@@ -18,7 +18,7 @@ use crate::support::{
     suite::Suite,
 };
 
-const RULES: &str = "
+pub(crate) const RULES: &str = "
 ingress:
   - { id: eighty, protocol: tcp, ports: 80, remote: 10.77.0.0/24 }
   - { id: echo, protocol: icmp, remote: 10.77.0.0/24 }
@@ -36,28 +36,28 @@ pub(crate) fn tests(suite: &mut Suite) {
 }
 
 /// Where the log is, and the arguments that make it.
-struct Log {
-    file: PathBuf,
+pub(crate) struct Log {
+    pub(crate) file: PathBuf,
     target: String,
 }
 
 impl Log {
-    fn of(agent: &Agent) -> Self {
+    pub(crate) fn of(agent: &Agent) -> Self {
         let file = agent.policy_file().with_file_name("flows.jsonl");
         Self { target: format!("file:{}", file.display()), file }
     }
 
-    fn arguments(&self) -> [&str; 4] {
+    pub(crate) fn arguments(&self) -> [&str; 4] {
         ["--flow-log", &self.target, "--flow-log-interval", "10s"]
     }
 
-    fn records(&self) -> Result<Vec<Value>> {
+    pub(crate) fn records(&self) -> Result<Vec<Value>> {
         let text = fs::read_to_string(&self.file).with_context(|| self.file.display().to_string())?;
         text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
     }
 
     /// Waits for records like this.
-    fn awaits(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
+    pub(crate) fn awaits(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
         let start = Instant::now();
         loop {
             let records = self.records()?;
@@ -74,7 +74,7 @@ impl Log {
 }
 
 /// Waits as long as the slowest record takes: an interval, and a pass of ageing.
-fn slowly(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(crate) fn slowly(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !done()? {
         ensure!(start.elapsed() < Duration::from_secs(40), "waited in vain: {what}");
@@ -83,12 +83,12 @@ fn slowly(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     Ok(())
 }
 
-fn lines(records: &[Value]) -> String {
+pub(crate) fn lines(records: &[Value]) -> String {
     records.iter().fold(String::new(), |lines, record| lines + "\n  " + &record.to_string())
 }
 
 /// A filtered scene whose agent writes a flow log.
-fn logged(lab: Lab, attach: Attach, role: Role, rules: &str) -> Result<(Scene, Agent, Log)> {
+pub(crate) fn logged(lab: Lab, attach: Attach, role: Role, rules: &str) -> Result<(Scene, Agent, Log)> {
     let (scene, mut agent) = filtered(lab, attach, role, &web(role, rules))?;
     let log = Log::of(&agent);
     agent.stop()?;
@@ -162,7 +162,7 @@ fn every_packet_has_its_record(lab: Lab, attach: Attach) -> Result<()> {
 }
 
 /// Packets by rule, over all records of flows.
-fn packets_of(records: &[Value], rule: &str) -> u64 {
+pub(crate) fn packets_of(records: &[Value], rule: &str) -> u64 {
     let is_it = |record: &&Value| record["rule"] == rule && record["event"] != "denied";
     let sum = |record: &Value| {
         record["packets"].as_array().map_or(0, |both| both.iter().filter_map(Value::as_u64).sum::<u64>())

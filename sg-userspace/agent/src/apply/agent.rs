@@ -70,10 +70,8 @@ pub struct Agent<E> {
     unfit: bool,
     /// Counts the attempts to change anything.
     revision: u64,
-    /// Whether somebody observes traffic.
-    is_observed: bool,
-    /// What was read about traffic before numbers changed their meaning.
-    meanwhile: Vec<Meanwhile>,
+    /// What was read about traffic before numbers changed their meaning; `None` if nobody observes it.
+    meanwhile: Option<Vec<Meanwhile>>,
 }
 
 /// What was read about traffic, and what the numbers in it mean.
@@ -111,19 +109,18 @@ impl<E: Enforcer> Agent<E> {
             settled: false,
             unfit: false,
             revision: 0,
-            is_observed: false,
-            meanwhile: Vec::new(),
+            meanwhile: None,
         }
     }
 
     /// From now on, somebody observes traffic.
-    pub(crate) const fn observed(&mut self) {
-        self.is_observed = true;
+    pub(crate) fn observed(&mut self) {
+        self.meanwhile.get_or_insert_default();
     }
 
     /// What was read about traffic before numbers changed their meaning.
     pub(crate) fn take_meanwhile(&mut self) -> Vec<Meanwhile> {
-        take(&mut self.meanwhile)
+        self.meanwhile.as_mut().map(take).unwrap_or_default()
     }
 
     /// Checks everything that can refuse `policy`, and keeps it as the next one. On an error the next policy stays the one
@@ -271,7 +268,7 @@ impl<E: Enforcer> Agent<E> {
             None => (self.load)(&self.catalog)?,
         };
         // From here on nothing refuses.
-        let former = self.is_observed.then(|| Arc::new(self.catalog.clone()));
+        let former = self.meanwhile.is_some().then(|| Arc::new(self.catalog.clone()));
         let numbers = take(&mut prepared.numbers);
         self.unsaved |= numbers != self.catalog.numbers;
         self.catalog.numbers = numbers;
@@ -286,7 +283,8 @@ impl<E: Enforcer> Agent<E> {
         let denied = former.as_ref().and_then(|_| enforcer.collect_denied().ok());
         self.execute(&mut enforcer, &steps, &mut prepared, &mut report);
         if let (Some(catalog), Some((at, denials))) = (former, denied) {
-            self.meanwhile.push(Meanwhile { catalog, at, denials, flows: enforcer.take_reports() });
+            let flows = enforcer.take_reports();
+            self.meanwhile.get_or_insert_default().push(Meanwhile { catalog, at, denials, flows });
         }
         if report.errors.is_empty()
             && let Err(source) = enforcer.remove_older(&self.hooked_devices())

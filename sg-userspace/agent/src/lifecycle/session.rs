@@ -10,7 +10,7 @@ use std::{
 
 use sd_notify::NotifyState;
 use sg_audit::Trail;
-use sg_kernel::{Aged, FlowReport, Jiffies};
+use sg_kernel::Aged;
 use sg_model::Policy;
 use tokio::{task::yield_now, time::sleep};
 
@@ -209,13 +209,14 @@ impl<'a, E: Enforcer> Session<'a, E> {
         let aged = self.agent.age_some();
         self.ageing_took += began.elapsed();
         match aged {
-            Ok(Aged { expired, is_last, at, live, reports, unread }) => {
+            Ok(Aged { expired, is_last, at, live, reports, unread, ends_interval }) => {
                 tracing::trace!("{expired} flows expired");
                 self.ageing = !is_last;
                 if is_last {
                     self.measure.aged(take(&mut self.ageing_took), live);
                 }
-                self.pass_on(at, reports, unread);
+                let catalog = self.publisher.catalog();
+                self.pass_on(Traffic { flows: reports, unread, ends_interval, ..Traffic::at(at, catalog) });
             }
             Err(error) => {
                 tracing::error!("{error}");
@@ -257,9 +258,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
     }
 
     /// Passes on what flows have carried.
-    fn pass_on(&self, at: Jiffies, flows: Vec<FlowReport>, unread: u64) {
+    fn pass_on(&self, traffic: Traffic) {
         if let Some((sender, _)) = &self.traffic {
-            sender.send(Traffic { flows, unread, ..Traffic::at(at, self.publisher.catalog()) });
+            sender.send(traffic);
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Loaded {
     pub events: Events,
     /// The counters, for what the program itself has lost.
     pub counters: Counters,
-    /// Acknowledges reports of flows; `None` without a flow log.
+    /// Acknowledges reports, see [`Traffic::reports`]; `None` without a flow log.
     pub acknowledge: Option<Acknowledge>,
     /// Reports that a killed agent had taken, and that nobody has written.
     pub unwritten: u64,
@@ -63,13 +63,23 @@ pub struct Traffic {
     pub unread: u64,
     /// Reports before these that found no room in the queue.
     pub lost: u64,
+    /// Whether every flow that had something to report since the interval before has been reported.
+    pub ends_interval: bool,
 }
 
 impl Traffic {
     /// Nothing, read at this time.
     pub(crate) fn at(jiffies: Jiffies, catalog: Arc<Catalog>) -> Self {
         let (flows, denials) = (Vec::new(), Vec::new());
-        Self { catalog, at: Timestamp::now(), jiffies, flows, denials, unread: 0, lost: 0 }
+        let at = Timestamp::now();
+        Self { catalog, at, jiffies, flows, denials, unread: 0, lost: 0, ends_interval: false }
+    }
+
+    /// How many reports these are: of flows, of packets that did not pass, and those that were lost before.
+    #[must_use]
+    pub fn reports(&self) -> u64 {
+        let Self { catalog: _, at: _, jiffies: _, flows, denials, unread: _, lost, ends_interval: _ } = self;
+        flows.len() as u64 + denials.len() as u64 + lost
     }
 }
 
@@ -77,7 +87,10 @@ impl Traffic {
 #[derive(Clone, Debug)]
 pub struct TrafficSender {
     queue: SyncSender<TrafficNews>,
+    /// Reports, and unread flows, that found no room; whether an interval ended with them.
     lost: Arc<AtomicU64>,
+    unread: Arc<AtomicU64>,
+    has_ended: Arc<AtomicBool>,
     /// Messages on their way.
     queued: Arc<AtomicUsize>,
     /// Whether the observer is there.
@@ -93,7 +106,8 @@ pub fn traffic(flow_interval: Option<Duration>) -> (TrafficSender, TrafficReceiv
     let queued = Arc::<AtomicUsize>::default();
     let is_read = Arc::new(AtomicBool::new(true));
     let receiver = TrafficReceiver { news, queued: Arc::clone(&queued) };
-    (TrafficSender { queue, lost: Arc::default(), queued, is_read, flow_interval }, receiver)
+    let (lost, unread, has_ended) = (Arc::default(), Arc::default(), Arc::default());
+    (TrafficSender { queue, lost, unread, has_ended, queued, is_read, flow_interval }, receiver)
 }
 
 /// The observer's end.
@@ -137,14 +151,16 @@ impl TrafficSender {
 
     /// Passes on what was read.
     pub(crate) fn send(&self, traffic: Traffic) {
-        let Traffic { flows, denials, unread, lost, .. } = &traffic;
-        if flows.is_empty() && denials.is_empty() && *unread == 0 && *lost == 0 {
+        if traffic.reports() == 0 && traffic.unread == 0 && !traffic.ends_interval {
             return;
         }
-        let reports = flows.len() as u64 + lost;
-        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let lost = self.lost.swap(0, Ordering::Relaxed) + traffic.lost;
+        let unread = self.unread.swap(0, Ordering::Relaxed) + traffic.unread;
+        let ends_interval = self.has_ended.swap(false, Ordering::Relaxed) || traffic.ends_interval;
+        let traffic = Traffic { unread, lost, ends_interval, ..traffic };
+        let reports = traffic.reports();
         self.queued.fetch_add(1, Ordering::AcqRel);
-        let sent = self.queue.try_send(TrafficNews::Traffic(Traffic { lost, ..traffic }));
+        let sent = self.queue.try_send(TrafficNews::Traffic(traffic));
         if sent.is_err() {
             self.queued.fetch_sub(1, Ordering::AcqRel);
         }
@@ -156,7 +172,9 @@ impl TrafficSender {
                 }
             }
             Err(TrySendError::Full(_)) => {
-                self.lost.fetch_add(lost + reports, Ordering::Relaxed);
+                self.lost.fetch_add(reports, Ordering::Relaxed);
+                self.unread.fetch_add(unread, Ordering::Relaxed);
+                self.has_ended.store(ends_interval, Ordering::Relaxed);
             }
         }
     }
@@ -187,6 +205,8 @@ impl FlowInterval {
 
 #[cfg(test)]
 mod tests {
+    use sg_common::denied::DeniedKey;
+
     use super::*;
     use crate::samples::LIMITS;
 
@@ -202,14 +222,25 @@ mod tests {
             assert_eq!(sender.has_room(), number < QUEUE as u64);
             sender.send(lost(number + 1));
         }
-        sender.send(Traffic { lost: 7, ..lost(1) });
+        let denial = Denial {
+            key: DeniedKey::default(),
+            is_named: true,
+            packets: 9,
+            bytes: 540,
+            first: 0,
+            last: 0,
+            generation: 1,
+            source_port: 0,
+            is_first: true,
+        };
+        sender.send(Traffic { lost: 7, denials: vec![denial], ends_interval: true, ..lost(3) });
         while news.recv_timeout(Duration::ZERO).is_ok() {}
         assert!(sender.has_room());
         sender.send(lost(1));
         let Ok(TrafficNews::Traffic(traffic)) = news.recv_timeout(Duration::ZERO) else {
             panic!("nothing was sent")
         };
-        assert_eq!(traffic.lost, 7);
+        assert_eq!((traffic.lost, traffic.unread, traffic.ends_interval), (8, 4, true));
         drop(news);
         sender.send(lost(1));
         assert!(sender.has_room() && !sender.is_read(), "nobody waits for an observer that has ended");

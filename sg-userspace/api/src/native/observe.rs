@@ -31,8 +31,9 @@ use super::{
 const QUEUE: usize = 1 << 15;
 /// How often sums are sent.
 const SUMMING: Duration = Duration::from_secs(5);
-/// How long a response is silent at most: connections without progress are closed after a minute.
-const QUIET: Duration = Duration::from_secs(15);
+/// How long a response is silent at most: connections without progress are closed after a minute, and only writing shows that a
+/// client is gone.
+const QUIET: Duration = Duration::from_secs(4);
 /// The size at which a piece of the response is sent though more is there.
 const PIECE: usize = 64 << 10;
 

@@ -132,6 +132,21 @@ fn a_slow_watcher_loses_is_told_and_makes_nobody_wait() {
 }
 
 #[test]
+fn a_loss_that_finds_no_room_counts_as_it_was_told() {
+    let observed = Observed::new(Limits::default());
+    let mut watcher = observed.watch(Filter::default(), 2).unwrap();
+    observed.append(&shared(0..2));
+    let lost = Record::lost(numbered(9).start, numbered(9).end, 18_000, "the ring was full");
+    observed.append(&[Arc::new(lost), Arc::new(numbered(2))]);
+    assert_eq!(watcher.lost(), 18_001);
+    let told = std::iter::from_fn(|| watcher.ready()).find_map(|watched| match watched {
+        Watched::Lost(lost) => lost.count,
+        Watched::Record(_) => None,
+    });
+    assert_eq!(told, Some(18_001));
+}
+
+#[test]
 fn there_is_a_maximum_of_watchers() {
     let observed = Observed::new(Limits::default());
     let watchers: Vec<_> = (0..MAX_WATCHERS).map(|_| observed.watch(Filter::default(), 1).unwrap()).collect();

@@ -4,9 +4,12 @@
 //! that takes no place in the queue. It must never make the observer wait. Called by `Observed`, and by the API through
 //! [`Watcher`].
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -17,7 +20,10 @@ use tokio::sync::mpsc::{
 };
 
 use super::now;
-use crate::{filter::Filter, record::Record};
+use crate::{
+    filter::Filter,
+    record::{Event, Record},
+};
 
 /// How many can watch at a time: each costs the observer a look at every record.
 pub const MAX_WATCHERS: usize = 8;
@@ -84,9 +90,11 @@ impl Handed {
         match self.queue.try_send(Arc::clone(record)) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
-                self.lost.count.fetch_add(1, Ordering::Relaxed);
+                // A loss before this one counts as it was told.
+                let lost = if record.event == Event::Lost { record.count.unwrap_or(1) } else { 1 };
+                self.lost.count.fetch_add(lost, Ordering::Relaxed);
                 self.lost.full.store(true, Ordering::Relaxed);
-                lost_in_all.fetch_add(1, Ordering::Relaxed);
+                lost_in_all.fetch_add(lost, Ordering::Relaxed);
                 true
             }
             Err(TrySendError::Closed(_)) => false,
@@ -110,7 +118,7 @@ impl Watchers {
         let lost = Arc::new(Lost::default());
         all.push(Handed { filter, packets, queue: sender, lost: Arc::clone(&lost) });
         self.count.store(all.len(), Ordering::Relaxed);
-        Ok(Watcher { records, lost, since: now(), lost_in_all: 0 })
+        Ok(Watcher { records, lost, since: now(), told: Instant::now(), lost_in_all: 0 })
     }
 
     /// Hands out records. Who watches packets has seen what they count.
@@ -186,11 +194,13 @@ pub struct Watcher {
     lost: Arc<Lost>,
     /// Begin of the interval of the next loss.
     since: Timestamp,
+    /// The same on a clock that nobody sets.
+    told: Instant,
     lost_in_all: u64,
 }
 
 /// A loss is told this often at most while records come. Where none comes, it is told at once.
-const NOTICE: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+const NOTICE: Duration = Duration::from_secs(1);
 
 impl Watcher {
     /// Waits for a record, or for a loss. `None`: the observer has ended.
@@ -201,21 +211,20 @@ impl Watcher {
         // What was lost meanwhile was lost while the queue was full: there is a record, and the loss comes after it.
         match self.records.recv().await {
             Some(record) => Some(Watched::Record(record)),
-            None => self.take_loss(now()).map(Watched::Lost),
+            None => self.take_loss().map(Watched::Lost),
         }
     }
 
     /// A record or a loss that is there already.
     pub fn ready(&mut self) -> Option<Watched> {
-        let now = now();
-        if now.duration_since(self.since) >= NOTICE
-            && let Some(loss) = self.take_loss(now)
+        if self.told.elapsed() >= NOTICE
+            && let Some(loss) = self.take_loss()
         {
             return Some(Watched::Lost(loss));
         }
         match self.records.try_recv() {
             Ok(record) => Some(Watched::Record(record)),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => self.take_loss(now).map(Watched::Lost),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => self.take_loss().map(Watched::Lost),
         }
     }
 
@@ -225,7 +234,7 @@ impl Watcher {
         self.lost_in_all.saturating_add(self.lost.count.load(Ordering::Relaxed))
     }
 
-    fn take_loss(&mut self, now: Timestamp) -> Option<Box<Record>> {
+    fn take_loss(&mut self) -> Option<Box<Record>> {
         if !self.lost.full.swap(false, Ordering::Relaxed) && self.lost.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -233,6 +242,8 @@ impl Watcher {
         if count == 0 {
             return None;
         }
+        let now = now();
+        self.told = Instant::now();
         let start = std::mem::replace(&mut self.since, now);
         self.lost_in_all = self.lost_in_all.saturating_add(count);
         Some(Box::new(Record::lost(start, now, count, "this client read too slowly")))

@@ -93,6 +93,15 @@ impl Backlog {
         let mut bytes = std::mem::take(&mut self.spare);
         bytes.clear();
         write(&self.format, &mut bytes);
+        if bytes.is_empty() {
+            // Nothing of it is in this format, so nothing of it waits either.
+            self.spare = bytes;
+            match self.chunks.back_mut() {
+                Some(last) => last.records = last.records.saturating_add(records),
+                None => self.counters.delivered(records, 0),
+            }
+            return;
+        }
         self.bytes = self.bytes.saturating_add(bytes.len());
         self.chunks.push_back(Chunk { bytes, written: 0, records });
     }

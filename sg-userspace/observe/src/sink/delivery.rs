@@ -3,6 +3,7 @@
 //! It must never make whoever offers records wait. Called by `Sinks`.
 
 use std::{
+    any::Any,
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,7 +15,7 @@ use std::{
 };
 
 use super::{
-    counters::{Counters, Why},
+    counters::{Counted, Counters, Why},
     interface::Sink,
 };
 use crate::{
@@ -26,6 +27,9 @@ use crate::{
 /// Records that are offered together, and shared by all sinks.
 pub type Batch = Arc<[Arc<Record>]>;
 
+/// Held as long as records wait to be written.
+pub type Receipt = Arc<dyn Any + Send + Sync>;
+
 /// Records that wait in the queue of a sink at most. One batch may be more, if the queue is empty.
 pub const MAX_QUEUED: usize = 65_536;
 
@@ -36,16 +40,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a sink is offered.
-#[derive(Debug)]
 pub(super) enum Work {
-    Records(Batch),
+    Records(Batch, Option<Receipt>),
     NoData(Arc<Record>),
 }
 
 impl Work {
     fn len(&self) -> usize {
         match self {
-            Self::Records(batch) => batch.len(),
+            Self::Records(batch, _) => batch.len(),
             Self::NoData(_) => 1,
         }
     }
@@ -77,6 +80,7 @@ impl Delivery {
             sink,
             filter,
             sums: summed.map(|(fields, interval)| (Aggregate::new(fields, MAX_SUMS), interval)),
+            summed: Vec::new(),
             queued: Arc::clone(&queued),
             lost: Arc::clone(&lost),
         };
@@ -104,6 +108,11 @@ impl Delivery {
         }
     }
 
+    /// Tells the thread to end.
+    pub(super) fn close(&mut self) {
+        drop(self.queue.take());
+    }
+
     #[cfg(test)]
     pub(super) const fn shared_counters(&self) -> &Arc<Counters> {
         &self.counters
@@ -116,11 +125,16 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.close();
         // A disk that hangs must not keep the agent from ending.
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(LAST_PATIENCE) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("flow log {}: given up, it does not end", self.counters.counted().target);
+        }
+        let Counted { target, lost, .. } = self.counters.counted();
+        let lost = lost.iter().find(|lost| lost.why == Why::Ended).map_or(0, |lost| lost.records);
+        if lost > 0 {
+            tracing::warn!("flow log {target}: ended with {lost} records that could not be delivered");
         }
     }
 }
@@ -130,6 +144,8 @@ struct Worker {
     sink: Box<dyn Sink>,
     filter: Filter,
     sums: Option<(Aggregate, Duration)>,
+    /// Of what is in the sums.
+    summed: Vec<Receipt>,
     queued: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
@@ -167,8 +183,8 @@ impl Worker {
     }
 
     fn take(&mut self, work: Work) {
-        let batch = match work {
-            Work::Records(batch) => batch,
+        let (batch, receipt) = match work {
+            Work::Records(batch, receipt) => (batch, receipt),
             Work::NoData(interval) => return self.sink.no_data(&interval),
         };
         let admitted = batch.iter().filter(|record| self.filter.admits(record));
@@ -179,6 +195,9 @@ impl Worker {
         if !passed.is_empty() {
             self.sink.deliver(&passed);
         }
+        if self.sums.is_some() {
+            self.summed.extend(receipt);
+        }
     }
 
     fn deliver_sums(&mut self) {
@@ -187,5 +206,6 @@ impl Worker {
         if !sums.is_empty() {
             self.sink.deliver(&sums);
         }
+        self.summed.clear();
     }
 }

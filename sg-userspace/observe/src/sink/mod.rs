@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use self::{
     counters::{Counted, Counters, Kind, LostBecause, Why},
-    delivery::{Batch, MAX_QUEUED},
+    delivery::{Batch, MAX_QUEUED, Receipt},
     target::{Target, TargetError, Transport},
 };
 use self::{
@@ -53,6 +53,13 @@ pub struct Sinks {
     deliveries: Vec<Delivery>,
 }
 
+impl Drop for Sinks {
+    fn drop(&mut self) {
+        // All at once: each may take its time.
+        self.deliveries.iter_mut().for_each(Delivery::close);
+    }
+}
+
 impl Sinks {
     /// Starts every sink of `options`. `domain` is the observation domain of IPFIX: several agents behind one address need
     /// different ones.
@@ -83,8 +90,13 @@ impl Sinks {
 
     /// Offers records to every sink. Never waits: a sink with a full queue loses them, and counts that.
     pub fn offer(&self, batch: &Batch) {
+        self.offer_for(batch, None);
+    }
+
+    /// The same. `receipt` is dropped once every sink has written the records, lost them, or keeps them to try again.
+    pub fn offer_for(&self, batch: &Batch, receipt: Option<&Receipt>) {
         for delivery in &self.deliveries {
-            delivery.offer(Work::Records(Arc::clone(batch)));
+            delivery.offer(Work::Records(Arc::clone(batch), receipt.cloned()));
         }
     }
 

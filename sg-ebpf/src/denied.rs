@@ -43,15 +43,12 @@ pub fn report(ctx: &impl Context, scratch: *mut Scratch, decision: u64, scope: u
         #[expect(clippy::needless_borrows_for_generic_args, reason = "it would be copied")]
         let entry = entry_of(DENIED_V4.get_ptr(&key));
         let latest = DeniedEntry::latest_of(scratch.header.generation, scratch.packet.source_port);
-        match entry {
-            Some(entry) => {
-                add(entry, length, latest);
-                false
-            }
-            None => {
-                sg_name_denied(scratch, u64::from(slot), origin.word());
-                count_new(scratch, length)
-            }
+        if let Some(entry) = entry {
+            add(entry, length, latest);
+            false
+        } else {
+            sg_name_denied(scratch, u64::from(slot), origin.word());
+            count_new(scratch, length)
         }
     } else {
         sg_name_denied(scratch, u64::from(slot), origin.word());

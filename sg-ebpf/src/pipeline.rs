@@ -267,10 +267,8 @@ fn decide_first(
                 let first = FlowScope { slot: nic.slot, direction: first.direction() };
                 ctx.event(scratch, decision, EventArgs::new(EventKind::Revoked, first));
             }
-            if !decision.accepts() {
-                if !error && !scratch.packet.requests_connection() {
-                    return decision;
-                }
+            if !decision.accepts() && !error && !scratch.packet.requests_connection() {
+                return decision;
             }
             let args = LookupArgs::new(nic.direction, error, true);
             known = flow_table::lookup_and_update(scratch, args, length);

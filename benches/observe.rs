@@ -194,6 +194,8 @@ nics: [{ device: eth0, addresses: [198.18.0.5], groups: [web] }]";
 /// A host that is flooded, and its agent.
 struct Flooded {
     host: Host,
+    /// The other end of the wire, which goes with it.
+    _peer: Host,
     agent: Agent,
     generator: Generator,
 }
@@ -214,7 +216,7 @@ impl Flooded {
             )
         };
         generator.load(&[frame(22)], Vary::Port)?;
-        Ok(Self { host, agent, generator })
+        Ok(Self { host, _peer: peer, agent, generator })
     }
 
     /// Sends for some seconds, at this rate or as fast as it can; returns packets and how long it took.

@@ -161,12 +161,7 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     let Some(entry) = DENIED.get_ptr_mut(index) else { return NO_ROOM };
     // SAFETY: as above; the entry is this CPU's until it is marked as used.
     let entry = unsafe { &mut *entry };
-    entry.key.remote_high = key.remote_high;
-    entry.key.remote_low = key.remote_low;
-    entry.key.local_high = key.local_high;
-    entry.key.local_low = key.local_low;
-    entry.key.l4 = key.l4;
-    entry.key.origin = key.origin;
+    helpers::copy(key, &raw mut entry.key);
     (entry.packets, entry.bytes, entry.first, entry.last) = (1, length, now, now);
     entry.recent = Recent::of(0);
     entry.latest = *latest;

@@ -17,9 +17,6 @@ use crate::{
     scratch::Scratch,
 };
 
-/// Of a reservation: with any flag the kernel refuses it (`bpf_ringbuf_reserve`, kernel/bpf/ringbuf.c).
-const NO_FLAGS: u64 = 0;
-
 /// An event and the first bytes of its packet.
 #[repr(C)]
 struct Captured {
@@ -40,12 +37,7 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
     let Scratch { event, packet, header, is_parsed, key, .. } = scratch;
     if args.kind() == EventKind::Revoked {
         // The flow, and not the packet that found it.
-        event.key.remote_high = key.remote_high;
-        event.key.remote_low = key.remote_low;
-        event.key.local_high = key.local_high;
-        event.key.local_low = key.local_low;
-        event.key.l4 = key.l4;
-        event.key.vlan = key.vlan;
+        event.key = *key;
         event.tcp_flags = 0;
         event.is_parsed = 1;
     } else if *is_parsed == 0 {
@@ -67,16 +59,16 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
     event.captured = 0;
     let flags = u64::from(BPF_RB_NO_WAKEUP);
     if watch.capture == 0 {
-        match EVENTS.reserve_untyped::<Event>(NO_FLAGS) {
+        match EVENTS.reserve_untyped::<Event>(helpers::NO_FLAGS) {
             Some(mut place) => {
-                copy(event, place.as_mut_ptr());
+                helpers::copy(event, place.as_mut_ptr());
                 place.submit(flags);
             }
             None => helpers::count(EVENTS_LOST, 0),
         }
         return;
     }
-    match EVENTS.reserve_untyped::<Captured>(NO_FLAGS) {
+    match EVENTS.reserve_untyped::<Captured>(helpers::NO_FLAGS) {
         Some(mut place) => {
             let to = place.as_mut_ptr();
             let wanted = u32::from(watch.capture);
@@ -85,20 +77,9 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
             let bytes = unsafe { &raw mut (*to).bytes };
             event.captured = if ctx.capture(bytes.cast(), length) { length as u8 } else { 0 };
             // SAFETY: as above.
-            copy(event, unsafe { &raw mut (*to).event });
+            helpers::copy(event, unsafe { &raw mut (*to).event });
             place.submit(flags);
         }
         None => helpers::count(EVENTS_LOST, 0),
-    }
-}
-
-/// Copies word by word: for a copy of the whole the compiler emits a call that moves single bytes.
-#[inline(always)]
-fn copy(event: &Event, to: *mut Event) {
-    const WORDS: usize = size_of::<Event>() / size_of::<u64>();
-    let (from, to) = (core::ptr::from_ref(event).cast::<u64>(), to.cast::<u64>());
-    for word in 0..WORDS {
-        // SAFETY: both have as many words.
-        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
     }
 }

@@ -14,6 +14,21 @@ pub fn now() -> u64 {
     unsafe { bpf_jiffies64() }
 }
 
+/// Of a reservation in a ring: with any flag the kernel refuses it (`bpf_ringbuf_reserve`, kernel/bpf/ringbuf.c).
+pub const NO_FLAGS: u64 = 0;
+
+/// Copies word by word: for a copy of the whole the compiler emits a call that moves single bytes. `to` has room for a `T`, whose size
+/// is a multiple of a word.
+#[inline(always)]
+pub fn copy<T>(from: &T, to: *mut T) {
+    const { assert!(size_of::<T>().is_multiple_of(size_of::<u64>())) };
+    let (from, to) = (core::ptr::from_ref(from).cast::<u64>(), to.cast::<u64>());
+    for word in 0..size_of::<T>() / size_of::<u64>() {
+        // SAFETY: both have as many words.
+        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
+    }
+}
+
 /// Draws the next ticket, a number that no other CPU draws.
 #[inline(always)]
 pub fn draw(count: *mut u64) -> u64 {

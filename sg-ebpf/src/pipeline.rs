@@ -88,7 +88,7 @@ impl Nic {
 #[inline(always)]
 pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
     let (found, scratch) = (nic_of(ctx, hook), maps::scratch());
-    // Whether the pointer is null, its user asks.
+    // Null without a scratch: its user checks.
     let mut reported = core::ptr::null_mut();
     let (decision, scope) = match (found, scratch) {
         (Ok(nic), Some(scratch)) => {

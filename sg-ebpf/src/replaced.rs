@@ -16,9 +16,6 @@ use crate::{
     subprograms,
 };
 
-/// Of a reservation: with any flag the kernel refuses it (`bpf_ringbuf_reserve`, kernel/bpf/ringbuf.c).
-const NO_FLAGS: u64 = 0;
-
 /// Sends the values of an entry that is about to go, if somebody reads them.
 #[inline(always)]
 pub fn report(key: &FlowKey, entry: *const FlowEntry) {
@@ -39,27 +36,17 @@ extern "C" fn sg_replaced(key: *const FlowKey, entry: *const FlowEntry) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let (Some(key), Some(entry)) = (unsafe { (key.as_ref(), entry.as_ref()) }) else { return 0 };
     let flags = u64::from(BPF_RB_NO_WAKEUP);
-    let Some(mut place) = REPLACED_FLOWS.reserve_untyped::<ReplacedFlow>(NO_FLAGS) else {
+    let Some(mut place) = REPLACED_FLOWS.reserve_untyped::<ReplacedFlow>(helpers::NO_FLAGS) else {
         helpers::count(UNREAD, 0);
         return 0;
     };
     let to = place.as_mut_ptr();
     // SAFETY: the ring has given as much memory, which begins with the key.
     unsafe {
-        copy(key, &raw mut (*to).key);
-        copy(entry, &raw mut (*to).entry);
+        helpers::copy(key, &raw mut (*to).key);
+        helpers::copy(entry, &raw mut (*to).entry);
     }
     place.submit(flags);
     helpers::count(REPLACED, 0);
     1
-}
-
-/// Copies word by word: for a copy of the whole the compiler emits a call that moves single bytes.
-#[inline(always)]
-fn copy<T>(from: &T, to: *mut T) {
-    let (from, to) = (core::ptr::from_ref(from).cast::<u64>(), to.cast::<u64>());
-    for word in 0..size_of::<T>() / size_of::<u64>() {
-        // SAFETY: both have as many words.
-        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
-    }
 }

@@ -22,7 +22,7 @@ pub(crate) const UNKNOWN: &str = "unknown";
 /// The status of a request whose client went away before the response, as others log it.
 const GONE: u16 = 499;
 
-/// Where the APIs write what was asked.
+/// Where the APIs record requests.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     /// The audit trail.
@@ -40,9 +40,9 @@ pub trait Durations: Debug + Send + Sync {
     fn took(&self, api: Api, operation: &str, status: u16, time: Duration);
 }
 
-/// A change that was asked for: whoever refuses it, or runs it, writes its entry.
+/// A change that was requested: whoever refuses it, or runs it, writes its entry.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked(Arc<Inner>);
+pub(crate) struct PendingChange(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -51,7 +51,7 @@ struct Inner {
     is_written: AtomicBool,
 }
 
-impl Asked {
+impl PendingChange {
     pub(crate) fn new(trail: &Trail, entry: Entry) -> Self {
         let trail = trail.clone();
         Self(Arc::new(Inner { trail, entry: Mutex::new(entry), is_written: AtomicBool::new(false) }))

@@ -1,4 +1,4 @@
-//! An entry of the trail: a change that was asked for, who asked, from where, and what came of it.
+//! An entry of the trail: a requested change, who requested it, from where, and its outcome.
 //!
 //! It must never hold a secret, nor grow without bound: [`Entry::bounded`] drops details first, then objects, and says how many.
 //! Everybody who writes to the trail makes these; readers show them.
@@ -17,25 +17,25 @@ pub const OBJECTS: usize = 1_000;
 /// The maximum number of characters of a text that somebody else wrote.
 const TEXT: usize = 1_024;
 
-/// A change that was asked for, and its outcome.
+/// A requested change, and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Entry {
     /// Number of the entry. It counts on over restarts; where numbers are missing, entries could not be written.
     pub sequence: u64,
-    /// When the change was asked for.
+    /// When the change was requested.
     #[schema(value_type = String, format = DateTime)]
     pub time: Timestamp,
     /// Id of the request, which its response and its log lines have, too. Absent for documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// How it was asked for.
+    /// How it was requested.
     pub api: Api,
     /// The operation: its id in `GET /v1/openapi.json`, the action of the ECS API, or `load_document`.
     pub operation: String,
     /// The object in the path of the request, as the caller wrote it. Absent if there is none, or nobody was authenticated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Who asked.
+    /// Who requested it.
     pub who: Who,
     /// Where the request came from: `socket`, an address and a port, or `file`.
     pub from: String,
@@ -64,7 +64,7 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// How a change was asked for.
+/// How a change was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
@@ -74,7 +74,7 @@ pub enum Api {
     Ecs,
     /// The document of `sgd run`.
     Document,
-    /// Nobody asked: sgd writes about the trail itself.
+    /// Nobody: sgd writes about the trail itself.
     Sgd,
 }
 
@@ -118,7 +118,7 @@ impl Outcome {
     }
 }
 
-/// Who asked: a process of this host, an access key, or a file.
+/// Who requested a change: a process of this host, an access key, or a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Who {
@@ -276,7 +276,7 @@ impl Object {
 }
 
 impl Entry {
-    /// An entry about what was asked, which is not done yet.
+    /// An entry about a request that is not done yet.
     #[must_use]
     pub fn new(api: Api, operation: impl Into<String>, who: Who, from: impl Into<String>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Who changed what: every change that an API or a file asked for, and its outcome, as lines of JSON that are only appended.
+//! Who changed what: every change that an API or a file requests, and its outcome, as lines of JSON that are only appended.
 //!
 //! ```text
 //! API, document ─► Ticket: who, when, from where, what ─┐ done: objects before and after, by the writer of the store
@@ -16,7 +16,7 @@
 //! | `access` | the access log: one line for each request, change or query |
 //!
 //! A change that was accepted is in the trail, on the disk, before its response goes out. If the trail cannot be written, changes
-//! go on: what is missing is counted, logged, shown by the status, and said in the trail once it can be written again.
+//! go on: what is missing is counted, logged, shown by the status, and reported in the trail once it can be written again.
 //!
 //! It must never know HTTP, the store or a policy: its callers say what happened. No secret may reach it.
 

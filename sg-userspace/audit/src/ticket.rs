@@ -1,4 +1,4 @@
-//! An entry whose outcome is not known yet. An API makes one for each change that is asked for; whoever knows the outcome turns
+//! An entry whose outcome is not known yet. An API makes one for each change that is requested; whoever knows the outcome turns
 //! it in, once.
 
 use super::{Changes, Entry, Outcome, Trail};

@@ -11,7 +11,7 @@ pub enum InspectError {
     /// No NIC of this name is in force.
     #[error("no NIC {nic:?} in the policy in force; there are: {}", known.join(", "))]
     NoNic {
-        /// The name that was asked for.
+        /// The name that was requested.
         nic: String,
         /// The devices of the NICs in force, some of them if there are many.
         known: Vec<String>,
@@ -26,7 +26,7 @@ pub enum InspectError {
         /// What it may have.
         allowed: String,
     },
-    /// Every flow would be deleted, and nobody said so.
+    /// Every flow would be deleted, without a confirmation.
     #[error("the filter selects every flow: name a condition, or say `all`")]
     Everything,
     /// The agent has put nothing in force yet.

@@ -17,10 +17,11 @@ use aya::{
     maps::{HashMap, MapData},
 };
 use sg_common::{
-    abi::{denied_spare, denied_spares},
+    abi::{denied_host, denied_spare, denied_spares},
     denied::{DeniedEntry, DeniedKey, DeniedKeyV4, DeniedNic, DeniedRing, Fold, Origin, Recent},
     flow::{Direction, PortsProtoNic},
     packet::Family,
+    verdict::{Decision, Reason, Verdict},
 };
 
 use super::{Jiffies, KernelError, error::absent_is_fine, object::open, sys, window::MappedArray};
@@ -69,32 +70,30 @@ const RING: usize = size_of::<DeniedRing>() / size_of::<u64>();
 
 /// Places of words in an entry.
 mod word {
-    pub(super) const USED: usize = 0;
-    pub(super) const KEY: usize = 1;
-    pub(super) const RECENT: usize = 7;
-    pub(super) const PACKETS: usize = 8;
-    pub(super) const BYTES: usize = 9;
-    pub(super) const FIRST: usize = 10;
-    pub(super) const LAST: usize = 11;
-    pub(super) const LATEST: usize = 12;
-    pub(super) const REPORTED_PACKETS: usize = 13;
-    pub(super) const REPORTED_BYTES: usize = 14;
+    use core::mem::offset_of;
+
+    use sg_common::denied::DeniedEntry;
+
+    /// The place of the word that is this many bytes behind the first.
+    const fn at(offset: usize) -> usize {
+        offset / size_of::<u64>()
+    }
+
+    pub(super) const USED: usize = at(offset_of!(DeniedEntry, used));
+    pub(super) const KEY: usize = at(offset_of!(DeniedEntry, key));
+    pub(super) const RECENT: usize = at(offset_of!(DeniedEntry, recent));
+    pub(super) const PACKETS: usize = at(offset_of!(DeniedEntry, packets));
+    pub(super) const BYTES: usize = at(offset_of!(DeniedEntry, bytes));
+    pub(super) const FIRST: usize = at(offset_of!(DeniedEntry, first));
+    pub(super) const LAST: usize = at(offset_of!(DeniedEntry, last));
+    pub(super) const LATEST: usize = at(offset_of!(DeniedEntry, latest));
+    pub(super) const REPORTED_PACKETS: usize = at(offset_of!(DeniedEntry, reported_packets));
+    pub(super) const REPORTED_BYTES: usize = at(offset_of!(DeniedEntry, reported_bytes));
 }
 
-const _: () = {
-    use core::mem::offset_of;
-    assert!(offset_of!(DeniedEntry, used) == word::USED * 8);
-    assert!(offset_of!(DeniedEntry, key) == word::KEY * 8);
-    assert!(offset_of!(DeniedEntry, recent) == word::RECENT * 8);
-    assert!(offset_of!(DeniedEntry, packets) == word::PACKETS * 8);
-    assert!(offset_of!(DeniedEntry, bytes) == word::BYTES * 8);
-    assert!(offset_of!(DeniedEntry, first) == word::FIRST * 8);
-    assert!(offset_of!(DeniedEntry, last) == word::LAST * 8);
-    assert!(offset_of!(DeniedEntry, latest) == word::LATEST * 8);
-    assert!(offset_of!(DeniedEntry, reported_packets) == word::REPORTED_PACKETS * 8);
-    assert!(offset_of!(DeniedEntry, reported_bytes) == word::REPORTED_BYTES * 8);
-    assert!(offset_of!(DeniedRing, head) == 0 && offset_of!(DeniedRing, tail) == 8);
-};
+/// Places of the words of a [`DeniedRing`].
+const HEAD: usize = core::mem::offset_of!(DeniedRing, head) / 8;
+const TAIL: usize = core::mem::offset_of!(DeniedRing, tail) / 8;
 /// Place of the number of entries in what is known of a NIC.
 const NIC_ENTRIES: usize = core::mem::offset_of!(DeniedNic, entries) / 8;
 
@@ -129,7 +128,7 @@ impl Denied {
             }
         }
         for (index, is_free) in is_free.into_iter().enumerate() {
-            if !is_free && self.entry(index).is_some_and(|entry| entry.used() == 0) {
+            if !is_free && self.entry(index).is_some_and(|entry| !entry.is_used()) {
                 self.push(index);
             }
         }
@@ -139,7 +138,7 @@ impl Denied {
     /// Counts the entries of each NIC again: a reader that was killed may have counted one twice, or not.
     fn count_entries(&self) {
         let mut counts = vec![0_u64; self.nics.words().len() / NIC];
-        for entry in (0..self.named).filter_map(|index| self.entry(index)).filter(|entry| entry.used() != 0) {
+        for entry in (0..self.named).filter_map(|index| self.entry(index)).filter(|entry| entry.is_used()) {
             if let Some(count) = counts.get_mut(usize::from(entry.key().l4.nic())) {
                 *count += 1;
             }
@@ -168,7 +167,7 @@ impl Denied {
         let mut out_of_use = Vec::new();
         for index in 0..drawn {
             let Some(entry) = self.entry(index) else { break };
-            if entry.used() == 0 {
+            if !entry.is_used() {
                 continue;
             }
             match entry.take() {
@@ -195,34 +194,22 @@ impl Denied {
         if self.named == 0 {
             return;
         }
-        let nics = self.nics.words().len() / NIC;
-        let host = Origin::of_host(sg_common::verdict::Decision::new(
-            sg_common::verdict::Verdict::Drop,
-            sg_common::verdict::Reason::NoNic,
-            0,
-        ));
-        let spare = |index: usize, key: DeniedKey| {
-            let denial = self.entry(index).and_then(Entry::take)?;
-            Some(Denial { key, is_named: false, ..denial })
+        let named = self.named as u32;
+        let mut spare = |index: u32, key: DeniedKey| {
+            if let Some(denial) = self.entry(index as usize).and_then(Entry::take) {
+                report(Denial { key, is_named: false, ..denial });
+            }
         };
-        if let Some(denial) = spare(self.named, DeniedKey { origin: host, ..DeniedKey::default() }) {
-            report(denial);
-        }
-        for slot in 0..nics {
+        let origin = Origin::of_host(Decision::new(Verdict::Drop, Reason::NoNic, 0));
+        spare(denied_host(named), DeniedKey { origin, ..DeniedKey::default() });
+        let decision = Decision::new(Verdict::Drop, Reason::Default, 0);
+        for slot in 0..(self.nics.words().len() / NIC) as u16 {
             for direction in [Direction::Ingress, Direction::Egress] {
-                let index = denied_spare(self.named as u32, slot as u16, direction) as usize;
-                let l4 = PortsProtoNic::new((0, 0), slot as u16, 0, Family::V4);
-                let decision = sg_common::verdict::Decision::new(
-                    sg_common::verdict::Verdict::Drop,
-                    sg_common::verdict::Reason::Default,
-                    0,
-                );
-                let mut key =
-                    DeniedKey { l4, origin: Origin::new(decision, direction, false), ..DeniedKey::default() };
+                let l4 = PortsProtoNic::new((0, 0), slot, 0, Family::V4);
+                let origin = Origin::new(decision, direction, false);
+                let mut key = DeniedKey { l4, origin, ..DeniedKey::default() };
                 key.fold(Fold::Others);
-                if let Some(denial) = spare(index, key) {
-                    report(denial);
-                }
+                spare(denied_spare(named, slot, direction), key);
             }
         }
     }
@@ -271,7 +258,7 @@ impl Denied {
     /// Puts an entry behind the end of the ring.
     fn push(&self, index: usize) {
         let tail = self.ends().1;
-        if let (Some(place), Some(end)) = (self.free_at(tail), self.ring.words().get(1)) {
+        if let (Some(place), Some(end)) = (self.free_at(tail), self.ring.words().get(TAIL)) {
             place.store(index as u64, Ordering::Relaxed);
             end.store(tail.wrapping_add(1), Ordering::Release);
         }
@@ -280,7 +267,7 @@ impl Denied {
     /// The numbers between which the ring has free entries.
     fn ends(&self) -> (u64, u64) {
         let end = |at: usize| self.ring.words().get(at).map_or(0, |word| word.load(Ordering::Acquire));
-        (end(0), end(1))
+        (end(HEAD), end(TAIL))
     }
 
     fn free_at(&self, place: u64) -> Option<&AtomicU64> {
@@ -308,8 +295,8 @@ impl Entry<'_> {
         }
     }
 
-    fn used(self) -> u64 {
-        self.0.first().map_or(0, |word| word.load(Ordering::Acquire))
+    fn is_used(self) -> bool {
+        self.read(word::USED) != 0
     }
 
     fn key(self) -> DeniedKey {
@@ -352,10 +339,10 @@ impl Entry<'_> {
 
     /// Makes it as it was before it was used.
     fn clear(self) {
-        for at in 1..ENTRY {
+        for at in (0..ENTRY).filter(|&at| at != word::USED) {
             self.write(at, 0);
         }
-        if let Some(used) = self.0.first() {
+        if let Some(used) = self.0.get(word::USED) {
             used.store(0, Ordering::Release);
         }
     }

@@ -1,4 +1,4 @@
-//! What flows have carried since it was last said: differences between the entries of the flow tables and what was reported of
+//! What flows have carried since they were last reported: differences between the entries of the flow tables and what was reported of
 //! them. The flow ageing pass hands it every entry anyway, so a flow log costs packets nothing. It must never change an entry.
 //! Called by `ageing` and `datapath`.
 //!
@@ -174,7 +174,7 @@ impl FlowLog {
         self.note(key, entry, FlowPhase::End, (known, counts, delta));
     }
 
-    /// Notes a report, and then makes it: what is not recorded is not said, and said the next time.
+    /// Notes a report, and then makes it: what is not recorded is not reported, and is the next time.
     fn note(
         &mut self,
         key: &FlowKey,
@@ -209,7 +209,7 @@ impl FlowLog {
         }
     }
 
-    /// The program has counted `all` these flows as unread: those that were not said are lost.
+    /// The program has counted `all` these flows as unread: those that were not reported are lost.
     pub(super) fn counted_unread(&mut self, all: u64) {
         let more = self.reported.unread_of(all);
         self.missing.add(more);

@@ -123,7 +123,7 @@ impl fmt::Display for Fields {
     }
 }
 
-/// How many different sums are kept at a time, if nothing else is said: about 40 MiB.
+/// How many different sums are kept at a time, by default: about 40 MiB.
 pub const MAX_SUMS: usize = 65_536;
 
 /// Sums of records.

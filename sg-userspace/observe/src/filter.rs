@@ -66,7 +66,7 @@ pub struct Filter {
     pub directions: Vec<Direction>,
     /// `nic`: id or device.
     pub nics: Vec<String>,
-    /// `group`: the group of the rule, or one that was asked in vain before the default.
+    /// `group`: the group of the rule, or one without a matching rule, before the default.
     pub groups: Vec<String>,
     /// `rule`: `RULE`, or `GROUP/RULE`.
     pub rules: Vec<String>,
@@ -184,7 +184,7 @@ impl Filter {
 
     /// Whether a record is wanted.
     ///
-    /// A folded record is wanted if it may stand for packets of a remote that is asked for; a loss is, whatever the conditions
+    /// A folded record is wanted if it may stand for packets of a remote that is wanted; a loss is, whatever the conditions
     /// on traffic; a change of the policy, if there are none but on NICs.
     #[must_use]
     pub fn admits(&self, record: &Record) -> bool {

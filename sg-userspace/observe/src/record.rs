@@ -100,7 +100,7 @@ words! {
         Rule = "rule",
         /// Both ends are members of one basic group, which `group` names; `rule` is `intra-group`.
         IntraGroup = "intra-group",
-        /// No rule matched: `rule` is `default`, and `groups` are those that were asked.
+        /// No rule matched: `rule` is `default`, and `groups` are those that were evaluated.
         Default = "default",
         /// Traffic that passes without a rule; `reason` says which.
         Exception = "exception",
@@ -193,7 +193,7 @@ pub struct Record {
     pub group: Option<String>,
     /// The rule. Never absent where `stage` is `rule`; `intra-group` and `default` where those decided.
     pub rule: Option<String>,
-    /// The groups that were asked, where the default decided.
+    /// The groups that were evaluated, where the default decided.
     #[serde(default)]
     #[schema(required = false)]
     pub groups: Vec<String>,
@@ -228,7 +228,7 @@ pub struct Record {
     #[serde(default)]
     #[schema(required = false)]
     pub live: bool,
-    /// Of a single event, the frame, for those who asked for it.
+    /// Of a single event, the frame, for those who want it.
     pub frame: Option<Frame>,
 }
 

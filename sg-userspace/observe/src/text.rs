@@ -66,7 +66,7 @@ fn end(f: &mut fmt::Formatter<'_>, net: Option<IpNet>, port: Option<u16>) -> fmt
     }
 }
 
-/// The rule with its group, the default with the groups that were asked, or the reason.
+/// The rule with its group, the default with the groups that were evaluated, or the reason.
 fn decider(f: &mut fmt::Formatter<'_>, record: &Record) -> fmt::Result {
     let rule = record.rule.as_deref().unwrap_or(&record.reason);
     match record.stage {

@@ -98,8 +98,8 @@ mod tests {
         let seen = Traffic { denials: vec![denial(1)], ..traffic(105) };
         assert!(quiet.see(&seen, &names).is_empty(), "it goes on");
         let ends = |second| Traffic { ends_interval: true, ..traffic(second) };
-        let said = quiet.see(&ends(110), &names);
-        let found: Vec<_> = said.iter().map(|record| (&*record.nic, record.start, record.end)).collect();
+        let records = quiet.see(&ends(110), &names);
+        let found: Vec<_> = records.iter().map(|record| (&*record.nic, record.start, record.end)).collect();
         assert_eq!(found, [("eth0", at(100), at(110)), ("eth2", at(100), at(110))]);
         assert_eq!(quiet.see(&ends(120), &names).len(), 3);
         // Whose records were lost, nobody knows.
@@ -107,8 +107,8 @@ mod tests {
         assert!(quiet.see(&Traffic { unread: 1, ..traffic(135) }, &names).is_empty());
         assert!(quiet.see(&ends(140), &names).is_empty());
         // Set back.
-        let said = quiet.see(&ends(50), &names);
-        assert_eq!((said.len(), said[0].start, said[0].end), (3, at(50), at(50)));
+        let records = quiet.see(&ends(50), &names);
+        assert_eq!((records.len(), records[0].start, records[0].end), (3, at(50), at(50)));
     }
 
     #[test]

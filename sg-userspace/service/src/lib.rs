@@ -163,7 +163,7 @@ impl Service {
         perform(operation, &mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
     }
 
-    /// Runs an operation that no client asked for, and that is not in the audit trail.
+    /// Runs an operation that no client requested, and that is not in the audit trail.
     ///
     /// # Errors
     /// Why it was refused, or why it is not in force.
@@ -243,16 +243,16 @@ impl<O: Operation> Job for Task<O> {
         let Self { operation: _, output, changes, ticket, reply } = *self;
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
         let result = fate.and(output.unwrap_or_else(broken));
-        let said = result.as_ref().err().map(|refusal| [refusal.code(), refusal.to_string()]);
+        let refused = result.as_ref().err().map(|refusal| [refusal.code(), refusal.to_string()]);
         let is_stored = matches!(&result, Err(Refusal::NotYetInForce { .. }));
         let then = move || {
             // If the client is gone, nobody receives this.
             let _ = reply.send(result);
         };
-        match said {
+        match refused {
             None => ticket.done(changes, then),
-            Some(said) if is_stored => ticket.not_in_force(said, changes, then),
-            Some(said) => ticket.refused_and(said, then),
+            Some(refused) if is_stored => ticket.not_in_force(refused, changes, then),
+            Some(refused) => ticket.refused_and(refused, then),
         }
     }
 }

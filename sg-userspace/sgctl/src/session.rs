@@ -46,7 +46,7 @@ pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
     Instance::new(&status.instance).map_err(Failure::other)
 }
 
-/// What the agent of this host responds, or the named server. `None`: no agent serves what is asked, and what is pinned must be
+/// What the agent of this host responds, or the named server. `None`: no agent serves the request, and what is pinned must be
 /// read instead.
 pub(crate) fn ask_agent<T: DeserializeOwned>(common: &Common, call: &Call) -> Result<Option<T>, Failure> {
     match Session::new(common, &mut io::sink())?.client.call(call) {
@@ -61,7 +61,7 @@ pub(crate) fn ask_agent<T: DeserializeOwned>(common: &Common, call: &Call) -> Re
     }
 }
 
-/// Whether the agent has no store of what was asked for.
+/// Whether the agent has no store of what was requested.
 fn is_no_store(failure: &Failure) -> bool {
     let Failure::Input(error) = failure else { return false };
     error.downcast_ref::<ClientError>().is_some_and(|error| error.is_one_of(&["no_store"]))

@@ -68,8 +68,8 @@ impl From<Level> for LevelFilter {
 /// Starts logging to standard error. `level` wins over a bare level in `RUST_LOG`. Fails if `RUST_LOG` cannot be read, and says
 /// how to write it.
 pub(crate) fn init(format: Format, level: Option<Level>) -> Result<(), String> {
-    let said = env::var_os("RUST_LOG").unwrap_or_default();
-    let filter = filter(&said.to_string_lossy(), level.map(LevelFilter::from))?;
+    let directives = env::var_os("RUST_LOG").unwrap_or_default();
+    let filter = filter(&directives.to_string_lossy(), level.map(LevelFilter::from))?;
     // What libraries log through the crate `log` becomes events of `tracing` here.
     let started = if journal::is_journal() {
         subscriber(format, filter, Place::Journal, Prioritized(io::stderr)).try_init()
@@ -104,9 +104,9 @@ fn subscriber(
 }
 
 /// The filter that `RUST_LOG` asks for: levels, alone or of a target. A level in `chosen` takes the place of one that is alone.
-fn filter(said: &str, chosen: Option<LevelFilter>) -> Result<Targets, String> {
+fn filter(directives: &str, chosen: Option<LevelFilter>) -> Result<Targets, String> {
     let (mut level, mut named) = (LevelFilter::INFO, Vec::<(&str, LevelFilter)>::new());
-    for directive in said.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+    for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
         let (target, wanted) = directive.split_once('=').unwrap_or((directive, "trace"));
         if let Ok(alone) = directive.parse() {
             level = alone;
@@ -152,7 +152,7 @@ mod tests {
     use serde_json::{Value, json};
 
     /// The most verbose level that `target` logs under this `RUST_LOG`.
-    fn most(said: &str, target: &str) -> Option<tracing::Level> {
+    fn most(directives: &str, target: &str) -> Option<tracing::Level> {
         let levels = [
             tracing::Level::TRACE,
             tracing::Level::DEBUG,
@@ -160,13 +160,13 @@ mod tests {
             tracing::Level::WARN,
             tracing::Level::ERROR,
         ];
-        let filter = filter(said, None).unwrap();
+        let filter = filter(directives, None).unwrap();
         levels.into_iter().find(|level| filter.would_enable(target, level))
     }
 
     #[test]
     fn a_level_alone_is_about_our_own_steps() {
-        for (said, own, library) in [
+        for (directives, own, library) in [
             ("", Some(tracing::Level::INFO), Some(tracing::Level::WARN)),
             ("debug", Some(tracing::Level::DEBUG), Some(tracing::Level::WARN)),
             ("TRACE", Some(tracing::Level::TRACE), Some(tracing::Level::WARN)),
@@ -174,9 +174,9 @@ mod tests {
             ("off", None, None),
             ("info,hyper=trace", Some(tracing::Level::INFO), Some(tracing::Level::WARN)),
         ] {
-            assert_eq!(most(said, "sg_agent::reconcile"), own, "{said:?}");
-            assert_eq!(most(said, "sgd"), own.or(Some(tracing::Level::ERROR)), "{said:?}");
-            assert_eq!(most(said, "aya::bpf"), library, "{said:?}");
+            assert_eq!(most(directives, "sg_agent::reconcile"), own, "{directives:?}");
+            assert_eq!(most(directives, "sgd"), own.or(Some(tracing::Level::ERROR)), "{directives:?}");
+            assert_eq!(most(directives, "aya::bpf"), library, "{directives:?}");
         }
     }
 
@@ -223,23 +223,23 @@ mod tests {
 
     #[test]
     fn what_is_named_is_logged_as_it_is_named() {
-        let said = "warn,aya=debug, sg_agent::plan=trace,redb";
-        assert_eq!(most(said, "aya::bpf"), Some(tracing::Level::DEBUG));
-        assert_eq!(most(said, "sg_agent::plan"), Some(tracing::Level::TRACE));
-        assert_eq!(most(said, "sg_agent::run"), Some(tracing::Level::WARN));
-        assert_eq!(most(said, "redb"), Some(tracing::Level::TRACE));
+        let directives = "warn,aya=debug, sg_agent::plan=trace,redb";
+        assert_eq!(most(directives, "aya::bpf"), Some(tracing::Level::DEBUG));
+        assert_eq!(most(directives, "sg_agent::plan"), Some(tracing::Level::TRACE));
+        assert_eq!(most(directives, "sg_agent::run"), Some(tracing::Level::WARN));
+        assert_eq!(most(directives, "redb"), Some(tracing::Level::TRACE));
     }
 
     #[test]
     fn why_sgd_ended_is_always_logged() {
-        for said in ["off", "sgd=off", "debug,sgd=off", "off,sgd=off"] {
-            assert_eq!(most(said, "sgd"), Some(tracing::Level::ERROR), "{said:?}");
+        for directives in ["off", "sgd=off", "debug,sgd=off", "off,sgd=off"] {
+            assert_eq!(most(directives, "sgd"), Some(tracing::Level::ERROR), "{directives:?}");
         }
     }
 
     #[test]
     fn the_watcher_never_logs_what_it_watches() {
-        for said in [
+        for directives in [
             "trace",
             "notify=trace",
             "notify::inotify=trace,debug",
@@ -247,29 +247,32 @@ mod tests {
             "info,notify=debug",
             "notify:=trace",
         ] {
-            assert_eq!(most(said, "notify::inotify"), Some(tracing::Level::ERROR), "{said:?}");
+            assert_eq!(most(directives, "notify::inotify"), Some(tracing::Level::ERROR), "{directives:?}");
         }
         assert_eq!(most("off", "notify::inotify"), None);
     }
 
     #[test]
     fn what_is_no_directive_is_refused_by_name() {
-        for (said, named) in [
+        for (directives, named) in [
             ("debug/eth0", "debug/eth0"),
             ("info,aya=loud", "aya=loud"),
             ("[request]=debug", "[request]=debug"),
             ("=debug", "=debug"),
         ] {
-            assert!(filter(said, None).unwrap_err().contains(&format!("RUST_LOG has {named:?}")), "{said}");
+            assert!(
+                filter(directives, None).unwrap_err().contains(&format!("RUST_LOG has {named:?}")),
+                "{directives}"
+            );
         }
     }
 
     /// What is written while `log` runs.
-    fn written(format: Format, said: &str, log: impl FnOnce()) -> String {
+    fn written(format: Format, directives: &str, log: impl FnOnce()) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let writer: Arc<File> = Arc::new(file.try_clone().unwrap());
         let place = Place::Stream { colour: false };
-        let subscriber = subscriber(format, filter(said, None).unwrap(), place, writer);
+        let subscriber = subscriber(format, filter(directives, None).unwrap(), place, writer);
         tracing::subscriber::with_default(subscriber, log);
         file.rewind().unwrap();
         let mut written = String::new();
@@ -304,13 +307,13 @@ mod tests {
 
     #[test]
     fn a_line_keeps_its_span_at_every_level() {
-        for said in ["error", "warn", "off,sg_api=warn"] {
-            let written = written(Format::Json, said, || {
+        for directives in ["error", "warn", "off,sg_api=warn"] {
+            let written = written(Format::Json, directives, || {
                 tracing::error_span!(target: "sg_api", "request", id = "A")
                     .in_scope(|| tracing::error!(target: "sg_api::attempts", "a line"));
             });
             let line: Value = serde_json::from_str(&written).unwrap();
-            assert_eq!(line["spans"][0]["id"], "A", "{said}: {written}");
+            assert_eq!(line["spans"][0]["id"], "A", "{directives}: {written}");
         }
     }
 

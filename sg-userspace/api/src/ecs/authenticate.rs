@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     attempts::Wrong,
-    recording::Asked,
+    recording::PendingChange,
     signature::{Malformed, Signed, acs3, v1},
 };
 
@@ -83,7 +83,7 @@ pub(super) fn authenticate(
     }
     let request_id = request_id.to_owned();
     entry.who = Who::key(&key_id);
-    let asked = Asked::new(&ecs.recording.trail, entry.clone());
+    let change = PendingChange::new(&ecs.recording.trail, entry.clone());
     Ok(Call {
         action,
         version,
@@ -91,7 +91,7 @@ pub(super) fn authenticate(
         key_id,
         role: key.role,
         request_id,
-        asked,
+        change,
         parameters: parameters.into(),
     })
 }

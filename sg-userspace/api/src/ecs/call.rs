@@ -3,7 +3,7 @@
 use sg_records::KeyRole;
 
 use super::params::{Fields, Parameters};
-use crate::recording::Asked;
+use crate::recording::PendingChange;
 
 /// The version of the API.
 pub(super) const VERSION: &str = "2014-05-26";
@@ -37,7 +37,7 @@ pub struct Call {
     /// The id of the response, also in the log.
     pub request_id: String,
     /// The change that it asks for, for the audit trail. Queries have one, too: nobody writes it.
-    pub(crate) asked: Asked,
+    pub(crate) change: PendingChange,
     /// All parameters except signature and security token.
     pub parameters: Parameters,
 }

@@ -92,7 +92,7 @@ async fn execute(
         Ok(response) => Ok((call, response)),
         Err(fault) => {
             if action.role > KeyRole::Viewer {
-                call.asked.refused(&fault.code, &fault.message).await;
+                call.change.refused(&fault.code, &fault.message).await;
             }
             Err(fault)
         }

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Caller, Native,
     error::{Failed, WithStatus as _},
-    routes::operation_id,
+    route::operation_id,
 };
 use crate::{
     attempts::Wrong,
@@ -56,15 +56,15 @@ impl Identity {
 }
 
 /// The sender that a request claims.
-enum Said {
+enum Sender {
     /// An authenticated caller.
     Known(Identity),
     /// No credentials.
-    Nobody,
+    Anonymous,
     /// An unknown access key.
-    NoAccessKey,
+    UnknownKey,
     /// An access key with a wrong secret.
-    NotItsSecret(String),
+    WrongSecret(String),
     /// Several credentials at once.
     Several,
 }
@@ -72,18 +72,18 @@ enum Said {
 /// Passes authenticated requests on, and refuses all others.
 pub(super) async fn identify(State(native): State<Native>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
-    let said = match native.caller {
+    let sender = match native.caller {
         Caller::Socket => match peer {
-            Some(Peer::Process { uid, gid, pid }) => Said::Known(Identity {
+            Some(Peer::Process { uid, gid, pid }) => Sender::Known(Identity {
                 name: format!("uid {uid}"),
                 who: Who::process(uid, gid, pid),
                 role: KeyRole::Admin,
             }),
-            _ => Said::Nobody,
+            _ => Sender::Anonymous,
         },
         // Without a store there are no access keys.
         Caller::AccessKey => {
-            native.service.as_ref().map_or(Said::Nobody, |service| key(service, request.headers()))
+            native.service.as_ref().map_or(Sender::Anonymous, |service| key(service, request.headers()))
         }
     };
     let refused = |wrong| native.attempts.refused("native API", wrong, peer);
@@ -95,32 +95,32 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
     let name = operation.clone().unwrap_or_else(|| recording::UNKNOWN.to_owned());
     let mut entry = Entry::new(Api::Native, name, Who::default(), recording::from(peer));
     entry.request = request.extensions().get::<RequestId>().map(|id| id.0.clone());
-    let (wait, claimed) = match said {
-        Said::Known(caller) => {
+    let (wait, claimed) = match sender {
+        Sender::Known(caller) => {
             if let Some(claim) = request.extensions().get::<Claim>() {
                 claim.accept();
             }
             if native.caller == Caller::Socket {
                 call_json(request.headers_mut());
             }
-            let asked =
+            let requested =
                 format!("{} {}", request.method(), path.as_ref().map_or("nothing", MatchedPath::as_str));
             let who = caller.name.clone();
             let facts = Facts { operation, who: Some(caller.who.clone()) };
             request.extensions_mut().insert(caller);
             let mut response = next.run(request).await;
             response.extensions_mut().insert(facts);
-            tracing::debug!("{asked} by {who}: {}", response.status().as_u16());
+            tracing::debug!("{requested} by {who}: {}", response.status().as_u16());
             return response;
         }
-        Said::Several => {
+        Sender::Several => {
             let message = "the request has several Authorization headers: send one";
             let refused = Failed::Malformed(message.to_owned());
             return unknown(&native.recording, entry, refused.body()).await;
         }
-        Said::Nobody => (Duration::ZERO, Who::default()),
-        Said::NoAccessKey => (refused(Wrong::Key), Who::default()),
-        Said::NotItsSecret(key) => (refused(Wrong::Secret(&key)), Who::claiming(key)),
+        Sender::Anonymous => (Duration::ZERO, Who::default()),
+        Sender::UnknownKey => (refused(Wrong::Key), Who::default()),
+        Sender::WrongSecret(key) => (refused(Wrong::Secret(&key)), Who::claiming(key)),
     };
     let message = "an access key is needed: send its id and secret as HTTP Basic authentication";
     let body = (StatusCode::UNAUTHORIZED, ErrorBody::new("unauthenticated", message));
@@ -143,26 +143,26 @@ async fn unknown(recording: &Recording, entry: Entry, (status, body): (StatusCod
 /// Sets the type of a body to JSON if it has none, or is a form, as `curl -d` labels every body. This API reads no forms, and no
 /// browser uses a unix socket, so JSON is what the user meant (RFC 9110, 8.3: the receiver may look).
 fn call_json(headers: &mut HeaderMap) {
-    let mut said = headers.get_all(header::CONTENT_TYPE).iter();
-    let (first, another) = (said.next(), said.next());
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (first, another) = (values.next(), values.next());
     if another.is_none() && first.is_none_or(|kind| kind == "application/x-www-form-urlencoded") {
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     }
 }
 
 /// The access key of a request, and whether its secret is right.
-fn key(service: &Service, headers: &HeaderMap) -> Said {
+fn key(service: &Service, headers: &HeaderMap) -> Sender {
     if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
-        return Said::Several;
+        return Sender::Several;
     }
-    let Some((id, secret)) = basic(headers) else { return Said::Nobody };
+    let Some((id, secret)) = basic(headers) else { return Sender::Anonymous };
     let state = service.snapshot();
-    let Some(known) = state.access_key(&AccessKeyId::from(id.as_str())) else { return Said::NoAccessKey };
+    let Some(known) = state.access_key(&AccessKeyId::from(id.as_str())) else { return Sender::UnknownKey };
     // Comparing digests reveals nothing of the secret by its timing.
     if Sha256::digest(secret) == Sha256::digest(&known.secret) {
-        Said::Known(Identity { name: format!("key {id}"), who: Who::key(&id), role: known.role })
+        Sender::Known(Identity { name: format!("key {id}"), who: Who::key(&id), role: known.role })
     } else {
-        Said::NotItsSecret(id)
+        Sender::WrongSecret(id)
     }
 }
 

@@ -201,9 +201,9 @@ pub(super) async fn no_such_method() -> Response {
 }
 
 fn refused(refusal: &Refusal) -> (StatusCode, ErrorBody) {
-    let mut said = serde_json::to_value(refusal).unwrap_or_default();
-    let code = said["code"].as_str().unwrap_or_default().to_owned();
-    let details = said.get_mut("details").map_or_else(|| json!({}), Value::take);
+    let mut value = serde_json::to_value(refusal).unwrap_or_default();
+    let code = value["code"].as_str().unwrap_or_default().to_owned();
+    let details = value.get_mut("details").map_or_else(|| json!({}), Value::take);
     let error = ErrorDetail { code, message: refusal.to_string(), details };
     (status(refusal), ErrorBody { error })
 }

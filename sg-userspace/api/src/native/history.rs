@@ -3,15 +3,11 @@
 use sg_audit::{HistoryPage, HistoryQuery, LARGEST_PAGE, Trail, read};
 use sg_records::KeyRole::Admin;
 
-use super::{
-    error::Failed,
-    request::RequestContext,
-    routes::{Route, Routes},
-};
+use super::{error::Failed, request::RequestContext, route::Route, routes::Routes};
 
 /// The page of the trail that a request asks for. A function of the trail alone, for every router that has one.
-pub(super) fn history(trail: &Trail, asked: &RequestContext) -> Result<HistoryPage, Failed> {
-    let query: HistoryQuery = asked.query()?;
+pub(super) fn history(trail: &Trail, context: &RequestContext) -> Result<HistoryPage, Failed> {
+    let query: HistoryQuery = context.query()?;
     if query.limit.is_some_and(|limit| !(1..=LARGEST_PAGE).contains(&limit)) {
         return Err(Failed::Malformed(format!("limit: 1 to {LARGEST_PAGE} are allowed")));
     }
@@ -23,7 +19,7 @@ pub(super) fn history(trail: &Trail, asked: &RequestContext) -> Result<HistoryPa
 
 pub(super) fn declare(routes: &mut Routes) {
     let list = Route::get("/v1/history", "List changes and refusals, the newest first").needs(Admin);
-    routes.look::<HistoryPage>(list.with::<HistoryQuery>(), |native, asked| {
-        history(&native.recording.trail, asked)
+    routes.look::<HistoryPage>(list.with::<HistoryQuery>(), |native, context| {
+        history(&native.recording.trail, context)
     });
 }

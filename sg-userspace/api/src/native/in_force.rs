@@ -15,11 +15,7 @@ use sg_inspect::{
 use sg_records::KeyRole::{Admin, Viewer};
 use sg_service::{Refusal, State};
 
-use super::{
-    Native,
-    error::Failed,
-    routes::{Route, Routes},
-};
+use super::{Native, error::Failed, route::Route, routes::Routes};
 
 /// How many flows are listed, unless the request says otherwise, and at most.
 const FLOWS: usize = 10_000;
@@ -31,8 +27,8 @@ pub(super) fn declare(routes: &mut Routes) {
 
     let route =
         Route::get("/v1/show", "Show the effective rules of NICs in order of evaluation").needs(Viewer);
-    routes.look::<Vec<EffectiveNic>>(route.with::<ShowQuery>(), |native, asked| {
-        let ShowQuery { nic, by_group, unused } = asked.query()?;
+    routes.look::<Vec<EffectiveNic>>(route.with::<ShowQuery>(), |native, context| {
+        let ShowQuery { nic, by_group, unused } = context.query()?;
         let device = nic.map(|nic| device(native, nic)).transpose()?;
         let view = if by_group { View::ByGroup } else { View::InOrder };
         let mut nics = show(&native.hits, device.as_deref(), view, unused)?;
@@ -45,8 +41,8 @@ pub(super) fn declare(routes: &mut Routes) {
     });
 
     let route = Route::get("/v1/stats", "Show the counters of rules, defaults and reasons").needs(Viewer);
-    routes.look::<Stats>(route.with::<StatsQuery>(), |native, asked| {
-        let StatsQuery { nic, all } = asked.query()?;
+    routes.look::<Stats>(route.with::<StatsQuery>(), |native, context| {
+        let StatsQuery { nic, all } = context.query()?;
         let device = nic.map(|nic| device(native, nic)).transpose()?;
         let mut stats = stats(&native.instance, &native.hits.in_force().catalog, device.as_deref())?;
         if !all {
@@ -56,9 +52,9 @@ pub(super) fn declare(routes: &mut Routes) {
     });
 
     let route = Route::get("/v1/flows", "List flows").needs(Viewer).with::<FlowFilter>().with::<FlowLimit>();
-    routes.look::<FlowList>(route, |native, asked| {
-        let filter = filter(native, asked.query()?)?;
-        let FlowLimit { limit } = asked.query()?;
+    routes.look::<FlowList>(route, |native, context| {
+        let filter = filter(native, context.query()?)?;
+        let FlowLimit { limit } = context.query()?;
         let limit = limit.map_or(FLOWS, |limit| limit as usize);
         if !(1..=MOST_FLOWS).contains(&limit) {
             return Err(Failed::Malformed(format!("limit: {limit} is not 1 to {MOST_FLOWS}")));

@@ -8,7 +8,7 @@ use sg_service::{
 
 use sg_records::KeyRole::{Editor, Viewer};
 
-use super::routes::{Route, Routes};
+use super::{route::Route, routes::Routes};
 
 pub(super) fn declare(routes: &mut Routes) {
     kind::<PrefixEntry>(
@@ -32,17 +32,19 @@ fn kind<E: StoredEntry>(
     delete: &'static str,
 ) {
     let list = Route::get(all, list).needs(Viewer).with::<Filter>().paged();
-    routes.ask::<Page<ListView<EntryList<E>>>>(list, |_, state, asked| {
-        Ok(find_lists(state, &asked.query()?, &asked.query()?)?)
+    routes.ask::<Page<ListView<EntryList<E>>>>(list, |_, state, context| {
+        Ok(find_lists(state, &context.query()?, &context.query()?)?)
     });
     routes.change::<CreateList<E>>(Route::post(all, create).needs(Editor), |_, _| {});
-    routes.ask::<EntryList<E>>(Route::get(one, show).needs(Viewer), |_, state, asked| {
-        Ok(EntryList::clone(state.find_list::<E>(&asked.path())?))
+    routes.ask::<EntryList<E>>(Route::get(one, show).needs(Viewer), |_, state, context| {
+        Ok(EntryList::clone(state.find_list::<E>(&context.path())?))
     });
-    routes.change::<ModifyList<E>>(Route::patch(one, modify).needs(Editor), |operation, asked| {
-        operation.list = asked.path();
+    routes.change::<ModifyList<E>>(Route::patch(one, modify).needs(Editor), |operation, context| {
+        operation.list = context.path();
     });
-    routes.order(Route::delete(one, delete).needs(Editor), |asked| DeleteLists::<E>::new(vec![asked.path()]));
+    routes.order(Route::delete(one, delete).needs(Editor), |context| {
+        DeleteLists::<E>::new(vec![context.path()])
+    });
     let by = Route::get(associations, "List the groups whose rules reference the list").needs(Viewer);
-    routes.ask::<Vec<Reference>>(by, |_, state, asked| Ok(list_associations::<E>(state, &asked.path())?));
+    routes.ask::<Vec<Reference>>(by, |_, state, context| Ok(list_associations::<E>(state, &context.path())?));
 }

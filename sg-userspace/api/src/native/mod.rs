@@ -8,10 +8,11 @@
 //!
 //! * `state`: what the API holds between requests.
 //! * `request`: the context and the body of a request, and its operation.
-//! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
+//! * `caller`: who sends a request, and whether it may.
+//! * `route`, `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `whole`, `history`: the table, by noun. Every reference may be an id or a
-//!   name.
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `observe`, `whole`, `history`: the table, by noun. Every reference may be an
+//!   id or a name.
 //! * `unused`: rules, and when they were used.
 //! * `error`: how a refusal is reported.
 //!
@@ -28,6 +29,7 @@ mod lists;
 mod nics;
 mod observe;
 mod request;
+mod route;
 mod routes;
 mod rules;
 mod state;

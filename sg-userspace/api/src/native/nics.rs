@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use sg_records::KeyRole::{Editor, Viewer};
 
-use super::routes::{Route, Routes};
+use super::{route::Route, routes::Routes};
 
 /// Selects instances, in addition to the common filters.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -23,26 +23,26 @@ struct InstanceQuery {
 
 pub(super) fn declare(routes: &mut Routes) {
     let list = Route::get("/v1/nics", "List NICs").needs(Viewer).with::<Filter>().with::<NicQuery>().paged();
-    routes.ask::<Page<Nic>>(list, |_, state, asked| {
-        Ok(find_nics(state, &asked.query()?, &asked.query()?, &asked.query()?)?)
+    routes.ask::<Page<Nic>>(list, |_, state, context| {
+        Ok(find_nics(state, &context.query()?, &context.query()?, &context.query()?)?)
     });
     routes.change::<RegisterNic>(Route::post("/v1/nics", "Register a NIC").needs(Editor), |_, _| {});
-    routes.ask::<Nic>(Route::get("/v1/nics/{nic}", "Show a NIC").needs(Viewer), |_, state, asked| {
-        Ok(Nic::clone(state.find_nic(&asked.path())?))
+    routes.ask::<Nic>(Route::get("/v1/nics/{nic}", "Show a NIC").needs(Viewer), |_, state, context| {
+        Ok(Nic::clone(state.find_nic(&context.path())?))
     });
     routes.change::<ModifyNic>(
         Route::patch("/v1/nics/{nic}", "Modify a NIC").needs(Editor),
-        |operation, asked| {
-            operation.nic = asked.path();
+        |operation, context| {
+            operation.nic = context.path();
         },
     );
-    routes.order(Route::delete("/v1/nics/{nic}", "Delete a NIC").needs(Editor), |asked| RemoveNics {
-        nics: vec![asked.path()],
+    routes.order(Route::delete("/v1/nics/{nic}", "Delete a NIC").needs(Editor), |context| RemoveNics {
+        nics: vec![context.path()],
     });
     let set = Route::put("/v1/nics/{nic}/groups", "Set the groups of a NIC, in order").needs(Editor);
-    routes.change::<SetGroups>(set, |operation, asked| operation.target = asked.path());
+    routes.change::<SetGroups>(set, |operation, context| operation.target = context.path());
     let to = Route::post("/v1/nics/{nic}/groups/move", "Move a group in the order of a NIC").needs(Editor);
-    routes.change::<MoveGroup>(to, |operation, asked| operation.target = asked.path());
+    routes.change::<MoveGroup>(to, |operation, context| operation.target = context.path());
     routes
         .change::<Join>(Route::post("/v1/join", "Add NICs and instances to groups").needs(Editor), |_, _| {});
     routes.change::<Leave>(
@@ -55,9 +55,9 @@ pub(super) fn declare(routes: &mut Routes) {
         .with::<Filter>()
         .with::<InstanceQuery>()
         .paged();
-    routes.ask::<Page<InstanceView>>(list, |_, state, asked| {
-        let query: InstanceQuery = asked.query()?;
-        Ok(find_instances(state, &asked.query()?, query.group.as_deref(), &asked.query()?)?)
+    routes.ask::<Page<InstanceView>>(list, |_, state, context| {
+        let query: InstanceQuery = context.query()?;
+        Ok(find_instances(state, &context.query()?, query.group.as_deref(), &context.query()?)?)
     });
     routes.change::<RegisterInstance>(
         Route::post("/v1/instances", "Register an instance").needs(Editor),
@@ -65,8 +65,8 @@ pub(super) fn declare(routes: &mut Routes) {
     );
     routes.ask::<InstanceView>(
         Route::get("/v1/instances/{instance}", "Show an instance").needs(Viewer),
-        |_, state, asked| Ok(instance_view(state, state.find_instance(&asked.path())?)),
+        |_, state, context| Ok(instance_view(state, state.find_instance(&context.path())?)),
     );
     let forget = Route::delete("/v1/instances/{instance}", "Delete an instance and its NICs").needs(Editor);
-    routes.order(forget, |asked| RemoveInstances { instances: vec![asked.path()] });
+    routes.order(forget, |context| RemoveInstances { instances: vec![context.path()] });
 }

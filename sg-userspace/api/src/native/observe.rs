@@ -20,12 +20,7 @@ use sg_observe::{
 use sg_records::KeyRole;
 use tokio::time::timeout;
 
-use super::{
-    Native,
-    error::Failed,
-    request::RequestContext,
-    routes::{Route, Routes},
-};
+use super::{Native, error::Failed, request::RequestContext, route::Route, routes::Routes};
 
 /// Records that wait for a client: a third of a second at 100,000 a second, and 20 MiB.
 const QUEUE: usize = 1 << 15;
@@ -42,8 +37,8 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.stream::<Record>(route.with::<ObserveQuery>().needs(KeyRole::Viewer), observe);
 }
 
-/// What a request asks for.
-struct Asked {
+/// The parameters of a request.
+struct StreamQuery {
     follow: bool,
     last: Option<usize>,
     packets: Packets,
@@ -51,17 +46,22 @@ struct Asked {
     filter: Filter,
 }
 
-fn asked(context: &RequestContext) -> Result<Asked, Failed> {
-    let mut asked =
-        Asked { follow: false, last: None, packets: Packets::None, sums: None, filter: Filter::default() };
+fn parse(context: &RequestContext) -> Result<StreamQuery, Failed> {
+    let mut query = StreamQuery {
+        follow: false,
+        last: None,
+        packets: Packets::None,
+        sums: None,
+        filter: Filter::default(),
+    };
     let now = Timestamp::now();
     for (name, value) in context.pairs() {
         let malformed = |allowed: &str| Failed::Malformed(format!("{name}: {value:?} is not {allowed}"));
         match &*name {
-            "follow" => asked.follow = value.parse().map_err(|_| malformed("true or false"))?,
-            "last" => asked.last = Some(value.parse().map_err(|_| malformed("a number"))?),
+            "follow" => query.follow = value.parse().map_err(|_| malformed("true or false"))?,
+            "last" => query.last = Some(value.parse().map_err(|_| malformed("a number"))?),
             "packets" => {
-                asked.packets = match &*value {
+                query.packets = match &*value {
                     "none" => Packets::None,
                     "each" => Packets::Each,
                     "frames" => Packets::Frames,
@@ -70,24 +70,24 @@ fn asked(context: &RequestContext) -> Result<Asked, Failed> {
             }
             "aggregate_by" => {
                 let fields = Fields::from_str(&value);
-                asked.sums = Some(fields.map_err(|error| Failed::Malformed(error.to_string()))?);
+                query.sums = Some(fields.map_err(|error| Failed::Malformed(error.to_string()))?);
             }
             key => {
-                let added = asked.filter.add(key, &value, now);
+                let added = query.filter.add(key, &value, now);
                 added.map_err(|error| Failed::Malformed(error.to_string()))?;
             }
         }
     }
-    if asked.packets != Packets::None && !asked.follow {
+    if query.packets != Packets::None && !query.follow {
         return Err(Failed::Malformed(
             "packets: single packets are not remembered; add follow=true".to_owned(),
         ));
     }
-    Ok(asked)
+    Ok(query)
 }
 
 fn observe(native: &Native, context: &RequestContext) -> Result<Body, Failed> {
-    let Asked { follow, last, packets, sums, filter } = asked(context)?;
+    let StreamQuery { follow, last, packets, sums, filter } = parse(context)?;
     if packets == Packets::Frames {
         // A frame has what hosts say to each other.
         context.check(KeyRole::Admin)?;
@@ -174,7 +174,7 @@ impl Stream {
 
     async fn sums(mut self, mut sums: Aggregate, mut watcher: Watcher) -> Result<(), Gone> {
         let mut clock = tokio::time::interval(SUMMING);
-        let mut said = Instant::now();
+        let mut last_sent = Instant::now();
         loop {
             tokio::select! {
                 watched = watcher.next() => match watched {
@@ -194,10 +194,10 @@ impl Stream {
                         }
                     }
                     if !self.piece.is_empty() {
-                        said = Instant::now();
+                        last_sent = Instant::now();
                         self.flush().await?;
-                    } else if said.elapsed() >= QUIET {
-                        said = Instant::now();
+                    } else if last_sent.elapsed() >= QUIET {
+                        last_sent = Instant::now();
                         self.show_life().await?;
                     }
                 }

@@ -23,7 +23,7 @@ use super::{Native, caller::Identity, error::Failed};
 use crate::{
     listen::{LargeBody, collect, failure},
     media,
-    recording::Asked,
+    recording::PendingChange,
 };
 
 /// The context of a request, for queries and operations.
@@ -73,9 +73,9 @@ pub(super) struct Trial {
 
 /// A request whose body has not been read yet.
 pub(super) struct Begun {
-    pub(super) asked: RequestContext,
+    pub(super) context: RequestContext,
     /// The change that it asks for, for the audit trail.
-    change: Option<Asked>,
+    change: Option<PendingChange>,
     /// The idempotency key.
     token: Option<String>,
     headers: HeaderMap,
@@ -99,7 +99,7 @@ impl Begun {
         let path = parts.extract::<RawPathParams>().await;
         let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
         let path: Vec<String> = path.iter().map(|(_, part)| part.to_owned()).collect();
-        let change = parts.extensions.remove::<Asked>();
+        let change = parts.extensions.remove::<PendingChange>();
         if let (Some(change), Some(target)) = (&change, path.first()) {
             change.aims_at(target);
         }
@@ -120,13 +120,13 @@ impl Begun {
         if let Some((bytes, handle)) = &large {
             handle.allow(*bytes);
         }
-        let asked = RequestContext { path, uri: parts.uri, caller };
+        let context = RequestContext { path, uri: parts.uri, caller };
         let large = large.map(|(_, handle)| handle);
-        Ok(Self { asked, change, token, headers: parts.headers, kinds, body, large })
+        Ok(Self { context, change, token, headers: parts.headers, kinds, body, large })
     }
 
     /// The change that it asks for, unless it is a dry run.
-    pub(super) fn change(&self) -> Option<Asked> {
+    pub(super) fn change(&self) -> Option<PendingChange> {
         self.change.clone()
     }
 
@@ -164,15 +164,16 @@ impl Begun {
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned,
     {
-        let Self { asked, change, token, large, .. } = self;
-        let ticket = || change.as_ref().map(Asked::ticket).ok_or(Failed::Refused(Refusal::Ending));
-        if asked.query::<Trial>()?.dry_run {
+        let Self { context, change, token, large, .. } = self;
+        let ticket = || change.as_ref().map(PendingChange::ticket).ok_or(Failed::Refused(Refusal::Ending));
+        if context.query::<Trial>()?.dry_run {
             return aside(move || Ok(native.store()?.try_out(&operation)?)).await.map(json);
         }
         let output = match token {
             None => native.store()?.submit_with(ticket()?, operation).await?,
             Some(token) => {
-                let idempotent = Idempotent::new(&asked.caller.name, &token, &operation, operation.clone())?;
+                let idempotent =
+                    Idempotent::new(&context.caller.name, &token, &operation, operation.clone())?;
                 native.store()?.submit_with(ticket()?, idempotent).await?
             }
         };

@@ -1,4 +1,4 @@
-//! Declares routes: each once, for the router and for the document that describes it.
+//! Serves routes: each is declared once, for the router and for the document that describes it.
 //!
 //! It must never know an operation. `groups`, `rules`, `nics`, `lists`, `in_force` and `whole` call it.
 
@@ -10,20 +10,20 @@ use axum::{
     extract::{Query, Request, State},
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
     response::{IntoResponse as _, Response},
-    routing::{MethodFilter, on},
+    routing::on,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
 use sg_audit::{Changes, Entry, Object};
 use sg_records::KeyRole;
-use sg_service::{Operation, PageRequest, State as Snapshot};
+use sg_service::{Operation, State as Snapshot};
 use sg_store::Export;
 use utoipa::{
-    IntoParams, PartialSchema, ToSchema,
+    PartialSchema, ToSchema,
     openapi::{
-        Content, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, Paths, RefOr, Required,
+        Content, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Paths, RefOr, Required,
         ResponseBuilder,
-        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
+        path::OperationBuilder,
         request_body::RequestBodyBuilder,
         schema::{ComponentsBuilder, Schema},
     },
@@ -34,9 +34,10 @@ use super::{
     caller::Identity,
     error::{Failed, WithStatus as _},
     request::{Begun, RequestContext, Trial, aside, json, lines, strictly, text},
+    route::Route,
 };
 use crate::{
-    recording::{self, Asked},
+    recording::{self, PendingChange},
     request_id::RequestId,
 };
 
@@ -60,103 +61,6 @@ pub(super) struct Routes {
     changes: Vec<String>,
     paths: Paths,
     schemas: Vec<(String, RefOr<Schema>)>,
-}
-
-/// The description of a route.
-pub(super) struct Route {
-    method: (&'static str, MethodFilter, HttpMethod),
-    path: &'static str,
-    summary: &'static str,
-    /// The role that an access key needs for it. One that declares none is for admins: a test names it.
-    needs: Option<KeyRole>,
-    /// Whether it changes something, unless it is a dry run.
-    changes: bool,
-    query: Vec<Parameter>,
-    /// The maximum size of the body in bytes, if it exceeds the usual one.
-    large: Option<usize>,
-}
-
-impl Route {
-    const fn new(
-        method: (&'static str, MethodFilter, HttpMethod),
-        path: &'static str,
-        summary: &'static str,
-    ) -> Self {
-        Self { method, path, summary, needs: None, changes: false, query: Vec::new(), large: None }
-    }
-
-    pub(super) const fn get(path: &'static str, summary: &'static str) -> Self {
-        Self::new(("get", MethodFilter::GET, HttpMethod::Get), path, summary)
-    }
-
-    pub(super) const fn post(path: &'static str, summary: &'static str) -> Self {
-        Self::new(("post", MethodFilter::POST, HttpMethod::Post), path, summary)
-    }
-
-    pub(super) const fn put(path: &'static str, summary: &'static str) -> Self {
-        Self::new(("put", MethodFilter::PUT, HttpMethod::Put), path, summary)
-    }
-
-    pub(super) const fn patch(path: &'static str, summary: &'static str) -> Self {
-        Self::new(("patch", MethodFilter::PATCH, HttpMethod::Patch), path, summary)
-    }
-
-    pub(super) const fn delete(path: &'static str, summary: &'static str) -> Self {
-        Self::new(("delete", MethodFilter::DELETE, HttpMethod::Delete), path, summary)
-    }
-
-    /// Declares the role that an access key needs for it: the least of those that may.
-    pub(super) const fn needs(mut self, role: KeyRole) -> Self {
-        self.needs = Some(role);
-        self
-    }
-
-    /// Adds these query parameters.
-    pub(super) fn with<Q: IntoParams>(mut self) -> Self {
-        self.query.extend(Q::into_params(|| Some(ParameterIn::Query)));
-        self
-    }
-
-    /// Accepts bodies of up to this many bytes.
-    pub(super) const fn large(mut self, bytes: usize) -> Self {
-        self.large = Some(bytes);
-        self
-    }
-
-    /// Marks it as a change, which has dry runs, and is in the audit trail.
-    fn changing(self) -> Self {
-        Self { changes: true, ..self.with::<Trial>() }
-    }
-
-    /// Adds the parameters of pagination.
-    pub(super) fn paged(self) -> Self {
-        self.with::<PageRequest>()
-    }
-
-    /// The operation id: `get_groups_group_rules` for `GET /v1/groups/{group}/rules`.
-    fn operation_id(&self) -> String {
-        operation_id(self.method.0, self.path)
-    }
-
-    /// The parameters in the path and in the query.
-    fn parameters(&self) -> Vec<Parameter> {
-        let in_path = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let in_path = in_path.map(|name| {
-            ParameterBuilder::new()
-                .name(name)
-                .parameter_in(ParameterIn::Path)
-                .required(Required::True)
-                .schema(Some(String::schema()))
-                .build()
-        });
-        in_path.chain(self.query.iter().cloned()).collect()
-    }
-}
-
-/// The operation id of the route with this method and path.
-pub(super) fn operation_id(method: &str, path: &str) -> String {
-    let parts = path.split('/').skip(2).map(|part| part.trim_matches(['{', '}']).replace('-', "_"));
-    std::iter::once(method.to_ascii_lowercase()).chain(parts).collect::<Vec<_>>().join("_")
 }
 
 /// The bodies of a route's request and response.
@@ -201,11 +105,11 @@ pub(super) trait Upload: Default + Send + 'static {
     fn push(&mut self, bytes: &[u8]) -> Result<(), Failed>;
 
     /// Ends the body and returns the operation. This may take a while.
-    fn finish(self, asked: &RequestContext) -> Result<Self::Operation, Failed>;
+    fn finish(self, context: &RequestContext) -> Result<Self::Operation, Failed>;
 }
 
-/// The change that a request asks for. `None`: it is a dry run, which changes nothing.
-fn asked(native: &Native, request: &Request, operation: &str) -> Option<Asked> {
+/// The change that a request makes. `None`: it is a dry run, which changes nothing.
+fn pending_change(native: &Native, request: &Request, operation: &str) -> Option<PendingChange> {
     let trial = Query::<Trial>::try_from_uri(request.uri());
     if trial.is_ok_and(|Query(trial)| trial.dry_run) {
         return None;
@@ -215,11 +119,11 @@ fn asked(native: &Native, request: &Request, operation: &str) -> Option<Asked> {
     let from = recording::from(extensions.get().copied());
     let mut entry = Entry::new(sg_audit::Api::Native, operation, who, from);
     entry.request = extensions.get::<RequestId>().map(|id| id.0.clone());
-    Some(Asked::new(&native.recording.trail, entry))
+    Some(PendingChange::new(&native.recording.trail, entry))
 }
 
 /// Writes that something in the kernel was changed, and waits until it is written.
-fn touched(change: &Asked, question: &impl Serialize, result: &impl Serialize) {
+fn touched(change: &PendingChange, question: &impl Serialize, result: &impl Serialize) {
     let [question, result] = [serde_json::to_value(question), serde_json::to_value(result)].map(Result::ok);
     let number = result.map(|result| result["deleted"].to_string()).unwrap_or_default();
     let flows = Object::new("flows", number, String::new(), [question, None], &[]);
@@ -240,7 +144,7 @@ impl Routes {
     ) {
         self.serve(route, Bodies::returning::<T>(), move |native, mut begun| async move {
             begun.read().await?;
-            aside(move || handle(&native, &native.store()?.snapshot(), &begun.asked)).await.map(json)
+            aside(move || handle(&native, &native.store()?.snapshot(), &begun.context)).await.map(json)
         });
     }
 
@@ -270,7 +174,7 @@ impl Routes {
     ) {
         self.serve(route, Bodies::returning::<T>(), move |native, mut begun| async move {
             begun.read().await?;
-            aside(move || handle(&native, &begun.asked)).await.map(json)
+            aside(move || handle(&native, &begun.context)).await.map(json)
         });
     }
 
@@ -303,9 +207,9 @@ impl Routes {
         O: Operation + Sync + Clone + Serialize + DeserializeOwned + ToSchema,
         O::Output: Serialize + DeserializeOwned + ToSchema,
     {
-        self.act(route, Bodies::returning::<O::Output>().reading::<O>(), move |asked, body| {
+        self.act(route, Bodies::returning::<O::Output>().reading::<O>(), move |context, body| {
             let mut operation: O = strictly(body)?;
-            bind(&mut operation, asked);
+            bind(&mut operation, context);
             Ok(operation)
         });
     }
@@ -316,7 +220,7 @@ impl Routes {
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned + ToSchema,
     {
-        self.act(route, Bodies::returning::<O::Output>(), move |asked, _| Ok(operation(asked)));
+        self.act(route, Bodies::returning::<O::Output>(), move |context, _| Ok(operation(context)));
     }
 
     /// An operation whose body is a file, not its JSON form.
@@ -326,7 +230,7 @@ impl Routes {
         O::Output: Serialize + DeserializeOwned + ToSchema,
     {
         let bodies = Bodies::returning::<O::Output>().reading_file();
-        self.act(route, bodies, move |asked, body| read(asked, text(body)?));
+        self.act(route, bodies, move |context, body| read(context, text(body)?));
     }
 
     fn act<O>(
@@ -342,7 +246,7 @@ impl Routes {
             let body = begun.read().await?;
             // Without a store, what is wrong with the request does not matter.
             native.store()?;
-            let operation = make(&begun.asked, &body)?;
+            let operation = make(&begun.context, &body)?;
             drop(body);
             begun.perform(native, operation).await
         });
@@ -366,8 +270,8 @@ impl Routes {
                 }
             }
             read?;
-            let asked = begun.asked.clone();
-            let operation = aside(move || upload.finish(&asked)).await?;
+            let context = begun.context.clone();
+            let operation = aside(move || upload.finish(&context)).await?;
             begun.perform(native, operation).await
         });
     }
@@ -382,7 +286,7 @@ impl Routes {
         self.serve(route, bodies, move |native, mut begun| async move {
             begun.read().await?;
             let (file, bytes) = aside(move || {
-                let file = handle(&native, &native.store()?.snapshot(), &begun.asked)?;
+                let file = handle(&native, &native.store()?.snapshot(), &begun.context)?;
                 let bytes = file.bytes().map_err(|error| Failed::Malformed(error.to_string()))?;
                 Ok((file, bytes))
             })
@@ -404,7 +308,7 @@ impl Routes {
             let runtime = tokio::runtime::Handle::current();
             let body = aside(move || {
                 let _inside = runtime.enter();
-                handle(&native, &begun.asked)
+                handle(&native, &begun.context)
             })
             .await?;
             Ok(([(CONTENT_TYPE, LINES)], body).into_response())
@@ -421,14 +325,14 @@ impl Routes {
     {
         let known: Arc<[String]> = route.query.iter().map(|parameter| parameter.name.clone()).collect();
         let (path, filter, large, reads) = (route.path, route.method.1, route.large, bodies.reads);
-        // Nobody may do by mistake what nobody was said to be allowed to do.
+        // A route that declares no role is open to admins only.
         let needed = route.needs.unwrap_or(KeyRole::Admin);
         let changes: Option<Arc<str>> = route.changes.then(|| route.operation_id().into());
         self.describe(route, bodies);
         let serve = move |State(native): State<Native>, mut request: Request| async move {
-            let asked = changes.and_then(|operation| asked(&native, &request, &operation));
-            if let Some(asked) = &asked {
-                request.extensions_mut().insert(asked.clone());
+            let change = changes.and_then(|operation| pending_change(&native, &request, &operation));
+            if let Some(change) = &change {
+                request.extensions_mut().insert(change.clone());
             }
             let response = match Begun::of(request, needed, &known, reads, large).await {
                 Ok(begun) => handler(native, begun).await,
@@ -438,8 +342,8 @@ impl Routes {
                 Ok(response) => response,
                 Err(failed) => {
                     let (status, body) = failed.body();
-                    if let Some(asked) = asked {
-                        asked.refused(&body.error.code, &body.error.message).await;
+                    if let Some(change) = change {
+                        change.refused(&body.error.code, &body.error.message).await;
                     }
                     body.with_status(status)
                 }

@@ -10,11 +10,7 @@ use utoipa::IntoParams;
 
 use sg_records::KeyRole::{Editor, Viewer};
 
-use super::{
-    error::Failed,
-    routes::{Route, Routes},
-    unused,
-};
+use super::{error::Failed, route::Route, routes::Routes, unused};
 
 /// Format of a file.
 #[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
@@ -26,44 +22,44 @@ struct Form {
 
 pub(super) fn declare(routes: &mut Routes) {
     let list = Route::get("/v1/groups/{group}/rules", "List rules").needs(Viewer).with::<RuleQuery>().paged();
-    routes.ask::<Page<ListedRule>>(list, |native, state, asked| {
-        let query: RuleQuery = asked.query()?;
-        let used = unused::of_group(native, &state.find_group(&asked.path())?.id, query.unused)?;
+    routes.ask::<Page<ListedRule>>(list, |native, state, context| {
+        let query: RuleQuery = context.query()?;
+        let used = unused::of_group(native, &state.find_group(&context.path())?.id, query.unused)?;
         let admits = |rule: &Rule| query.unused.is_none_or(|age| used.is_unused(rule, age));
-        let page = find_rules(state, &asked.path(), &query, admits, &asked.query()?)?;
+        let page = find_rules(state, &context.path(), &query, admits, &context.query()?)?;
         let Page { items, total, next } = page;
         Ok(Page { items: items.into_iter().map(|rule| used.listed(rule)).collect(), total, next })
     });
     let add = Route::post("/v1/groups/{group}/rules", "Add rules").needs(Editor);
-    routes.change::<Authorize>(add, |operation, asked| operation.group = asked.path());
+    routes.change::<Authorize>(add, |operation, context| operation.group = context.path());
     let revoke = Route::post("/v1/groups/{group}/rules/revoke", "Revoke rules of a group").needs(Editor);
-    routes.change::<Revoke>(revoke, |operation, asked| operation.group = asked.path());
+    routes.change::<Revoke>(revoke, |operation, context| operation.group = context.path());
     let export = Route::get("/v1/groups/{group}/rules/export", "Export the rules of a group")
         .needs(Viewer)
         .with::<Form>();
-    routes.ask::<String>(export, |_, state, asked| {
-        let file = export_rules(state, &asked.path())?;
-        Ok(if asked.query::<Form>()?.csv { file.to_csv() } else { file.to_json() })
+    routes.ask::<String>(export, |_, state, context| {
+        let file = export_rules(state, &context.path())?;
+        Ok(if context.query::<Form>()?.csv { file.to_csv() } else { file.to_json() })
     });
     let import = Route::post("/v1/groups/{group}/rules/import", "Import rules into a group")
         .needs(Editor)
         .with::<Form>();
-    routes.file::<ImportRules>(import, |asked, text| {
-        let csv = asked.query::<Form>()?.csv;
+    routes.file::<ImportRules>(import, |context, text| {
+        let csv = context.query::<Form>()?.csv;
         let file = if csv { RuleFile::from_csv(text) } else { RuleFile::from_json(text) };
-        Ok(ImportRules { group: asked.path(), file: file.map_err(Failed::Refused)? })
+        Ok(ImportRules { group: context.path(), file: file.map_err(Failed::Refused)? })
     });
-    routes.ask::<Rule>(Route::get("/v1/rules/{rule}", "Show a rule").needs(Viewer), |_, state, asked| {
-        Ok(Rule::clone(state.find_rule(&asked.path(), None)?))
+    routes.ask::<Rule>(Route::get("/v1/rules/{rule}", "Show a rule").needs(Viewer), |_, state, context| {
+        Ok(Rule::clone(state.find_rule(&context.path(), None)?))
     });
     routes.change::<ModifyRule>(
         Route::patch("/v1/rules/{rule}", "Modify a rule").needs(Editor),
-        |operation, asked| {
-            operation.rule = asked.path();
+        |operation, context| {
+            operation.rule = context.path();
         },
     );
-    routes.order(Route::delete("/v1/rules/{rule}", "Delete a rule").needs(Editor), |asked| RevokeOne {
-        rule: asked.path(),
+    routes.order(Route::delete("/v1/rules/{rule}", "Delete a rule").needs(Editor), |context| RevokeOne {
+        rule: context.path(),
     });
 }
 

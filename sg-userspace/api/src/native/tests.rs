@@ -155,14 +155,14 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
     }
     assert!(refused > 50, "{refused}");
     let (_, response) = ask(&face, Method::GET, "/v1/groups", json!({})).await;
-    let said = response["error"]["message"].as_str().unwrap();
-    assert!(said.contains("/etc/sgd/policy.yaml") && said.contains("sgd serve"), "{said}");
+    let message = response["error"]["message"].as_str().unwrap();
+    assert!(message.contains("/etc/sgd/policy.yaml") && message.contains("sgd serve"), "{message}");
 }
 
 #[tokio::test]
 async fn what_selects_flows_is_refused_by_name() {
     let face = face(Caller::Socket);
-    for (path, said) in [
+    for (path, expected) in [
         ("/v1/flows?remote=here", "remote: \"here\""),
         ("/v1/flows?vlan=9999", "vlan: \"9999\""),
         ("/v1/flows?limit=0", "limit: 0"),
@@ -173,7 +173,7 @@ async fn what_selects_flows_is_refused_by_name() {
     ] {
         let (status, response) = ask(&face, Method::GET, path, json!({})).await;
         let message = response["error"]["message"].as_str().unwrap_or_default();
-        assert!(status == 400 && message.contains(said), "{path}: {status} {response}");
+        assert!(status == 400 && message.contains(expected), "{path}: {status} {response}");
     }
     let (status, response) = ask(&face, Method::POST, "/v1/flows/delete", json!({})).await;
     assert!(status == 400 && response.to_string().contains("every flow"), "{status} {response}");

@@ -24,7 +24,8 @@ use sg_records::KeyRole::{Admin, Editor, Viewer};
 use super::{
     error::Failed,
     request::RequestContext,
-    routes::{Route, Routes, Upload},
+    route::Route,
+    routes::{Routes, Upload},
     unused,
 };
 
@@ -90,9 +91,9 @@ impl Upload for ImportUpload {
         self.importer.push(bytes).map_err(|error| no_export(&error))
     }
 
-    fn finish(self, asked: &RequestContext) -> Result<ReplaceState, Failed> {
+    fn finish(self, context: &RequestContext) -> Result<ReplaceState, Failed> {
         let imported = self.importer.finish().map_err(|error| no_export(&error))?;
-        if imported.secrets && !asked.is_root() {
+        if imported.secrets && !context.is_root() {
             return Err(Failed::Forbidden(
                 "only root brings secrets in, over the socket: export without them, and the keys that are here stay",
             ));
@@ -117,15 +118,15 @@ pub(super) fn declare(routes: &mut Routes) {
         Ok(check_packet(state, packet, facts()?)?)
     });
     let common = Route::get("/v1/check/common", "Check the ports of common services").needs(Viewer);
-    routes.ask::<Vec<CommonCheck>>(common.with::<CommonQuery>(), |_, state, asked| {
-        let CommonQuery { nic, remote } = asked.query()?;
+    routes.ask::<Vec<CommonCheck>>(common.with::<CommonQuery>(), |_, state, context| {
+        let CommonQuery { nic, remote } = context.query()?;
         Ok(check_common(state, &nic, remote, facts()?)?)
     });
     let look =
         Route::get("/v1/lint", "Lint: rules that never decide or are unused, and rules open to everybody")
             .needs(Viewer);
-    routes.look::<Vec<Finding>>(look.with::<LintQuery>(), |native, asked| {
-        let LintQuery { group, nic, unused } = asked.query()?;
+    routes.look::<Vec<Finding>>(look.with::<LintQuery>(), |native, context| {
+        let LintQuery { group, nic, unused } = context.query()?;
         let scope = match (group, nic) {
             (Some(_), Some(_)) => {
                 return Err(Failed::Malformed("say a group or a NIC, not both".to_owned()));
@@ -145,9 +146,9 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.change::<Apply>(apply.large(APPLY_BYTES), |_, _| {});
 
     let export = Route::get("/v1/export", "Export the whole state").needs(Viewer).with::<ExportQuery>();
-    routes.download(export, |_, state, asked| {
-        let ExportQuery { secrets } = asked.query()?;
-        if secrets && !asked.is_root() {
+    routes.download(export, |_, state, context| {
+        let ExportQuery { secrets } = context.query()?;
+        if secrets && !context.is_root() {
             return Err(Failed::Forbidden("only root is shown secrets, over the socket"));
         }
         exportable(state, secrets, transfer::LONGEST)
@@ -163,8 +164,8 @@ pub(super) fn declare(routes: &mut Routes) {
         Route::post("/v1/access-keys", "Create an access key; its secret is shown once").needs(Admin),
         |_, _| {},
     );
-    routes.order(Route::delete("/v1/access-keys/{key}", "Delete an access key").needs(Admin), |asked| {
-        DeleteAccessKey { key: asked.path() }
+    routes.order(Route::delete("/v1/access-keys/{key}", "Delete an access key").needs(Admin), |context| {
+        DeleteAccessKey { key: context.path() }
     });
     routes.ask::<Quotas>(Route::get("/v1/quotas", "Show the quotas").needs(Viewer), |_, state, _| {
         Ok(state.settings().quotas.clone())
@@ -193,13 +194,16 @@ mod tests {
     fn what_no_import_would_take_is_not_exported() {
         let rule: Record = serde_json::from_str(RULE).unwrap();
         let dangling = State::new([rule]);
-        let said = refusal(exportable(&dangling, true, transfer::LONGEST));
-        assert!(said.contains("there is no group") && said.contains("sg-aaaaaaaaaaaaaaaaa"), "{said}");
+        let message = refusal(exportable(&dangling, true, transfer::LONGEST));
+        assert!(
+            message.contains("there is no group") && message.contains("sg-aaaaaaaaaaaaaaaaa"),
+            "{message}"
+        );
 
         let state = State::default();
         let bytes = exportable(&state, true, transfer::LONGEST).unwrap().bytes().unwrap();
-        let said = refusal(exportable(&state, true, bytes - 1));
-        assert!(said.contains(&format!("it has {bytes} bytes, {} are allowed", bytes - 1)), "{said}");
+        let message = refusal(exportable(&state, true, bytes - 1));
+        assert!(message.contains(&format!("it has {bytes} bytes, {} are allowed", bytes - 1)), "{message}");
         let fits = exportable(&state, true, bytes).unwrap();
         let file: Vec<u8> = fits.flat_map(|line| line.unwrap()).collect();
         assert_eq!(file.len() as u64, bytes);

@@ -79,9 +79,9 @@ pub struct Selection {
 pub struct Look {
     /// What is in force.
     pub in_force: Arc<InForce>,
-    /// The counters that were asked for, in that order.
+    /// The counters that were requested, in that order.
     pub rows: Vec<Row>,
-    /// The values of the other counters that were asked for, in that order.
+    /// The values of the other counters that were requested, in that order.
     pub others: Vec<Counter>,
     /// When they were read.
     pub at: Timestamp,

@@ -30,7 +30,7 @@ pub(super) fn write<R: Borrow<Record>>(records: &[R], to: &mut Vec<u8>) {
                 begin_group(group, groups, to);
                 begin_rule(rule, to);
             }
-            Some((_, last, asked, _)) if (last, asked) != (group, groups) => {
+            Some((_, last, evaluated, _)) if (last, evaluated) != (group, groups) => {
                 to.extend_from_slice(b"]}]},");
                 begin_group(group, groups, to);
                 begin_rule(rule, to);

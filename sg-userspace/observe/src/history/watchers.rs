@@ -50,7 +50,7 @@ pub enum Packets {
 pub struct Single {
     /// What happened.
     pub record: Arc<Record>,
-    /// The same with the frame, for those who asked for it.
+    /// The same with the frame, for those who want it.
     pub framed: Option<Arc<Record>>,
     /// Whether it is the first of its kind: who does not watch packets sees no other.
     pub is_first: bool,

@@ -1,7 +1,7 @@
 //! Records to an IPFIX collector, over UDP or TCP.
 //!
 //! Over TCP a connection that fails is made again, with the templates first; a message that was sent in part is sent again, since
-//! the collector drops the part. Over UDP templates are sent again every ten minutes, and after the collector's host has said that
+//! the collector drops the part. Over UDP templates are sent again every ten minutes, and after the collector's host has reported that
 //! nobody listens. Called by `Delivery`.
 
 use std::{

@@ -233,8 +233,8 @@ impl Refusal {
     /// The code of the refusal, which programs compare: `not_found`.
     #[must_use]
     pub fn code(&self) -> String {
-        let said = serde_json::to_value(self).unwrap_or_default();
-        said["code"].as_str().unwrap_or_default().to_owned()
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value["code"].as_str().unwrap_or_default().to_owned()
     }
 
     /// A value is invalid; `allowed` says what is allowed. A long value is shortened.

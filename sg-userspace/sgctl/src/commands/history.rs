@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Objects of an entry in a table.
 const SHOWN: usize = 3;
 
-/// Show who changed what: every change that was asked for, with its outcome.
+/// Show who changed what: every change that was requested, with its outcome.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Entries of the last while (90s, 1h, 7d), or since a time (2026-11-30T13:00:00Z)

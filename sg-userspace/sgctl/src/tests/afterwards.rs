@@ -56,9 +56,9 @@ fn rules_that_changed_are_said_to_have_and_still_explain_what_holds_now() {
          accept by default\n\
          evaluated before:\n  sgr-1 of web: port\n"
     );
-    let asked = server.asked();
-    assert_eq!(asked[1].line, "GET /v1/observe?event=policy&since=2026-11-30T13%3A29%3A28.123Z");
-    let body: Value = serde_json::from_str(&asked[2].body).unwrap();
+    let received = server.received();
+    assert_eq!(received[1].line, "GET /v1/observe?event=policy&since=2026-11-30T13%3A29%3A28.123Z");
+    let body: Value = serde_json::from_str(&received[2].body).unwrap();
     let packet = serde_json::json!({"nic": "eni-1", "direction": "ingress", "protocol": "tcp", "remote": "192.0.2.7",
         "local": "10.0.0.5", "port": 443, "source_port": 51234});
     assert_eq!(body, packet);
@@ -127,7 +127,7 @@ fn what_cannot_be_explained_is_refused() {
         assert_eq!(code, 2, "{row}");
         assert!(found.contains(error), "{found}");
     }
-    assert_eq!(server.asked().len(), 0);
+    assert_eq!(server.received().len(), 0);
     let server = Server::new(vec![Response::Say(200, status("eth1", 7, r#"{"from":"store"}"#))]);
     let (_, code, found) = ask(&server, ROW, &[]);
     assert!(code == 3 && found.contains("not in force any more: there are eth1"), "{found}");

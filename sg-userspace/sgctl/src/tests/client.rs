@@ -15,7 +15,7 @@ fn ask(server: &Server, words: &[&str]) -> (String, u8, String) {
 }
 
 fn lines(server: &Server) -> Vec<String> {
-    server.asked().into_iter().map(|asked| asked.line).collect()
+    server.received().into_iter().map(|received| received.line).collect()
 }
 
 #[test]
@@ -70,10 +70,10 @@ fn a_change_holds_what_changes_and_a_token() {
     let server = Server::new(vec![Response::Say(200, VPC)]);
     let (out, code, _) = ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--no-tags"]);
     assert_eq!((out.as_str(), code), ("changed VPC vpc-1 (prod)\n", 0));
-    let asked = &server.asked()[0];
-    assert_eq!(asked.line, "PATCH /v1/vpcs/prod");
-    assert!(asked.token.as_ref().is_some_and(|token| token.len() == 32));
-    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    let received = &server.received()[0];
+    assert_eq!(received.line, "PATCH /v1/vpcs/prod");
+    assert!(received.token.as_ref().is_some_and(|token| token.len() == 32));
+    let body: serde_json::Value = serde_json::from_str(&received.body).unwrap();
     assert_eq!(body, serde_json::json!({"tags": {}, "order": "sequence"}));
 }
 
@@ -82,12 +82,12 @@ fn a_broken_connection_is_tried_again_with_the_same_token() {
     let server = Server::new(vec![Response::HangUp, Response::HangUp, Response::Say(200, VPC)]);
     let (_, code, _) = ask(&server, &["vpc", "create", "prod"]);
     assert_eq!(code, 0);
-    let tokens: Vec<_> = server.asked().into_iter().map(|asked| asked.token.unwrap()).collect();
+    let tokens: Vec<_> = server.received().into_iter().map(|received| received.token.unwrap()).collect();
     assert!(tokens.len() == 3 && tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
 
     let server = Server::new(vec![]);
     let (_, code, error) = ask(&server, &["vpc", "list"]);
-    assert_eq!((code, server.asked().len()), (1, 4));
+    assert_eq!((code, server.received().len()), (1, 4));
     assert!(error.contains("broke"), "{error}");
 }
 
@@ -95,9 +95,9 @@ fn a_broken_connection_is_tried_again_with_the_same_token() {
 fn a_secret_is_made_once_and_its_response_is_not_stored() {
     let server = Server::new(vec![Response::HangUp]);
     let (_, code, error) = ask(&server, &["access-key", "create"]);
-    assert_eq!((code, server.asked().len()), (1, 1));
+    assert_eq!((code, server.received().len()), (1, 1));
     assert!(error.contains("whether it was done is not known"), "{error}");
-    assert_eq!(server.asked()[0].token, None);
+    assert_eq!(server.received()[0].token, None);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn destruction_wants_a_yes() {
         assert_eq!(code, 2, "{words:?}");
         assert!(error.contains("--yes"), "{words:?}: {error}");
     }
-    assert_eq!(server.asked().len(), 0);
+    assert_eq!(server.received().len(), 0);
 
     let refused = r#"{"error":{"code":"in_use","message":"VPC vpc-2 is in use","details":{}}}"#;
     let server = Server::new(vec![Response::Say(200, "\"vpc-1\""), Response::Say(409, refused)]);
@@ -177,9 +177,9 @@ fn a_rule_for_each_remote() {
     let words = ["rule", "add", "web", "--direction", "ingress", "--protocol", "TCP", "--ports", "80,443"];
     let rest = ["--remote", "10.1.2.3/8", "--remote", "group:ops", "--action", "drop", "--priority", "5"];
     assert_eq!(ask(&server, &[&words[..], &rest].concat()).1, 0);
-    let asked = &server.asked()[0];
-    assert_eq!(asked.line, "POST /v1/groups/web/rules");
-    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    let received = &server.received()[0];
+    assert_eq!(received.line, "POST /v1/groups/web/rules");
+    let body: serde_json::Value = serde_json::from_str(&received.body).unwrap();
     let rule = |remote: serde_json::Value| {
         serde_json::json!({
             "action": "drop", "priority": 5, "protocol": "tcp", "ports": "80,443", "remote": remote,

@@ -25,7 +25,7 @@ fn the_past_is_lines_and_then_over() {
     assert_eq!(ask(&server, &["--since", "5m"]), (TEXT.repeat(2), 0, String::new()));
     let (json, code, _) = ask(&server, &["--verdict", "drop", "--json"]);
     assert_eq!((json, code), (format!("{DENIED}\n").repeat(2), 0));
-    let lines: Vec<_> = server.asked().into_iter().map(|asked| asked.line).collect();
+    let lines: Vec<_> = server.received().into_iter().map(|received| received.line).collect();
     assert_eq!(lines, ["GET /v1/observe?since=5m", "GET /v1/observe?verdict=drop"]);
 }
 

@@ -27,7 +27,7 @@ pub(super) enum Response {
 
 /// A recorded request.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct Received {
     pub(super) line: String,
     pub(super) token: Option<String>,
     pub(super) body: String,
@@ -35,7 +35,7 @@ pub(super) struct Asked {
 
 pub(super) struct Server {
     dir: TempDir,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Server {
@@ -43,8 +43,8 @@ impl Server {
     pub(super) fn new(responses: Vec<Response>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("api.sock")).unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&received);
         let responses = Arc::new(Mutex::new(responses.into_iter()));
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -52,19 +52,19 @@ impl Server {
                 thread::spawn(move || serve(stream, &log, &responses));
             }
         });
-        Self { dir, asked }
+        Self { dir, received }
     }
 
     pub(super) fn socket(&self) -> PathBuf {
         self.dir.path().join("api.sock")
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    pub(super) fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
     }
 }
 
-fn serve(stream: UnixStream, log: &Mutex<Vec<Asked>>, responses: &Mutex<IntoIter<Response>>) {
+fn serve(stream: UnixStream, log: &Mutex<Vec<Received>>, responses: &Mutex<IntoIter<Response>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(request) = read(&mut reader) {
         log.lock().unwrap().push(request);
@@ -89,7 +89,7 @@ fn serve(stream: UnixStream, log: &Mutex<Vec<Asked>>, responses: &Mutex<IntoIter
     }
 }
 
-fn read(reader: &mut BufReader<UnixStream>) -> Option<Asked> {
+fn read(reader: &mut BufReader<UnixStream>) -> Option<Received> {
     let (mut line, mut token, mut length) = (String::new(), None, 0);
     reader.read_line(&mut line).ok().filter(|&read| read > 0)?;
     loop {
@@ -109,7 +109,7 @@ fn read(reader: &mut BufReader<UnixStream>) -> Option<Asked> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
-    Some(Asked { line, token, body: String::from_utf8(body).unwrap() })
+    Some(Received { line, token, body: String::from_utf8(body).unwrap() })
 }
 
 fn say(mut stream: &UnixStream, status: u16, body: &str) {

@@ -25,7 +25,7 @@ where
 {
     let refused = |refusal| fault(&refusal, about);
     match call.fields().text("ClientToken") {
-        None => ecs.service.submit_with(call.asked.ticket(), operation).await.map_err(refused),
+        None => ecs.service.submit_with(call.change.ticket(), operation).await.map_err(refused),
         Some(token) => {
             // A retry is signed anew.
             let signing =
@@ -34,7 +34,7 @@ where
                 call.parameters.iter().filter(|(name, _)| !signing(name)).collect();
             let idempotent =
                 Idempotent::new(&call.key_id, token, &(&call.action, request), operation).map_err(refused)?;
-            ecs.service.submit_with(call.asked.ticket(), idempotent).await.map_err(refused)
+            ecs.service.submit_with(call.change.ticket(), idempotent).await.map_err(refused)
         }
     }
 }

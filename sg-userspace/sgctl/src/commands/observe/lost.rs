@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Losses that were not told yet.
 pub(super) struct Losses {
-    /// Whether they are asked for like any record.
+    /// Whether they are requested like any record.
     pub(super) are_wanted: bool,
     count: u64,
     why: Vec<String>,

@@ -151,7 +151,7 @@ impl Args {
             .with_some("packets", packets)
     }
 
-    /// Whether losses are asked for like any record.
+    /// Whether losses are requested like any record.
     fn wants_losses(&self) -> bool {
         self.events.iter().any(|event| event == Event::Lost.name())
     }

@@ -31,9 +31,9 @@ const BEFORE: &str = "5m";
 /// How long to wait for records, and before the agent is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// What is asked of the agent.
+/// What the feed reads from the agent.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct Source {
     pub(super) common: Common,
     pub(super) nic: Option<String>,
     pub(super) interval: Duration,
@@ -62,17 +62,17 @@ pub(super) enum News {
 }
 
 /// Starts the threads. Returns the switch for flows.
-pub(super) fn start(asked: Asked, news: &Sender<News>) -> Result<Arc<AtomicBool>, Failure> {
+pub(super) fn start(source: Source, news: &Sender<News>) -> Result<Arc<AtomicBool>, Failure> {
     let wants_flows = Arc::new(AtomicBool::new(true));
     let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
         thread::Builder::new().name(name.to_owned()).spawn(body).map(drop).map_err(Failure::other)
     };
     let signals = news.clone();
     spawn("signals", Box::new(move || wait_for_signals(&signals)))?;
-    let (denials, of_denials) = (news.clone(), asked.clone());
+    let (denials, of_denials) = (news.clone(), source.clone());
     spawn("denials", Box::new(move || follow(&of_denials, &denials)))?;
     let (samples, wanted) = (news.clone(), Arc::clone(&wants_flows));
-    spawn("samples", Box::new(move || look(&asked, &wanted, &samples)))?;
+    spawn("samples", Box::new(move || look(&source, &wanted, &samples)))?;
     Ok(wants_flows)
 }
 
@@ -104,8 +104,8 @@ fn trouble(failure: &Failure) -> News {
     })
 }
 
-fn look(asked: &Asked, wants_flows: &AtomicBool, news: &Sender<News>) {
-    let Asked { common, nic, interval } = asked;
+fn look(source: &Source, wants_flows: &AtomicBool, news: &Sender<News>) {
+    let Source { common, nic, interval } = source;
     let mut client = None;
     loop {
         let begin = Instant::now();
@@ -132,8 +132,8 @@ fn sample(client: &mut Client, nic: Option<&String>, wants_flows: bool) -> Resul
     Ok(Sample { at: Instant::now(), status, stats, flows })
 }
 
-fn follow(asked: &Asked, news: &Sender<News>) {
-    let Asked { common, nic, interval: _ } = asked;
+fn follow(source: &Source, news: &Sender<News>) {
+    let Source { common, nic, interval: _ } = source;
     let address =
         Address::of(&["observe"]).with("follow", true).with("event", "denied").with("event", "lost");
     let address = address.with_some("nic", nic.as_ref());

@@ -37,7 +37,7 @@ use crate::{
     failure::Failure,
     session::Session,
 };
-use feed::{Asked, News};
+use feed::{News, Source};
 use keys::Then;
 use model::Model;
 use screen::Screen;
@@ -67,12 +67,12 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     Session::new(common, &mut io::sink())?.output.without_table()?;
     refuse_what_is_no_terminal()?;
     let interval = Duration::from_secs(args.interval.into());
-    // What cannot work at all is said before the screen is taken.
+    // What cannot work at all is reported before the screen is taken.
     let mut sink = io::sink();
     let status: Status = Session::new(common, &mut sink)?.get(Address::of(&["status"]))?;
     let (news, receiver) = mpsc::channel();
-    let asked = Asked { common: common.clone(), nic: args.nic.clone(), interval };
-    let wants_flows = feed::start(asked, &news)?;
+    let source = Source { common: common.clone(), nic: args.nic.clone(), interval };
+    let wants_flows = feed::start(source, &news)?;
     let mut model = Model::new(status.instance, interval, wants_flows);
     let mut screen = Screen::enter().map_err(Failure::other)?;
     let done = show(&mut model, &mut screen, &receiver);

@@ -49,7 +49,7 @@ pub(super) fn meaning(word: &str) -> Option<Meaning> {
         ),
         Reason::Malformed => (
             "Its headers do not end within the packet or contradict themselves: a receiver would discard it, too.",
-            "Look at the packet: `sgctl observe --reason malformed -w FILE.pcapng`. Rules are not asked about it.",
+            "Look at the packet: `sgctl observe --reason malformed -w FILE.pcapng`. Rules are not evaluated for it.",
         ),
         Reason::NotIp => (
             "It is neither IPv4, IPv6 nor ARP, and the NIC does not name its kind.",

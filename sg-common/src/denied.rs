@@ -358,7 +358,7 @@ pub struct DeniedNic {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct DeniedRing {
-    /// The next free entry. The program draws from here, atomically; it may draw more than there are.
+    /// The next free entry. The program draws from here, atomically.
     pub head: u64,
     /// Behind the last one. Written by the reader.
     pub tail: u64,

@@ -170,8 +170,8 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     helpers::draw(&raw mut nic.entries);
     // If another CPU has just made one for the same name, this one counts a single packet, and the reader adds them up.
     let inserted = match key.l4.family() {
-        Family::V4 => DENIED_V4.insert(DeniedKeyV4::of(key), index, NO_EXIST),
-        Family::V6 => DENIED_V6.insert(on_stack(key), index, NO_EXIST),
+        Family::V4 => DENIED_V4.insert(DeniedKeyV4::of(key), index, helpers::NO_EXIST),
+        Family::V6 => DENIED_V6.insert(on_stack(key), index, helpers::NO_EXIST),
     };
     let _ = inserted;
     NEW
@@ -213,9 +213,6 @@ fn spare(key: &DeniedKey, fold: Fold, length: u64, latest: u64) -> u64 {
     }
     KNOWN
 }
-
-/// `BPF_NOEXIST` (include/uapi/linux/bpf.h).
-const NO_EXIST: u64 = 1;
 
 /// See [`crate::maps::on_stack`].
 #[inline(always)]

@@ -250,15 +250,19 @@ const _: subprograms::Insert = sg_insert;
 
 const _: subprograms::Displaced = sg_displaced;
 
-/// What becomes of the entry that is in the way of a new flow: one that has expired is reported, and replaced. One that another CPU
-/// has just made of the same flow records the packet, and stays: then this returns 1.
+/// What becomes of the entry that is in the way of a new flow. One that another CPU has just made of the same flow records the packet,
+/// and stays: then this returns 1. One that has expired is reported, and replaced, and so is a SYN without a reply that is of
+/// another connection than the packet: recorded there, the packet would pass for the reply.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_displaced(scratch: *mut Scratch, args: u64, length: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
     let Some(before) = half_open::find(&scratch.key) else { return 0 };
-    if let Some(entry) = live(Some(before), scratch.key.l4, helpers::now()) {
+    let direction = InsertArgs::of(args).direction();
+    if let Some(entry) = live(Some(before), scratch.key.l4, helpers::now())
+        && !entry.awaits_reply(&scratch.packet, direction)
+    {
         // Of these arguments it reads the direction, which is where that of a lookup is.
         sg_observe(scratch, entry, args, length);
         return 1;
@@ -287,7 +291,7 @@ extern "C" fn sg_insert(scratch: *mut Scratch, decision: u64, args: u64, length:
     if let Some(first) = args.reopened() {
         entry.reopen(packet, first);
     }
-    match half_open::insert(key, &entry, if args.is_replacing() { 0 } else { NO_EXIST }) {
+    match half_open::insert(key, &entry, if args.is_replacing() { 0 } else { helpers::NO_EXIST }) {
         Ok(()) => 1,
         Err(EEXIST) => EXISTS,
         Err(_) => 0,
@@ -325,9 +329,26 @@ pub fn live(entry: Option<*mut FlowEntry>, l4: PortsProtoNic, now: u64) -> Optio
     if entry.is_expired(l4, &settings().timeouts, now) { None } else { Some(entry) }
 }
 
-/// `BPF_NOEXIST` (include/uapi/linux/bpf.h), and the error of an insert with it where there is an entry.
-const NO_EXIST: u64 = 1;
+/// The error of an insert with [`helpers::NO_EXIST`] where there is an entry.
 const EEXIST: i32 = -17;
+
+/// The entry of an established flow.
+#[inline(always)]
+fn established(key: &FlowKey) -> Option<*mut FlowEntry> {
+    match key.width() {
+        Width::Narrow => FLOWS_V4.get_ptr_mut(FlowKeyV4::of(key)),
+        Width::Wide => FLOWS_V6.get_ptr_mut(on_stack(key)),
+    }
+}
+
+/// Inserts an established flow, from where its entry is: a copy would take a sixth of the stack.
+#[inline(always)]
+fn enter_established(key: &FlowKey, entry: &FlowEntry, flags: u64) -> Result<(), i32> {
+    match key.width() {
+        Width::Narrow => FLOWS_V4.insert(FlowKeyV4::of(key), entry, flags),
+        Width::Wide => FLOWS_V6.insert(on_stack(key), entry, flags),
+    }
+}
 
 /// Moves a flow with a reply to the table of established flows.
 ///
@@ -344,31 +365,18 @@ fn promote(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
     if *flows >= u64::from(settings().flows_per_nic) {
         return Err(Reason::FlowQuota);
     }
-    // Inserted from where it is: a copy would take a sixth of the stack.
-    let narrow = FlowKeyV4::of(key);
-    let mut entered = match key.width() {
-        Width::Narrow => FLOWS_V4.insert(narrow, entry, NO_EXIST),
-        Width::Wide => FLOWS_V6.insert(on_stack(key), entry, NO_EXIST),
-    };
+    let mut entered = enter_established(key, entry, helpers::NO_EXIST);
     if entered == Err(EEXIST) {
-        let before = match key.width() {
-            Width::Narrow => FLOWS_V4.get_ptr(narrow),
-            Width::Wide => FLOWS_V6.get_ptr(on_stack(key)),
-        };
-        if let Some(before) = before {
+        if let Some(before) = established(key) {
             // SAFETY: valid until the program ends (RCU), see [`live`].
-            let is_live = !unsafe { &*before }.is_expired(key.l4, &settings().timeouts, helpers::now());
-            if is_live {
+            if !unsafe { &*before }.is_expired(key.l4, &settings().timeouts, helpers::now()) {
                 // Another CPU has just moved it.
                 half_open::remove(key);
                 return Ok(());
             }
             replaced::report(key, before);
         }
-        entered = match key.width() {
-            Width::Narrow => FLOWS_V4.insert(narrow, entry, 0),
-            Width::Wide => FLOWS_V6.insert(on_stack(key), entry, 0),
-        };
+        entered = enter_established(key, entry, 0);
     }
     if entered.is_err() {
         return Err(Reason::FlowTableFull);

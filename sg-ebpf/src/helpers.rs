@@ -14,6 +14,9 @@ pub fn now() -> u64 {
     unsafe { bpf_jiffies64() }
 }
 
+/// `BPF_NOEXIST` (include/uapi/linux/bpf.h).
+pub const NO_EXIST: u64 = 1;
+
 /// Of a reservation in a ring: with any flag the kernel refuses it (`bpf_ringbuf_reserve`, kernel/bpf/ringbuf.c).
 pub const NO_FLAGS: u64 = 0;
 

@@ -102,7 +102,8 @@ impl FlowEntry {
     /// Whether the SYN that began this flow has no reply yet, and `packet` of the other side is none: it is no SYN, and does not
     /// acknowledge what the SYN's sender sent. A SYN alone lets no packet of an earlier connection pass.
     #[inline(always)]
-    pub(super) fn awaits_reply(&self, packet: &Packet, direction: Direction) -> bool {
+    #[must_use]
+    pub fn awaits_reply(&self, packet: &Packet, direction: Direction) -> bool {
         if !self.is_half_open() || self.is_of_opener(direction) || packet.is_syn() {
             return false;
         }
@@ -130,7 +131,8 @@ impl FlowEntry {
             if !self.is_revoked() {
                 return true;
             }
-            *self = Self::open(packet, direction, decision, generation, length, now);
+            let opened = self.opened_next(now);
+            *self = Self { opened, ..Self::open(packet, direction, decision, generation, length, now) };
             return false;
         }
         let is_the_first = self.status & flags::SYN != 0
@@ -162,6 +164,12 @@ impl FlowEntry {
         if is_reply { Some(first) } else { None }
     }
 
+    /// When another flow between the same ends begins in this entry. Never when the one before it did: by that they differ.
+    #[inline(always)]
+    const fn opened_next(&self, now: u64) -> u32 {
+        if now as u32 == self.opened { self.opened.wrapping_add(1) } else { now as u32 }
+    }
+
     /// Becomes the entry of the connection that was [pending](Self::begun_anew_by), if `decision`, of the policy of `generation`,
     /// accepts its SYN, `first`. Otherwise this flow continues, and nothing is pending.
     ///
@@ -184,7 +192,7 @@ impl FlowEntry {
             bytes: [u64::from(self.pending_length), 0],
             sent: [self.pending_syn, 0],
             acknowledged: [0, 0],
-            opened: now as u32,
+            opened: self.opened_next(now),
             pending_syn: 0,
         };
     }

@@ -118,22 +118,18 @@ impl Ageing {
             }
             ended
         };
-        let gone = |key: &FlowKey, entry: &FlowEntry| {
-            if let Some(log) = log.borrow_mut().as_mut() {
-                log.ended(key, entry);
-            }
-        };
-        let part = flows.forget_some(from, which, gone)?;
-        let log = log.into_inner();
+        let part = flows.forget_some(from, which, &log)?;
         let is_last = part.next.is_none();
-        let ends_interval = is_last && log.as_ref().is_some_and(|log| log.reports_live());
-        let (reports, unread) = log.map(FlowLog::take).unwrap_or_default();
         let flow_stats = flow_stats.into_inner();
         let live = flow_stats.live;
         match part.next {
             Some(next) => (self.flow_stats, self.aged_to) = (flow_stats, next),
             None => self.publish_stats(&flow_stats, counters)?,
         }
+        // From here on nothing fails: what is taken is returned.
+        let mut log = log.into_inner();
+        let ends_interval = is_last && log.as_mut().is_some_and(|log| log.end_pass());
+        let (reports, unread) = log.map(FlowLog::take).unwrap_or_default();
         Ok(Aged { expired: part.forgotten, is_last, at, live, reports, unread, ends_interval })
     }
 

@@ -3,7 +3,7 @@
 
 mod observing;
 
-use std::{fmt, path::PathBuf};
+use std::{cell::RefCell, fmt, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -290,15 +290,8 @@ impl Datapath {
         }
         self.nics.forget(slot)?;
         self.closed.forget(slot)?;
-        let mut log = self.flow_log.as_mut();
-        self.flows.forget(
-            |key, _| key.l4.nic() == slot,
-            |key, entry| {
-                if let Some(log) = log.as_mut() {
-                    log.ended(key, entry);
-                }
-            },
-        )
+        let log = RefCell::new(self.flow_log.as_mut());
+        self.flows.forget(|key, _| key.l4.nic() == slot, &log)
     }
 
     /// Deletes one flow. It is no error if it does not exist.
@@ -340,9 +333,9 @@ impl Datapath {
     pub fn age_some(&mut self) -> Result<Aged, KernelError> {
         let at = self.jiffies()?;
         let Self { ageing, flows, closed, counters, settings, flow_log, watcher, .. } = self;
-        if flow_log.is_some() {
-            watcher.want_flows(at.now.wrapping_add(WANTED_SECONDS * u64::from(at.hertz)));
-        }
+        // Zero ends what an earlier run with a flow log wanted.
+        let wanted = flow_log.as_ref().map(|_| at.now.wrapping_add(WANTED_SECONDS * u64::from(at.hertz)));
+        watcher.want_flows(wanted.unwrap_or(0));
         let times = (&settings.timeouts, at);
         let part = ageing.age_some(flows, closed, counters, flow_log.as_mut(), times)?;
         if part.is_last {

@@ -116,10 +116,7 @@ impl Denied {
     fn fill(&mut self) {
         let (head, tail) = self.ends();
         // Whoever drew an entry before the head was read has marked it by now.
-        if sys::wait_for_programs().is_err() {
-            // Processors are isolated. No program takes as long.
-            thread::sleep(Duration::from_millis(50));
-        }
+        wait_for_programs();
         let mut is_free = vec![false; self.named];
         for place in head..tail {
             let index = self.free_at(place).map(|word| word.load(Ordering::Relaxed) as usize);
@@ -132,25 +129,19 @@ impl Denied {
                 self.push(index);
             }
         }
-        self.count_entries();
     }
 
-    /// Counts the entries of each NIC again: a reader that was killed may have counted one twice, or not.
-    fn count_entries(&self) {
-        let mut counts = vec![0_u64; self.nics.words().len() / NIC];
-        for entry in (0..self.named).filter_map(|index| self.entry(index)).filter(|entry| entry.is_used()) {
-            if let Some(count) = counts.get_mut(usize::from(entry.key().l4.nic())) {
-                *count += 1;
-            }
-        }
-        for (slot, count) in counts.into_iter().enumerate() {
+    /// Writes the number of entries of each NIC. Those that the program adds meanwhile are missing until the next pass.
+    fn write_counts(&self, counts: &[u64]) {
+        for (slot, &count) in counts.iter().enumerate() {
             if let Some(word) = self.nics.words().get(slot * NIC + NIC_ENTRIES) {
                 word.store(count, Ordering::Relaxed);
             }
         }
     }
 
-    /// Reports what was counted since the last pass, and removes what was out of use.
+    /// Reports what was counted since the last pass, and removes what was out of use. Calls `taking` before each is recorded as
+    /// reported.
     ///
     /// # Errors
     /// If the kernel refuses to remove a name; the pass was completed.
@@ -158,19 +149,24 @@ impl Denied {
         &mut self,
         Jiffies { now, hertz }: Jiffies,
         idle_seconds: u64,
+        taking: &dyn Fn(),
         mut report: impl FnMut(Denial),
     ) -> Result<(), KernelError> {
-        self.free_unnamed(&mut report);
+        self.free_unnamed(taking, &mut report);
         let idle = idle_seconds * u64::from(hertz);
         // Entries are first drawn in their order.
         let drawn = usize::try_from(self.ends().0).unwrap_or(usize::MAX).min(self.named);
         let mut out_of_use = Vec::new();
+        let mut counts = vec![0; self.nics.words().len() / NIC];
         for index in 0..drawn {
             let Some(entry) = self.entry(index) else { break };
             if !entry.is_used() {
                 continue;
             }
-            match entry.take() {
+            if let Some(count) = counts.get_mut(usize::from(entry.key().l4.nic())) {
+                *count += 1;
+            }
+            match entry.take(taking) {
                 Some(denial) => report(denial),
                 None if now.wrapping_sub(entry.read(word::LAST)).cast_signed() >= idle.cast_signed() => {
                     out_of_use.push(index);
@@ -178,7 +174,8 @@ impl Denied {
                 None => {}
             }
         }
-        self.collect_spares(&mut report);
+        self.write_counts(&counts);
+        self.collect_spares(taking, &mut report);
         let mut result = Ok(());
         for index in out_of_use {
             match self.remove_name(index) {
@@ -190,13 +187,13 @@ impl Denied {
     }
 
     /// Entries without a name, for packets that found none.
-    fn collect_spares(&self, report: &mut impl FnMut(Denial)) {
+    fn collect_spares(&self, taking: &dyn Fn(), report: &mut impl FnMut(Denial)) {
         if self.named == 0 {
             return;
         }
         let named = self.named as u32;
         let mut spare = |index: u32, key: DeniedKey| {
-            if let Some(denial) = self.entry(index as usize).and_then(Entry::take) {
+            if let Some(denial) = self.entry(index as usize).and_then(|entry| entry.take(taking)) {
                 report(Denial { key, is_named: false, ..denial });
             }
         };
@@ -215,20 +212,15 @@ impl Denied {
     }
 
     /// Frees the entries whose names were removed in the last pass: no program adds to them any more.
-    fn free_unnamed(&mut self, report: &mut impl FnMut(Denial)) {
+    fn free_unnamed(&mut self, taking: &dyn Fn(), report: &mut impl FnMut(Denial)) {
         if self.unnamed.is_empty() {
             return;
         }
-        // The pass before was a second ago or more, which no program takes; where the call exists, this is certain.
-        drop(sys::wait_for_programs());
+        wait_for_programs();
         for index in std::mem::take(&mut self.unnamed) {
             let Some(entry) = self.entry(index) else { continue };
-            if let Some(denial) = entry.take() {
+            if let Some(denial) = entry.take(taking) {
                 report(denial);
-            }
-            let slot = usize::from(entry.key().l4.nic());
-            if let Some(count) = self.nics.words().get(slot * NIC + NIC_ENTRIES) {
-                count.fetch_sub(1, Ordering::Relaxed);
             }
             entry.clear();
             self.push(index);
@@ -280,6 +272,14 @@ impl Denied {
     }
 }
 
+/// Waits until every program that runs now has ended.
+fn wait_for_programs() {
+    if sys::wait_for_programs().is_err() {
+        // Processors are isolated. No program takes as long.
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// An entry in memory.
 #[derive(Clone, Copy)]
 struct Entry<'a>(&'a [AtomicU64; ENTRY]);
@@ -312,7 +312,7 @@ impl Entry<'_> {
     }
 
     /// What was counted since it was last taken; recorded as reported.
-    fn take(self) -> Option<Denial> {
+    fn take(self, taking: &dyn Fn()) -> Option<Denial> {
         // In this order: what moves from the one to the other meanwhile is missing until the next time, and never double.
         let (packets, bytes) = (self.read(word::PACKETS), self.read(word::BYTES));
         let recent = Recent::of(self.read(word::RECENT));
@@ -321,6 +321,7 @@ impl Entry<'_> {
         if packets <= known || bytes <= known_bytes {
             return None;
         }
+        taking();
         self.write(word::REPORTED_PACKETS, packets);
         self.write(word::REPORTED_BYTES, bytes);
         let latest = self.read(word::LATEST);

@@ -5,7 +5,7 @@
 //! The sum of a flow's reports is what its entry counted. Flows that are live are reported in passes that begin with
 //! [`FlowLog::report_live`], flows that end when they are deleted, and those that the program replaced from a ring.
 
-use std::path::Path;
+use std::{cell::RefCell, path::Path};
 
 use sg_common::{
     event::ReplacedFlow,
@@ -14,6 +14,7 @@ use sg_common::{
 
 use super::{
     KernelError,
+    flows::Deletion,
     reported::{Acknowledge, Counts, Reported},
     watch::Replaced,
 };
@@ -59,7 +60,8 @@ pub struct FlowReport {
 /// What was reported, and what is to be reported now.
 pub(super) struct FlowLog {
     reported: Reported,
-    replaced: Replaced,
+    /// `None` while it is read.
+    replaced: Option<Replaced>,
     /// Whether the next pass reports live flows, and whether this one does.
     next_is_full: bool,
     is_full: bool,
@@ -69,8 +71,9 @@ pub(super) struct FlowLog {
     missing: Missing,
     /// Flows that could not be recorded in this pass.
     refused: u64,
-    /// The pass that reported live flows last.
+    /// The number of the pass that has reported live flows last, and of the one that does now.
     full_since: Option<u64>,
+    full_began: u64,
 }
 
 /// Flows that the program has counted as unread, since each of the last full passes began: some of them turn out to be gone.
@@ -105,7 +108,7 @@ impl FlowLog {
         let (reported, lost) = Reported::open(path)?;
         let mut log = Self {
             reported,
-            replaced,
+            replaced: Some(replaced),
             next_is_full: false,
             is_full: false,
             reports: Vec::new(),
@@ -113,6 +116,7 @@ impl FlowLog {
             missing: Missing::default(),
             refused: 0,
             full_since: None,
+            full_began: 0,
         };
         // What the program has sent since an earlier process ended.
         log.drain();
@@ -132,12 +136,15 @@ impl FlowLog {
     pub(super) fn begin_pass(&mut self) {
         self.reported.begin_pass();
         self.refused = 0;
-        self.is_full = std::mem::take(&mut self.next_is_full);
+        // One that failed before its end is made again.
+        let again = self.is_full;
+        self.is_full |= std::mem::take(&mut self.next_is_full);
         if !self.is_full {
             return;
         }
-        // Those that the pass before has not seen ended without a word: deleted by hand, or replaced.
-        if let Some(since) = self.full_since.replace(self.reported.pass()) {
+        self.full_began = self.reported.pass();
+        // Those that the last full pass has not seen ended without a word: deleted by hand, or replaced.
+        if let Some(since) = self.full_since.filter(|_| !again) {
             let gone = self.reported.remove_older(since);
             self.vanished += self.missing.pass(gone);
         }
@@ -158,23 +165,33 @@ impl FlowLog {
             (Some(Counts { ended: false, .. }), None) => self.reported.see(&flow),
             (known, delta) => {
                 let phase = if known.is_some() { FlowPhase::Continue } else { FlowPhase::Begin };
+                self.reported.take_one();
                 self.note(key, entry, phase, (known, counts, delta));
             }
         }
     }
 
-    /// A flow that was deleted, or that the program has replaced, with the last counts of its entry.
-    pub(super) fn ended(&mut self, key: &FlowKey, entry: &FlowEntry) {
+    /// Ends a pass; returns whether it reported live flows.
+    pub(super) fn end_pass(&mut self) -> bool {
+        if self.is_full {
+            self.full_since = Some(self.full_began);
+        }
+        std::mem::take(&mut self.is_full)
+    }
+
+    /// A flow that was deleted, or that the program has replaced, with the last counts of its entry. It is taken already.
+    fn ended(&mut self, key: &FlowKey, entry: &FlowEntry) {
         let known = self.reported.get(&(*key, entry.opened));
         let (counts, delta) = difference(entry, known, true);
         if delta.is_none() && known.is_some_and(|known| known.ended) {
             // It was found twice.
+            self.reported.acknowledge().add(1);
             return;
         }
         self.note(key, entry, FlowPhase::End, (known, counts, delta));
     }
 
-    /// Notes a report, and then makes it: what is not recorded is not reported, and is the next time.
+    /// Notes a report that is taken, and then makes it: what is not recorded is not reported, and is the next time.
     fn note(
         &mut self,
         key: &FlowKey,
@@ -182,7 +199,6 @@ impl FlowLog {
         phase: FlowPhase,
         (known, counts, delta): (Option<Counts>, Counts, Option<Delta>),
     ) {
-        self.reported.take_one();
         match self.reported.put(&(*key, entry.opened), counts) {
             Ok(()) => self.report(key, entry, phase, known.is_none(), delta.unwrap_or_default()),
             Err(error) => {
@@ -201,12 +217,13 @@ impl FlowLog {
 
     /// Takes the flows that the program has replaced.
     pub(super) fn drain(&mut self) {
-        let Self { replaced, .. } = self;
-        let mut flows = Vec::new();
-        replaced.drain(|flow| flows.push(*flow));
-        for ReplacedFlow { key, entry } in flows {
-            self.ended(&key, &entry);
-        }
+        let Some(mut replaced) = self.replaced.take() else { return };
+        // Each is recorded while it is in the ring: whoever is killed leaves it there.
+        replaced.drain(|ReplacedFlow { key, entry }| {
+            self.reported.take_one();
+            self.ended(key, entry);
+        });
+        self.replaced = Some(replaced);
     }
 
     /// The program has counted `all` these flows as unread: those that were not reported are lost.
@@ -214,11 +231,6 @@ impl FlowLog {
         let more = self.reported.unread_of(all);
         self.missing.add(more);
         self.vanished += more;
-    }
-
-    /// Whether the pass under way reports live flows.
-    pub(super) const fn reports_live(&self) -> bool {
-        self.is_full
     }
 
     /// Another report is taken, which is not of a flow.
@@ -258,6 +270,23 @@ impl FlowLog {
     /// The reports since the last call, and the number of flows that ended without a word.
     pub(super) fn take(&mut self) -> (Vec<FlowReport>, u64) {
         (std::mem::take(&mut self.reports), std::mem::take(&mut self.vanished))
+    }
+}
+
+impl Deletion for RefCell<Option<&mut FlowLog>> {
+    fn begins(&self) {
+        if let Some(log) = self.borrow().as_ref() {
+            log.reported.take_one();
+        }
+    }
+
+    fn ends(&self, key: &FlowKey, last: Option<&FlowEntry>) {
+        let mut log = self.borrow_mut();
+        match (log.as_mut(), last) {
+            (Some(log), Some(entry)) => log.ended(key, entry),
+            (Some(log), None) => log.reported.acknowledge().add(1),
+            (None, _) => {}
+        }
     }
 }
 

@@ -66,19 +66,25 @@ pub(super) struct Kind {
     pub(super) half_open: bool,
 }
 
-/// The tables.
+/// The tables. Half-open flows come before the established ones that they become: one that moves while both are read is found
+/// twice, and never not at all.
 pub(super) const TABLES: [Kind; 4] = [
-    Kind { name: "FLOWS_V6", width: Width::Wide, half_open: false },
     Kind { name: "HALF_OPEN_V6", width: Width::Wide, half_open: true },
-    Kind { name: "FLOWS_V4", width: Width::Narrow, half_open: false },
+    Kind { name: "FLOWS_V6", width: Width::Wide, half_open: false },
     Kind { name: "HALF_OPEN_V4", width: Width::Narrow, half_open: true },
+    Kind { name: "FLOWS_V4", width: Width::Narrow, half_open: false },
 ];
 
 /// A predicate that selects flows.
 type Which<'a> = &'a dyn Fn(&FlowKey, &FlowEntry) -> bool;
 
-/// Called with each flow that was deleted, and its last counts.
-type Gone<'a> = &'a mut dyn FnMut(&FlowKey, &FlowEntry);
+/// Told of each flow that is deleted.
+pub(super) trait Deletion {
+    /// A flow is about to be deleted. Whoever is killed from here on has lost its last counts, and knows that.
+    fn begins(&self);
+    /// It was deleted with these last counts; `None` if it was gone already.
+    fn ends(&self, key: &FlowKey, last: Option<&FlowEntry>);
+}
 
 /// One flow table.
 trait Table: Send {
@@ -88,7 +94,7 @@ trait Table: Send {
         &mut self,
         from: Option<u32>,
         which: Which<'_>,
-        gone: Gone<'_>,
+        deletion: &dyn Deletion,
     ) -> Result<(usize, Option<u32>), KernelError>;
     fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError>;
     fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError>;
@@ -149,11 +155,11 @@ impl Flows {
     pub(super) fn forget(
         &mut self,
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
-        mut gone: impl FnMut(&FlowKey, &FlowEntry),
+        deletion: &dyn Deletion,
     ) -> Result<usize, KernelError> {
         let (mut from, mut forgotten) = (Place::default(), 0);
         loop {
-            let part = self.forget_some(from, &which, &mut gone)?;
+            let part = self.forget_some(from, &which, deletion)?;
             forgotten += part.forgotten;
             match part.next {
                 Some(next) => from = next,
@@ -167,10 +173,10 @@ impl Flows {
         &mut self,
         from: Place,
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
-        mut gone: impl FnMut(&FlowKey, &FlowEntry),
+        deletion: &dyn Deletion,
     ) -> Result<Part, KernelError> {
         let Some(table) = self.0.get_mut(from.table) else { return Ok(Part { forgotten: 0, next: None }) };
-        let (forgotten, next) = table.forget_some(from.bucket, &which, &mut gone)?;
+        let (forgotten, next) = table.forget_some(from.bucket, &which, deletion)?;
         let next = match next {
             Some(bucket) => Some(Place { bucket: Some(bucket), ..from }),
             None if from.table + 1 < self.0.len() => Some(Place { table: from.table + 1, bucket: None }),
@@ -308,7 +314,7 @@ impl<K: Stored> Table for Keyed<K> {
         &mut self,
         from: Option<u32>,
         which: Which<'_>,
-        gone: Gone<'_>,
+        deletion: &dyn Deletion,
     ) -> Result<(usize, Option<u32>), KernelError> {
         let (found, next) = match self.find(from, which) {
             // No batches (before Linux 5.6), or more entries in one hash bucket than a batch holds.
@@ -325,12 +331,12 @@ impl<K: Stored> Table for Keyed<K> {
                 continue;
             }
             // Taken and not only deleted: its last counts are those of the entry that goes.
-            match sys::take_element::<K, FlowEntry>(self.map.fd().as_fd(), &key) {
-                Ok(Some(entry)) => gone(&key.key(), &entry),
-                Ok(None) => continue,
-                Err(error) => return Err(KernelError::call("delete a flow")(error)),
-            }
-            forgotten += 1;
+            deletion.begins();
+            let taken = sys::take_element::<K, FlowEntry>(self.map.fd().as_fd(), &key);
+            let last = taken.as_ref().ok().and_then(Option::as_ref);
+            deletion.ends(&key.key(), last);
+            forgotten += usize::from(last.is_some());
+            taken.map_err(KernelError::call("delete a flow"))?;
         }
         Ok((forgotten, next))
     }

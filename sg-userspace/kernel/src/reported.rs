@@ -105,7 +105,13 @@ impl Reported {
     pub(super) fn open(path: &Path) -> Result<(Self, u64), KernelError> {
         let tally = Arc::new(tally(&path.with_extension("tally"))?);
         let table = match Self::continued(path, &tally) {
-            Some(table) => table,
+            Some(mut table) => {
+                // Whoever was killed while an entry moved has left a gap that hides others, or an entry twice.
+                if let Err(error) = table.resize(table.capacity) {
+                    tracing::warn!("the table of reported flows is used as it was left: {error}");
+                }
+                table
+            }
             None => Self::create(path, path, LEAST, rand::random(), &tally)?,
         };
         let [taken, acknowledged] = [AT_TAKEN, AT_ACKNOWLEDGED].map(|at| tally.words().get(at));
@@ -296,18 +302,19 @@ impl Reported {
     fn resize(&mut self, capacity: usize) -> Result<(), KernelError> {
         let next = self.path.with_extension("next");
         let mut table = Self::create(&self.path, &next, capacity, self.read(AT_SEED), &self.tally)?;
-        for at in [AT_PASS, AT_USED] {
-            table.write(at, self.read(at));
-        }
+        table.write(AT_PASS, self.read(AT_PASS));
+        let mut used = 0;
         for place in 0..self.capacity {
             let entry = self.entry(place);
-            if entry[0] != 0 {
-                let to = table.vacant(entry[0]);
+            let to = table.place_of(entry[0]);
+            if entry[0] != 0 && table.word(to, 0) == 0 {
                 for (at, word) in entry.into_iter().enumerate() {
                     table.write_word(to, at, word);
                 }
+                used += 1;
             }
         }
+        table.write(AT_USED, used);
         fs::rename(&next, &self.path).map_err(|source| KernelError::Path {
             doing: "move",
             path: next,
@@ -321,6 +328,11 @@ impl Reported {
     /// The hash of a flow, never zero, and its place or the vacant one where it would go.
     fn find(&self, flow: &Flow) -> (u64, usize) {
         let hash = self.hasher.hash_one(flow) | 1;
+        (hash, self.place_of(hash))
+    }
+
+    /// The place of a hash, or the vacant one where it would go.
+    fn place_of(&self, hash: u64) -> usize {
         let mut place = self.home(hash);
         // Once round at most: a damaged table may have no vacant place.
         for _ in 0..self.capacity {
@@ -328,14 +340,6 @@ impl Reported {
             if found == hash || found == 0 {
                 break;
             }
-            place = self.next(place);
-        }
-        (hash, place)
-    }
-
-    fn vacant(&self, hash: u64) -> usize {
-        let mut place = self.home(hash);
-        while self.word(place, 0) != 0 {
             place = self.next(place);
         }
         place
@@ -361,7 +365,7 @@ impl Reported {
             let home = self.home(entry[0]);
             let stays = if gap < at { gap < home && home <= at } else { gap < home || home <= at };
             if !stays {
-                // The name last: whoever is killed before leaves an entry that is there twice, and the same.
+                // The name last. Whoever is killed meanwhile leaves a gap, or an entry that is there twice: see `open`.
                 self.write_word(gap, 0, 0);
                 for (word, value) in entry.into_iter().enumerate().skip(1) {
                     self.write_word(gap, word, value);

@@ -17,6 +17,8 @@ use super::{KernelError, object::open, sys, window::MappedArray};
 
 /// Words of a [`Watch`].
 const WORDS: usize = size_of::<Watch>() / size_of::<u64>();
+/// Flows that the ring holds: a mebibyte, of which each takes eight bytes more than its size.
+const MOST_REPLACED: usize = (1 << 20) / (size_of::<ReplacedFlow>() + 8);
 /// The place of its first field, and of its last.
 const UNTIL: usize = 0;
 const FLOWS_UNTIL: usize = core::mem::offset_of!(Watch, flows_until) / 8;
@@ -121,9 +123,11 @@ impl Replaced {
         open(ebpf, "REPLACED_FLOWS").map(Self)
     }
 
-    /// Takes all that are there.
+    /// Takes those that are there, or as many as the ring holds if the program adds more meanwhile. Each leaves the ring behind
+    /// its call of `each`.
     pub(super) fn drain(&mut self, mut each: impl FnMut(&ReplacedFlow)) {
-        while let Some(item) = self.0.next() {
+        for _ in 0..MOST_REPLACED {
+            let Some(item) = self.0.next() else { break };
             if let Some(flow) = sys::value_of(&item) {
                 each(&flow);
             }

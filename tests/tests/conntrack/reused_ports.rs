@@ -1,7 +1,7 @@
 //! Another connection between the same ends, packet by packet through the program in the kernel: when it begins, what it
 //! counts, and that a SYN alone changes nothing. Over tc and XDP, both families.
 
-use sg_common::flow::State;
+use sg_common::flow::{Direction, State};
 
 use crate::{
     conntrack::revocation::{
@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_second_connection_has_its_own_state_and_counts", its_own_state_and_counts),
     ("a_syn_alone_changes_nothing", a_syn_alone_changes_nothing),
     ("a_second_connection_meets_the_rules", it_meets_the_rules),
+    ("data_of_another_connection_is_no_reply", data_of_another_connection_is_no_reply),
 ];
 
 const FIN: u8 = 1;
@@ -93,5 +94,19 @@ fn it_meets_the_rules() {
         nic.expect(CLIENT, SYN | ACK, [70, 8_001], 0, true);
         nic.expect(SERVER, ACK, [8_001, 71], 10, true);
         nic.expect(CLIENT, ACK, [71, 8_011], 10, true);
+    });
+}
+
+/// A SYN on the ports of an older connection, of which the other end still sends: that is judged on its own, and not recorded as the
+/// reply.
+fn data_of_another_connection_is_no_reply() {
+    each(|nic| {
+        nic.expect(CLIENT, SYN, [90_000_000, 0], 0, true);
+        let entry = nic.datapath.flows().unwrap()[0].1;
+        assert_eq!((entry.direction(), entry.state()), (Direction::Ingress, State::New as u8));
+        nic.expect(SERVER, ACK, [5_001, 1_011], 100, true);
+        let flows = nic.datapath.flows().unwrap();
+        assert_eq!(flows.len(), 1);
+        assert_eq!((flows[0].1.direction(), flows[0].1.packets), (Direction::Egress, [1, 0]));
     });
 }

@@ -38,17 +38,16 @@ impl Datapath {
     pub fn collect_denied_idle(
         &mut self,
         idle_seconds: u64,
-        mut report: impl FnMut(Denial),
+        report: impl FnMut(Denial),
     ) -> Result<(Jiffies, Result<(), KernelError>), KernelError> {
         let at = self.jiffies()?;
         let Self { denied, flow_log, .. } = self;
-        let taken = |denial| {
-            if let Some(log) = flow_log {
+        let taking = || {
+            if let Some(log) = &*flow_log {
                 log.take_other();
             }
-            report(denial);
         };
-        Ok((at, denied.collect(at, idle_seconds, taken)))
+        Ok((at, denied.collect(at, idle_seconds, &taking, report)))
     }
 
     /// Begins to report what flows have carried, see [`Self::age_some`]: continues the log in the file `path`. Also returns how

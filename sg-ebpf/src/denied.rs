@@ -149,11 +149,15 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     let (nic, ring) = unsafe { (&mut *nic, &mut *ring) };
     let (head, all) = (ring.head, u64::from(settings().denied_entries));
     let free = ring.tail.wrapping_sub(head);
-    if all == 0 || !has_room(fold, free, nic.entries, all) {
+    // Devices without a NIC have the budget of none: they are few.
+    let is_of_host = key.origin.is_of_host();
+    let own = if is_of_host { 0 } else { nic.entries };
+    if all == 0 || !has_room(fold, free, own, all) {
         return spare(key, fold, length, *latest);
     }
     let (now, hertz) = (helpers::now(), settings().hertz);
     let due = match fold {
+        _ if is_of_host => None,
         Fold::Exact => Some(&mut nic.due[0]),
         Fold::Prefix => Some(&mut nic.due[1]),
         Fold::Others => None,
@@ -175,7 +179,9 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     entry.latest = *latest;
     // Atomic, so that whoever sees the mark sees the rest.
     helpers::draw(&raw mut entry.used);
-    helpers::draw(&raw mut nic.entries);
+    if !is_of_host {
+        helpers::draw(&raw mut nic.entries);
+    }
     // If another CPU has just made one for the same name, this one counts a single packet, and the reader adds them up.
     let inserted = match key.l4.family() {
         Family::V4 => DENIED_V4.insert(DeniedKeyV4::of(key), index, helpers::NO_EXIST),

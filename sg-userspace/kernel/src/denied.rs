@@ -165,7 +165,10 @@ impl Denied {
             if !entry.is_used() {
                 continue;
             }
-            if let Some(count) = counts.get_mut(usize::from(entry.key().l4.nic())) {
+            let key = entry.key();
+            if !key.origin.is_of_host()
+                && let Some(count) = counts.get_mut(usize::from(key.l4.nic()))
+            {
                 *count += 1;
             }
             match entry.take(taking) {

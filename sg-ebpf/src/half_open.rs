@@ -26,7 +26,7 @@ use crate::{
     helpers,
     image::Image,
     maps::{HALF_OPEN_V4, HALF_OPEN_V6, PLACES_V4, PLACES_V6, SHARES, TICKETS, on_stack, settings},
-    replaced,
+    replaced::LastValues,
     scratch::Scratch,
     subprograms,
 };
@@ -232,10 +232,13 @@ extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
     let Some(Scratch { unplaced, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
     let Some(entry) = find(unplaced) else { return 0 };
     // SAFETY: as above.
-    let direction = unsafe { &*entry }.direction();
-    if !replaced::remove(unplaced, entry) {
+    let entry = unsafe { &*entry };
+    let (direction, last) = (entry.direction(), LastValues::of(unplaced, entry));
+    if !remove(unplaced) {
+        last.discard();
         return 0;
     }
+    last.send();
     // Counts flows, which have no bytes.
     helpers::count(abi::flows::EVICTED, 0);
     if let Some(header) = Image::of(u32::from(unplaced.l4.nic())).and_then(Image::header) {

@@ -52,8 +52,8 @@ pub type SendEvent<Raw> = extern "C" fn(*mut Raw, *mut Scratch, u64, u64) -> u64
 /// Sends the last values of the half-open flow that the scratch names, if it has expired. If not, records the packet of these
 /// [`InsertArgs`](sg_common::packed::InsertArgs) and this length there, and returns 1.
 pub type Displaced = extern "C" fn(*mut Scratch, u64, u64) -> u64;
-/// Sends the last values of a flow; if the last number is not zero, removes its half-open entry. Returns whether that was there.
-pub type Replaced = extern "C" fn(*const FlowKey, *const FlowEntry, u64) -> u64;
+/// Sends the last values of a flow, if somebody reads them.
+pub type Replaced = extern "C" fn(*const FlowKey, *const FlowEntry) -> u64;
 
 // Exceptions.
 

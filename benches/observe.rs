@@ -155,7 +155,7 @@ fn flow_log(plan: &Plan) {
     let of_a_flow = |time: Duration| time.as_secs_f64() * 1e9 / f64::from(FLOWS);
     plan.record(&Figure::new("observe/flow", of_a_flow(with), Unit::Nanoseconds).beside(of_a_flow(without)));
     // Of one core, with an interval of a minute: what the log adds, beside the whole pass.
-    let of_core = |time: Duration| core(time, Duration::from_secs(60));
+    let of_core = |time: Duration| core(time, Duration::from_mins(1));
     let added = of_core(with.saturating_sub(without));
     plan.record(&Figure::new("observe-core/flow-log", added, Unit::Milliseconds).beside(of_core(with)));
 }

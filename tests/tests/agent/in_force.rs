@@ -295,7 +295,7 @@ fn without_logs(lab: Lab, attach: Attach) -> Result<()> {
     scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
     fs::create_dir(&folder)?;
     until("both are written", || {
-        json(&agent, &["status"])?;
+        step(&agent, "eighty")?;
         Ok(flows.exists() && fs::metadata(&requests).is_ok_and(|file| file.len() > 0))
     })
 }

@@ -167,19 +167,6 @@ impl DeniedKeyV4 {
     pub const fn of(key: &DeniedKey) -> Self {
         Self { ends: key.remote_high << 32 | key.local_high & 0xffff_ffff, l4: key.l4, origin: key.origin }
     }
-
-    /// The narrow form of the name that [`DeniedKey::name`] gives a packet that was parsed.
-    #[inline(always)]
-    #[must_use]
-    pub fn named(slot: u16, origin: Origin, packet: &Packet) -> Self {
-        let (source, destination) = (packet.source.high, packet.destination.high);
-        let ends = match origin.direction() {
-            Direction::Ingress => source << 32 | destination & 0xffff_ffff,
-            Direction::Egress => destination << 32 | source & 0xffff_ffff,
-        };
-        let port = port_of(packet);
-        Self { ends, l4: PortsProtoNic::new((0, port), slot, packet.protocol, Family::V4), origin }
-    }
 }
 
 impl DeniedKey {
@@ -219,6 +206,20 @@ impl DeniedKey {
         self.remote_low = remote.low;
         self.local_high = local.high;
         self.local_low = local.low;
+    }
+
+    /// The place of a name's hint among this many.
+    #[inline(always)]
+    #[must_use]
+    pub const fn place(&self, places: u32) -> u32 {
+        // Multiplication carries every bit upwards. Whoever finds two names with one place makes their packets cost more, no more.
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let ends = (self.remote_high ^ self.remote_low.rotate_left(32)).wrapping_mul(ODD)
+            ^ self.local_high
+            ^ self.local_low.rotate_left(32);
+        let all =
+            (ends.wrapping_mul(ODD) ^ self.l4.word() ^ self.origin.word().rotate_left(24)).wrapping_mul(ODD);
+        (((all >> 32) * places as u64) >> 32) as u32
     }
 
     /// Leaves out what `fold` says. A name is folded further only.
@@ -276,8 +277,9 @@ pub struct DeniedEntry {
     pub reported_packets: u64,
     /// The reader's: bytes that were reported.
     pub reported_bytes: u64,
-    /// Zero.
-    pub spare: u64,
+    /// The reader's: not zero from before the name is removed until the entry is free. A program that starts then does not find the
+    /// entry.
+    pub unnamed: u64,
 }
 
 /// Packets and bytes in one word: bytes in the lower 44 bits, packets above them. Whoever finds it [`is_full`](Self::is_full) moves

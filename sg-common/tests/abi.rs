@@ -129,7 +129,7 @@ fn observed(text: &mut String) {
             latest: u64,
             reported_packets: u64,
             reported_bytes: u64,
-            spare: u64
+            unnamed: u64
         }
     );
     layout!(text, DeniedNic { due: [u64; 2], entries: u64, spare: u64 });

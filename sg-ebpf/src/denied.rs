@@ -15,7 +15,9 @@ use sg_common::{
 use crate::{
     context::Context,
     helpers,
-    maps::{DENIED, DENIED_FREE, DENIED_NICS, DENIED_RING, DENIED_V4, DENIED_V6, WATCH, settings},
+    maps::{
+        DENIED, DENIED_FREE, DENIED_HINTS, DENIED_NICS, DENIED_RING, DENIED_V4, DENIED_V6, WATCH, settings,
+    },
     scratch::Scratch,
     subprograms,
 };
@@ -38,27 +40,43 @@ pub fn report(ctx: &impl Context, scratch: *mut Scratch, decision: u64, scope: u
     let FlowScope { slot, direction } = scope;
     let is_parsed = scratch.is_parsed != 0;
     let origin = Origin::new(decision, direction, is_parsed);
-    let is_new = if is_parsed && scratch.packet.family == Family::V4 {
-        let key = DeniedKeyV4::named(slot, origin, &scratch.packet);
-        #[expect(clippy::needless_borrows_for_generic_args, reason = "it would be copied")]
-        let entry = entry_of(DENIED_V4.get_ptr(&key));
-        let latest = DeniedEntry::latest_of(scratch.header.generation, scratch.packet.source_port);
-        if let Some(entry) = entry {
-            add(entry, length, latest);
+    let port = if is_parsed { scratch.packet.source_port } else { 0 };
+    scratch.denied.name(slot, origin, &scratch.packet);
+    scratch.latest = DeniedEntry::latest_of(scratch.header.generation, port);
+    let is_new = match hinted(&scratch.denied) {
+        Some(entry) => {
+            add(entry, length, scratch.latest);
             false
-        } else {
-            sg_name_denied(scratch, u64::from(slot), origin.word());
-            count_new(scratch, length)
         }
-    } else {
-        sg_name_denied(scratch, u64::from(slot), origin.word());
-        count(scratch, length)
+        None => count(scratch, length),
     };
     if let Some(watch) = WATCH.get(0)
         && watch.is_on(helpers::now())
     {
         let kind = if is_new { EventKind::DeniedFirst } else { EventKind::Denied };
         ctx.event(scratch, decision, EventArgs::new(kind, scope));
+    }
+}
+
+/// The entry of a name, if the last packet that was looked up with the same hash had that name. The tables of names cost three times
+/// as much.
+///
+/// An entry that is free, or that loses its name, is not found here, as in the tables: see [`DeniedEntry::unnamed`].
+#[inline(always)]
+fn hinted(key: &DeniedKey) -> Option<*mut DeniedEntry> {
+    let entry = entry_of(DENIED_HINTS.get_ptr(key.place(settings().denied_entries)))?;
+    // SAFETY: valid until the program ends; words that others change, in the order that they rely on.
+    unsafe {
+        let word = |word: *const u64| word.read_volatile();
+        let is_it = word(&raw const (*entry).used) != 0
+            && word(&raw const (*entry).unnamed) == 0
+            && word(&raw const (*entry).key.remote_high) == key.remote_high
+            && word(&raw const (*entry).key.remote_low) == key.remote_low
+            && word(&raw const (*entry).key.local_high) == key.local_high
+            && word(&raw const (*entry).key.local_low) == key.local_low
+            && word((&raw const (*entry).key.l4).cast()) == key.l4.word()
+            && word((&raw const (*entry).key.origin).cast()) == key.origin.word();
+        is_it.then_some(entry)
     }
 }
 
@@ -86,23 +104,6 @@ const NO_ROOM: u64 = 0;
 const KNOWN: u64 = 1;
 const NEW: u64 = 2;
 
-const _: subprograms::NameDenied = sg_name_denied;
-
-/// Names the packet in [`Scratch::denied`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_name_denied(scratch: *mut Scratch, slot: u64, origin: u64) -> u64 {
-    // SAFETY: the caller passes a reference; the verifier checks its size.
-    let Some(Scratch { denied, packet, header, latest, .. }) = (unsafe { scratch.as_mut() }) else {
-        return 0;
-    };
-    let origin = Origin::of(origin);
-    denied.name(slot as u16, origin, packet);
-    let port = if origin.is_parsed() { packet.source_port } else { 0 };
-    *latest = DeniedEntry::latest_of(header.generation, port);
-    0
-}
-
 const _: subprograms::DeniedKnown = sg_denied_known;
 
 /// Counts a packet by the name in [`Scratch::denied`], if there is an entry.
@@ -111,8 +112,15 @@ const _: subprograms::DeniedKnown = sg_denied_known;
 extern "C" fn sg_denied_known(scratch: *mut Scratch, length: u64) -> u64 {
     // SAFETY: as above.
     let Some(Scratch { denied, latest, .. }) = (unsafe { scratch.as_mut() }) else { return NO_ROOM };
-    let Some(entry) = find(denied) else { return NO_ROOM };
+    let Some(index) = find(denied) else { return NO_ROOM };
+    // SAFETY: valid until the program ends; one word, read at once.
+    let index = unsafe { *index };
+    let Some(entry) = DENIED.get_ptr_mut(index) else { return NO_ROOM };
     add(entry, length, *latest);
+    if let Some(hint) = DENIED_HINTS.get_ptr_mut(denied.place(settings().denied_entries)) {
+        // SAFETY: as above.
+        unsafe { *hint = index };
+    }
     KNOWN
 }
 
@@ -127,7 +135,7 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     let fold = Fold::of(fold);
     if fold != Fold::Exact {
         key.fold(fold);
-        if let Some(entry) = find(key) {
+        if let Some(entry) = entry_of(find(key)) {
             add(entry, length, *latest);
             return KNOWN;
         }
@@ -141,11 +149,15 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     let (nic, ring) = unsafe { (&mut *nic, &mut *ring) };
     let (head, all) = (ring.head, u64::from(settings().denied_entries));
     let free = ring.tail.wrapping_sub(head);
-    if all == 0 || !has_room(fold, free, nic.entries, all) {
+    // Devices without a NIC have the budget of none: they are few.
+    let is_of_host = key.origin.is_of_host();
+    let own = if is_of_host { 0 } else { nic.entries };
+    if all == 0 || !has_room(fold, free, own, all) {
         return spare(key, fold, length, *latest);
     }
     let (now, hertz) = (helpers::now(), settings().hertz);
     let due = match fold {
+        _ if is_of_host => None,
         Fold::Exact => Some(&mut nic.due[0]),
         Fold::Prefix => Some(&mut nic.due[1]),
         Fold::Others => None,
@@ -167,7 +179,9 @@ extern "C" fn sg_denied_new(scratch: *mut Scratch, fold: u64, length: u64) -> u6
     entry.latest = *latest;
     // Atomic, so that whoever sees the mark sees the rest.
     helpers::draw(&raw mut entry.used);
-    helpers::draw(&raw mut nic.entries);
+    if !is_of_host {
+        helpers::draw(&raw mut nic.entries);
+    }
     // If another CPU has just made one for the same name, this one counts a single packet, and the reader adds them up.
     let inserted = match key.l4.family() {
         Family::V4 => DENIED_V4.insert(DeniedKeyV4::of(key), index, helpers::NO_EXIST),
@@ -220,14 +234,13 @@ const fn on_stack(key: &DeniedKey) -> DeniedKey {
     *key
 }
 
-/// The entry of a name.
+/// The index of a name's entry.
 #[inline(always)]
-fn find(key: &DeniedKey) -> Option<*mut DeniedEntry> {
-    let index = match key.l4.family() {
+fn find(key: &DeniedKey) -> Option<*const u32> {
+    match key.l4.family() {
         Family::V4 => DENIED_V4.get_ptr(DeniedKeyV4::of(key)),
         Family::V6 => DENIED_V6.get_ptr(on_stack(key)),
-    };
-    entry_of(index)
+    }
 }
 
 /// The entry that a name leads to.

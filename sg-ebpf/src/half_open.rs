@@ -233,8 +233,7 @@ extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
     let Some(entry) = find(unplaced) else { return 0 };
     // SAFETY: as above.
     let direction = unsafe { &*entry }.direction();
-    replaced::report(unplaced, entry);
-    if !remove(unplaced) {
+    if !replaced::remove(unplaced, entry) {
         return 0;
     }
     // Counts flows, which have no bytes.

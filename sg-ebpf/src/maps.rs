@@ -145,6 +145,10 @@ pub static DENIED: Array<
     { BPF_F_MMAPABLE as usize },
 > = Array::new();
 
+/// Indexes of entries by the hash of a name, see [`DeniedKey::place`]: of the last that was looked up.
+#[btf_map]
+pub static DENIED_HINTS: Array<u32, MAX_DENIED> = Array::new();
+
 /// Indexes of free entries: a ring between the two numbers of [`DENIED_RING`], filled by the agent.
 #[btf_map]
 pub static DENIED_FREE: Array<u64, MAX_DENIED, { BPF_F_MMAPABLE as usize }> = Array::new();

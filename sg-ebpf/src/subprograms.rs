@@ -43,8 +43,6 @@ pub type Delivered = extern "C" fn(*mut aya_ebpf::bindings::__sk_buff, *const Sc
 
 /// Counts and reports a packet that does not pass: the decision, and its [`DeniedScope`](sg_common::packed::DeniedScope).
 pub type Report<Raw> = extern "C" fn(*mut Raw, *mut Scratch, u64, u64) -> u64;
-/// Names the packet by the NIC's slot and its [`Origin`](sg_common::denied::Origin).
-pub type NameDenied = extern "C" fn(*mut Scratch, u64, u64) -> u64;
 /// Counts a packet that does not pass, of this length, by the name in the scratch, if there is an entry. Returns whether there is.
 pub type DeniedKnown = extern "C" fn(*mut Scratch, u64) -> u64;
 /// The same by the name with this [`Fold`](sg_common::denied::Fold), and the length.
@@ -54,8 +52,8 @@ pub type SendEvent<Raw> = extern "C" fn(*mut Raw, *mut Scratch, u64, u64) -> u64
 /// Sends the last values of the half-open flow that the scratch names, if it has expired. If not, records the packet of these
 /// [`InsertArgs`](sg_common::packed::InsertArgs) and this length there, and returns 1.
 pub type Displaced = extern "C" fn(*mut Scratch, u64, u64) -> u64;
-/// Sends the last values of a flow. Returns whether there was room.
-pub type Replaced = extern "C" fn(*const FlowKey, *const FlowEntry) -> u64;
+/// Sends the last values of a flow; if the last number is not zero, removes its half-open entry. Returns whether that was there.
+pub type Replaced = extern "C" fn(*const FlowKey, *const FlowEntry, u64) -> u64;
 
 // Exceptions.
 

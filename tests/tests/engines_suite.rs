@@ -54,6 +54,7 @@ mod hooks {
 }
 mod observe {
     pub(crate) mod denied;
+    pub(crate) mod flow_log;
 }
 mod order {
     pub(crate) mod defaults;
@@ -109,7 +110,7 @@ fn main() -> ExitCode {
         differential::generator,
         differential::scenarios,
     );
-    let programs: [(&str, &[Test]); 20] = features!(TESTS:
+    let programs: [(&str, &[Test]); 21] = features!(TESTS:
         hooks::programs,
         hooks::xdp,
         conntrack::ageing,
@@ -130,6 +131,7 @@ fn main() -> ExitCode {
         hooks::tunnels,
         differential::patches,
         observe::denied,
+        observe::flow_log,
     );
     let asked: [(&str, &[AskedOf]); 4] = features!(ASKED:
         differential::engines,

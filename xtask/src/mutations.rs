@@ -1,7 +1,7 @@
 //! `cargo xtask test --mutations`: mutations of a copy of the tree, each of which a test must find.
 //!
 //! A mutation is a patch in `tests/mutations`. Lines before the patch say `what:` it brings back, and by what it is
-//! `found:`: a package, a test of it, and optionally a filter. That test is built from the copy with the mutation, and must fail.
+//! `found:`: a package, a test of it (`lib`: those of its library), and optionally a filter. That test is built from the copy with the mutation, and must fail.
 
 use std::{
     collections::BTreeSet,
@@ -26,6 +26,8 @@ use crate::{
 const PATCHES: &str = "tests/mutations";
 /// The package whose test drives the agent.
 const RECEIVER: &str = "sg-receiver";
+/// The tests in a package's library, instead of one of its tests.
+const LIB: &str = "lib";
 
 struct Mutation {
     name: String,
@@ -182,13 +184,14 @@ impl Copy {
             packages.extend(["sgd", "sgctl"]);
             bins = &["--bin", "sgd", "--bin", "sgctl"];
         }
-        shell::run(self.cargo("build", &packages).args(bins).args(["--test", test]))?;
+        let target: &[&str] = if test == LIB { &["--lib"] } else { &["--test", test] };
+        shell::run(self.cargo("build", &packages).args(bins).args(target))?;
         // Only the receiver's test is random.
         let seeds = if is_receiver { seeds } else { &[SEED] };
         for seed in seeds {
             let mut tests = self.cargo("test", &packages);
             tests
-                .args(["--test", test])
+                .args(target)
                 .env("SG_BIN_DIR", self.build.join("debug"))
                 .env("SG_RECEIVER_FIRST", "1")
                 .env("SG_RECEIVER_SEED", seed.to_string());

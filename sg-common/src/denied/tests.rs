@@ -44,15 +44,24 @@ fn a_name_is_of_the_ends_and_not_of_the_ephemeral_port() {
 }
 
 #[test]
-fn a_narrow_name_is_the_same_name() {
-    for direction in [Direction::Ingress, Direction::Egress] {
-        let (origin, mut key) = (Origin::new(DECISION, direction, true), DeniedKey::default());
-        let address = |high| Address { high, low: 0 };
-        let packet =
-            Packet { source: address(0xc000_0201), destination: address(0x0a00_0005), ..packet(Family::V4) };
-        key.name(5, origin, &packet);
-        assert_eq!(DeniedKeyV4::named(5, origin, &packet), DeniedKeyV4::of(&key));
+fn hints_are_spread_over_all_places() {
+    const PLACES: u32 = 1_000;
+    let mut used = [0_u32; PLACES as usize];
+    let mut key = DeniedKey::default();
+    key.name(5, Origin::new(DECISION, Direction::Ingress, true), &packet(Family::V6));
+    for number in 0..u64::from(PLACES) {
+        // Neighbours, as a scan has them, in each part of a name.
+        let of_remote = DeniedKey { remote_high: number, ..key };
+        let of_remote_low = DeniedKey { remote_low: number, ..key };
+        let of_local = DeniedKey { local_high: number, ..key };
+        let of_local_low = DeniedKey { local_low: number, ..key };
+        let of_port = DeniedKey { l4: PortsProtoNic::new((0, number as u16), 5, 6, Family::V6), ..key };
+        for key in [of_remote, of_remote_low, of_local, of_local_low, of_port] {
+            used[key.place(PLACES) as usize] += 1;
+        }
     }
+    let most = used.iter().max().copied();
+    assert!(most < Some(20), "{most:?} of 5,000 names share a place of 1,000");
 }
 
 #[test]

@@ -89,6 +89,7 @@ mod word {
     pub(super) const LATEST: usize = at(offset_of!(DeniedEntry, latest));
     pub(super) const REPORTED_PACKETS: usize = at(offset_of!(DeniedEntry, reported_packets));
     pub(super) const REPORTED_BYTES: usize = at(offset_of!(DeniedEntry, reported_bytes));
+    pub(super) const UNNAMED: usize = at(offset_of!(DeniedEntry, unnamed));
 }
 
 /// Places of the words of a [`DeniedRing`].
@@ -125,7 +126,8 @@ impl Denied {
             }
         }
         for (index, is_free) in is_free.into_iter().enumerate() {
-            if !is_free && self.entry(index).is_some_and(|entry| !entry.is_used()) {
+            if !is_free && let Some(entry) = self.entry(index).filter(|entry| !entry.is_used()) {
+                entry.clear();
                 self.push(index);
             }
         }
@@ -163,7 +165,10 @@ impl Denied {
             if !entry.is_used() {
                 continue;
             }
-            if let Some(count) = counts.get_mut(usize::from(entry.key().l4.nic())) {
+            let key = entry.key();
+            if !key.origin.is_of_host()
+                && let Some(count) = counts.get_mut(usize::from(key.l4.nic()))
+            {
                 *count += 1;
             }
             match entry.take(taking) {
@@ -229,7 +234,9 @@ impl Denied {
 
     /// Removes the name of an entry, unless it belongs to another one.
     fn remove_name(&mut self, index: usize) -> Result<(), KernelError> {
-        let Some(key) = self.entry(index).map(Entry::key) else { return Ok(()) };
+        let Some(entry) = self.entry(index) else { return Ok(()) };
+        entry.write(word::UNNAMED, 1);
+        let key = entry.key();
         let doing = "remove the name of a count";
         match key.l4.family() {
             Family::V4 => {
@@ -338,13 +345,17 @@ impl Entry<'_> {
         })
     }
 
-    /// Makes it as it was before it was used.
+    /// Makes it as it was before it was used. In this order: a program that has the entry from a hint looks first whether it is used,
+    /// then whether it has lost its name, then for the name. A reader that is killed in between leaves an entry that is used and
+    /// has no name, or one that is not used.
     fn clear(self) {
-        for at in (0..ENTRY).filter(|&at| at != word::USED) {
+        for at in (0..ENTRY).filter(|&at| at != word::USED && at != word::UNNAMED) {
             self.write(at, 0);
         }
-        if let Some(used) = self.0.get(word::USED) {
-            used.store(0, Ordering::Release);
+        for at in [word::USED, word::UNNAMED] {
+            if let Some(word) = self.0.get(at) {
+                word.store(0, Ordering::Release);
+            }
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) enum Size {
 }
 
 /// The maps sized by a limit.
-pub(super) const SIZED: [(&str, Size); 24] = [
+pub(super) const SIZED: [(&str, Size); 25] = [
     ("NIC_BY_IFINDEX_OVERFLOW", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
     ("REJECT_BUDGET", Size::Nics),
@@ -77,6 +77,7 @@ pub(super) const SIZED: [(&str, Size); 24] = [
     ("COUNTERS", Size::Counters),
     ("DENIED_V6", Size::Denied),
     ("DENIED_V4", Size::Denied),
+    ("DENIED_HINTS", Size::Denied),
     ("DENIED_FREE", Size::Denied),
     ("DENIED", Size::DeniedEntries),
     ("DENIED_NICS", Size::Nics),

@@ -43,4 +43,4 @@ pub use responder::{Responder, respond};
 pub use service::{Family, Service};
 pub use stats::{Counter, Stats};
 pub use tunnel::Tunnel;
-pub use wait::{PATIENCE, SILENCE, until};
+pub use wait::{PATIENCE, SILENCE, slowly, until};

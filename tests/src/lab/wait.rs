@@ -32,14 +32,32 @@ pub fn until(what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
     within(PATIENCE, what, done)
 }
 
-/// The same, with another time limit.
-pub(super) fn within(patience: Duration, what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+/// The same for what the agent or others do at intervals of seconds: as long as the slowest record of the flow log takes, which is an
+/// interval of ten seconds and a pass of ageing, on a busy machine.
+///
+/// # Errors
+/// As there.
+pub fn slowly(what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    repeated(Duration::from_secs(40), Duration::from_millis(300), what, done)
+}
+
+/// As [`until`], with another time limit.
+pub(super) fn within(patience: Duration, what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    repeated(patience, Duration::from_millis(10), what, done)
+}
+
+fn repeated(
+    patience: Duration,
+    pause: Duration,
+    what: &str,
+    mut done: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let start = Instant::now();
     while !done()? {
         if start.elapsed() > patience {
             bail!("waited {} s in vain: {what}", patience.as_secs());
         }
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(pause);
     }
     Ok(())
 }

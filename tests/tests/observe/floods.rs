@@ -13,11 +13,14 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use sg_tests::{
-    lab::{self, Agent, Attach, Family, FrameSocket, Generator, Host, Lab, PATIENCE, Service, Streams, Vary},
+    lab::{
+        self, Agent, Attach, Family, FrameSocket, Generator, Host, Lab, PATIENCE, Service, Streams, Vary,
+        slowly,
+    },
     packet::{SYN, TCP, ethernet, ip, summed, tcp},
 };
 
-use super::records::{RULES, logged, slowly};
+use super::records::{RULES, logged};
 use crate::support::{
     scene::{Client, Role, Scene, Server, question},
     suite::Suite,

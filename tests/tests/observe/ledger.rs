@@ -3,17 +3,16 @@
 use std::{net::TcpListener, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 use sg_common::abi::flows::{EVICTED, REPLACED, UNREAD};
 use sg_kernel::pins::{self, Counters};
 use sg_tests::{
-    lab::{self, Agent, Attach, Family, FrameSocket, Lab},
+    lab::{self, Agent, Attach, Family, FrameSocket, Lab, slowly},
     packet::{ACK, RST, SYN, TCP, ethernet, ip, summed, tcp},
 };
 
 use super::{
     floods,
-    records::{Log, RULES, lines, logged, packets_of, slowly},
+    records::{Log, RULES, lines, logged, lost, packets_of},
 };
 use crate::support::{
     scene::{Client, Role, Scene, Server, filtered, web},
@@ -127,8 +126,7 @@ fn reused_ports_are_other_flows(lab: Lab, attach: Attach) -> Result<()> {
         format!("{reported:?} of {:?}", agent.stats().map(|stats| stats.rule("eighty")))
     })?;
     let records = log.records()?;
-    let lost: Vec<_> = records.iter().filter(|record| record["event"] == "lost").cloned().collect();
-    ensure!(lost.is_empty(), "{}", lines(&lost));
+    ensure!(lost(&records) == 0, "{}", lines(&records));
     let ends = records.iter().filter(|record| record["rule"] == "eighty" && record["event"] == "end").count();
     ensure!(ends > 40, "{ends} flows ended");
     Ok(())
@@ -140,11 +138,6 @@ fn of_host(agent: &Agent) -> Result<[u64; 3]> {
     let read = counters.read(&[UNREAD, EVICTED, REPLACED])?;
     let [unread, evicted, replaced] = &read[..] else { anyhow::bail!("there are three") };
     Ok([unread.packets, evicted.packets, replaced.packets])
-}
-
-fn lost(records: &[Value]) -> u64 {
-    let lost = records.iter().filter(|record| record["event"] == "lost");
-    lost.filter_map(|record| record["count"].as_u64()).sum()
 }
 
 fn evicted_flows_are_recorded_or_counted(lab: Lab) -> Result<()> {

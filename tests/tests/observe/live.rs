@@ -5,8 +5,6 @@ use std::{
     fs::{self, File},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,6 +15,7 @@ use nix::{
 use serde_json::Value;
 use sg_tests::lab::{Agent, Attach, Binaries, Family, Lab, Outcome, Service, Streams, until};
 
+use super::slow_readers::is_told;
 use crate::support::{
     scene::{Client, Role, Scene, Server, filtered, question, web},
     suite::Suite,
@@ -49,8 +48,8 @@ impl Observing {
         sgctl.args(["observe", "--instance", agent.instance()]).args(words);
         sgctl.stdin(Stdio::null()).stdout(File::create(&out)?).stderr(File::create(&said)?);
         let observing = Self { child: scene.host(Server).spawn(&mut sgctl)?, out, said };
-        // The observer looks five times a second whether somebody watches.
-        thread::sleep(Duration::from_secs(1));
+        until("the program is told", || is_told(agent))
+            .with_context(|| fs::read_to_string(&observing.said).unwrap_or_default())?;
         Ok(observing)
     }
 

@@ -9,13 +9,12 @@ use std::{
     net::{IpAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
-use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service};
+use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service, slowly};
 
 use crate::support::{
     scene::{Client, Role, Scene, Server, filtered, web},
@@ -36,8 +35,6 @@ const OF_PROMETHEUS: u16 = 9090;
 /// What Prometheus 2.42 sends.
 const PREFERRED: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                          text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-/// Flows are reported once in an interval, which a pass of ageing begins.
-const SLOW: Duration = Duration::from_secs(40);
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.over(&[Attach::Tcx], "figures_are_what_the_kernel_counts", figures_are_what_the_kernel_counts);
@@ -139,16 +136,6 @@ impl Scraped {
     fn label_values(&self) -> impl Iterator<Item = &str> {
         self.series().flat_map(|line| line.split('"').skip(1).step_by(2))
     }
-}
-
-/// Waits until `done`.
-fn slowly(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let start = Instant::now();
-    while !done()? {
-        ensure!(start.elapsed() < SLOW, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(300));
-    }
-    Ok(())
 }
 
 fn promtool(arguments: &[&str], input: &str) -> Result<String> {

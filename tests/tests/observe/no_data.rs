@@ -3,9 +3,9 @@
 use std::{fs, thread, time::Duration};
 
 use anyhow::{Result, ensure};
-use sg_tests::lab::{Attach, Family, Lab, Outcome, Service};
+use sg_tests::lab::{Attach, Family, Lab, Outcome, Service, slowly};
 
-use super::records::{Log, RULES, slowly};
+use super::records::{Log, RULES};
 use crate::support::{
     scene::{Client, Role, Server, Stranger, filtered, web},
     suite::Suite,

@@ -9,9 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use sg_tests::lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Service, Streams};
+use sg_tests::lab::{
+    Agent, Attach, Datagrams, End, Family, Lab, Outcome, PATIENCE, Pair as _, Service, Streams, slowly,
+};
 
 use crate::support::{
     scene::{Client, Role, Scene, Server, Stranger, filtered, question, web},
@@ -58,29 +60,21 @@ impl Log {
 
     /// Waits for records like this.
     pub(crate) fn awaits(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
-        let start = Instant::now();
-        loop {
-            let records = self.records()?;
-            let found: Vec<Value> = records.iter().filter(|record| is_it(record)).cloned().collect();
-            if !found.is_empty() {
-                return Ok(found);
-            }
-            if start.elapsed() > Duration::from_secs(40) {
-                bail!("no record of {what} among {}", lines(&records));
-            }
-            thread::sleep(Duration::from_millis(300));
-        }
+        let (mut records, mut found) = (Vec::new(), Vec::new());
+        let waited = slowly(what, || {
+            records = self.records()?;
+            found = records.iter().filter(|record| is_it(record)).cloned().collect();
+            Ok(!found.is_empty())
+        });
+        waited.with_context(|| format!("the records are {}", lines(&records)))?;
+        Ok(found)
     }
 }
 
-/// Waits as long as the slowest record takes: an interval, and a pass of ageing.
-pub(crate) fn slowly(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let start = Instant::now();
-    while !done()? {
-        ensure!(start.elapsed() < Duration::from_secs(40), "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(300));
-    }
-    Ok(())
+/// How many reports or flows are said to be lost, over all records.
+pub(crate) fn lost(records: &[Value]) -> u64 {
+    let lost = records.iter().filter(|record| record["event"] == "lost");
+    lost.filter_map(|record| record["count"].as_u64()).sum()
 }
 
 pub(crate) fn lines(records: &[Value]) -> String {
@@ -170,6 +164,62 @@ pub(crate) fn packets_of(records: &[Value], rule: &str) -> u64 {
     records.iter().filter(is_it).map(sum).sum()
 }
 
+/// Packets of the side that opened each flow of this rule and of the other side, and bytes likewise, over all records.
+fn of_both_sides(records: &[Value], rule: &str) -> [[u64; 2]; 2] {
+    ["packets", "bytes"].map(|field| {
+        [0, 1].map(|side| {
+            let of_rule =
+                records.iter().filter(|record| record["rule"] == rule && record["event"] != "denied");
+            of_rule.filter_map(|record| record[field][side].as_u64()).sum()
+        })
+    })
+}
+
+/// Datagrams between the same two ends, by whom they are sent. Unlike the packets of a connection, it is the test that decides how
+/// many there are.
+struct Tallied {
+    pair: Datagrams,
+    sent: [u64; 2],
+}
+
+impl Tallied {
+    /// Ethernet, IPv4 and UDP, and the number that a datagram has.
+    const FRAME: u64 = 14 + 20 + 8 + 4;
+
+    fn open(scene: &Scene) -> Result<Self> {
+        let asked = question(Client, Server, Family::V4, Service::Udp(54));
+        let pair = Datagrams::open(scene.host(Client), scene.host(Server), &asked)?;
+        Ok(Self { pair, sent: [0; 2] })
+    }
+
+    /// So many of the end that opened the flow, and then of the other.
+    fn exchange(&mut self, count: [u64; 2]) -> Result<()> {
+        for (end, count) in End::ALL.into_iter().zip(count) {
+            for _ in 0..count {
+                self.pair.send(end)?;
+                ensure!(self.pair.arrives(end.other(), PATIENCE)?, "a datagram does not arrive");
+                self.sent[end as usize] += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Packets of both sides that are not in the records.
+    fn missing(&self, records: &[Value]) -> [u64; 2] {
+        let [packets, _] = of_both_sides(records, "names");
+        [0, 1].map(|side| self.sent[side].saturating_sub(packets[side]))
+    }
+
+    /// Whether the records say the same. More packets than were sent are an error.
+    fn is_recorded(&self, records: &[Value]) -> Result<bool> {
+        let recorded = of_both_sides(records, "names");
+        let sent = [self.sent, self.sent.map(|count| count * Self::FRAME)];
+        let is_more = recorded.iter().flatten().zip(sent.iter().flatten()).any(|(said, sent)| said > sent);
+        ensure!(!is_more, "{recorded:?} of {sent:?}: something was reported twice");
+        Ok(recorded == sent)
+    }
+}
+
 /// What records of flows say of each connection's life: it begins once, and ends once.
 fn lives(records: &[Value]) -> Result<BTreeMap<String, (usize, usize)>> {
     let mut lives: BTreeMap<String, (usize, usize)> = BTreeMap::new();
@@ -209,11 +259,18 @@ fn sums_are_what_was_counted(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, agent, log) = logged(lab, attach, Role::Host, RULES)?;
     let asked = question(Client, Server, Family::V4, Service::Tcp(80));
     let mut pair = Streams::open(scene.host(Client), scene.host(Server), &asked)?;
+    let mut names = Tallied::open(&scene)?;
+    names.exchange([7, 3])?;
     exchange(&scene, &mut pair, 24)?;
+    // Of the same flow, which has been reported by now.
+    names.exchange([2, 11])?;
     let long = log.awaits("a connection that goes on", |record| record["event"] == "continue")?;
     drop(pair);
+    slowly("the datagrams of both sides are recorded", || names.is_recorded(&log.records()?))
+        .with_context(|| log.records().map_or_else(|error| error.to_string(), |records| lines(&records)))?;
     ended(&agent, &log)?;
     let records = log.records()?;
+    ensure!(names.is_recorded(&records)? && lost(&records) == 0, "it changed afterwards{}", lines(&records));
     let lives = lives(&records)?;
     ensure!(lives.len() > 10, "{lives:?}");
     ensure!(lives.values().all(|&(begun, ended)| begun <= 1 && ended == 1), "{lives:?}{}", lines(&records));
@@ -243,28 +300,34 @@ fn killed_agents_report_nothing_twice(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent, log) = logged(lab, attach, Role::Host, RULES)?;
     let asked = question(Client, Server, Family::V4, Service::Tcp(80));
     let mut pair = Streams::open(scene.host(Client), scene.host(Server), &asked)?;
+    let mut names = Tallied::open(&scene)?;
     for _ in 0..3 {
+        names.exchange([3, 1])?;
         exchange(&scene, &mut pair, 13)?;
+        names.exchange([1, 3])?;
         agent.kill()?;
         // Nobody reads meanwhile.
         exchange(&scene, &mut pair, 2)?;
+        names.exchange([2, 2])?;
         agent.start_with(&log.arguments())?;
     }
     drop(pair);
-    let counted = agent.stats()?.rule("eighty");
     let is_complete = || {
-        let records = log.records()?;
-        let lost = records.iter().filter(|record| record["event"] == "lost");
-        let lost: u64 = lost.filter_map(|record| record["count"].as_u64()).sum();
-        let reported = packets_of(&records, "eighty");
-        ensure!(
-            reported <= agent.stats()?.rule("eighty"),
-            "{reported} of {counted}: something was reported twice"
-        );
+        let (counted, records) = (agent.stats()?.rule("eighty"), log.records()?);
+        let (reported, lost) = (packets_of(&records, "eighty"), lost(&records));
+        ensure!(reported <= counted, "{reported} of {counted}: something was reported twice");
+        let is_exact = names.is_recorded(&records)? && reported == counted;
         // What was lost with a killed agent is counted, in reports.
-        Ok(reported == agent.stats()?.rule("eighty") || lost > 0 && reported + 40 * lost >= counted)
+        Ok(is_exact || lost > 0 && reported + 40 * lost >= counted)
     };
-    slowly("nothing is missing but what is said to be", is_complete)
+    slowly("nothing is missing but what is said to be", is_complete)?;
+    // What was sent since the last start is not among what is lost: it is recorded on both sides.
+    let missing = names.missing(&log.records()?);
+    names.exchange([5, 4])?;
+    slowly("the datagrams after the last kill are recorded", || {
+        let now = names.missing(&log.records()?);
+        Ok(now.iter().zip(missing).all(|(now, before)| *now <= before))
+    })
 }
 
 fn guests_have_their_direction(lab: Lab, attach: Attach) -> Result<()> {

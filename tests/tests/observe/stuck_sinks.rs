@@ -7,11 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{self, Attach, Family, Lab, Outcome, Service, until};
+use sg_tests::lab::{self, Attach, Family, Lab, Outcome, Service, slowly, until};
 
 use super::{
     floods::{denied, flood, generator, memory},
-    records::{Log, RULES, slowly},
+    records::{Log, RULES},
 };
 use crate::support::{
     scene::{Client, Role, Server, filtered, web},

@@ -20,8 +20,13 @@ use crate::support::{
     suite::Suite,
 };
 
-/// How long it is watched. A line that made another one would make a hundred thousand.
-const WATCHED: Duration = Duration::from_millis(500);
+/// How long what it was told to do may take.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// How long it is watched then. Whatever notices that a file in this directory was written waits half a second at most for the end of a
+/// burst, so a line that leads to another one comes three times at least. The agent's own clock says a line now and then.
+const WATCHED: Duration = Duration::from_secs(2);
+const LEAST_OF_A_LOOP: usize = 3;
 
 /// Requests that it responds to meanwhile, with a few lines each.
 const REQUESTS: usize = 5;
@@ -53,10 +58,15 @@ fn it_does_not_grow_by_itself(lab: Lab, attach: Attach) -> Result<()> {
             let asked = sgctl.args(["--instance", server.netns(), "status"]).output()?;
             ensure!(asked.status.success(), "{asked:?}");
         }
+        let written = || anyhow::Ok(fs::read_to_string(&log)?.lines().count());
+        thread::sleep(SETTLED);
+        let before = written()?;
         thread::sleep(WATCHED);
+        let more = written()? - before;
         kill(Pid::from_raw(sgd.id().cast_signed()), Signal::SIGTERM)?;
         ensure!(sgd.wait()?.success() && is_ready, "{level}: {}", fs::read_to_string(&log)?);
         let said = fs::read_to_string(&log)?;
+        ensure!(more < LEAST_OF_A_LOOP, "{level}: {more} lines more, of nothing:\n{said}");
         ensure!(said.lines().count() < 60 + 8 * REQUESTS, "{level}: {} lines:\n{said}", said.lines().count());
         ensure!(!said.contains("aya") && !said.contains("inotify"), "{level}: of libraries:\n{said}");
         let recorded = fs::read_to_string(format!("{directory}/audit.jsonl"))?;

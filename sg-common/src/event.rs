@@ -132,8 +132,10 @@ pub struct Event {
     pub captured: u8,
     /// Whether the packet was parsed: if not, it has no addresses.
     pub is_parsed: u8,
+    /// Whether the NIC's device has no Ethernet header.
+    pub is_layer_3: u8,
     /// Zero.
-    pub spare: [u8; 3],
+    pub spare: [u8; 2],
 }
 
 impl Event {

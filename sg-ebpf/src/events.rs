@@ -7,6 +7,7 @@ use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_ktime_get_ns}
 use sg_common::{
     abi::flows::EVENTS_LOST,
     event::{CAPTURE, Event, EventKind},
+    image::flags,
     packed::{EventArgs, FlowScope},
 };
 
@@ -54,15 +55,16 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
     event.kind = kind as u8;
     event.generation = header.generation;
     event.length = ctx.len();
+    event.is_layer_3 = u8::from(header.flags & flags::LAYER_3 != 0);
     // SAFETY: a helper without arguments.
     event.at = unsafe { bpf_ktime_get_ns() };
     event.captured = 0;
-    let flags = u64::from(BPF_RB_NO_WAKEUP);
+    let wakeup = u64::from(BPF_RB_NO_WAKEUP);
     if watch.capture == 0 {
         match EVENTS.reserve_untyped::<Event>(helpers::NO_FLAGS) {
             Some(mut place) => {
                 helpers::copy(event, place.as_mut_ptr());
-                place.submit(flags);
+                place.submit(wakeup);
             }
             None => helpers::count(EVENTS_LOST, 0),
         }
@@ -78,7 +80,7 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
             event.captured = if ctx.capture(bytes.cast(), length) { length as u8 } else { 0 };
             // SAFETY: as above.
             helpers::copy(event, unsafe { &raw mut (*to).event });
-            place.submit(flags);
+            place.submit(wakeup);
         }
         None => helpers::count(EVENTS_LOST, 0),
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Subnets, ipv4_mask_to_prefix};
-use sg_model::{Family, FamilyName};
+use sg_model::{Family, FamilyName, text::digits};
 
 use super::{
     node::{Node, Value},
@@ -43,9 +43,9 @@ pub(super) fn prefix<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, IpNe
     };
     let length = match length {
         None => longest,
-        Some(digits) => decimal(digits).filter(|&length| length <= longest).ok_or_else(|| {
+        Some(written) => digits(written).filter(|&length| length <= longest).ok_or_else(|| {
             let found = node.excerpt();
-            let netmask = netmask(digits).and_then(|length| IpNet::new(address, length).ok());
+            let netmask = netmask(written).and_then(|length| IpNet::new(address, length).ok());
             node.fails(match netmask.filter(|_| family == Family::V4) {
                 Some(instead) => Problem::Netmask { found, instead },
                 None => Problem::PrefixLength { found, family: FamilyName(family), longest },
@@ -109,9 +109,4 @@ fn mapped(address: IpAddr) -> Option<Ipv4Addr> {
 
 fn v4_prefix(address: Ipv4Addr, length: u32) -> String {
     Ipv4Net::new(address, length as u8).map_or_else(|_| address.to_string(), |net| net.trunc().to_string())
-}
-
-/// Digits only: `str::parse` would also accept a sign.
-fn decimal(digits: &str) -> Option<u8> {
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

@@ -1,6 +1,6 @@
 //! Ports: `22`, `8000-8100`, `"22,80-90"`.
 
-use sg_model::PortRange;
+use sg_model::{PortRange, text::digits};
 
 use super::{
     elsewhere::{self, BETWEEN},
@@ -62,7 +62,7 @@ fn range<'d>(node: &'d Node, text: &str, place: &Place) -> Read<'d, PortRange> {
     }
     if let Some(range) = BETWEEN.iter().find_map(|between| {
         let (first, last) = text.split_once(between)?;
-        let (first, last) = (decimal(first.trim())?, decimal(last.trim())?);
+        let (first, last): (u16, _) = (digits(first.trim())?, digits(last.trim())?);
         PortRange::new(first.min(last), first.max(last))
     }) {
         let one = if range.first() == range.last() { "one port is written" } else { "a range is written" };
@@ -73,7 +73,7 @@ fn range<'d>(node: &'d Node, text: &str, place: &Place) -> Read<'d, PortRange> {
     if first.is_empty() || last.is_empty() {
         return Err(node.unfit(place.allowed));
     }
-    let port = |digits| decimal(digits).ok_or_else(|| node.fails(Problem::NotAPort { found: found() }));
+    let port = |port| digits(port).ok_or_else(|| node.fails(Problem::NotAPort { found: found() }));
     let (first, last) = (port(first)?, port(last)?);
     PortRange::new(first, last).map_or_else(
         || {
@@ -82,9 +82,4 @@ fn range<'d>(node: &'d Node, text: &str, place: &Place) -> Read<'d, PortRange> {
         },
         Ok,
     )
-}
-
-/// Digits only: `str::parse` would also accept a sign.
-fn decimal(digits: &str) -> Option<u16> {
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

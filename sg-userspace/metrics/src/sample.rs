@@ -239,7 +239,7 @@ impl RuleSample {
 
 /// What the observer has lost.
 fn lost(sources: &Sources) -> Vec<(&'static str, u64)> {
-    let Tally { records: _, lost, unread, unwritten, events_lost: _, totals: _ } = &*sources.tally;
+    let Tally { lost, unread, unwritten, totals: _ } = &*sources.tally;
     let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
     vec![("observer-queue", count(lost)), ("flow-ring", count(unread)), ("restart", count(unwritten))]
 }

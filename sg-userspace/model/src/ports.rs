@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::{
     Indices, References, Resolve,
+    text::digits,
     written::{Reference, Written, WrittenError, WrittenOf, written_schema},
 };
 
@@ -59,11 +60,8 @@ impl fmt::Display for PortRange {
 /// Parses one port, or a range whose ends are separated by `separator`.
 #[must_use]
 pub fn port_range(text: &str, separator: char) -> Option<PortRange> {
-    // `parse` alone would accept "+6", too.
-    let port =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     let (first, last) = text.split_once(separator).unwrap_or((text, text));
-    PortRange::new(port(first.trim())?, port(last.trim())?)
+    PortRange::new(digits(first.trim())?, digits(last.trim())?)
 }
 
 /// A text that is not a set of ports.

@@ -15,6 +15,8 @@ use utoipa::{
     },
 };
 
+use super::text::digits;
+
 /// The protocols that have a name in documents and probes.
 const NAMES: [(&str, u8); 6] = [
     ("tcp", protocol::TCP),
@@ -42,9 +44,7 @@ impl FromStr for ProtocolName {
 
     fn from_str(text: &str) -> Result<Self, UnknownProtocol> {
         let named = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|&(_, number)| number);
-        // `parse` alone would accept "+6" too.
-        let number = || text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        named.or_else(number).map(Self).ok_or_else(|| UnknownProtocol { found: text.to_owned() })
+        named.or_else(|| digits(text)).map(Self).ok_or_else(|| UnknownProtocol { found: text.to_owned() })
     }
 }
 

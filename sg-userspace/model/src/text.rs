@@ -2,12 +2,13 @@
 //!
 //! Texts are shown on terminals, and people decide by them. So a text has no invisible characters, and a name has none that make
 //! it look like another name (Unicode Technical Standard 39): [`distinct`] checks one name by itself, and two names are distinct
-//! if their [`look`]s differ. Called by `sg-document` and `sg-service`. It must never know the purpose of a text: its callers
-//! choose lengths, alphabets, and which names are compared.
+//! if their [`look`]s differ. Called by whoever reads or shows a text. It must never know the purpose of one: its callers choose
+//! lengths, alphabets, and which names are compared.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write as _},
+    str::FromStr,
 };
 
 use thiserror::Error;
@@ -95,6 +96,12 @@ pub fn is_invisible(letter: char) -> bool {
         || matches!(letter, '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}')
         || matches!(letter, '\u{e0000}'..='\u{e0fff}' | '\u{2800}');
     unseen || ignorable
+}
+
+/// A number of ASCII digits only: `parse` alone would accept "+6", too.
+#[must_use]
+pub fn digits<T: FromStr>(text: &str) -> Option<T> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// Escapes invisible characters, for display on one line of a terminal.

@@ -1,13 +1,14 @@
 //! Sums records that are equal in some fields: by remote, by rule, by everything but the source port.
 //!
 //! It loses no packet: what exceeds its memory is summed without the fields. It must never know intervals; whoever takes the sums
-//! decides when. The sinks, the API and `sgctl observe --aggregate-by` call it.
+//! decides when. The sinks and the API call it.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{collections::HashMap, str::FromStr};
 
 use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use sg_model::text::digits;
 use thiserror::Error;
 
 use crate::record::{Direction, Event, Record, Stage};
@@ -39,12 +40,12 @@ pub enum Field {
     Rule,
     /// The NIC.
     Nic,
-    /// The word of the reason.
+    /// The word of the reason, and with it the stage.
     Reason,
     /// All of these, with whole addresses: everything but the source port and the version of the policy.
     DropSourcePort,
     /// Verdict or direction, which are always in common.
-    Always(&'static str),
+    Always,
 }
 
 impl FromStr for Field {
@@ -52,10 +53,7 @@ impl FromStr for Field {
 
     fn from_str(text: &str) -> Result<Self, UnknownField> {
         let unknown = || UnknownField { found: text.to_owned() };
-        let length = |length: &str| -> Option<u8> {
-            let digits = length.bytes().all(|byte| byte.is_ascii_digit());
-            length.parse().ok().filter(|length| digits && *length <= 32)
-        };
+        let length = |length: &str| digits::<u8>(length).filter(|length| *length <= 32);
         Ok(match text {
             "remote" => Self::Remote(WHOLE),
             "local" => Self::Local(WHOLE),
@@ -65,32 +63,13 @@ impl FromStr for Field {
             "nic" => Self::Nic,
             "reason" => Self::Reason,
             "drop-source-port" => Self::DropSourcePort,
-            "verdict" => Self::Always("verdict"),
-            "direction" => Self::Always("direction"),
+            "verdict" | "direction" => Self::Always,
             _ => match text.split_once('/') {
                 Some(("remote", bits)) => Self::Remote(length(bits).ok_or_else(unknown)?),
                 Some(("local", bits)) => Self::Local(length(bits).ok_or_else(unknown)?),
                 _ => return Err(unknown()),
             },
         })
-    }
-}
-
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Remote(WHOLE) => f.write_str("remote"),
-            Self::Local(WHOLE) => f.write_str("local"),
-            Self::Remote(length) => write!(f, "remote/{length}"),
-            Self::Local(length) => write!(f, "local/{length}"),
-            Self::Port => f.write_str("port"),
-            Self::Protocol => f.write_str("protocol"),
-            Self::Rule => f.write_str("rule"),
-            Self::Nic => f.write_str("nic"),
-            Self::Reason => f.write_str("reason"),
-            Self::DropSourcePort => f.write_str("drop-source-port"),
-            Self::Always(name) => f.write_str(name),
-        }
     }
 }
 
@@ -109,17 +88,6 @@ impl FromStr for Fields {
 
     fn from_str(text: &str) -> Result<Self, UnknownField> {
         text.split(',').map(|field| field.trim().parse()).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl fmt::Display for Fields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(index, field)| {
-            if index > 0 {
-                f.write_str(",")?;
-            }
-            field.fmt(f)
-        })
     }
 }
 
@@ -211,7 +179,7 @@ impl Aggregate {
                 Field::Protocol => common.protocol = record.protocol,
                 Field::Rule => put_rule(&mut common, record),
                 Field::Nic => put_nic(&mut common, record),
-                Field::Reason => common.reason.clone_from(&record.reason),
+                Field::Reason => put_reason(&mut common, record),
                 Field::DropSourcePort => {
                     put_nic(&mut common, record);
                     put_rule(&mut common, record);
@@ -221,7 +189,7 @@ impl Aggregate {
                     common.vlan.clone_from(&record.vlan);
                     common.folded = record.folded;
                 }
-                Field::Always(_) => {}
+                Field::Always => {}
             }
         }
         common
@@ -255,12 +223,16 @@ fn put_nic(common: &mut Record, record: &Record) {
 }
 
 fn put_rule(common: &mut Record, record: &Record) {
-    common.stage = record.stage;
+    put_reason(common, record);
     common.group.clone_from(&record.group);
     common.rule.clone_from(&record.rule);
     if record.stage == Stage::Default {
         common.groups.clone_from(&record.groups);
     }
+}
+
+fn put_reason(common: &mut Record, record: &Record) {
+    common.stage = record.stage;
     common.reason.clone_from(&record.reason);
 }
 
@@ -355,12 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_keeps_its_stage() {
+        let mut unmatched = flow("192.0.2.7/32", 1, 2);
+        (unmatched.stage, unmatched.reason) = (Stage::Default, "default".into());
+        let mut sums = sums("reason", &[flow("192.0.2.7/32", 1, 3), unmatched]).into_iter();
+        let mut next = || sums.next().map(|sum| (sum.stage, sum.reason, sum.rule));
+        assert_eq!(next(), Some((Stage::Rule, "rule".into(), None)));
+        assert_eq!(next(), Some((Stage::Default, "default".into(), None)));
+    }
+
+    #[test]
     fn what_is_no_field_is_refused_by_name() {
         for text in ["remote/33", "remote/", "colour", "", "remote/+4", "nic/3"] {
             assert_eq!(text.parse::<Field>(), Err(UnknownField { found: text.to_owned() }));
         }
-        let text = "remote,local/24,port,protocol,rule,nic,reason,verdict,direction,drop-source-port";
-        assert_eq!(fields(text).to_string(), text);
+        let all = "remote,local/24,port,protocol,rule,nic,reason,verdict,direction,drop-source-port";
+        assert_eq!(fields(all).0.len(), 10);
     }
 
     proptest! {

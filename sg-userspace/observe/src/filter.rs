@@ -1,20 +1,19 @@
 //! A filter: which records a reader or a sink wants.
 //!
 //! It is the same in the query of `GET /v1/observe`, in flags of `sgctl observe` and in `--flow-log-filter`. It must never know
-//! where records come from. The API, `sgctl` and the sinks call it.
+//! where records come from. The API, the history, the sinks and the observer call it.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap as _};
 use sg_common::verdict::Reason;
-use sg_model::{PortRange, Protocol, ProtocolName, port_range};
+use sg_model::{PortRange, ProtocolName, port_range, text::digits};
 use thiserror::Error;
 
 use crate::{
     UnknownWord,
-    record::{Direction, Event, IcmpType, Record, Shortest, Verdict},
+    record::{Direction, Event, IcmpType, Record, Verdict},
 };
 
 /// A condition that cannot be understood.
@@ -132,56 +131,6 @@ impl Filter {
         Ok(())
     }
 
-    /// A filter of `pairs` of keys and values. Durations count back from `now`.
-    ///
-    /// # Errors
-    /// A key or value is not understood.
-    pub fn of_pairs<'a>(
-        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-        now: Timestamp,
-    ) -> Result<Self, FilterError> {
-        let mut filter = Self::default();
-        pairs.into_iter().try_for_each(|(key, value)| filter.add(key, value, now))?;
-        Ok(filter)
-    }
-
-    /// The keys and values of this filter, as a query has them.
-    #[must_use]
-    pub fn pairs(&self) -> Vec<(&'static str, String)> {
-        let Self {
-            events,
-            verdicts,
-            directions,
-            nics,
-            groups,
-            rules,
-            reasons,
-            remotes,
-            locals,
-            ports,
-            protocols,
-            icmp,
-            since,
-            until,
-        } = self;
-        let mut pairs = Vec::new();
-        put(&mut pairs, "event", events);
-        put(&mut pairs, "verdict", verdicts);
-        put(&mut pairs, "direction", directions);
-        put(&mut pairs, "nic", nics);
-        put(&mut pairs, "group", groups);
-        put(&mut pairs, "rule", rules);
-        put(&mut pairs, "reason", reasons);
-        put(&mut pairs, "remote", remotes.iter().copied().map(Shortest));
-        put(&mut pairs, "local", locals.iter().copied().map(Shortest));
-        put(&mut pairs, "port", ports.iter().copied().map(Range));
-        put(&mut pairs, "protocol", protocols.iter().copied().map(Protocol::Number));
-        put(&mut pairs, "icmp", icmp);
-        put(&mut pairs, "since", since);
-        put(&mut pairs, "until", until);
-        pairs
-    }
-
     /// Whether a record is wanted.
     ///
     /// A folded record is wanted if it may stand for packets of a remote that is wanted; a loss is, whatever the conditions
@@ -201,19 +150,15 @@ impl Filter {
             ports,
             protocols,
             icmp,
-            since,
-            until,
+            since: _,
+            until: _,
         } = self;
-        if since.is_some_and(|since| record.end < since)
-            || until.is_some_and(|until| record.start > until)
-            || !any(events, |event| *event == record.event)
-        {
+        if !self.is_in_time(record) || !any(events, |event| *event == record.event) {
             return false;
         }
-        let of_nic = || record.nic.is_empty() || any(nics, |nic| *nic == record.nic || *nic == record.device);
         match record.event {
             Event::Lost => return true,
-            Event::Policy => return of_nic() && !self.is_about_traffic(),
+            Event::Policy => return self.is_of_nic(record) && !self.is_about_traffic(),
             Event::Begin | Event::Continue | Event::End | Event::Denied | Event::Revoked => {}
         }
         let number = |number: Option<u8>, wanted: u8| number == Some(wanted);
@@ -228,6 +173,23 @@ impl Filter {
             && any(reasons, |reason| *reason == record.reason)
             && any(groups, |group| record.group.as_ref() == Some(group) || record.groups.contains(group))
             && any(rules, |rule| is_rule(record, rule))
+    }
+
+    /// Whether somebody wants to be told that the NIC of `interval` had no traffic in it. That holds for traffic of every kind, so
+    /// conditions on traffic do not matter.
+    #[must_use]
+    pub fn admits_no_data(&self, interval: &Record) -> bool {
+        self.is_in_time(interval) && self.is_of_nic(interval)
+    }
+
+    fn is_in_time(&self, record: &Record) -> bool {
+        self.since.is_none_or(|since| record.end >= since)
+            && self.until.is_none_or(|until| record.start <= until)
+    }
+
+    fn is_of_nic(&self, record: &Record) -> bool {
+        let is = |nic: &String| *nic == record.nic || *nic == record.device;
+        record.nic.is_empty() || any(&self.nics, is)
     }
 
     /// Whether it has a condition that only records of packets can meet, other than the NIC.
@@ -267,32 +229,6 @@ impl IcmpPattern {
     pub fn admits(self, message: IcmpType) -> bool {
         self.kind == message.kind && self.code.is_none_or(|code| code == message.code)
     }
-}
-
-impl fmt::Display for IcmpPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, code } = self;
-        kind.fmt(f)?;
-        code.map_or(Ok(()), |code| write!(f, "/{code}"))
-    }
-}
-
-/// A range of ports as a condition has it.
-struct Range(PortRange);
-
-impl fmt::Display for Range {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (self.0.first(), self.0.last());
-        if first == last { first.fmt(f) } else { write!(f, "{first}-{last}") }
-    }
-}
-
-fn put<T: fmt::Display>(
-    pairs: &mut Vec<(&'static str, String)>,
-    key: &'static str,
-    values: impl IntoIterator<Item = T>,
-) {
-    pairs.extend(values.into_iter().map(|value| (key, value.to_string())));
 }
 
 fn any<T>(alternatives: &[T], admits: impl FnMut(&T) -> bool) -> bool {
@@ -355,17 +291,12 @@ fn icmp(value: &str) -> Result<IcmpPattern, FilterError> {
     let (kind, code) = value.split_once('/').map_or((value, None), |(kind, code)| (kind, Some(code)));
     let pattern = || {
         Some(IcmpPattern {
-            kind: number(kind)?,
-            code: code.map(number).map_or(Some(None), |code| code.map(Some))?,
+            kind: digits(kind)?,
+            code: code.map(digits).map_or(Some(None), |code| code.map(Some))?,
         })
     };
     let wanted = "TYPE or TYPE/CODE, each from 0 to 255";
     pattern().ok_or_else(|| FilterError::Value { key: "icmp", found: value.to_owned(), wanted })
-}
-
-/// `parse` alone would accept "+6" too.
-fn number(text: &str) -> Option<u8> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// A time, or how long before `now`.
@@ -395,49 +326,6 @@ impl FromStr for Filter {
             filter.add(key.trim(), value.trim(), now)?;
         }
         Ok(filter)
-    }
-}
-
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.pairs().iter().enumerate().try_for_each(|(index, (key, value))| {
-            if index > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{key}={value}")
-        })
-    }
-}
-
-/// As a query: a key that is repeated occurs several times.
-impl Serialize for Filter {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let pairs = self.pairs();
-        let mut map = to.serialize_map(Some(pairs.len()))?;
-        pairs.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Filter {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> de::Visitor<'de> for Pairs {
-            type Value = Filter;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("conditions of a filter")
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Filter, A::Error> {
-                let (now, mut filter) = (Timestamp::now(), Filter::default());
-                while let Some((key, value)) = map.next_entry::<String, String>()? {
-                    filter.add(&key, &value, now).map_err(de::Error::custom)?;
-                }
-                Ok(filter)
-            }
-        }
-        from.deserialize_map(Pairs)
     }
 }
 

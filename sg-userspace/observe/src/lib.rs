@@ -2,7 +2,7 @@
 //!
 //! The observer of the agent makes a [`Record`](record::Record) of what the kernel counted; this crate filters, sums, remembers,
 //! formats and delivers them. It must never know the kernel's maps, HTTP or command lines, and nothing in it decides a packet or
-//! makes whoever does so wait. `sg-agent`, `sg-api`, `sgd` and `sgctl` call it.
+//! makes whoever does so wait. `sg-observer`, `sg-api`, `sg-metrics`, `sgd` and `sgctl` call it.
 
 // Others build on this crate, without reading it.
 #![warn(missing_docs)]
@@ -14,7 +14,6 @@ pub mod history;
 pub mod ipfix;
 pub mod options;
 pub mod pcapng;
-pub mod query;
 pub mod record;
 pub mod sink;
 #[cfg(test)]

@@ -5,7 +5,8 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
-use sg_host::rotated::Rotation;
+use sg_host::rotated::{MAX_KEPT, Rotation};
+use sg_model::text::digits;
 use thiserror::Error;
 
 use crate::{aggregate::Fields, filter::Filter, format::Format, sink::Target};
@@ -131,8 +132,7 @@ impl FromStr for RotationOption {
                         Some(age.ok_or_else(|| refused("age", "a duration such as 24h, or never"))?);
                 }
                 "keep" => {
-                    let keep =
-                        digits(value).and_then(|value| value.parse().ok()).filter(|keep| *keep <= MAX_KEPT);
+                    let keep = digits(value).filter(|keep| *keep <= MAX_KEPT);
                     rotation.keep =
                         keep.ok_or_else(|| refused("keep", "a number of files from 0 to 1000"))?;
                 }
@@ -144,8 +144,6 @@ impl FromStr for RotationOption {
 }
 
 const SIZE: &str = "a size from 64K, such as 100M or 2G";
-/// Each rotation renames as many files.
-const MAX_KEPT: u32 = 1000;
 
 /// A number of bytes, with K, M or G of 1024.
 fn bytes(text: &str) -> Option<u64> {
@@ -155,12 +153,8 @@ fn bytes(text: &str) -> Option<u64> {
         b'G' => (text.strip_suffix('G')?, 30),
         _ => (text, 0),
     };
-    let number: u64 = digits(number)?.parse().ok()?;
+    let number: u64 = digits(number)?;
     number.checked_mul(1 << unit).filter(|bytes| (64 << 10..=1 << 40).contains(bytes))
-}
-
-fn digits(text: &str) -> Option<&str> {
-    Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn duration(text: &str) -> Option<Duration> {

@@ -3,12 +3,17 @@
 //! Its JSON is the native format of the flow log, of `GET /v1/observe` and of `sgctl observe --json`. It must never know where
 //! records come from, or who reads them. The observer makes records; every other file of this crate reads them.
 
-use std::{fmt, net::IpAddr};
+mod frame;
+mod json;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct as _};
+use serde::{Deserialize, Serialize};
+use sg_common::verdict::Reason;
 use utoipa::ToSchema;
+
+pub use frame::Frame;
+pub(crate) use json::Shortest;
 
 use crate::words::words;
 
@@ -109,6 +114,45 @@ words! {
     }
 }
 
+impl Stage {
+    /// What decided, by the reason.
+    #[must_use]
+    pub const fn of(reason: Reason) -> Self {
+        match reason {
+            Reason::Rule => Self::Rule,
+            Reason::IntraGroup => Self::IntraGroup,
+            Reason::Default => Self::Default,
+            Reason::IcmpError
+            | Reason::Arp
+            | Reason::NeighbourDiscovery
+            | Reason::Dhcp
+            | Reason::Decrypted
+            | Reason::NamedFrame => Self::Exception,
+            Reason::AntiSpoofing
+            | Reason::Malformed
+            | Reason::NotIp
+            | Reason::Fragment
+            | Reason::TooManyHeaders
+            | Reason::NoNic
+            | Reason::NoImage
+            | Reason::ImageVersion
+            | Reason::ImageFault
+            | Reason::FlowTableFull
+            | Reason::FragmentOverlap
+            | Reason::VlanTag
+            | Reason::NeighbourSpoofing
+            | Reason::RogueServer
+            | Reason::MidStream
+            | Reason::FlowQuota
+            | Reason::RejectSent
+            | Reason::RejectRateLimited
+            | Reason::NotTakenOver
+            | Reason::HalfOpenEvicted
+            | Reason::OwnSource => Self::Reason,
+        }
+    }
+}
+
 words! {
     /// State of a flow at the end of the interval.
     FlowState, "state" {
@@ -168,13 +212,13 @@ pub struct Record {
     /// IANA number of the protocol.
     pub protocol: Option<u8>,
     /// Source of the first packet: an address, or a prefix in a folded record. Absent: not parsed, or every source.
-    #[serde(default, deserialize_with = "net")]
+    #[serde(default, deserialize_with = "json::net")]
     #[schema(value_type = Option<String>, example = "192.0.2.7")]
     pub src: Option<IpNet>,
     /// Source port of the first packet; of denials that were summed, the last one.
     pub sport: Option<u16>,
     /// Destination of the first packet, as `src`.
-    #[serde(default, deserialize_with = "net")]
+    #[serde(default, deserialize_with = "json::net")]
     #[schema(value_type = Option<String>, example = "10.0.0.5")]
     pub dst: Option<IpNet>,
     /// Destination port of the first packet.
@@ -189,9 +233,9 @@ pub struct Record {
     #[serde(default = "reason")]
     #[schema(required = false)]
     pub stage: Stage,
-    /// The group of the rule. Never absent where `stage` is `rule` or `intra-group`.
+    /// The group of the rule. Absent where `stage` is `rule` or `intra-group` only in sums over several.
     pub group: Option<String>,
-    /// The rule. Never absent where `stage` is `rule`; `intra-group` and `default` where those decided.
+    /// The rule. Absent where `stage` is `rule` only in sums over several; `intra-group` and `default` where those decided.
     pub rule: Option<String>,
     /// The groups that were evaluated, where the default decided.
     #[serde(default)]
@@ -230,36 +274,6 @@ pub struct Record {
     pub live: bool,
     /// Of a single event, the frame, for those who want it.
     pub frame: Option<Frame>,
-}
-
-/// The beginning of a frame.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-pub struct Frame {
-    /// Its length in bytes, of which fewer may have been captured.
-    pub length: u32,
-    /// Whether it begins with an Ethernet header; if not, with an IP header.
-    pub ethernet: bool,
-    /// The captured bytes, in base64.
-    #[serde(with = "base64_bytes")]
-    #[schema(value_type = String, format = Byte)]
-    pub bytes: Vec<u8>,
-}
-
-/// Bytes as base64.
-mod base64_bytes {
-    use std::borrow::Cow;
-
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        let text = Cow::<str>::deserialize(from)?;
-        STANDARD.decode(&*text).map_err(de::Error::custom)
-    }
 }
 
 const fn ingress() -> Direction {
@@ -342,125 +356,6 @@ impl Record {
     #[must_use]
     pub const fn all_packets(&self) -> u64 {
         self.packets[0].saturating_add(self.packets[1])
-    }
-
-    /// Bytes of both sides.
-    #[must_use]
-    pub const fn all_bytes(&self) -> u64 {
-        self.bytes[0].saturating_add(self.bytes[1])
-    }
-}
-
-/// A prefix; one of full length is written as an address.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shortest(pub(crate) IpNet);
-
-impl fmt::Display for Shortest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
-    }
-}
-
-impl Serialize for Shortest {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-/// An address or a prefix.
-fn net<'de, D: Deserializer<'de>>(from: D) -> Result<Option<IpNet>, D::Error> {
-    let Some(text) = Option::<std::borrow::Cow<'de, str>>::deserialize(from)? else { return Ok(None) };
-    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    net.map(Some).map_err(|_| de::Error::custom(format_args!("{text:?}: an IP address or prefix")))
-}
-
-/// By hand: derived, a change of the policy would have a verdict.
-impl Serialize for Record {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            event,
-            start,
-            end,
-            nic,
-            device,
-            instance,
-            vpc,
-            direction,
-            vlan,
-            protocol,
-            src,
-            sport,
-            dst,
-            dport,
-            icmp,
-            verdict,
-            stage,
-            group,
-            rule,
-            groups,
-            reason,
-            generation,
-            state,
-            packets,
-            bytes,
-            tcp_flags,
-            folded,
-            message,
-            count,
-            live,
-            frame,
-        } = self;
-        let traffic = event.is_traffic();
-        // A sum over several rules has none.
-        let decided = traffic && !reason.is_empty();
-        let mut fields = to.serialize_struct("Record", 31)?;
-        macro_rules! write {
-            ($($name:ident)*) => { $(fields.serialize_field(stringify!($name), $name)?;)* };
-        }
-        macro_rules! write_some {
-            ($($name:ident)*) => {
-                $(match $name {
-                    Some(value) => fields.serialize_field(stringify!($name), value)?,
-                    None => fields.skip_field(stringify!($name))?,
-                })*
-            };
-        }
-        let (src, dst) = (src.map(Shortest), dst.map(Shortest));
-        let (src, dst) = (&src, &dst);
-        write! { event start end nic device }
-        write_some! { instance vpc }
-        if traffic {
-            write! { direction }
-        }
-        write_some! { vlan protocol src sport dst dport icmp }
-        if traffic {
-            write! { verdict }
-        }
-        if decided {
-            write! { stage }
-        }
-        write_some! { group rule }
-        if !groups.is_empty() {
-            write! { groups }
-        }
-        if decided {
-            write! { reason }
-        }
-        write! { generation }
-        write_some! { state }
-        if traffic {
-            write! { packets bytes }
-        }
-        write_some! { tcp_flags }
-        if *folded {
-            write! { folded }
-        }
-        write_some! { message count }
-        if *live {
-            write! { live }
-        }
-        write_some! { frame }
-        fields.end()
     }
 }
 

@@ -65,16 +65,12 @@ pub enum ObserverError {
 /// What was lost on the way to records, since the observer started.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Records made.
-    pub records: AtomicU64,
     /// Reports of flows that found no room on their way from the agent.
     pub lost: AtomicU64,
     /// Flows whose last counts nobody has read.
     pub unread: AtomicU64,
     /// Reports that an agent before this one had taken, and that nobody has written.
     pub unwritten: AtomicU64,
-    /// Single events that found no room in their ring.
-    pub events_lost: AtomicU64,
     /// Packets and bytes of each NIC.
     pub totals: Totals,
 }
@@ -202,6 +198,7 @@ impl Body {
             }
             self.follow();
             self.names.follow_current();
+            self.observed.expire();
             let wanted = self.observed.wanted();
             pause = if wanted.is_empty() {
                 self.ring.lost = None;
@@ -279,11 +276,10 @@ impl Body {
         if records.is_empty() {
             return;
         }
-        self.tally.records.fetch_add(records.len() as u64, Ordering::Relaxed);
         let records: Arc<[Arc<Record>]> = records.into_iter().map(Arc::new).collect();
         self.observed.append(&records);
         if !self.sinks.is_empty() {
-            self.sinks.offer_for(&records, receipt);
+            self.sinks.offer(&records, receipt);
         }
     }
 
@@ -297,7 +293,7 @@ impl Body {
     /// Reads single events; returns when to read the next.
     fn watch(&mut self, wanted: &[sg_observe::filter::Filter], packets: Packets) -> Duration {
         let until = self.until();
-        let Self { loaded, names, ring, tally, observed, .. } = self;
+        let Self { loaded, names, ring, observed, .. } = self;
         let (Some(loaded), Some(until)) = (loaded, until) else { return READING };
         let lost = loaded.counters.read(&[EVENTS_LOST]).ok().and_then(|read| read.first().copied());
         let lost = lost.map_or(0, |counter| counter.packets);
@@ -317,9 +313,9 @@ impl Body {
             let mut record = translate::event(names, &seen.event, at);
             record.live = true;
             let framed = (packets == Packets::Frames).then(|| {
-                let (length, ethernet) = (seen.event.length, true);
-                let frame = Some(Frame { length, ethernet, bytes: seen.bytes.to_vec() });
-                Arc::new(Record { frame, ..record.clone() })
+                let is_layer_3 = seen.event.is_layer_3 != 0;
+                let frame = Frame::new(seen.event.length, is_layer_3, seen.bytes);
+                Arc::new(Record { frame: Some(frame), ..record.clone() })
             });
             let is_first = seen.event.kind != EventKind::Denied as u8;
             singles.push(Single { record: Arc::new(record), framed, is_first });
@@ -328,7 +324,6 @@ impl Body {
         singles.clear();
         if lost > before {
             ring.lost = Some(lost);
-            tally.events_lost.fetch_add(lost - before, Ordering::Relaxed);
             let now = Timestamp::now();
             let why = "single events found no room in the kernel's ring";
             let start = now.saturating_sub(SignedDuration::from_millis(50)).unwrap_or(now);

@@ -3,10 +3,11 @@
 //! Called by `thread`; metrics read them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use foldhash::fast::FixedState;
 use sg_agent::Traffic;
 use sg_common::{
     abi::Counter,
@@ -60,11 +61,15 @@ impl Totals {
 
     /// Adds what was read.
     pub(crate) fn add(&self, traffic: &Traffic) {
-        let Traffic { catalog: _, at: _, jiffies: _, flows, denials, unread: _, lost: _, ends_interval: _ } =
+        let Traffic { catalog, at: _, jiffies: _, flows, denials, unread: _, lost: _, ends_interval: _ } =
             traffic;
         let mut all = self.all();
+        // What was read before a NIC got the slot of another is not its own.
+        let read: HashMap<u16, &str, FixedState> =
+            catalog.nics.iter().map(|nic| (nic.slot, nic.device.as_str())).collect();
         let mut add = |slot, direction: Direction, verdict: usize, (packets, bytes)| {
-            let Some(totals) = all.get_mut(&slot) else { return };
+            let is_read = |totals: &NicTotals| read.get(&slot) == Some(&totals.device.as_str());
+            let Some(totals) = all.get_mut(&slot).filter(|totals| is_read(totals)) else { return };
             let Some(counter) = totals.counted.get_mut(direction as usize).and_then(|by| by.get_mut(verdict))
             else {
                 return;
@@ -199,6 +204,8 @@ mod tests {
         sender.send_replace(in_force("eth1"));
         names.refresh();
         totals.follow(&names);
+        // Of the NIC that had the slot before.
+        totals.add(&traffic);
         assert_eq!(totals.nics(), [NicTotals { device: "eth1".to_owned(), ..NicTotals::default() }]);
     }
 }

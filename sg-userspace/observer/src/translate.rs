@@ -186,7 +186,8 @@ pub(crate) fn event(names: &Names, event: &KernelEvent, at: Timestamp) -> Record
     let direction = KernelDirection::of(u64::from(*direction));
     name(names, &mut record, key.l4.nic(), *decision, direction);
     if *is_parsed != 0 {
-        ends(&mut record, key, direction, false);
+        // The key of a revoked flow is that of its entry.
+        ends(&mut record, key, direction, what == Event::Revoked);
         if key.l4.protocol() == protocol::TCP {
             record.tcp_flags = Some(*tcp_flags);
         }
@@ -208,7 +209,7 @@ fn name(names: &Names, record: &mut Record, slot: u16, decision: u64, direction:
     let Some(decision) = Decision::from_word(decision) else { return };
     record.verdict = decision.verdict().into();
     let Ok(why) = decision.reason() else { return };
-    record.stage = stage(why);
+    record.stage = Stage::of(why);
     match record.stage {
         Stage::Rule | Stage::IntraGroup => {
             let RuleName { group, rule } = names.rule(decision.number());
@@ -219,42 +220,6 @@ fn name(names: &Names, record: &mut Record, slot: u16, decision: u64, direction:
             record.groups.clone_from(&nic.groups);
         }
         Stage::Exception | Stage::Reason => {}
-    }
-}
-
-/// What decided, by the reason.
-const fn stage(reason: Reason) -> Stage {
-    match reason {
-        Reason::Rule => Stage::Rule,
-        Reason::IntraGroup => Stage::IntraGroup,
-        Reason::Default => Stage::Default,
-        Reason::IcmpError
-        | Reason::Arp
-        | Reason::NeighbourDiscovery
-        | Reason::Dhcp
-        | Reason::Decrypted
-        | Reason::NamedFrame => Stage::Exception,
-        Reason::AntiSpoofing
-        | Reason::Malformed
-        | Reason::NotIp
-        | Reason::Fragment
-        | Reason::TooManyHeaders
-        | Reason::NoNic
-        | Reason::NoImage
-        | Reason::ImageVersion
-        | Reason::ImageFault
-        | Reason::FlowTableFull
-        | Reason::FragmentOverlap
-        | Reason::VlanTag
-        | Reason::NeighbourSpoofing
-        | Reason::RogueServer
-        | Reason::MidStream
-        | Reason::FlowQuota
-        | Reason::RejectSent
-        | Reason::RejectRateLimited
-        | Reason::NotTakenOver
-        | Reason::HalfOpenEvicted
-        | Reason::OwnSource => Stage::Reason,
     }
 }
 
@@ -312,7 +277,10 @@ fn address(family: Family, high: u64, low: u64) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use sg_common::{denied::DeniedKey, flow::First};
+    use sg_common::{
+        denied::DeniedKey,
+        flow::{First, PortsProtoNic},
+    };
 
     use super::*;
     use crate::samples::{HERTZ, at, names, traffic};
@@ -333,6 +301,18 @@ mod tests {
             packets: [1, 0],
             bytes: [60, 0],
         }
+    }
+
+    #[test]
+    fn a_revoked_ping_is_told_as_a_request() {
+        let l4 = PortsProtoNic::new((0, 0x1234), 0, protocol::ICMP, Family::V4);
+        let seen = |kind: EventKind| {
+            let key = FlowKey { l4, ..FlowKey::default() };
+            let seen = KernelEvent { key, kind: kind as u8, is_parsed: 1, ..KernelEvent::default() };
+            event(&names(), &seen, at(EPOCH)).icmp
+        };
+        assert_eq!(seen(EventKind::Revoked), Some(IcmpType { kind: 8, code: 0 }), "not of its identifier");
+        assert_eq!(seen(EventKind::Denied), Some(IcmpType { kind: 0x12, code: 0x34 }));
     }
 
     /// The time of day is set, by an hour or by years, while the programs' clock goes on: whatever is told then has an end that

@@ -2,17 +2,22 @@
 //! is from what the kernel says, too. A test run has an Ethernet header in front, as what IPsec decrypted in place has.
 
 use sg_check::{CompiledNic, KernelEngine};
-use sg_common::{flow::Direction, verdict::Reason};
+use sg_common::{
+    event::{CAPTURE, Watch},
+    flow::Direction,
+    verdict::Reason,
+};
 use sg_kernel::{Datapath, Program};
 use sg_model::{DeviceFacts, HeaderNumbers, Policy};
 use sg_probe::{Probe, ProbeParts};
 
-use crate::support::runs::{PASSES, Test, dropped, expect, segment_to};
+use crate::support::runs::{PASSES, Test, dropped, expect, judging, segment_to};
 
 pub(crate) const TESTS: &[Test] = &[
     ("are_read_without_an_ethernet_header", are_read_without_an_ethernet_header),
     ("of_guests_have_no_ethernet_address", of_guests_have_no_ethernet_address),
     ("differ_from_other_devices_in_this_only", differ_from_other_devices_in_this_only),
+    ("are_told_from_others_in_events", are_told_from_others_in_events),
 ];
 
 const SYN: u8 = 2;
@@ -128,5 +133,23 @@ fn differ_from_other_devices_in_this_only() {
                 assert_eq!(accepts, accepted, "{kind}: {probe}");
             }
         }
+    }
+}
+
+/// Whoever watches packets is told whether their device has Ethernet headers: a file of packets says so.
+fn are_told_from_others_in_events() {
+    for (mut datapath, is_layer_3) in [(judged(HOST), 1), (judging("accept", "accept"), 0)] {
+        let (mut events, until) = (datapath.events().unwrap(), datapath.now().unwrap() + 100_000);
+        datapath.watcher().watch(&Watch {
+            until,
+            kinds: u32::MAX,
+            capture: CAPTURE as u8,
+            ..Watch::default()
+        });
+        let frame = segment_to(80, SYN, 40_000);
+        expect(&mut datapath, Program::Ingress, &frame, PASSES);
+        let mut seen = Vec::new();
+        events.drain(8, |one| seen.push((one.event.is_layer_3, one.bytes.to_vec())));
+        assert_eq!(seen, [(is_layer_3, frame)]);
     }
 }

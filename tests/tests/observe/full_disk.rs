@@ -44,7 +44,7 @@ fn fill_and_free(path: &std::path::Path, other: &std::path::Path) -> Result<()> 
     // About 40 MB of lines: the disk has room for 1, the backlog for 16, the queue for as many records as 25.
     for _ in 0..24 {
         let begin = Instant::now();
-        sinks.offer(&batch);
+        sinks.offer(&batch, None);
         slowest = slowest.max(begin.elapsed());
         offered += batch.len() as u64;
         std::thread::sleep(Duration::from_millis(20));
@@ -61,7 +61,7 @@ fn fill_and_free(path: &std::path::Path, other: &std::path::Path) -> Result<()> 
         Ok(counted().is_some_and(|counted| counted.records + gone(&counted) == offered))
     })?;
     // Says what was lost before.
-    sinks.offer(&batch);
+    sinks.offer(&batch, None);
     offered += batch.len() as u64;
     until("what comes then is written, too", || {
         Ok(counted()

@@ -43,7 +43,7 @@ fn send(host: &Host, target: &str, times: usize) -> Result<Sinks> {
     let sinks = host.inside(|| Ok(Sinks::start(&options, 7)?))?;
     let batch: Arc<[_]> = samples().into_iter().map(Arc::new).collect();
     for _ in 0..times {
-        sinks.offer(&batch);
+        sinks.offer(&batch, None);
     }
     let sent = traffic().len() * times;
     until("every record is sent", || Ok(sinks.counted().iter().all(|sink| sink.records == sent as u64)))?;

@@ -1,7 +1,7 @@
 //! A file that is only appended to: rotated by size and age, the older ones compressed, the oldest removed.
 //!
 //! `FILE` is the newest; `FILE.1.gz` is the one before it, and the highest number the oldest. It must never know what is written,
-//! and never wait for a compression: that has a thread of its own. The flow log and the audit trail write through it.
+//! and never wait for a compression: that has a thread of its own. The flow log, the audit trail and the access log write through it.
 
 mod compress;
 mod read;
@@ -9,7 +9,7 @@ mod read;
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     thread::JoinHandle,
@@ -29,9 +29,13 @@ pub struct Rotation {
     pub max_bytes: u64,
     /// A file this old is rotated before more is appended.
     pub max_age: Option<Duration>,
-    /// How many older files are kept. 0: none, the file begins anew.
+    /// How many older files are kept, [`MAX_KEPT`] at most. 0: none, the file begins anew.
     pub keep: u32,
 }
+
+/// The most older files that are kept: each rotation renames as many. A file with a larger number, such as a date, is not one of
+/// them.
+pub const MAX_KEPT: u32 = 1000;
 
 /// Why a file cannot be appended to.
 #[derive(Debug, Error)]
@@ -65,17 +69,8 @@ pub enum RotatedError {
 /// What to do, as the end of a sentence; empty if nothing is known to help.
 fn remedy(source: &io::Error) -> &'static str {
     match source.kind() {
-        ErrorKind::NotFound => ": create its directory, in which only root may write",
+        io::ErrorKind::NotFound => ": create its directory, in which only root may write",
         _ => "",
-    }
-}
-
-impl RotatedError {
-    /// Whether there was no space: in the file system, or in the user's quota.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        let Self::Io { source, .. } = self else { return false };
-        matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
     }
 }
 
@@ -86,7 +81,6 @@ pub struct RotatedFile {
     rotation: Rotation,
     open: Open,
     compression: Option<JoinHandle<()>>,
-    rotations: u64,
 }
 
 /// The newest file.
@@ -109,7 +103,7 @@ impl RotatedFile {
     pub fn open(path: impl Into<PathBuf>, rotation: Rotation) -> Result<Self, RotatedError> {
         let path = path.into();
         let open = Open::new(&path)?;
-        Ok(Self { path, rotation, open, compression: None, rotations: 0 })
+        Ok(Self { path, rotation, open, compression: None })
     }
 
     /// Appends `bytes`, which should be whole lines, as a whole or not at all. Rotates before, if it is time; opens the path
@@ -141,12 +135,6 @@ impl RotatedFile {
         &self.path
     }
 
-    /// How often it has been rotated since it was opened.
-    #[must_use]
-    pub const fn rotations(&self) -> u64 {
-        self.rotations
-    }
-
     /// Whether the file is full or old. One that is still being compressed must be out of the way before the next.
     fn is_due(&mut self, more: usize) -> bool {
         let Rotation { max_bytes, max_age, keep: _ } = self.rotation;
@@ -173,17 +161,18 @@ impl RotatedFile {
         }
         for (number, old) in numbered(path).map_err(rotating)?.into_iter().rev() {
             let compressed = old.extension().is_some_and(|extension| extension == "gz");
-            fs::rename(&old, place(path, number.saturating_add(1), compressed)).map_err(rotating)?;
+            let next = free(path, number.saturating_add(1), compressed);
+            fs::rename(&old, place(path, next, compressed)).map_err(rotating)?;
         }
         if *keep == 0 {
             fs::remove_file(&path).map_err(rotating)?;
         } else {
-            let first = place(path, 1, false);
+            let number = free(path, 1, false);
+            let first = place(path, number, false);
             fs::rename(&path, &first).map_err(rotating)?;
-            self.compression = compress::start(first, place(path, 1, true));
+            self.compression = compress::start(first, place(path, number, true));
         }
         self.open = Open::new(path)?;
-        self.rotations = self.rotations.saturating_add(1);
         Ok(())
     }
 }
@@ -273,21 +262,32 @@ fn place(path: &Path, number: u32, compressed: bool) -> PathBuf {
     name.into()
 }
 
-/// The older files of `path` with their numbers, the newest first.
+/// The first number from `number` on at which there is nothing but a regular file, or nothing at all.
+fn free(path: &Path, number: u32, compressed: bool) -> u32 {
+    let is_other = |number| {
+        fs::symlink_metadata(place(path, number, compressed)).is_ok_and(|metadata| !metadata.is_file())
+    };
+    (number..=MAX_KEPT).find(|number| !is_other(*number)).unwrap_or(number)
+}
+
+/// The older files of `path` with their numbers, the newest first. What is no regular file, or has another name, is not ours.
 fn numbered(path: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(name) = path.file_name() else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let entry = entry?.file_name();
-        let rest = entry.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+        let entry = entry?;
+        let found_name = entry.file_name();
+        let rest = found_name.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
         let Some(rest) = rest.and_then(|rest| str::from_utf8(rest).ok()?.strip_prefix('.')) else { continue };
         let number = rest.strip_suffix(".gz").unwrap_or(rest);
         if number.starts_with('0') || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             continue;
         }
-        if let Ok(number) = number.parse() {
-            found.push((number, folder.join(&entry)));
+        let Some(number) = number.parse().ok().filter(|number| *number <= MAX_KEPT) else { continue };
+        // Whoever removed it meanwhile wanted it gone.
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            found.push((number, entry.path()));
         }
     }
     found.sort();

@@ -1,6 +1,6 @@
 //! Reads what was written over rotations, the oldest first.
 //!
-//! It must never write. `sgctl history` and tests call it.
+//! It must never write. The reader of the audit trail calls it.
 
 use std::{
     fs::File,

@@ -3,7 +3,7 @@
 //! It must never drop anything of a record. Called by `Memory`.
 
 use std::{
-    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    hash::{BuildHasher as _, Hash},
     sync::Arc,
 };
 
@@ -12,26 +12,14 @@ use hashbrown::HashTable;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::record::{Direction, Event, FlowState, IcmpType, Record, Stage, Verdict};
+use crate::record::{Event, FlowState, IcmpType, Record};
 
 /// Everything of a record that many have in common: the NIC and what decided.
 #[derive(Debug)]
 struct Names {
-    nic: Box<str>,
-    device: Box<str>,
-    instance: Option<Box<str>>,
-    vpc: Option<Box<str>>,
-    vlan: Option<Box<str>>,
-    direction: Direction,
-    verdict: Verdict,
-    stage: Stage,
-    group: Option<Box<str>>,
-    rule: Option<Box<str>>,
-    groups: Box<[Box<str>]>,
-    reason: Box<str>,
-    generation: u32,
-    message: Option<Box<str>>,
-    /// Of all of these.
+    /// A record without anything else.
+    record: Record,
+    /// Of all names.
     hash: u64,
 }
 
@@ -135,56 +123,23 @@ impl Compact {
             folded,
             count,
         } = self;
-        let Names {
-            nic,
-            device,
-            instance,
-            vpc,
-            vlan,
-            direction,
-            verdict,
-            stage,
-            group,
-            rule,
-            groups,
-            reason,
-            generation,
-            message,
-            hash: _,
-        } = &**names;
-        let text = |boxed: &Option<Box<str>>| boxed.as_deref().map(str::to_owned);
         Record {
             event: *event,
             start: timestamp(*start),
             end: timestamp(*end),
-            nic: nic.to_string(),
-            device: device.to_string(),
-            instance: text(instance),
-            vpc: text(vpc),
-            direction: *direction,
-            vlan: text(vlan),
             protocol: *protocol,
             src: *src,
             sport: *sport,
             dst: *dst,
             dport: *dport,
             icmp: *icmp,
-            verdict: *verdict,
-            stage: *stage,
-            group: text(group),
-            rule: text(rule),
-            groups: groups.iter().map(|group| String::from(&**group)).collect(),
-            reason: reason.to_string(),
-            generation: *generation,
             state: *state,
             packets: *packets,
             bytes: *bytes,
             tcp_flags: *tcp_flags,
             folded: *folded,
-            message: text(message),
             count: count.as_deref().copied(),
-            live: false,
-            frame: None,
+            ..names.record.clone()
         }
     }
 
@@ -216,8 +171,8 @@ impl KnownNames {
     /// The names of a record. They are compared before anything is allocated: most are known.
     fn get(&mut self, record: &Record) -> Arc<Names> {
         let Self { names, hasher, bytes } = self;
-        let hash = hash_of(hasher, record);
-        if let Some(known) = names.find(hash, |known| known.are_of(record)) {
+        let hash = hasher.hash_one(names_of(record));
+        if let Some(known) = names.find(hash, |known| names_of(&known.record) == names_of(record)) {
             return Arc::clone(known);
         }
         let new = Arc::new(Names::new(record, hash));
@@ -239,97 +194,37 @@ impl KnownNames {
     }
 }
 
-/// Hash of a record's names.
-fn hash_of(hasher: &RandomState, record: &Record) -> u64 {
+/// The names of a record, to be compared.
+fn names_of(record: &Record) -> impl Hash + Eq + '_ {
     let Record { nic, device, instance, vpc, vlan, direction, verdict, stage, group, rule, groups, .. } =
         record;
     let Record { reason, generation, message, .. } = record;
-    let mut state = hasher.build_hasher();
-    (nic, device, instance, vpc, vlan, direction, verdict, stage).hash(&mut state);
-    (group, rule, groups, reason, generation, message).hash(&mut state);
-    state.finish()
+    let nic = (nic, device, instance, vpc, vlan, direction);
+    (nic, (verdict, stage, group, rule, groups, reason, generation, message))
 }
 
 impl Names {
     fn new(record: &Record, hash: u64) -> Self {
-        let boxed = |text: &Option<String>| text.as_deref().map(Box::from);
-        Self {
-            nic: record.nic.as_str().into(),
-            device: record.device.as_str().into(),
-            instance: boxed(&record.instance),
-            vpc: boxed(&record.vpc),
-            vlan: boxed(&record.vlan),
-            direction: record.direction,
-            verdict: record.verdict,
-            stage: record.stage,
-            group: boxed(&record.group),
-            rule: boxed(&record.rule),
-            groups: record.groups.iter().map(|group| group.as_str().into()).collect(),
-            reason: record.reason.as_str().into(),
-            generation: record.generation,
-            message: boxed(&record.message),
-            hash,
-        }
-    }
-
-    fn are_of(&self, record: &Record) -> bool {
-        let Self {
-            nic,
-            device,
-            instance,
-            vpc,
-            vlan,
-            direction,
-            verdict,
-            stage,
-            group,
-            rule,
-            groups,
-            reason,
-            generation,
-            message,
-            hash: _,
-        } = self;
-        **nic == *record.nic
-            && **device == *record.device
-            && instance.as_deref() == record.instance.as_deref()
-            && vpc.as_deref() == record.vpc.as_deref()
-            && vlan.as_deref() == record.vlan.as_deref()
-            && *direction == record.direction
-            && *verdict == record.verdict
-            && *stage == record.stage
-            && group.as_deref() == record.group.as_deref()
-            && rule.as_deref() == record.rule.as_deref()
-            && groups.iter().map(|group| &**group).eq(record.groups.iter().map(String::as_str))
-            && **reason == *record.reason
-            && *generation == record.generation
-            && message.as_deref() == record.message.as_deref()
+        let copy = record.clone();
+        let Record {
+            nic, device, instance, vpc, direction, vlan, verdict, stage, group, rule, groups, ..
+        } = copy;
+        let Record { event, reason, generation, message, .. } = copy;
+        let empty = Record::new(event, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let nic = Record { nic, device, instance, vpc, direction, vlan, ..empty };
+        let record = Record { verdict, stage, group, rule, groups, reason, generation, message, ..nic };
+        Self { record, hash }
     }
 
     /// With what the allocator and the set add.
     fn size(&self) -> usize {
         const ALLOCATION: usize = 16;
-        let Self {
-            nic,
-            device,
-            instance,
-            vpc,
-            vlan,
-            direction: _,
-            verdict: _,
-            stage: _,
-            group,
-            rule,
-            groups,
-            reason,
-            generation: _,
-            message,
-            hash: _,
-        } = self;
+        let Record { nic, device, instance, vpc, vlan, group, rule, groups, reason, message, .. } =
+            &self.record;
         let fixed = size_of::<Self>() + 3 * ALLOCATION + 2 * size_of::<usize>();
-        let texts = [Some(nic), Some(device), Some(reason)].into_iter();
-        let texts = texts.chain([instance, vpc, vlan, group, rule, message].map(Option::as_ref)).flatten();
-        let texts = texts.chain(groups.iter()).map(|text| text.len() + ALLOCATION);
-        texts.sum::<usize>() + groups.len() * size_of::<Box<str>>() + fixed
+        let texts = [nic, device, reason].into_iter();
+        let texts = texts.chain([instance, vpc, vlan, group, rule, message].into_iter().flatten());
+        let texts = texts.chain(groups).map(|text| text.capacity() + ALLOCATION);
+        texts.sum::<usize>() + groups.len() * size_of::<String>() + fixed
     }
 }

@@ -1,7 +1,7 @@
 //! Records of the last minutes, within a limit of memory: the oldest go first, and are counted.
 //!
-//! Age is counted on a clock that nobody sets: a step of the time of day forgets nothing. Full chunks never change, so a snapshot
-//! shares them. Called by `Observed`.
+//! Age is counted on a clock that nobody sets: a step of the time of day forgets nothing. A chunk is forgotten when its newest
+//! record is old, so that some records stay longer. Full chunks never change, so a snapshot shares them. Called by `Observed`.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -118,7 +118,8 @@ impl Memory {
         }
     }
 
-    fn expire(&mut self, now: Instant) {
+    /// Forgets chunks of which every record is old.
+    pub(super) fn expire(&mut self, now: Instant) {
         let limit = self.limits.age;
         let is_old = |chunk: &Chunk| now.saturating_duration_since(chunk.newest) > limit;
         let mut any = false;
@@ -169,31 +170,23 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Records that `filter` admits, the newest first.
-    pub fn newest_first<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = Record> + 'a {
-        self.chunks.iter().rev().flat_map(|chunk| chunk.iter().rev()).filter_map(|one| admitted(one, filter))
-    }
-
-    /// Records that `filter` admits, the oldest first.
-    pub fn oldest_first<'a>(&'a self, filter: &'a Filter) -> impl Iterator<Item = Record> + 'a {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).filter_map(|one| admitted(one, filter))
-    }
-
     /// Records that `filter` admits, the oldest first; with `last`, the newest that many. One at a time: all of them together take
     /// several times the memory that they are kept in.
     pub fn each<'a>(&'a self, filter: &'a Filter, last: Option<usize>) -> impl Iterator<Item = Record> + 'a {
-        let all = || self.oldest_first(filter);
-        let skipped = last.map_or(0, |last| all().count().saturating_sub(last));
-        all().skip(skipped)
+        let newest = last.map(|last| {
+            let all = self.chunks.iter().rev().flat_map(|chunk| chunk.iter().rev());
+            let newest = all.filter(|one| admitted(one, filter).is_some()).take(last);
+            newest.collect::<Vec<_>>().into_iter().rev().map(Compact::record)
+        });
+        let all = newest.is_none().then(|| self.chunks.iter().flat_map(|chunk| chunk.iter()));
+        let all = all.into_iter().flatten().filter_map(|one| admitted(one, filter));
+        newest.into_iter().flatten().chain(all)
     }
 
-    /// Records that `filter` admits, the oldest first; with `last`, the newest that many.
+    /// The same, all of them together.
     #[must_use]
     pub fn read(&self, filter: &Filter, last: Option<usize>) -> Vec<Record> {
-        let Some(last) = last else { return self.oldest_first(filter).collect() };
-        let mut records: Vec<_> = self.newest_first(filter).take(last).collect();
-        records.reverse();
-        records
+        self.each(filter, last).collect()
     }
 }
 

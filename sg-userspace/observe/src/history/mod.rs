@@ -10,7 +10,7 @@ mod watchers;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ use crate::{filter::Filter, record::Record};
 /// How much of the past is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Records older than this are forgotten.
+    /// Records older than this are forgotten, up to 1,024 at a time once all of them are.
     pub age: Duration,
     /// Bytes of memory. 0: nothing is kept.
     pub bytes: usize,
@@ -63,6 +63,11 @@ impl Observed {
         let mut memory = self.memory();
         memory.append(records.iter().map(|record| &**record));
         self.watchers.hand_out(records);
+    }
+
+    /// Forgets what is old. Appending does, too; this is for when nothing comes.
+    pub fn expire(&self) {
+        self.memory().expire(Instant::now());
     }
 
     /// Records that `filter` admits, the oldest first; with `last`, the newest that many. Only those with a time in `filter` are

@@ -1,15 +1,12 @@
 //! What a sink has delivered, and what it lost and why.
 //!
 //! Counts only grow. It must never hold a record or an address: kinds and causes are the labels of metrics. The sinks count,
-//! metrics and `sgctl status` read.
+//! metrics read.
 
 use std::sync::{
     Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
-
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::target::Target;
 use crate::words::words;
@@ -65,7 +62,7 @@ pub struct Counters {
 }
 
 /// Counts of a sink at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
     /// Its kind.
     pub sink: Kind,
@@ -78,12 +75,11 @@ pub struct Counted {
     /// Records that were lost, for every cause.
     pub lost: Vec<LostBecause>,
     /// What keeps it from delivering now.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 /// Records that were lost for one cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LostBecause {
     /// The cause.
     pub why: Why,

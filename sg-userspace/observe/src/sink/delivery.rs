@@ -31,7 +31,7 @@ pub type Batch = Arc<[Arc<Record>]>;
 pub type Receipt = Arc<dyn Any + Send + Sync>;
 
 /// Records that wait in the queue of a sink at most. One batch may be more, if the queue is empty.
-pub const MAX_QUEUED: usize = 65_536;
+pub(super) const MAX_QUEUED: usize = 65_536;
 
 /// How long a sink that cannot deliver waits before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -46,10 +46,18 @@ pub(super) enum Work {
 }
 
 impl Work {
+    /// Its part of the queue.
     fn len(&self) -> usize {
         match self {
             Self::Records(batch, _) => batch.len(),
             Self::NoData(_) => 1,
+        }
+    }
+
+    fn records(&self) -> u64 {
+        match self {
+            Self::Records(batch, _) => batch.len() as u64,
+            Self::NoData(_) => 0,
         }
     }
 }
@@ -94,7 +102,7 @@ impl Delivery {
     }
 
     pub(super) fn offer(&self, work: Work) {
-        let count = work.len();
+        let (count, records) = (work.len(), work.records());
         // The observer is alone in adding.
         let queued = self.queued.load(Ordering::Acquire);
         let full = queued > 0 && queued.saturating_add(count) > MAX_QUEUED;
@@ -103,8 +111,8 @@ impl Delivery {
             self.queue.as_ref().is_some_and(|queue| queue.send(work).is_ok())
         };
         if !taken {
-            self.counters.lost(count as u64, Why::QueueFull);
-            self.lost.fetch_add(count as u64, Ordering::Relaxed);
+            self.counters.lost(records, Why::QueueFull);
+            self.lost.fetch_add(records, Ordering::Relaxed);
         }
     }
 
@@ -185,6 +193,7 @@ impl Worker {
     fn take(&mut self, work: Work) {
         let (batch, receipt) = match work {
             Work::Records(batch, receipt) => (batch, receipt),
+            Work::NoData(interval) if !self.filter.admits_no_data(&interval) => return,
             Work::NoData(interval) => return self.sink.no_data(&interval),
         };
         let admitted = batch.iter().filter(|record| self.filter.admits(record));

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 pub use self::{
     counters::{Counted, Counters, Kind, LostBecause, Why},
-    delivery::{Batch, MAX_QUEUED, Receipt},
+    delivery::{Batch, Receipt},
     target::{Target, TargetError, Transport},
 };
 use self::{
@@ -85,13 +85,9 @@ impl Sinks {
         Ok(Self { deliveries })
     }
 
-    /// Offers records to every sink. Never waits: a sink with a full queue loses them, and counts that.
-    pub fn offer(&self, batch: &Batch) {
-        self.offer_for(batch, None);
-    }
-
-    /// The same. `receipt` is dropped once every sink has written the records, lost them, or keeps them to try again.
-    pub fn offer_for(&self, batch: &Batch, receipt: Option<&Receipt>) {
+    /// Offers records to every sink. Never waits: a sink with a full queue loses them, and counts that. `receipt` is dropped once
+    /// every sink has written the records, lost them, or keeps them to try again.
+    pub fn offer(&self, batch: &Batch, receipt: Option<&Receipt>) {
         for delivery in &self.deliveries {
             delivery.offer(Work::Records(Arc::clone(batch), receipt.cloned()));
         }

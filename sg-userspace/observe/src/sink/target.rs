@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use sg_model::text::digits;
 use thiserror::Error;
 
 use super::counters::Kind;
@@ -112,8 +113,7 @@ fn collector_of(text: &str) -> Option<(String, u16)> {
         None => host,
     };
     let usual = |letter: char| letter.is_ascii_alphanumeric() || ".-_:".contains(letter);
-    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-    let port = port.parse().ok().filter(|port| digits && *port != 0)?;
+    let port = digits(port).filter(|port| *port != 0)?;
     (!host.is_empty() && host.chars().all(usual)).then(|| (host.to_owned(), port))
 }
 

@@ -12,9 +12,10 @@ use std::{
 };
 
 use jiff::Timestamp;
+use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::TempDir;
 
-use super::{Batch, Counted, MAX_QUEUED, Sinks, Target, Why};
+use super::{Batch, Counted, Sinks, Target, Why, delivery::MAX_QUEUED};
 use crate::{
     options::FlowLogOptions,
     record::{Event, Record},
@@ -104,7 +105,7 @@ fn a_file_has_what_the_filter_admits() {
     let mut options = options(&format!("file:{}", path.display()));
     options.filter = "port=10-19".parse().unwrap();
     let sinks = Sinks::start(&options, 7).unwrap();
-    sinks.offer(&batch(0..100));
+    sinks.offer(&batch(0..100), None);
     until("written", || counted(&sinks).records == 10);
     assert_eq!(ports(&fs::read_to_string(&path).unwrap()), (10..20).collect::<Vec<_>>());
     assert_eq!(counted(&sinks).bytes, fs::metadata(&path).unwrap().len());
@@ -117,8 +118,8 @@ fn sums_are_written_at_the_end_of_an_interval_and_of_the_agent() {
     let mut options = options(&format!("file:{}", path.display()));
     options.aggregate = "remote".parse().ok();
     let sinks = Sinks::start(&options, 7).unwrap();
-    sinks.offer(&batch(0..100));
-    sinks.offer(&batch(0..100));
+    sinks.offer(&batch(0..100), None);
+    sinks.offer(&batch(0..100), None);
     drop(sinks);
     let text = fs::read_to_string(&path).unwrap();
     let record: Record = serde_json::from_str(&text).unwrap();
@@ -145,7 +146,7 @@ fn a_path_that_cannot_be_opened_is_said_at_the_start_and_tried_again() {
     let sinks = start(&format!("file:{}", path.display()));
     let error = counted(&sinks).error.unwrap();
     assert!(error.starts_with("cannot open ") && error.contains("later/flows"), "{error}");
-    sinks.offer(&batch(0..10));
+    sinks.offer(&batch(0..10), None);
     fs::create_dir(folder.path().join("later")).unwrap();
     until("written", || counted(&sinks).records == 10);
     assert_eq!(ports(&fs::read_to_string(&path).unwrap()), (0..10).collect::<Vec<_>>());
@@ -168,7 +169,7 @@ fn a_queue_that_is_full_loses_and_counts() {
     // Nobody reads: the queue, the backlog and the socket fill.
     let begin = Instant::now();
     while lost(&sinks, Why::QueueFull) + lost(&sinks, Why::Collector) == 0 {
-        sinks.offer(&batch);
+        sinks.offer(&batch, None);
         offered += batch.len() as u64;
         assert!(begin.elapsed() < Duration::from_mins(1));
         thread::sleep(Duration::from_millis(1));
@@ -198,7 +199,7 @@ fn a_collector_that_comes_again_gets_whole_lines() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("socket");
     let sinks = start(&format!("unix:{}", path.display()));
-    sinks.offer(&batch(0..10));
+    sinks.offer(&batch(0..10), None);
     until("an error", || counted(&sinks).error.is_some());
     let error = counted(&sinks).error.unwrap();
     assert!(error.starts_with("cannot connect to "), "{error}");
@@ -213,7 +214,7 @@ fn a_collector_that_comes_again_gets_whole_lines() {
         fs::remove_file(&path).unwrap();
         drop((lines, listener));
         let next = (round + 1) * 100;
-        sinks.offer(&batch(next..next + 10));
+        sinks.offer(&batch(next..next + 10), None);
         until("an error", || counted(&sinks).error.is_some());
     }
     assert_eq!(lost(&sinks, Why::Collector), 0);
@@ -221,10 +222,48 @@ fn a_collector_that_comes_again_gets_whole_lines() {
 }
 
 #[test]
+fn a_collector_that_accepts_no_connection_holds_up_nothing() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("socket");
+    let address = SockAddr::unix(&path).unwrap();
+    let socket = || Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    let (listener, waiting) = (socket(), socket());
+    listener.bind(&address).unwrap();
+    // One connection may wait to be accepted.
+    listener.listen(0).unwrap();
+    waiting.connect(&address).unwrap();
+    let sinks = start(&format!("unix:{}", path.display()));
+    sinks.offer(&batch(0..10), None);
+    until("an error", || counted(&sinks).error.is_some());
+    let error = counted(&sinks).error.unwrap();
+    assert!(error.ends_with("the collector does not accept connections"), "{error}");
+    listener.accept().unwrap();
+    until("delivered", || counted(&sinks).records == 10);
+}
+
+#[test]
+fn a_line_of_a_nic_without_traffic_is_filtered_by_its_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("flows");
+    let mut options = options(&format!("file:{}", path.display()));
+    options.format = "aws:${interface-id}".parse().unwrap();
+    options.filter = "nic=eth1,verdict=drop".parse().unwrap();
+    let sinks = Sinks::start(&options, 7).unwrap();
+    for nic in ["eth0", "eth1"] {
+        let mut interval = Record::clone(&batch(0..1)[0]);
+        nic.clone_into(&mut interval.nic);
+        sinks.offer_no_data(&Arc::new(interval));
+    }
+    until("written", || read(&path) == "eth1\n");
+    drop(sinks);
+    assert_eq!(read(&path), "eth1\n");
+}
+
+#[test]
 fn what_is_left_at_the_end_is_counted() {
     let counters = {
         let sinks = start("unix:/nonexistent/socket");
-        sinks.offer(&batch(0..10));
+        sinks.offer(&batch(0..10), None);
         until("an error", || counted(&sinks).error.is_some());
         let counters = Arc::clone(sinks.deliveries[0].shared_counters());
         drop(sinks);
@@ -246,7 +285,7 @@ fn udp_sends_templates_first() {
     let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
     collector.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let sinks = start(&format!("ipfix+udp://{}", collector.local_addr().unwrap()));
-    sinks.offer(&batch(0..100));
+    sinks.offer(&batch(0..100), None);
     let (mut buffer, mut records) = ([0; 2048], 0);
     let length = collector.recv(&mut buffer).unwrap();
     assert_eq!(message(&buffer[..length]), (u16::try_from(length).unwrap(), 0, 2), "templates");
@@ -268,7 +307,7 @@ fn udp_sends_templates_first() {
 fn udp_without_a_collector_counts_what_is_known_to_be_lost() {
     let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sinks = start(&format!("ipfix+udp://{address}"));
-    sinks.offer(&batch(0..100));
+    sinks.offer(&batch(0..100), None);
     until("refused", || counted(&sinks).error.is_some());
     let collector = UdpSocket::bind(address).unwrap();
     collector.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -283,7 +322,7 @@ fn tcp_begins_each_connection_with_templates_and_0() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let sinks = start(&format!("ipfix+tcp://{}", listener.local_addr().unwrap()));
     for _ in 0..2 {
-        sinks.offer(&batch(0..1000));
+        sinks.offer(&batch(0..1000), None);
         let (mut stream, _) = listener.accept().unwrap();
         let mut sets = Vec::new();
         let mut records = 0;
@@ -312,7 +351,7 @@ fn a_directory_that_is_gone_is_tried_again() {
     let path = log.join("flows");
     let sinks = start(&format!("file:{}", path.display()));
     fs::remove_dir_all(&log).unwrap();
-    sinks.offer(&batch(0..10));
+    sinks.offer(&batch(0..10), None);
     until("an error", || counted(&sinks).error.is_some());
     fs::create_dir(&log).unwrap();
     until("written", || counted(&sinks).records == 10);

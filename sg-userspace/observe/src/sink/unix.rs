@@ -12,7 +12,7 @@ use std::{
 };
 
 use sg_model::text::escaped;
-use socket2::SockRef;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::{
     backlog::Backlog,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{format::Format, record::Record};
 
-/// How long a collector that does not read holds up the thread.
+/// How long a collector that does not accept the connection, or does not read, holds up the thread.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct UnixSink {
@@ -70,9 +70,7 @@ impl Connection {
                 chunk.written = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             }
             self.stream = None;
-            let stream = UnixStream::connect(&self.path)?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            self.stream = Some(stream);
+            self.stream = Some(connect(&self.path)?);
         }
         let Some(stream) = &mut self.stream else { return Err(ErrorKind::NotConnected.into()) };
         while let Some(chunk) = backlog.first() {
@@ -96,6 +94,19 @@ impl Connection {
             }
         }
         Ok(())
+    }
+}
+
+/// Connects. `UnixStream::connect` would wait for ever where a collector listens and accepts nothing.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Of a unix socket, the kernel takes this for connecting, too.
+    socket.set_write_timeout(Some(PATIENCE))?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(io::Error::new(ErrorKind::TimedOut, "the collector does not accept connections"))
+        }
+        connected => connected.map(|()| socket.into()),
     }
 }
 

@@ -190,16 +190,8 @@ fn decider(word: &str, record: &mut Record) {
         }
     } else if word != "-" {
         record.reason = unquoted(word);
-        let exceptions = [
-            Reason::IcmpError,
-            Reason::Arp,
-            Reason::NeighbourDiscovery,
-            Reason::Dhcp,
-            Reason::Decrypted,
-            Reason::NamedFrame,
-        ];
-        if exceptions.iter().any(|exception| exception.name() == word) {
-            record.stage = Stage::Exception;
+        if let Some(reason) = Reason::ALL.into_iter().find(|reason| reason.name() == word) {
+            record.stage = Stage::of(reason);
         }
     }
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     prerequisite::Stage,
-    programs::{ALL, Programs, Source},
+    programs::{ALL, Programs, Proof, Source},
     shell,
 };
 
@@ -39,8 +39,9 @@ fn fill(directory: &Path, stages: &[Stage]) -> Result<()> {
         ALL.iter().filter(is_of).flat_map(|programs| programs.names.iter().map(move |name| (programs, name)));
     for (programs, name) in named {
         // What Debian has comes from where Debian puts it: a shim in front of it, as of pyenv, needs programs that are not declared.
-        let of_debian =
-            matches!(programs.source, Source::Debian(_)).then(|| shell::find_of_system(name)).flatten();
+        // The version of some is proven of the one that is found first.
+        let is_any = matches!((programs.source, programs.proof), (Source::Debian(_), Proof::Found));
+        let of_debian = is_any.then(|| shell::find_of_system(name)).flatten();
         // Two lines of the table may have the same one.
         match of_debian.or_else(|| shell::find(name)).map(|program| symlink(program, directory.join(name))) {
             Some(Err(error)) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),

@@ -99,7 +99,7 @@ pub(crate) const ALL: &[Programs] = &[
     Programs {
         proof: Proof::Version(&PYTHON_WITH_VENV, Version(3, 11, 0)),
         // The venv module, which is no program, has to be checked separately.
-        ..of(&[Clients, Test], Debian(&["python3", "python3-venv"]), &["python3"])
+        ..of(&[Clients], Debian(&["python3", "python3-venv"]), &["python3"])
     },
     Programs {
         proof: Proof::Version(&["--version"], Version(18, 0, 0)),

@@ -236,28 +236,8 @@ impl AgentError {
     /// Whether the policy is at fault, not the host: `sgd` then exits with status 2.
     #[must_use]
     pub fn concerns_policy(&self) -> bool {
-        match self {
-            Self::Policy { .. }
-            | Self::Untrusted { .. }
-            | Self::TooManyNics { .. }
-            | Self::TooManyRules { .. }
-            | Self::OtherHeader { .. }
-            | Self::TunnelXdp { .. }
-            | Self::TunnelEthertypes { .. }
-            | Self::Compile(_)
-            | Self::Host(HostError::InstanceName { .. }) => true,
-            Self::Host(_)
-            | Self::NotPinned { .. }
-            | Self::Newer { .. }
-            | Self::Privileges { .. }
-            | Self::Load { .. }
-            | Self::Step { .. }
-            | Self::Watch { .. }
-            | Self::Source { .. }
-            | Self::NotInForce { .. }
-            | Self::Stopped
-            | Self::Thread { .. } => false,
-        }
+        self.refusal_cause() != RefusalCause::Host
+            || matches!(self, Self::Host(HostError::InstanceName { .. }))
     }
 }
 

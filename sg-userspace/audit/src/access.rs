@@ -15,7 +15,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sg_host::rotated::{RotatedFile, Rotation};
+use sg_host::rotated::{RotatedError, RotatedFile, Rotation};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::{Api, Who};
@@ -106,16 +106,18 @@ pub struct AccessThread {
 }
 
 impl AccessThread {
-    /// Starts to write to `path`.
+    /// Starts to write to `path`. If that cannot be opened, this is logged, and tried again with each request.
     ///
     /// # Errors
-    /// The file cannot be opened, or there is no thread.
+    /// There is no thread.
     pub fn spawn(path: PathBuf, rotation: Rotation) -> io::Result<Self> {
-        let opened = RotatedFile::open(path, rotation).map_err(io::Error::other)?;
+        let mut writer = Writer { path, rotation, file: None, is_failing: false };
+        let opened = writer.append(&[]);
+        writer.report(opened.err().as_ref());
         let (queue, waiting) = channel(QUEUE);
         let file = AccessFile { queue, lost: Arc::default() };
         let lost = Arc::clone(&file.lost);
-        let write = move || write(opened, waiting, &lost);
+        let write = move || writer.serve(waiting, &lost);
         let thread = thread::Builder::new().name("access".to_owned()).spawn(write)?;
         Ok(Self { file, thread })
     }
@@ -133,24 +135,47 @@ impl AccessThread {
     }
 }
 
-fn write(mut file: RotatedFile, mut waiting: Receiver<Option<Vec<u8>>>, lost: &AtomicU64) {
-    let mut is_failing = false;
-    let mut batch = Vec::new();
-    while waiting.blocking_recv_many(&mut batch, QUEUE) > 0 {
-        let ends = batch.iter().any(Option::is_none);
-        let lines: Vec<Vec<u8>> = batch.drain(..).flatten().collect();
-        let written = file.append(&lines.concat());
-        if let Err(error) = &written {
-            lost.fetch_add(lines.len() as u64, Ordering::Relaxed);
-            if !is_failing {
-                tracing::error!("the access log loses lines: {error}");
+/// The one that writes the file.
+struct Writer {
+    path: PathBuf,
+    rotation: Rotation,
+    file: Option<RotatedFile>,
+    is_failing: bool,
+}
+
+impl Writer {
+    fn serve(mut self, mut waiting: Receiver<Option<Vec<u8>>>, lost: &AtomicU64) {
+        let mut batch = Vec::new();
+        while waiting.blocking_recv_many(&mut batch, QUEUE) > 0 {
+            let ends = batch.iter().any(Option::is_none);
+            let lines: Vec<Vec<u8>> = batch.drain(..).flatten().collect();
+            let written = self.append(&lines.concat());
+            self.report(written.as_ref().err());
+            if written.is_err() {
+                lost.fetch_add(lines.len() as u64, Ordering::Relaxed);
+            } else if let unwritten @ 1.. = lost.swap(0, Ordering::Relaxed) {
+                tracing::warn!("the access log has lost {unwritten} lines");
             }
-        } else if let unwritten @ 1.. = lost.swap(0, Ordering::Relaxed) {
-            tracing::warn!("the access log has lost {unwritten} lines");
+            if ends {
+                return;
+            }
         }
-        is_failing = written.is_err();
-        if ends {
-            return;
+    }
+
+    /// Appends to the file, and opens it before if it is not open.
+    fn append(&mut self, lines: &[u8]) -> Result<(), RotatedError> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => RotatedFile::open(&self.path, self.rotation)?,
+        };
+        self.file.insert(file).append(lines)
+    }
+
+    /// Logs a failure when it begins.
+    fn report(&mut self, failure: Option<&RotatedError>) {
+        if let (Some(error), false) = (failure, self.is_failing) {
+            tracing::error!("the access log loses lines, requests go on without it: {error}");
         }
+        self.is_failing = failure.is_some();
     }
 }

@@ -272,8 +272,10 @@ fn a_trail_that_is_not_there_has_no_entries() {
 #[test]
 fn the_access_log_has_a_line_for_each_request() {
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("access.jsonl");
+    let path = folder.path().join("later/access.jsonl");
     let thread = AccessThread::spawn(path.clone(), ROTATION).unwrap();
+    // The file is opened once it can be.
+    fs::create_dir(folder.path().join("later")).unwrap();
     let access = Access {
         time: jiff::Timestamp::UNIX_EPOCH,
         request: "A".to_owned(),

@@ -1,17 +1,11 @@
 //! The steps that decide the packets of a NIC, in the order in which they are evaluated, with their counts and last hits. The
 //! model has the order; this file must never have one of its own. The native API calls it.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    convert::Infallible,
-    fmt,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use sg_agent::InForce;
 use sg_api_types::{Age, Count, EffectiveNic, EffectiveStep, StepKind};
-use sg_model::{
-    Action, GroupIndex, Indices, Nic, Policy, PortListIndex, PrefixListIndex, References, Resolve, Rule,
-};
+use sg_model::{Action, GroupIndex, Names, Nic, Policy, Rule};
 use sg_records::Direction;
 
 use crate::{
@@ -139,7 +133,7 @@ impl<'a> Steps<'a> {
         let Rule { id, enabled, action, priority, matches, description: _ } = rule;
         let group = self.policy.group(group).name.clone();
         let owner = Owner::Rule { group: group.clone(), direction, rule: id.clone() };
-        let matches = matches.map(&mut Names(self.policy)).to_string();
+        let matches = matches.map(&mut Names(self.policy.parts())).to_string();
         let step = self.step(&owner, direction, StepKind::Rule, *action, matches);
         EffectiveStep {
             group: Some(group),
@@ -178,47 +172,6 @@ impl<'a> Steps<'a> {
             last_hit: used.and_then(|used| used.last_hit),
             observed_since: used.map(|used| used.since),
         }
-    }
-}
-
-/// References by name, with the kind of what they name in front.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct ByName;
-
-/// A name behind the kind of what it names, as `sgctl` writes and reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Name(&'static str, String);
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.0, self.1)
-    }
-}
-
-impl References for ByName {
-    type Group = Name;
-    type PrefixList = Name;
-    type PortList = Name;
-}
-
-/// Finds the names of what the rules of a policy refer to.
-struct Names<'a>(&'a Policy);
-
-impl Resolve<Indices, ByName> for Names<'_> {
-    type Error = Infallible;
-
-    fn group(&mut self, group: &GroupIndex) -> Result<Name, Infallible> {
-        Ok(Name("group", self.0.group(*group).name.clone()))
-    }
-
-    fn prefix_list(&mut self, list: &PrefixListIndex) -> Result<Name, Infallible> {
-        let name = self.0.parts().prefix_lists.get(list.0).map(|(name, _)| name.clone());
-        Ok(Name("prefix-list", name.unwrap_or_default()))
-    }
-
-    fn port_list(&mut self, list: &PortListIndex) -> Result<Name, Infallible> {
-        let name = self.0.parts().port_lists.get(list.0).map(|(name, _)| name.clone());
-        Ok(Name("port-list", name.unwrap_or_default()))
     }
 }
 

@@ -46,16 +46,20 @@ pub fn limits() -> Limits {
 #[derive(Clone)]
 struct Scraped {
     sources: Arc<Sources>,
-    /// Held by the scrape that is under way.
+    /// Held by the scrape that is under way, whether its client still waits or not.
     one: Arc<Mutex<()>>,
 }
 
 async fn metrics(State(scraped): State<Scraped>, headers: HeaderMap) -> Response {
     let Scraped { sources, one } = scraped;
     let format = preferred(&headers);
-    let _one = one.lock().await;
+    let one = one.lock_owned().await;
     // It takes milliseconds: others are served meanwhile.
-    match spawn_blocking(move || scrape(&sources, format)).await {
+    let scraped = spawn_blocking(move || {
+        let _one = one;
+        scrape(&sources, format)
+    });
+    match scraped.await {
         Ok(Ok(text)) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Ok(Err(error)) => failed(&error),
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the scrape ended unexpectedly\n"),

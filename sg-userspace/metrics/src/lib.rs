@@ -17,8 +17,7 @@
 //! | `process` | the process itself |
 //! | `http` | the requests |
 //!
-//! No label ever has an address, a port or a text of a user. It must never change what it reads, nor make the agent or a packet
-//! wait. `sgd` starts it.
+//! It must never change what it reads, nor make the agent or a packet wait. `sgd` starts it.
 
 mod exposition;
 mod http;

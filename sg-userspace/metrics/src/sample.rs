@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sg_agent::{Catalog, GroupNumbers, InForce, NicRecord, RuleNumber, nic_block};
 use sg_common::{
     abi::{self, Counter, flows::EVENTS_LOST, reason_counter},
-    flow::Direction as KernelDirection,
+    flow::Direction,
     verdict::{Reason, Verdict},
 };
 use sg_inspect::{
@@ -19,15 +19,17 @@ use sg_inspect::{
     last_hits::{Look, Owner, Row, Selection},
 };
 use sg_kernel::LiveFlows;
-use sg_observe::sink::{Counted, LostBecause};
+use sg_observe::{
+    record,
+    sink::{Counted, LostBecause},
+};
 use sg_observer::{NicTotals, Tally, VERDICTS};
-use sg_records::Direction;
 
 use crate::{MetricsError, Sources, labels::label, process::Process};
 
 /// Counted in a metric of their own.
 const FULL: [Reason; 2] = [Reason::FlowTableFull, Reason::FlowQuota];
-const DIRECTIONS: [KernelDirection; 2] = [KernelDirection::Ingress, KernelDirection::Egress];
+const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// Everything that a scrape shows and nobody measured as it happened.
 #[derive(Debug)]
@@ -89,26 +91,11 @@ struct Listed<'c> {
     number: u32,
 }
 
-impl Listed<'_> {
-    fn owner(&self) -> Owner {
-        let group = self.group.name.clone();
-        match self.rule {
-            Some((direction, rule)) => Owner::Rule { group, direction, rule: rule.id.clone() },
-            None => Owner::IntraGroup { group },
-        }
-    }
-}
-
 /// Everything that has a counter, in the order of groups.
 fn listed(catalog: &Catalog) -> impl Iterator<Item = Listed<'_>> {
     catalog.numbers.groups.iter().flat_map(|group| {
         let group = &**group;
-        let intra_group = group.intra_group.map(|number| Listed { group, rule: None, number });
-        let rules = Direction::ALL.into_iter().flat_map(move |direction| {
-            let rules = group.rules(direction.into()).iter();
-            rules.map(move |rule| Listed { group, rule: Some((direction, rule)), number: rule.number })
-        });
-        intra_group.into_iter().chain(rules)
+        group.counted().map(move |(rule, number)| Listed { group, rule, number })
     })
 }
 
@@ -120,7 +107,7 @@ fn reasons() -> impl Iterator<Item = Reason> {
 }
 
 /// The numbers of a NIC's counters.
-fn nic_numbers(nic: &NicRecord) -> impl Iterator<Item = (KernelDirection, Reason, u32)> {
+fn nic_numbers(nic: &NicRecord) -> impl Iterator<Item = (Direction, Reason, u32)> {
     let block = nic_block(nic.slot);
     let of = move |direction| {
         reasons().map(move |reason| (direction, reason, reason_counter(block, direction, reason)))
@@ -142,7 +129,10 @@ fn others(catalog: &Catalog) -> impl Iterator<Item = u32> {
 pub(crate) fn take(sources: &Sources) -> Result<Sample, MetricsError> {
     let most = usize::try_from(sources.rules).unwrap_or(usize::MAX);
     let select = |in_force: &InForce| Selection {
-        owners: listed(&in_force.catalog).take(most).map(|listed| (listed.owner(), listed.number)).collect(),
+        owners: listed(&in_force.catalog)
+            .take(most)
+            .map(|Listed { group, rule, number }| (Owner::in_group(group, rule), number))
+            .collect(),
         others: others(&in_force.catalog).collect(),
     };
     let mut sample = Sample {
@@ -205,7 +195,7 @@ impl Sample {
                 let Some(packets) = packets(number) else { continue };
                 match sample.full.iter_mut().find(|(full, _)| *full == reason) {
                     Some((_, sum)) => *sum += packets,
-                    None => sample.reasons.push((kernel_name(direction), reason.name(), packets)),
+                    None => sample.reasons.push((name(direction), reason.name(), packets)),
                 }
             }
             sample
@@ -222,7 +212,7 @@ impl NicSample {
         for (direction, by_verdict) in DIRECTIONS.into_iter().zip(&totals.counted) {
             for (verdict, counter) in VERDICTS.into_iter().zip(by_verdict) {
                 if counts_denied || verdict == Verdict::Accept {
-                    self.totals.push((kernel_name(direction), verdict_name(verdict), *counter));
+                    self.totals.push((name(direction), record::Verdict::from(verdict).name(), *counter));
                 }
             }
         }
@@ -267,26 +257,8 @@ fn sinks(counted: &[Counted]) -> Vec<SinkSample> {
     sinks.collect()
 }
 
-const fn name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    }
-}
-
-const fn kernel_name(direction: KernelDirection) -> &'static str {
-    match direction {
-        KernelDirection::Ingress => "ingress",
-        KernelDirection::Egress => "egress",
-    }
-}
-
-const fn verdict_name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Accept => "accept",
-        Verdict::Drop => "drop",
-        Verdict::Reject => "reject",
-    }
+fn name(direction: Direction) -> &'static str {
+    record::Direction::from(direction).name()
 }
 
 /// For tests: the directions and reasons of a NIC that are shown, and what may be full.
@@ -294,5 +266,5 @@ const fn verdict_name(verdict: Verdict) -> &'static str {
 pub(crate) fn of_nic() -> (impl Iterator<Item = (&'static str, &'static str)>, [Reason; 2]) {
     let all = DIRECTIONS.into_iter().flat_map(|direction| reasons().map(move |reason| (direction, reason)));
     let shown = all.filter(|(_, reason)| !FULL.contains(reason));
-    (shown.map(|(direction, reason)| (kernel_name(direction), reason.name())), FULL)
+    (shown.map(|(direction, reason)| (name(direction), reason.name())), FULL)
 }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use sg_api::recording::{Durations, Recording};
 use sg_audit::{AccessLog, AccessThread, ROTATION, Rotation, TrailThread};
 use sg_metrics::Measured;
@@ -54,8 +54,7 @@ impl Recorded {
             None => (None, AccessLog::Off),
             Some(AccessPlace::Log) => (None, AccessLog::Log),
             Some(AccessPlace::File(path)) => {
-                let thread = AccessThread::spawn(path.clone(), ROTATION);
-                let thread = thread.with_context(|| format!("no access log at {}", path.display()))?;
+                let thread = AccessThread::spawn(path.clone(), ROTATION)?;
                 let log = thread.log();
                 (Some(thread), log)
             }

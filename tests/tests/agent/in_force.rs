@@ -42,6 +42,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.each("last_hits_outlive_agents_and_filters", last_hits_outlive_agents_and_filters);
     suite.over(&[Attach::Tcx], "damage_makes_the_window_shorter", damage_makes_the_window_shorter);
     suite.over(&[Attach::Tcx], "a_socket_that_cannot_be_is_no_reason_not_to_filter", without_a_socket);
+    suite.over(&[Attach::Tcx], "a_log_that_cannot_be_is_no_reason_not_to_filter", without_logs);
 }
 
 fn policy() -> String {
@@ -243,18 +244,20 @@ fn last_hits_outlive_agents_and_filters(lab: Lab, attach: Attach) -> Result<()> 
 
 fn damage_makes_the_window_shorter(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
+    let since = step(&agent, "eighty")?["observed_since"].clone();
     eighty(&scene)?;
     agent.stop()?;
-    let since = fs::metadata(file(&agent))?.modified()?;
     fs::write(file(&agent), "{\"version\": 1, \"boot\":")?;
+    // Times have whole seconds.
     thread::sleep(Duration::from_secs(1));
     agent.start_again()?;
     let hit = step(&agent, "eighty")?;
     ensure!(hit["packets"].as_u64() > Some(0), "{hit}");
+    ensure!(since.is_string() && hit["observed_since"].as_str() > since.as_str(), "not since {since}: {hit}");
     ensure!(hit["last_hit"].is_null(), "what was counted before is no hit: {hit}");
     ensure!(agent.complaints().contains("begin anew"), "{}", agent.complaints());
     let kept = file(&agent).with_extension("damaged");
-    ensure!(fs::read_to_string(kept)?.starts_with("{\"version\": 1") && since.elapsed().is_ok());
+    ensure!(fs::read_to_string(kept)?.starts_with("{\"version\": 1"));
     eighty(&scene)?;
     ensure!(!step(&agent, "eighty")?["last_hit"].is_null());
     Ok(())
@@ -276,4 +279,23 @@ fn without_a_socket(lab: Lab, attach: Attach) -> Result<()> {
     ensure!(json(&agent, &["status"])?["agent_pid"] == agent.pid());
     ensure!(agent.stats()?.rule("eighty") > 0);
     Ok(())
+}
+
+fn without_logs(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
+    agent.stop()?;
+    let folder = agent.policy_file().with_file_name("later");
+    let (flows, requests) = (folder.join("flows"), folder.join("requests"));
+    let target = format!("file:{}", flows.display());
+    agent.start_with(&["--flow-log", &target, "--access-log", &requests.to_string_lossy()])?;
+    let said = agent.complaints();
+    ensure!(said.contains("it is tried again") && said.contains("the access log loses lines"), "{said}");
+    ensure!(said.matches("create its directory").count() == 2, "{said}");
+    eighty(&scene)?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
+    fs::create_dir(&folder)?;
+    until("both are written", || {
+        step(&agent, "eighty")?;
+        Ok(flows.exists() && fs::metadata(&requests).is_ok_and(|file| file.len() > 0))
+    })
 }

@@ -72,6 +72,8 @@ pub struct Agent<E> {
     revision: u64,
     /// What was read about traffic before numbers changed their meaning; `None` if nobody observes it.
     meanwhile: Option<Vec<Meanwhile>>,
+    /// The programs' clock, when it was read last.
+    clock: Jiffies,
 }
 
 /// What was read about traffic, and what the numbers in it mean.
@@ -110,6 +112,7 @@ impl<E: Enforcer> Agent<E> {
             unfit: false,
             revision: 0,
             meanwhile: None,
+            clock: Jiffies::default(),
         }
     }
 
@@ -196,7 +199,12 @@ impl<E: Enforcer> Agent<E> {
         self.settled && !self.unfit
     }
 
-    /// What is in force now. Cheap: what is large is shared.
+    /// The wanted policy.
+    pub(crate) const fn policy(&self) -> Option<&Arc<Policy>> {
+        self.policy.as_ref()
+    }
+
+    /// What is in force now, with a copy of the catalog.
     pub(crate) fn in_force(&self) -> Enforcing {
         let images = self.records.iter().filter_map(|record| Some((record.nic.slot, record.image?)));
         Enforcing {
@@ -231,7 +239,9 @@ impl<E: Enforcer> Agent<E> {
         let nothing = Aged { is_last: true, ..Aged::default() };
         let aged = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::age_some);
         let doing = "age the flow table".to_owned();
-        aged.map_err(|source| AgentError::Step { device: None, doing, source })
+        let aged = aged.map_err(|source| AgentError::Step { device: None, doing, source })?;
+        self.clock = aged.at;
+        Ok(aged)
     }
 
     /// Makes the next pass of [`Self::age_some`] report live flows, too.
@@ -249,7 +259,9 @@ impl<E: Enforcer> Agent<E> {
         let nothing = (Jiffies::default(), Vec::new());
         let taken = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::collect_denied);
         let doing = "read what was denied".to_owned();
-        taken.map_err(|source| AgentError::Step { device: None, doing, source })
+        let (at, denials) = taken.map_err(|source| AgentError::Step { device: None, doing, source })?;
+        self.clock = at;
+        Ok((at, denials))
     }
 
     fn unfiltered(&self, prepared: &Prepared, devices: &Devices) -> Unfiltered {
@@ -268,21 +280,28 @@ impl<E: Enforcer> Agent<E> {
             None => (self.load)(&self.catalog)?,
         };
         // From here on nothing refuses.
-        let former = self.meanwhile.is_some().then(|| Arc::new(self.catalog.clone()));
-        let numbers = take(&mut prepared.numbers);
-        self.unsaved |= numbers != self.catalog.numbers;
-        self.catalog.numbers = numbers;
         self.unreset.append(&mut prepared.reused);
         let steps = plan(&prepared.wanted, &self.records, self.unreset.clone());
-        let hooked: BTreeSet<String> = self.records.hooked().map(|nic| nic.device.clone()).collect();
-        let mut report = Report::default();
         let changes_meaning = |step: &Step| {
             matches!(step, Step::ResetCounters { .. } | Step::ForgetFlows { .. } | Step::Claim { .. })
         };
-        let former = former.filter(|_| steps.iter().any(changes_meaning));
-        let denied = former.as_ref().and_then(|_| enforcer.collect_denied().ok());
+        let is_observed = self.meanwhile.is_some() && steps.iter().any(changes_meaning);
+        let former = is_observed.then(|| Arc::new(self.catalog.clone()));
+        let numbers = take(&mut prepared.numbers);
+        self.unsaved |= numbers != self.catalog.numbers;
+        self.catalog.numbers = numbers;
+        let hooked: BTreeSet<String> = self.records.hooked().map(|nic| nic.device.clone()).collect();
+        let mut report = Report::default();
+        let denied = former.as_ref().map(|_| enforcer.collect_denied());
         self.execute(&mut enforcer, &steps, &mut prepared, &mut report);
-        if let (Some(catalog), Some((at, denials))) = (former, denied) {
+        if let (Some(catalog), Some(denied)) = (former, denied) {
+            let (at, denials) = denied.unwrap_or_else(|error| {
+                tracing::warn!(
+                    "what was denied before this change may be reported under later names: {error}"
+                );
+                (self.clock, Vec::new())
+            });
+            // They are of the former policy, whatever became of the denials.
             let flows = enforcer.take_reports();
             self.meanwhile.get_or_insert_default().push(Meanwhile { catalog, at, denials, flows });
         }

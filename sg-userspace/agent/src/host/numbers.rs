@@ -95,6 +95,14 @@ impl GroupNumbers {
             Direction::Egress => &self.egress,
         }
     }
+
+    /// Everything of the group that has a counter, with its number: without a rule, the traffic between members.
+    pub fn counted(&self) -> impl Iterator<Item = (Option<(Direction, &RuleNumber)>, u32)> {
+        let rules = [Direction::Ingress, Direction::Egress].into_iter().flat_map(|direction| {
+            self.rules(direction).iter().map(move |rule| (Some((direction, rule)), rule.number))
+        });
+        self.intra_group.map(|number| (None, number)).into_iter().chain(rules)
+    }
 }
 
 /// All assigned numbers, in the order of the document.

@@ -1,17 +1,14 @@
-//! Documents in the audit trail: each that is read, whose it is, what it changes by name, and its outcome. It must never hold up
-//! the agent: the trail has a thread of its own. Called by `session`.
+//! Documents in the audit trail: each that is read, whose it is, what it changes by name, and its outcome. It must never wait for the
+//! disk: the trail has a thread of its own. Comparing two documents by name costs about as much as reading one, once what they say
+//! is in force. Called by `run` and `session`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
     path::Path,
 };
 
 use sg_audit::{Api, Change, Changes, Entry, OBJECTS, Object, Outcome, Trail, Who};
-use sg_model::{
-    DeviceFacts, Group, GroupIndex, Match, Nic, Policy, PolicyParts, PortListIndex, PrefixListIndex,
-    References, Resolve, Rule,
-};
+use sg_model::{DeviceFacts, Group, GroupIndex, Names, Nic, Policy, PolicyParts, Rule};
 
 use crate::{error::AgentError, state::Cause};
 
@@ -40,6 +37,10 @@ pub(crate) fn applied(
     after: &Policy,
     delayed: Option<&AgentError>,
 ) {
+    if trail.path().is_none() {
+        // Nobody wants to know, so nothing is compared.
+        return;
+    }
     let mut entry = entry(reading);
     entry.outcome = Outcome::Done;
     if let Some(error) = delayed {
@@ -60,40 +61,6 @@ fn entry(reading: Reading<'_>) -> Entry {
         Cause::Policy | Cause::Devices | Cause::Retry => "load_document",
     };
     Entry::new(Api::Document, operation, Who::file(path.display().to_string(), owner), "file")
-}
-
-/// References by name: an index may mean something else in another document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct ByName;
-
-impl References for ByName {
-    type Group = String;
-    type PrefixList = String;
-    type PortList = String;
-}
-
-struct Names<'a>(&'a PolicyParts);
-
-impl Names<'_> {
-    fn of_group(&self, index: GroupIndex) -> String {
-        self.0.groups.get(index.0).map(|group| group.name.clone()).unwrap_or_default()
-    }
-}
-
-impl Resolve<sg_model::Indices, ByName> for Names<'_> {
-    type Error = Infallible;
-
-    fn group(&mut self, group: &GroupIndex) -> Result<String, Infallible> {
-        Ok(self.of_group(*group))
-    }
-
-    fn prefix_list(&mut self, list: &PrefixListIndex) -> Result<String, Infallible> {
-        Ok(self.0.prefix_lists.get(list.0).map(|(name, _)| name.clone()).unwrap_or_default())
-    }
-
-    fn port_list(&mut self, list: &PortListIndex) -> Result<String, Infallible> {
-        Ok(self.0.port_lists.get(list.0).map(|(name, _)| name.clone()).unwrap_or_default())
-    }
 }
 
 /// What differs between two documents, by name.
@@ -155,7 +122,7 @@ fn rules<'a>(parts: &'a PolicyParts, of: &BTreeSet<String>) -> BTreeMap<String, 
         for (direction, rules) in [("ingress", &group.ingress), ("egress", &group.egress)] {
             for rule in rules {
                 let Rule { id, enabled, action, priority, matches, description } = rule;
-                let Ok(matches): Result<Match<ByName>, Infallible> = matches.try_map(&mut Names(parts));
+                let matches = matches.map(&mut Names(parts));
                 let name = format!("{}/{direction}/{id}", group.name);
                 named.insert(name, (*enabled, *action, *priority, matches, description));
             }
@@ -165,10 +132,10 @@ fn rules<'a>(parts: &'a PolicyParts, of: &BTreeSet<String>) -> BTreeMap<String, 
 }
 
 /// NICs as the document describes them: what the host adds is nobody's change.
-fn nics(parts: &PolicyParts) -> BTreeMap<String, impl PartialEq + use<>> {
-    let names = Names(parts);
+fn nics(parts: &PolicyParts) -> BTreeMap<String, impl PartialEq + use<'_>> {
+    let name_of = |group: &GroupIndex| parts.groups.get(group.0).map(|group| &group.name);
     let named = parts.nics.iter().map(|nic| {
-        let groups: Vec<String> = nic.groups.iter().map(|group| names.of_group(*group)).collect();
+        let groups: Vec<Option<&String>> = nic.groups.iter().map(name_of).collect();
         let addresses = if nic.addresses_from_device { Vec::new() } else { nic.addresses.clone() };
         let written =
             Nic { addresses, device_facts: DeviceFacts::default(), groups: Vec::new(), ..nic.clone() };

@@ -54,8 +54,7 @@ impl Publisher {
     pub(crate) fn refused(&self, error: &AgentError) {
         let mut reason = error.to_string();
         if reason.len() > LONGEST {
-            let end = (0..=LONGEST).rev().find(|&end| reason.is_char_boundary(end)).unwrap_or_default();
-            reason.truncate(end);
+            reason.truncate(reason.floor_char_boundary(LONGEST));
             reason.push('…');
         }
         self.change(|in_force| in_force.refused = Some(Refused { at: Timestamp::now(), reason }));

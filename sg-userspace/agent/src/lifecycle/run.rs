@@ -58,8 +58,7 @@ pub async fn run(
     session.record(options.trail.clone());
     session.prepare(policy).map_err(|error| recorded(&file, error))?;
     started(session.reader());
-    session.begin()?;
-    session.record_start(file.path(), file.owner());
+    session.begin(file.path(), file.owner()).map_err(|error| recorded(&file, error))?;
     let why = session.serve(&mut Policies::File(file), &mut events).await;
     drop(session);
     end(options, why)?;

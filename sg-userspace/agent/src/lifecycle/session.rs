@@ -10,13 +10,12 @@ use std::{
 
 use sd_notify::NotifyState;
 use sg_audit::Trail;
-use sg_kernel::Aged;
 use sg_model::Policy;
 use tokio::{task::yield_now, time::sleep};
 
 use crate::{
     apply::{
-        agent::{Agent, Meanwhile},
+        agent::Agent,
         enforcer::Enforcer,
         report::{Report, StatusEvent, emit},
     },
@@ -31,13 +30,12 @@ use crate::{
         document_trail::{self, Reading as DocumentReading},
         measure::{Measure, Unmeasured},
         publisher::{InForceReader, Publisher},
-        traffic::{FlowInterval, Traffic, TrafficSender},
+        traffic::{FlowInterval, TrafficSender},
     },
     state::{Cause, Origin},
 };
 
-/// How long the agent waits for an observer that is behind, before it reads more.
-const BEHIND: Duration = Duration::from_millis(5);
+mod ageing;
 
 /// Where policies come from.
 pub(crate) enum Policies {
@@ -69,6 +67,8 @@ pub(crate) struct Session<'a, E> {
     complaints: Vec<String>,
     /// Whether a pass of flow ageing is under way.
     ageing: bool,
+    /// Since when the observer has had no room for what the pass would read.
+    behind: Option<Instant>,
     /// Where what is read about traffic goes, and when live flows are reported next.
     traffic: Option<(TrafficSender, FlowInterval)>,
     /// Who gets figures.
@@ -89,6 +89,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
             ready: false,
             complaints: Vec::new(),
             ageing: false,
+            behind: None,
             traffic: None,
             measure: Arc::new(Unmeasured),
             preparing: Duration::ZERO,
@@ -117,11 +118,15 @@ impl<'a, E: Enforcer> Session<'a, E> {
         self.trail = trail;
     }
 
-    /// Records the document that is in force first.
-    pub(crate) fn record_start(&self, path: &Path, owner: Option<u32>) {
-        let reading = DocumentReading { path, owner, cause: Cause::Start };
-        if let Some(policy) = self.agent.in_force().policy {
-            document_trail::applied(&self.trail, reading, None, &policy, None);
+    /// Records that the document of the policy in force was read, and what it changed since `before`.
+    fn record_applied(
+        &self,
+        reading: DocumentReading<'_>,
+        before: Option<&Policy>,
+        delayed: Option<&AgentError>,
+    ) {
+        if let Some(after) = self.agent.policy() {
+            document_trail::applied(&self.trail, reading, before, after, delayed);
         }
     }
 
@@ -133,6 +138,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
     /// Handles events and orders until one says stop; returns why.
     pub(crate) async fn serve(&mut self, policies: &mut Policies, events: &mut Events) -> &'static str {
         loop {
+            let may_age = self.may_age();
             tokio::select! {
                 biased;
                 order = policies.order() => match order {
@@ -151,9 +157,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     Some(wake) => self.wake(wake, policies),
                 },
                 // When there is nothing else to do: a full table takes a tenth of a second.
-                () = yield_now(), if self.ageing && self.has_room() => self.age_some(),
-                // The observer is behind.
-                () = sleep(BEHIND), if self.ageing && !self.has_room() => {}
+                () = yield_now(), if self.ageing && may_age => self.age_some(),
+                () = sleep(ageing::BEHIND), if self.ageing && !may_age => {}
             }
         }
     }
@@ -172,7 +177,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
         match loaded {
             Some((loaded, path, owner)) => reconciling("policy").in_scope(|| {
                 self.publisher.read(path, owner);
-                let before = self.agent.in_force().policy;
+                let before = self.agent.policy().cloned();
                 let by_signal = wake.policy == Some(Reading::Anyway);
                 let cause = if by_signal { Cause::Signal } else { Cause::Policy };
                 let reading = DocumentReading { path, owner, cause };
@@ -185,10 +190,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 } else {
                     // Errors were reported already.
                     let delayed = self.enforce(cause).err();
-                    if let Some(after) = self.agent.in_force().policy {
-                        let before = before.as_deref();
-                        document_trail::applied(&self.trail, reading, before, &after, delayed.as_ref());
-                    }
+                    self.record_applied(reading, before.as_deref(), delayed.as_ref());
                 }
             }),
             None if wake.devices => reconciling("devices").in_scope(|| self.resync(Cause::Devices)),
@@ -200,67 +202,6 @@ impl<'a, E: Enforcer> Session<'a, E> {
         self.ageing |= wake.tick;
         if wake.tick {
             self.observe();
-        }
-    }
-
-    /// Ages a part of the flow table.
-    fn age_some(&mut self) {
-        let began = Instant::now();
-        let aged = self.agent.age_some();
-        self.ageing_took += began.elapsed();
-        match aged {
-            Ok(Aged { expired, is_last, at, live, reports, unread, ends_interval }) => {
-                tracing::trace!("{expired} flows expired");
-                self.ageing = !is_last;
-                if is_last {
-                    self.measure.aged(take(&mut self.ageing_took), live);
-                }
-                let catalog = self.publisher.catalog();
-                self.pass_on(Traffic { flows: reports, unread, ends_interval, ..Traffic::at(at, catalog) });
-            }
-            Err(error) => {
-                tracing::error!("{error}");
-                (self.ageing, self.ageing_took) = (false, Duration::ZERO);
-            }
-        }
-    }
-
-    /// Reads what did not pass, and starts an interval of live flows if it is time.
-    fn observe(&mut self) {
-        let Some((sender, interval)) = &mut self.traffic else { return };
-        if !sender.has_room() || !sender.is_read() {
-            // It stays where it is counted.
-            return;
-        }
-        if sender.flow_interval.is_some_and(|wanted| interval.is_over(wanted)) {
-            self.agent.report_live_flows();
-        }
-        match self.agent.collect_denied() {
-            Ok((jiffies, denials)) => {
-                sender.send(Traffic { denials, ..Traffic::at(jiffies, self.publisher.catalog()) });
-            }
-            Err(error) => tracing::error!("{error}"),
-        }
-    }
-
-    /// Passes on what was read before numbers changed their meaning.
-    fn pass_on_meanwhile(&mut self) {
-        for Meanwhile { catalog, at, denials, flows } in self.agent.take_meanwhile() {
-            if let Some((sender, _)) = &self.traffic {
-                sender.send(Traffic { flows, denials, ..Traffic::at(at, catalog) });
-            }
-        }
-    }
-
-    /// Whether there is somewhere to pass things on to.
-    fn has_room(&self) -> bool {
-        self.traffic.as_ref().is_none_or(|(sender, _)| sender.has_room())
-    }
-
-    /// Passes on what flows have carried.
-    fn pass_on(&self, traffic: Traffic) {
-        if let Some((sender, _)) = &self.traffic {
-            sender.send(traffic);
         }
     }
 
@@ -290,12 +231,14 @@ impl<'a, E: Enforcer> Session<'a, E> {
         prepared
     }
 
-    /// Puts the first policy in force; a failure ends the agent.
-    pub(crate) fn begin(&mut self) -> Result<(), AgentError> {
+    /// Puts the first policy in force, which is that of the document `path`, and records it; a failure ends the agent.
+    pub(crate) fn begin(&mut self, path: &Path, owner: Option<u32>) -> Result<(), AgentError> {
         let began = Instant::now();
         let report = self.agent.enforce()?;
         self.measure.applied(take(&mut self.preparing) + began.elapsed());
-        self.tell(report, None, Cause::Start);
+        let errors = self.tell(report, None, Cause::Start);
+        let delayed = (!errors.is_empty()).then(|| AgentError::not_in_force(errors));
+        self.record_applied(DocumentReading { path, owner, cause: Cause::Start }, None, delayed.as_ref());
         // Units that wait for it bring the network up: whatever can be filtered is filtered now, and the rest was reported.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
             tracing::warn!("systemd was not told that the filter is in force: {error}");
@@ -306,17 +249,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
     /// Puts the prepared policy in force.
     fn enforce(&mut self, cause: Cause) -> Result<Enforced, AgentError> {
         let began = Instant::now();
-        let result = self.agent.enforce().and_then(|mut report| {
-            if !self.agent.is_settled() {
-                // Devices changed since it was prepared, or something failed: a second attempt may be all it needs.
-                let again = self.agent.resync(&devices::scan()?)?;
-                report.lines.extend(again.lines);
-                report.warnings.extend(again.warnings);
-                report.errors = again.errors;
-                report.published += again.published;
-            }
-            Ok(report)
-        });
+        let revision = self.agent.revision();
+        let result = self.agent.enforce().and_then(|report| self.again(report, revision));
         let took = take(&mut self.preparing) + began.elapsed();
         if result.is_ok() {
             self.measure.applied(took);
@@ -335,8 +269,32 @@ impl<'a, E: Enforcer> Session<'a, E> {
         if errors.is_empty() { Ok(enforced) } else { Err(AgentError::not_in_force(errors)) }
     }
 
+    /// Makes a second attempt if devices changed since the policy was prepared, or if something failed: that may be all it needs.
+    /// `report` is that of the first, before which the agent had this revision.
+    fn again(&mut self, mut report: Report, revision: u64) -> Result<Report, AgentError> {
+        if self.agent.is_settled() {
+            return Ok(report);
+        }
+        match self.scan_and_resync() {
+            Ok(again) => {
+                report.lines.extend(again.lines);
+                report.warnings.extend(again.warnings);
+                report.errors = again.errors;
+                report.published += again.published;
+            }
+            Err(error) if self.agent.revision() == revision => return Err(error),
+            // What the first attempt did is in force, and is told.
+            Err(error) => report.errors.push(error),
+        }
+        Ok(report)
+    }
+
+    fn scan_and_resync(&mut self) -> Result<Report, AgentError> {
+        self.agent.resync(&devices::scan()?)
+    }
+
     fn resync(&mut self, why: Cause) {
-        match devices::scan().map_err(Into::into).and_then(|devices| self.agent.resync(&devices)) {
+        match self.scan_and_resync() {
             Ok(report) => {
                 let cause = (report.published > 0).then_some("devices");
                 self.tell(report, cause, why);

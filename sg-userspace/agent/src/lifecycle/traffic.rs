@@ -1,6 +1,6 @@
 //! What the agent reads about traffic while it ages flows, for whoever observes it: reports of flows, and counts of packets that
-//! did not pass. The agent never waits for the observer: while there is no room, it reads nothing, and what it does not read stays in
-//! the kernel. It must never look at what a report says. Called by `start` and `session`.
+//! did not pass. While there is no room for it, the agent reads less, see `ageing`: what it does not read stays in the kernel. Sending
+//! never waits: what finds no room is lost, and counted. It must never look at what a report says. Called by `start` and `session`.
 
 use std::{
     sync::{

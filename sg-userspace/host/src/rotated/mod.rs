@@ -55,7 +55,7 @@ pub enum RotatedError {
         owner: u32,
     },
     /// A file system operation failed.
-    #[error("cannot {doing} {path:?}: {source}")]
+    #[error("cannot {doing} {path:?}: {source}{}", remedy(source))]
     Io {
         /// "open", "append to" or "rotate".
         doing: &'static str,
@@ -64,6 +64,14 @@ pub enum RotatedError {
         /// The cause.
         source: io::Error,
     },
+}
+
+/// What to do, as the end of a sentence; empty if nothing is known to help.
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => ": create its directory, in which only root may write",
+        _ => "",
+    }
 }
 
 /// A file that is appended to and rotated. One process may write to a path at a time.

@@ -227,9 +227,10 @@ impl LastHits {
             let Selection { owners, others } = select(&in_force);
             let numbers: Vec<u32> = owners.iter().map(|(_, number)| *number).chain(others).collect();
             let failed = |source| InspectError::Counters { pins: self.0.pins.clone(), source };
+            // Before they are read: of two readings, the later one is learnt later.
+            let mut observation = self.observation();
             let mut counters = read_counters(&self.0.pins, &numbers).map_err(failed)?;
             let others = counters.split_off(owners.len().min(counters.len()));
-            let mut observation = self.observation();
             // While the policy changed, a number may have got another owner.
             let is_current = Arc::ptr_eq(&in_force, &self.0.in_force.borrow());
             if !is_current && attempts < ATTEMPTS {
@@ -265,13 +266,7 @@ fn owners(
 ) -> Vec<(Owner, u32)> {
     let mut owners = Vec::new();
     for numbers in catalog.numbers.groups.iter().filter(|numbers| groups(&numbers.name)) {
-        let group = &numbers.name;
-        owners.extend(numbers.intra_group.map(|number| (Owner::IntraGroup { group: group.clone() }, number)));
-        for direction in Direction::ALL {
-            owners.extend(numbers.rules(direction.into()).iter().map(|rule| {
-                (Owner::Rule { group: group.clone(), direction, rule: rule.id.clone() }, rule.number)
-            }));
-        }
+        owners.extend(numbers.counted().map(|(rule, number)| (Owner::in_group(numbers, rule), number)));
     }
     for nic in catalog.nics.iter().filter(|nic| devices(&nic.device)) {
         owners.extend(Direction::ALL.map(|direction| {
@@ -284,9 +279,6 @@ fn owners(
 
 /// The number of all owners.
 fn all(catalog: &Catalog) -> usize {
-    let groups = catalog.numbers.groups.iter();
-    let groups: usize = groups
-        .map(|group| usize::from(group.intra_group.is_some()) + group.ingress.len() + group.egress.len())
-        .sum();
+    let groups: usize = catalog.numbers.groups.iter().map(|group| group.counted().count()).sum();
     groups + catalog.nics.len() * Direction::ALL.len()
 }

@@ -6,6 +6,8 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use sg_agent::{GroupNumbers, RuleNumber};
+use sg_model::Direction as KernelDirection;
 use sg_records::Direction;
 
 /// How far the clock may be off its course between two passes before it counts as a step.
@@ -35,6 +37,20 @@ pub enum Owner {
         /// The direction.
         direction: Direction,
     },
+}
+
+impl Owner {
+    /// A rule of `group`, or without one its members among each other.
+    #[must_use]
+    pub fn in_group(group: &GroupNumbers, rule: Option<(KernelDirection, &RuleNumber)>) -> Self {
+        let group = group.name.clone();
+        match rule {
+            Some((direction, rule)) => {
+                Self::Rule { group, direction: direction.into(), rule: rule.id.clone() }
+            }
+            None => Self::IntraGroup { group },
+        }
+    }
 }
 
 /// When a counter was used.

@@ -14,7 +14,6 @@ mod unix;
 
 use std::sync::Arc;
 
-use sg_host::rotated::RotatedError;
 use thiserror::Error;
 
 pub use self::{
@@ -34,9 +33,6 @@ use crate::{options::FlowLogOptions, record::Record};
 /// Why the flow log could not begin.
 #[derive(Debug, Error)]
 pub enum SinkError {
-    /// The file cannot be opened.
-    #[error("flow log: {0}")]
-    File(#[from] RotatedError),
     /// There is no thread for it.
     #[error("flow log: cannot start a thread for {target}: {source}")]
     Thread {
@@ -65,7 +61,8 @@ impl Sinks {
     /// different ones.
     ///
     /// # Errors
-    /// A file cannot be opened: a socket or a collector may come later, a directory does not.
+    /// There is no thread. Whether anything can be delivered shows later: it is logged, counted and tried again, and traffic is
+    /// filtered all the same.
     pub fn start(options: &FlowLogOptions, domain: u32) -> Result<Self, SinkError> {
         let FlowLogOptions { sinks, format, interval, filter, aggregate, rotation } = options;
         let mut deliveries = Vec::new();
@@ -74,7 +71,7 @@ impl Sinks {
             let shared = Arc::clone(&counters);
             let sink: Box<dyn Sink> = match target {
                 Target::File(path) => {
-                    Box::new(FileSink::open(path, rotation.rotation(), format.clone(), shared)?)
+                    Box::new(FileSink::new(path.clone(), rotation.rotation(), format.clone(), shared))
                 }
                 Target::Unix(path) => Box::new(UnixSink::new(path, format.clone(), shared)),
                 Target::Ipfix { transport, host, port } => {

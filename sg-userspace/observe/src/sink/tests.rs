@@ -140,9 +140,17 @@ fn a_nic_without_traffic_has_a_line_in_formats_that_say_so() {
 }
 
 #[test]
-fn a_path_that_cannot_be_opened_is_refused_at_the_start() {
-    let error = Sinks::start(&options("file:/proc/flows"), 7).unwrap_err().to_string();
-    assert!(error.starts_with(r#"flow log: cannot open "/proc/flows": "#), "{error}");
+fn a_path_that_cannot_be_opened_is_said_at_the_start_and_tried_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("later/flows");
+    let sinks = start(&format!("file:{}", path.display()));
+    let error = counted(&sinks).error.unwrap();
+    assert!(error.starts_with("cannot open ") && error.contains("later/flows"), "{error}");
+    sinks.offer(&batch(0..10), None);
+    fs::create_dir(folder.path().join("later")).unwrap();
+    until("written", || counted(&sinks).records == 10);
+    assert_eq!(ports(&fs::read_to_string(&path).unwrap()), (0..10).collect::<Vec<_>>());
+    assert_eq!(counted(&sinks).error, None);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sg_compile::Image;
-use sg_kernel::Device;
+use sg_kernel::{Denial, Device, FlowReport, Jiffies};
 use sg_model::Hook;
 
 use crate::apply::enforcer::{Enforcer, EnforcerError};
@@ -17,6 +17,8 @@ use crate::apply::enforcer::{Enforcer, EnforcerError};
 pub(crate) struct Fake {
     asked: Arc<Mutex<Vec<String>>>,
     pub(crate) refuses: Arc<Mutex<BTreeSet<String>>>,
+    /// What flows have to report.
+    pub(super) reports: Arc<Mutex<Vec<FlowReport>>>,
     /// Something of earlier layouts is left.
     pub(super) has_older: Arc<Mutex<bool>>,
 }
@@ -55,6 +57,13 @@ impl Enforcer for Fake {
     }
     fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError> {
         self.ask(format!("forget {slot}"))
+    }
+    fn collect_denied(&mut self) -> Result<(Jiffies, Vec<Denial>), EnforcerError> {
+        self.ask("collect".to_owned())?;
+        Ok((Jiffies { now: 7, hertz: 250 }, Vec::new()))
+    }
+    fn take_reports(&mut self) -> Vec<FlowReport> {
+        take(&mut *self.reports.lock().unwrap())
     }
     fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError> {
         let indices = hooked.iter().map(|device| device.index.to_string());

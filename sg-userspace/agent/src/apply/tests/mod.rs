@@ -2,6 +2,7 @@
 
 mod fake;
 mod incremental;
+mod observed;
 mod patched;
 
 use std::{

@@ -1,5 +1,8 @@
 use std::thread;
 
+use sg_audit::{HistoryQuery, Outcome, ROTATION, TrailThread, read};
+use sg_kernel::{Attachment, Jiffies};
+
 use super::*;
 use crate::{
     apply::tests::Fake,
@@ -8,10 +11,18 @@ use crate::{
         control::{Control, control},
         events::{Event, Sender, channel},
     },
+    lifecycle::traffic::{Traffic, traffic},
     samples::{LIMITS, group, policy},
     state::InForce,
 };
-use sg_kernel::Attachment;
+
+/// A session over a fake kernel.
+fn over(fake: &Fake, dir: &tempfile::TempDir) -> Session<'static, Fake> {
+    let loaded = fake.clone();
+    let load = Box::new(move |_: &Catalog| Ok(loaded.clone()));
+    let catalog = Catalog::new(LIMITS, Attachment::Auto);
+    Session::new(Agent::new(load, catalog, dir.path().join("catalog.json"), 1 << 13), "test", Origin::Store)
+}
 
 /// Runs a session with `orders` over a fake kernel; returns why it ended.
 fn session(orders: impl FnOnce(Control, Fake, Sender) + Send) -> &'static str {
@@ -21,16 +32,13 @@ fn session(orders: impl FnOnce(Control, Fake, Sender) + Send) -> &'static str {
 /// The same, with a reader of what is in force.
 fn watched(orders: impl FnOnce(Control, Fake, Sender, InForceReader) + Send) -> &'static str {
     let dir = tempfile::tempdir().unwrap();
-    let (path, fake) = (dir.path().join("catalog.json"), Fake::default());
+    let fake = Fake::default();
     let (control, received) = control();
     let (sender, mut events) = channel();
     // The orders end it, not the events.
     let _open = sender.clone();
-    let loaded = fake.clone();
     thread::scope(|scope| {
-        let load = Box::new(move |_: &Catalog| Ok(loaded.clone()));
-        let agent = Agent::new(load, Catalog::new(LIMITS, Attachment::Auto), path, 1 << 13);
-        let mut session = Session::new(agent, "test", Origin::Store);
+        let mut session = over(&fake, &dir);
         let reader = session.reader();
         scope.spawn(move || orders(control, fake, sender, reader));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -82,6 +90,7 @@ fn what_is_not_in_force_is_named_and_tried_again() {
     });
     assert_eq!(why, "nobody is left to give it orders");
 }
+
 #[test]
 fn readers_see_what_is_in_force_and_what_was_refused_since() {
     watched(|control, fake, events, reader| {
@@ -123,4 +132,41 @@ fn readers_see_what_is_in_force_and_what_was_refused_since() {
         let generation = |in_force: &InForce| in_force.catalog.nic("lo").unwrap().generation;
         assert!(generation(&now()) > generation(&first));
     });
+}
+
+#[test]
+fn a_start_that_is_not_wholly_in_force_is_recorded_as_such() {
+    for (refused, outcome) in [(None, Outcome::Done), (Some("publish 0"), Outcome::NotInForce)] {
+        let (dir, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+        fake.refuses.lock().unwrap().extend(refused.map(str::to_owned));
+        let file = dir.path().join("audit.jsonl");
+        let trail = TrailThread::spawn(file.clone(), ROTATION).unwrap();
+        let mut session = over(&fake, &dir);
+        session.record(trail.trail());
+        session.prepare(lo("a")).unwrap();
+        session.begin(Path::new("/etc/sgd/policy.yaml"), Some(0)).unwrap();
+        trail.end();
+        let recorded = read(&file, &HistoryQuery::default()).unwrap();
+        let [entry] = &recorded.items[..] else { panic!("{recorded:?}") };
+        assert_eq!((entry.operation.as_str(), entry.outcome), ("start_document", outcome));
+        let said = entry.message.as_ref().is_some_and(|message| message.contains("refused by the test"));
+        assert_eq!(said, refused.is_some(), "{entry:?}");
+    }
+}
+
+#[test]
+fn an_observer_that_takes_nothing_does_not_stop_ageing() {
+    let (dir, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let (sender, news) = traffic(None);
+    let mut session = over(&fake, &dir).observed(Some(&sender));
+    let catalog = session.publisher.catalog();
+    while sender.has_room() {
+        sender.send(Traffic { unread: 1, ..Traffic::at(Jiffies::default(), Arc::clone(&catalog)) });
+    }
+    session.ageing = true;
+    assert!(!session.may_age(), "what is not read yet is not lost");
+    session.behind = Instant::now().checked_sub(ageing::PATIENCE);
+    assert!(session.may_age(), "flows must expire");
+    news.recv_timeout(Duration::ZERO).unwrap();
+    assert!(session.may_age() && session.behind.is_none());
 }

@@ -12,7 +12,8 @@ pub struct ObserveQuery {
     /// Only the newest so many records.
     pub last: Option<usize>,
     /// With `follow`, show single packets: the first of every flow, and all that do not pass: `none`, `each`, or `frames` with the
-    /// first 128 bytes of each. Default: `none`: the first of every kind, and then counts.
+    /// first 128 bytes of each, for admins. Excludes `last`, `since` and `aggregate_by`. Default: `none`: the first of every kind,
+    /// and then counts.
     pub packets: Option<String>,
     /// Sum records by these fields, separated by commas: `remote`, `remote/24`, `local`, `port`, `protocol`, `rule`, `nic`,
     /// `reason`, `drop-source-port`. With `follow`, every five seconds.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sg_audit::{Access, AccessLog, Api, Entry, Ticket, Trail, Who};
+use sg_audit::{Access, AccessLog, Api, Entry, Limited, Ticket, Trail, Who};
 
 use crate::listen::Peer;
 
@@ -75,6 +75,15 @@ impl PendingChange {
         }
     }
 
+    /// Writes that the role of the caller does not allow it: as [`Self::refused`], but for those that are too many.
+    pub(crate) async fn not_allowed(&self, code: &str, message: &str) {
+        if !self.0.is_written.swap(true, Ordering::Relaxed) {
+            let mut entry = self.entry();
+            (entry.code, entry.message) = (Some(code.to_owned()), Some(message.to_owned()));
+            self.0.trail.write_limited(Limited::Role, entry).await;
+        }
+    }
+
     fn entry(&self) -> Entry {
         self.0.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -84,17 +93,32 @@ impl Recording {
     /// Writes the refusal of a caller who is not known. Its message is left out: it can repeat what the caller sent.
     pub(crate) async fn unknown_caller(&self, mut entry: Entry, code: &str) {
         entry.code = Some(code.to_owned());
-        self.trail.write_unknown(entry).await;
+        self.trail.write_limited(Limited::Unknown, entry).await;
     }
 }
 
-/// What is known of a request once it has its response; an extension of the response.
+/// What is known of a request so far; an extension of it. Whoever learns more notes it at once: the client may go away before there
+/// is a response.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
-    /// The operation; none: [`UNKNOWN`].
-    pub(crate) operation: Option<String>,
+pub(crate) struct Facts(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// None: [`UNKNOWN`].
+    operation: Option<String>,
     /// The caller, if it is known.
-    pub(crate) who: Option<Who>,
+    who: Option<Who>,
+}
+
+impl Facts {
+    /// Notes the operation, if it is one of a table, and the caller.
+    pub(crate) fn note(&self, operation: Option<String>, who: Who) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { operation, who: Some(who) };
+    }
+
+    fn take(&self) -> Known {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The code of a refusal; an extension of the response.
@@ -106,6 +130,7 @@ pub(crate) struct Line {
     log: AccessLog,
     durations: Option<Arc<dyn Durations>>,
     began: Instant,
+    facts: Facts,
     /// `None` if nobody wants to know.
     access: Option<Access>,
 }
@@ -124,26 +149,28 @@ impl Line {
             who: who(peer),
             from: from(peer),
         });
-        Self { log: log.clone(), durations: durations.clone(), began: Instant::now(), access }
+        let facts = Facts::default();
+        Self { log: log.clone(), durations: durations.clone(), began: Instant::now(), facts, access }
     }
 
-    pub(crate) fn end(mut self, status: u16, facts: Option<Facts>, code: Option<ErrorCode>) {
+    /// Where to note what is known of the request.
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts.clone()
+    }
+
+    pub(crate) fn end(mut self, status: u16, code: Option<ErrorCode>) {
         let Some(access) = &mut self.access else { return };
         access.status = status;
         access.code = code.map(|ErrorCode(code)| code);
-        let Facts { operation, who } = facts.unwrap_or_default();
-        if let Some(operation) = operation {
-            access.operation = operation;
-        }
-        if let Some(who) = who {
-            access.who = who;
-        }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         if let Some(mut access) = self.access.take() {
+            let Known { operation, who } = self.facts.take();
+            access.operation = operation.unwrap_or(access.operation);
+            access.who = who.unwrap_or(access.who);
             let time = self.began.elapsed();
             access.microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
             if let Some(durations) = &self.durations {

@@ -32,11 +32,12 @@ pub(crate) fn with_ids(router: Router, api: Api, header: HeaderName, recording: 
         let line = Line::begin(&recording, api, &id, request.extensions().get().copied());
         let value = HeaderValue::try_from(&id);
         request.extensions_mut().insert(RequestId(id));
+        request.extensions_mut().insert(line.facts());
         let response = async move {
             let mut response = next.run(request).await;
             response.headers_mut().extend(value.map(|id| (header, id)));
-            let (facts, code) = (response.extensions_mut().remove(), response.extensions_mut().remove());
-            line.end(response.status().as_u16(), facts, code);
+            let code = response.extensions_mut().remove();
+            line.end(response.status().as_u16(), code);
             response
         };
         response.instrument(span)

@@ -1,6 +1,7 @@
 //! An entry of the trail: a requested change, who requested it, from where, and its outcome.
 //!
-//! It must never hold a secret, nor grow without bound: [`Entry::bounded`] drops details first, then objects, and says how many.
+//! It must never hold a secret, nor grow without bound: [`Entry::bounded`] drops details first, then objects, and says how many of
+//! those.
 //! Everybody who writes to the trail makes these; readers show them.
 
 use std::fmt;
@@ -14,6 +15,8 @@ use utoipa::ToSchema;
 const DETAILS: usize = 64 << 10;
 /// The maximum number of objects of an entry.
 pub const OBJECTS: usize = 1_000;
+/// The maximum number of bytes of all objects of an entry: half of the longest line that is read.
+const BYTES: usize = 512 << 10;
 /// The maximum number of characters of a text that somebody else wrote.
 const TEXT: usize = 1_024;
 
@@ -53,8 +56,9 @@ pub struct Entry {
     /// Number of further objects that changed, which are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_objects: u64,
-    /// Number of entries that are missing: with the outcome `lost`, those that could not be written; otherwise refusals of
-    /// callers who are not known, of which at most 60 a minute are written.
+    /// Number of entries that are missing: with the outcome `lost`, those that could not be written; otherwise refusals of the
+    /// same kind. Of callers who are not known, and of keys whose role does not allow a change, at most 60 a minute are written
+    /// each.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing: u64,
 }
@@ -101,18 +105,21 @@ pub enum Outcome {
     Refused,
     /// It is stored, and not in force yet: the agent tries again.
     NotInForce,
+    /// A part of it was done before it failed: `objects` says which.
+    Partly,
     /// Entries could not be written.
     Lost,
 }
 
 impl Outcome {
-    /// `done`, `refused`, `not_in_force` or `lost`.
+    /// `done`, `refused`, `not_in_force`, `partly` or `lost`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Refused => "refused",
             Self::NotInForce => "not_in_force",
+            Self::Partly => "partly",
             Self::Lost => "lost",
         }
     }
@@ -308,15 +315,22 @@ impl Entry {
         }
         let mut room = DETAILS;
         for object in &mut self.objects {
-            let details = [&object.before, &object.after].into_iter().flatten();
-            let bytes: usize =
-                details.map(|value| serde_json::to_vec(value).map_or(0, |text| text.len())).sum();
+            let bytes: usize = [&object.before, &object.after].into_iter().flatten().map(length).sum();
             if let Some(left) = room.checked_sub(bytes) {
                 room = left;
             } else {
                 (object.before, object.after) = (None, None);
             }
         }
+        let mut room = BYTES;
+        let fits = |object: &&Object| {
+            let left = room.checked_sub(length(object));
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let fitting = self.objects.iter().take(OBJECTS).take_while(fits).count();
+        self.more_objects += self.objects.len().saturating_sub(fitting) as u64;
+        self.objects.truncate(fitting);
         self
     }
 
@@ -326,4 +340,9 @@ impl Entry {
         line.push(b'\n');
         line
     }
+}
+
+/// The number of bytes of a value in a line.
+fn length(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(0, |text| text.len())
 }

@@ -40,7 +40,7 @@ pub use query::{HistoryPage, HistoryQuery, LARGEST_PAGE};
 pub use read::{ReadError, read};
 pub use sg_host::rotated::Rotation;
 pub use ticket::Ticket;
-pub use trail::{AuditStatus, Trail, TrailThread};
+pub use trail::{AuditStatus, Limited, Trail, TrailThread};
 
 /// Where the trail of an instance is unless somebody says otherwise: that of `sgd run`, and that of `sgd serve`.
 #[must_use]
@@ -54,8 +54,8 @@ pub fn default_directory(instance: &str) -> PathBuf {
     Path::new(STATE).join(instance)
 }
 
-/// The directory of what sgd keeps, unless somebody says otherwise.
-const STATE: &str = "/var/lib/sgd";
+/// The directory of what `sgd serve` keeps, unless somebody says otherwise; `sgd run` has one in it for each instance.
+pub const STATE: &str = "/var/lib/sgd";
 
 /// The name of the trail's file in the directory of the state.
 pub const FILE: &str = "audit.jsonl";

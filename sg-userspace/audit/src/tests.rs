@@ -107,6 +107,24 @@ fn an_entry_is_bounded() {
 }
 
 #[test]
+fn an_entry_with_many_objects_can_be_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(FILE);
+    let thread = TrailThread::spawn(path.clone(), ROTATION).unwrap();
+    for (length, listed) in [(10, OBJECTS..=OBJECTS), (2_000, 200..=300)] {
+        let mut entry = entry("post_import");
+        let object = Object::new("nic", "x".repeat(length), String::new(), [None, Some(json!({}))], &[]);
+        entry.objects = vec![object; 1_500];
+        write(&thread.trail(), entry);
+        let page = all(&path);
+        let read = &page.items[0];
+        assert!(page.unreadable == 0 && listed.contains(&read.objects.len()), "{}", read.objects.len());
+        assert_eq!(read.objects.len() as u64 + read.more_objects, 1_500);
+    }
+    thread.end();
+}
+
+#[test]
 fn what_a_kill_left_of_a_line_is_skipped_and_said() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(FILE);
@@ -229,18 +247,42 @@ fn each_filter_selects() {
 }
 
 #[test]
-fn refusals_of_the_unknown_push_nothing_out() {
+fn refusals_that_cost_nothing_push_nothing_out() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(FILE);
     let thread = TrailThread::spawn(path.clone(), ROTATION).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         for _ in 0..500 {
-            thread.trail().write_unknown(entry("unknown")).await;
+            thread.trail().write_limited(Limited::Unknown, entry("unknown")).await;
+        }
+        // Strangers use up nobody else's budget.
+        for _ in 0..70 {
+            thread.trail().write_limited(Limited::Role, entry("post_vpcs")).await;
         }
     });
-    assert_eq!(all(&path).items.len(), 60);
+    let of =
+        |operation: &str| all(&path).items.into_iter().filter(|entry| entry.operation == operation).count();
+    assert_eq!((of("unknown"), of("post_vpcs")), (60, 60));
     thread.end();
+}
+
+#[test]
+fn a_ticket_that_nobody_turns_in_is_an_entry() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(FILE);
+    let thread = TrailThread::spawn(path.clone(), ROTATION).unwrap();
+    drop(Ticket::new(thread.trail(), entry("post_groups")));
+    let flows = Object::new("flows", "7".to_owned(), String::new(), [Some(json!({})), None], &[]);
+    let why = ["kernel", "no such table"].map(str::to_owned);
+    let changes = Changes { objects: vec![flows], more: 0 };
+    Ticket::new(thread.trail(), entry("post_flows_delete")).partly(why, changes, || ());
+    thread.end();
+    let page = all(&path);
+    let [partly, dropped] = &page.items[..] else { panic!("{page:?}") };
+    assert_eq!((dropped.outcome, dropped.code.as_deref()), (Outcome::Refused, Some("ending")));
+    assert_eq!((partly.outcome, partly.code.as_deref()), (Outcome::Partly, Some("kernel")));
+    assert_eq!(partly.objects[0].id, "7");
 }
 
 #[test]

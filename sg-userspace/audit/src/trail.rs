@@ -28,8 +28,8 @@ use super::{Api, Entry, HistoryQuery, Outcome, Who, read};
 
 /// Entries that may wait, and entries that are written together.
 const QUEUE: usize = 256;
-/// Refusals of unknown callers that are written in a minute. Otherwise anybody who can connect could push older entries out.
-const UNKNOWN: u32 = 60;
+/// Refusals of each [`Limited`] kind that are written in a minute.
+const REFUSALS: u32 = 60;
 const MINUTE: Duration = Duration::from_mins(1);
 
 type Then = Box<dyn FnOnce() + Send>;
@@ -51,7 +51,18 @@ struct Shared {
     /// Entries that were lost, of which the trail does not say so yet.
     unsaid: AtomicU64,
     failing: Mutex<Option<String>>,
-    unknown: Mutex<Unknown>,
+    unknown: Mutex<Budget>,
+    role: Mutex<Budget>,
+}
+
+/// Refusals that cost their callers nothing: any number of them could push older entries out. Each kind has its own budget, so that
+/// strangers cannot hide what keys try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// Nobody knows the caller.
+    Unknown,
+    /// The role of the caller does not allow the change.
+    Role,
 }
 
 /// The state of the trail.
@@ -66,21 +77,21 @@ pub struct AuditStatus {
     pub failing: Option<String>,
 }
 
-/// Refusals of callers who are not known.
+/// How many refusals of a kind are written.
 #[derive(Debug, Default)]
-struct Unknown {
+struct Budget {
     since: Option<Instant>,
     written: u32,
     missing: u64,
 }
 
-impl Unknown {
+impl Budget {
     /// Whether another one may be written; if so, how many were not.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.since.is_none_or(|since| now.duration_since(since) >= MINUTE) {
             (self.since, self.written) = (Some(now), 0);
         }
-        if self.written == UNKNOWN {
+        if self.written == REFUSALS {
             self.missing += 1;
             return None;
         }
@@ -141,10 +152,14 @@ impl Trail {
         let _ = is_done.await;
     }
 
-    /// Writes the refusal of a caller who is not known; of those, no more than 60 a minute.
-    pub async fn write_unknown(&self, mut entry: Entry) {
+    /// Writes a refusal of this kind; of those, no more than 60 a minute.
+    pub async fn write_limited(&self, kind: Limited, mut entry: Entry) {
         let Some(shared) = &self.0 else { return };
-        let admitted = shared.unknown.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
+        let budget = match kind {
+            Limited::Unknown => &shared.unknown,
+            Limited::Role => &shared.role,
+        };
+        let admitted = budget.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
         if let Some(missing) = admitted {
             entry.missing = missing;
             self.write(entry).await;
@@ -195,6 +210,7 @@ impl TrailThread {
             unsaid: AtomicU64::new(0),
             failing: Mutex::default(),
             unknown: Mutex::default(),
+            role: Mutex::default(),
         });
         let mut writer = Writer { shared: Arc::clone(&shared), rotation, file: None, sequence: None };
         writer.begin();

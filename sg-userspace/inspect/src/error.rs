@@ -48,6 +48,16 @@ pub enum InspectError {
         /// The kernel's error.
         source: KernelError,
     },
+    /// Deleting flows failed on the way.
+    #[error("{deleted} flows were deleted, then deleting failed for one pinned in {}", pins.display())]
+    Partly {
+        /// How many were.
+        deleted: usize,
+        /// The directory of their pins.
+        pins: PathBuf,
+        /// The kernel's error.
+        source: KernelError,
+    },
 }
 
 /// The maximum number of devices that an error lists.

@@ -53,7 +53,7 @@ pub fn list(
 /// Deletes the flows of `instance` that `filter` selects, and returns how many. An empty filter must be meant: `all`.
 ///
 /// # Errors
-/// If the filter cannot be understood, or the kernel refuses; flows may have been deleted before.
+/// If the filter cannot be understood, or the kernel refuses; [`InspectError::Partly`] if flows were deleted before.
 pub fn delete(
     instance: &Instance,
     catalog: &Catalog,
@@ -72,7 +72,10 @@ pub fn delete(
     let found = found.into_iter().filter(|(key, entry)| wanted.admits(key, &names.row(key, entry)));
     let mut deleted = 0;
     for (key, _) in found {
-        flows.end_one(&pins, &key).map_err(failed)?;
+        flows.end_one(&pins, &key).map_err(|source| match deleted {
+            0 => failed(source),
+            deleted => InspectError::Partly { deleted, pins: pins.clone(), source },
+        })?;
         deleted += 1;
     }
     Ok(deleted)

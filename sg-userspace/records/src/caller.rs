@@ -29,11 +29,12 @@ use super::AccessKeyId;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum KeyRole {
-    /// Every query, except the history of changes.
+    /// Checks, and queries, except of what has a role or a user of its own: the history of changes and frames of packets are for
+    /// admins, secrets for root.
     Viewer,
     /// Also changes of VPCs, groups, rules, lists, instances, NICs, and of the groups that NICs hold.
     Editor,
-    /// Also access keys, quotas, whole states, and the history of changes.
+    /// Also access keys, quotas, whole states, deleting flows, the history of changes, and frames of packets.
     #[default]
     Admin,
 }

@@ -10,9 +10,9 @@ use serde_json::Value;
 use sg_api_types::AccessKeyView;
 use sg_audit::{Changes, OBJECTS, Object};
 use sg_records::{Label, Settings};
-use sg_store::{Change, Key, Record};
+use sg_store::{Change, Record};
 
-use super::{State, tx::Mark, tx::Tx};
+use super::tx::{Mark, Tx};
 
 /// The objects that changed since `mark`.
 pub(super) fn changes(mark: &Mark, tx: &Tx) -> Changes {
@@ -24,28 +24,34 @@ pub(super) fn changes(mark: &Mark, tx: &Tx) -> Changes {
         Change::Delete(key) => key.clone(),
     });
     for key in keys.filter(|key| seen.insert(key.clone())) {
+        let (before, after) = (mark.state.get(&key), tx.get(&key));
+        if !differ(before.as_ref(), after.as_ref()) {
+            continue;
+        }
         if recorded.objects.len() < OBJECTS {
-            recorded.objects.extend(object(&mark.state, tx, &key));
-        } else if !matches!(key, Key::Token(_)) && mark.state.get(&key) != tx.get(&key) {
+            recorded.objects.extend(object(before.as_ref(), after.as_ref()));
+        } else {
             recorded.more += 1;
         }
     }
     recorded
 }
 
-/// An object before and after; `None` if it is the same, or nobody's affair.
-fn object(before: &State, after: &State, key: &Key) -> Option<Object> {
-    let (before, after) = (before.get(key), after.get(key));
-    if before == after {
-        return None;
+/// Whether an object changed in something that may be shown.
+fn differ(before: Option<&Record>, after: Option<&Record>) -> bool {
+    match (before, after) {
+        (Some(Record::Token(_)), _) | (_, Some(Record::Token(_))) => false,
+        // Each new rule moves the serial number.
+        (Some(Record::Settings(before)), Some(Record::Settings(after))) => before.quotas != after.quotas,
+        (before, after) => before != after,
     }
-    let newest = after.as_ref().or(before.as_ref())?;
+}
+
+/// An object before and after; `None` if it is nobody's affair.
+fn object(before: Option<&Record>, after: Option<&Record>) -> Option<Object> {
+    let newest = after.or(before)?;
     let Shown { kind, id, name, always } = shown(newest)?;
-    let fields = [before.as_ref(), after.as_ref()].map(|record| record.and_then(fields));
-    // Of the settings, only the serial number changed.
-    if fields[0].is_some() && fields[0] == fields[1] {
-        return None;
-    }
+    let fields = [before, after].map(|record| record.and_then(fields));
     Some(Object::new(kind, id, name, fields, always))
 }
 

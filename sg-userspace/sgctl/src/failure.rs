@@ -76,9 +76,10 @@ impl From<InspectError> for Failure {
         match error {
             InspectError::NoNic { .. } => Self::not_found(error),
             InspectError::Filter { .. } | InspectError::Everything => Self::input(error),
-            InspectError::Nothing | InspectError::Counters { .. } | InspectError::Flows { .. } => {
-                Self::other(error)
-            }
+            InspectError::Nothing
+            | InspectError::Counters { .. }
+            | InspectError::Flows { .. }
+            | InspectError::Partly { .. } => Self::other(error),
         }
     }
 }

@@ -6,11 +6,7 @@
 //!
 //! Enforcement comes first: without a socket, or without a place for last hits, the policy is in force all the same.
 
-use std::{
-    future::pending,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{future::pending, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use sg_agent::{AgentThread, Instance, Measure};
@@ -28,9 +24,6 @@ use super::{
     recorded::{RecordArguments, Recorded},
     socket::SocketArguments,
 };
-
-/// Where agents keep what is to outlive the host, each in a directory of its own.
-const STATE: &str = "/var/lib/sgd";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -71,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let prepared = arguments.agent.observe.prepare(&mut options, metrics.are_wanted())?;
     let access = arguments.socket.access()?;
     let instance = options.instance.clone();
-    let state = arguments.state.clone().unwrap_or_else(|| Path::new(STATE).join(instance.name()));
+    let state = arguments.state.clone().unwrap_or_else(|| sg_audit::default_directory(instance.name()));
     let recorded = Recorded::start(&arguments.record, &state)?;
     options.trail = recorded.recording().trail;
     let mut agent = match AgentThread::follow(arguments.policy.clone(), options) {
@@ -127,6 +120,7 @@ async fn serve(
                 instance: instance.clone(),
                 hits,
                 observed,
+                places: Arc::default(),
                 caller: Caller::Socket,
                 attempts: Arc::default(),
                 recording,

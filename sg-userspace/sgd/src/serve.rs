@@ -20,7 +20,7 @@ use sg_api::{
     attempts::Attempts,
     ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
     listen::{Exposure, Limits, Listener},
-    native::{self, Caller, Native},
+    native::{self, Caller, Native, Places},
     recording::Recording,
 };
 use sg_inspect::last_hits::LastHits;
@@ -48,7 +48,7 @@ const ECS: &str = "127.0.0.1:8750";
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Directory of the store, of the audit trail, and of the last hits of rules; created if missing.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/sgd")]
+    #[arg(long, value_name = "DIR", default_value = sg_audit::STATE)]
     state: PathBuf,
     #[command(flatten)]
     socket: SocketArguments,
@@ -147,12 +147,12 @@ async fn listen(
     recording: &Recording,
     sources: Option<Sources>,
 ) -> Result<&'static str> {
-    let attempts = Arc::<Attempts>::default();
+    let (attempts, places) = (Arc::<Attempts>::default(), Arc::<Places>::default());
     let native = |caller| {
         let (service, hits, observed) = (Some(service.clone()), hits.clone(), Arc::clone(observed));
         let (instance, attempts) = (instance.clone(), Arc::clone(&attempts));
-        let recording = recording.clone();
-        native::router(Native { service, instance, hits, observed, caller, attempts, recording })
+        let (places, recording) = (Arc::clone(&places), recording.clone());
+        native::router(Native { service, instance, hits, observed, places, caller, attempts, recording })
     };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();

@@ -39,16 +39,13 @@ pub fn router(ecs: Ecs) -> Router {
 async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Body>) -> http::Response<Body> {
     let (parts, body) = request.into_parts();
     let from = recording::from(parts.extensions.get().copied());
+    let facts = parts.extensions.get::<Facts>().cloned().unwrap_or_default();
     let mut entry = Entry::new(Api::Ecs, UNKNOWN, Who::default(), from);
     entry.request = Some(request_id.clone());
     let mut context =
         ResponseContext { format: wire::early_format(&parts), host: wire::host(&parts), request_id };
-    let result = execute(ecs, Request::from_parts(parts, body), &mut context, &mut entry).await;
-    let facts = Facts {
-        operation: (entry.operation != UNKNOWN).then(|| entry.operation.clone()),
-        who: Some(entry.who.clone()),
-    };
-    let mut response = match result {
+    let result = execute(ecs, Request::from_parts(parts, body), &mut context, &mut entry, &facts).await;
+    match result {
         Ok((call, response)) => {
             tracing::debug!("{} by {}", call.action, call.key_id);
             context.succeed(&call.action, response)
@@ -64,9 +61,7 @@ async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Bod
             response.extensions_mut().insert(code);
             response
         }
-    };
-    response.extensions_mut().insert(facts);
-    response
+    }
 }
 
 async fn execute(
@@ -74,6 +69,7 @@ async fn execute(
     request: Request<Body>,
     context: &mut ResponseContext,
     entry: &mut Entry,
+    facts: &Facts,
 ) -> Result<(Call, Response), Fault> {
     let claim = request.extensions().get::<Claim>().cloned();
     let wire = Wire::read(request).await?;
@@ -83,11 +79,18 @@ async fn execute(
     if let Some(action) = action {
         action.name.clone_into(&mut entry.operation);
     }
-    let call = authenticate(wire, context.format, &context.request_id, ecs, entry)?;
+    let call = authenticate(wire, context.format, &context.request_id, ecs, entry);
+    facts.note(action.map(|action| action.name.to_owned()), entry.who.clone());
+    let call = call?;
     if let Some(claim) = claim {
         claim.accept();
     }
     let action = action.ok_or_else(Fault::unknown_action)?;
+    if call.role < action.role {
+        let fault = Fault::not_allowed(action.name, action.role, call.role);
+        call.change.not_allowed(&fault.code, &fault.message).await;
+        return Err(fault);
+    }
     match run(ecs, action, &call).await {
         Ok(response) => Ok((call, response)),
         Err(fault) => {
@@ -100,9 +103,6 @@ async fn execute(
 }
 
 async fn run(ecs: &Ecs, action: &Action, call: &Call) -> Result<Response, Fault> {
-    if call.role < action.role {
-        return Err(Fault::not_allowed(action.name, action.role, call.role));
-    }
     if call.is_dry_run() {
         return Err(Fault::malformed(
             "DryRun",

@@ -3,7 +3,7 @@
 //! An unauthenticated request gets a 401 and goes no further; after a wrong secret, that response is delayed. The router calls it
 //! for every request. What a role may do is declared with each route.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -30,8 +30,8 @@ use crate::{
     request_id::RequestId,
 };
 
-/// The methods of routes. Any other is a text of the client.
-const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+/// The operation ids of all routes. Whatever else a client asks for is `unknown`.
+pub(super) type Operations = Arc<BTreeSet<String>>;
 
 /// The caller, as an extension of every request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,7 +70,11 @@ enum Sender {
 }
 
 /// Passes authenticated requests on, and refuses all others.
-pub(super) async fn identify(State(native): State<Native>, mut request: Request, next: Next) -> Response {
+pub(super) async fn identify(
+    State((native, operations)): State<(Native, Operations)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let sender = match native.caller {
         Caller::Socket => match peer {
@@ -89,9 +93,11 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
     let refused = |wrong| native.attempts.refused("native API", wrong, peer);
     // Not the path itself: a client may write anything there.
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let method = Some(request.method()).filter(|method| METHODS.contains(method));
-    let operation =
-        method.zip(path.as_ref()).map(|(method, path)| operation_id(method.as_str(), path.as_str()));
+    // Routes of GET serve it.
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let operation = path.as_ref().map(|path| operation_id(method.as_str(), path.as_str()));
+    let operation = operation.filter(|operation| operations.contains(operation));
+    let facts = request.extensions().get::<Facts>().cloned().unwrap_or_default();
     let name = operation.clone().unwrap_or_else(|| recording::UNKNOWN.to_owned());
     let mut entry = Entry::new(Api::Native, name, Who::default(), recording::from(peer));
     entry.request = request.extensions().get::<RequestId>().map(|id| id.0.clone());
@@ -106,16 +112,16 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
             let requested =
                 format!("{} {}", request.method(), path.as_ref().map_or("nothing", MatchedPath::as_str));
             let who = caller.name.clone();
-            let facts = Facts { operation, who: Some(caller.who.clone()) };
+            facts.note(operation, caller.who.clone());
             request.extensions_mut().insert(caller);
-            let mut response = next.run(request).await;
-            response.extensions_mut().insert(facts);
+            let response = next.run(request).await;
             tracing::debug!("{requested} by {who}: {}", response.status().as_u16());
             return response;
         }
         Sender::Several => {
             let message = "the request has several Authorization headers: send one";
             let refused = Failed::Malformed(message.to_owned());
+            facts.note(operation, Who::default());
             return unknown(&native.recording, entry, refused.body()).await;
         }
         Sender::Anonymous => (Duration::ZERO, Who::default()),
@@ -124,6 +130,7 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
     };
     let message = "an access key is needed: send its id and secret as HTTP Basic authentication";
     let body = (StatusCode::UNAUTHORIZED, ErrorBody::new("unauthenticated", message));
+    facts.note(operation, claimed.clone());
     let mut response = unknown(&native.recording, Entry { who: claimed, ..entry }, body).await;
     let basic = header::HeaderValue::from_static("Basic realm=\"sgd\", charset=\"UTF-8\"");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
@@ -133,11 +140,8 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
 
 /// The response to a caller who is not known, which is in the audit trail.
 async fn unknown(recording: &Recording, entry: Entry, (status, body): (StatusCode, ErrorBody)) -> Response {
-    let facts = Facts { operation: Some(entry.operation.clone()), who: Some(entry.who.clone()) };
     recording.unknown_caller(entry, &body.error.code).await;
-    let mut response = body.with_status(status);
-    response.extensions_mut().insert(facts);
-    response
+    body.with_status(status)
 }
 
 /// Sets the type of a body to JSON if it has none, or is a form, as `curl -d` labels every body. This API reads no forms, and no

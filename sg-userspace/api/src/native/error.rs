@@ -107,6 +107,13 @@ impl From<Unsupported> for Failed {
 }
 
 impl Failed {
+    /// How many flows were deleted before it failed, if any were; and its code and message.
+    pub(super) fn part(&self) -> Option<(usize, [String; 2])> {
+        let Self::Inspect(failure @ InspectError::Partly { deleted, .. }) = self else { return None };
+        let (_, ErrorBody { error }) = not_shown(failure);
+        Some((*deleted, [error.code, error.message]))
+    }
+
     /// The status and the body of the response.
     pub(super) fn body(self) -> (StatusCode, ErrorBody) {
         match self {
@@ -178,7 +185,7 @@ fn not_shown(error: &InspectError) -> (StatusCode, ErrorBody) {
         InspectError::NoNic { .. } => (StatusCode::NOT_FOUND, "not_found"),
         InspectError::Filter { .. } | InspectError::Everything => (StatusCode::BAD_REQUEST, "malformed"),
         InspectError::Nothing => (StatusCode::SERVICE_UNAVAILABLE, "nothing_in_force"),
-        InspectError::Counters { .. } | InspectError::Flows { .. } => {
+        InspectError::Counters { .. } | InspectError::Flows { .. } | InspectError::Partly { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "kernel")
         }
     };
@@ -202,9 +209,8 @@ pub(super) async fn no_such_method() -> Response {
 
 fn refused(refusal: &Refusal) -> (StatusCode, ErrorBody) {
     let mut value = serde_json::to_value(refusal).unwrap_or_default();
-    let code = value["code"].as_str().unwrap_or_default().to_owned();
     let details = value.get_mut("details").map_or_else(|| json!({}), Value::take);
-    let error = ErrorDetail { code, message: refusal.to_string(), details };
+    let error = ErrorDetail { code: refusal.code(), message: refusal.to_string(), details };
     (status(refusal), ErrorBody { error })
 }
 

@@ -14,6 +14,8 @@
 //! * `groups`, `rules`, `nics`, `lists`, `in_force`, `observe`, `whole`, `history`: the table, by noun. Every reference may be an
 //!   id or a name.
 //! * `unused`: rules, and when they were used.
+//! * `changes`: what the audit trail has of a change.
+//! * `places`: how many clients may observe at a time.
 //! * `error`: how a refusal is reported.
 //!
 //! This API must never decide what is allowed: the service does. On the socket, the caller is a user whom the kernel identifies;
@@ -21,6 +23,7 @@
 //! need a proxy with TLS in front of them.
 
 mod caller;
+mod changes;
 mod error;
 mod groups;
 mod history;
@@ -28,6 +31,7 @@ mod in_force;
 mod lists;
 mod nics;
 mod observe;
+mod places;
 mod request;
 mod route;
 mod routes;
@@ -45,12 +49,19 @@ use axum::{Router, http::HeaderName};
 use sg_audit::Api;
 
 use super::request_id::with_ids;
+pub use places::Places;
 use routes::Routes;
 pub use state::{Caller, Native};
 
+/// The path of the `OpenAPI` document.
+const DOCUMENT: &str = "/v1/openapi.json";
+
 /// The router of this API.
 pub fn router(native: Native) -> Router {
-    let (router, document) = table().build();
+    let table = table();
+    let mut operations = table.operations();
+    operations.insert(route::operation_id("get", DOCUMENT));
+    let (router, document) = table.build();
     let document = Arc::new(document);
     let described = move || {
         let document = Arc::clone(&document);
@@ -58,10 +69,10 @@ pub fn router(native: Native) -> Router {
     };
     let recording = native.recording.clone();
     let router = router
-        .route("/v1/openapi.json", axum::routing::get(described))
+        .route(DOCUMENT, axum::routing::get(described))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(axum::middleware::from_fn_with_state(native.clone(), caller::identify))
+        .layer(axum::middleware::from_fn_with_state((native.clone(), Arc::new(operations)), caller::identify))
         .with_state(native);
     with_ids(router, Api::Native, HeaderName::from_static("x-request-id"), recording)
 }

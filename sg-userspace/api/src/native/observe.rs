@@ -20,7 +20,7 @@ use sg_observe::{
 use sg_records::KeyRole;
 use tokio::time::timeout;
 
-use super::{Native, error::Failed, request::RequestContext, route::Route, routes::Routes};
+use super::{Native, error::Failed, places::Place, request::RequestContext, route::Route, routes::Routes};
 
 /// Records that wait for a client: a third of a second at 100,000 a second, and 20 MiB.
 const QUEUE: usize = 1 << 15;
@@ -46,7 +46,12 @@ struct StreamQuery {
     filter: Filter,
 }
 
-fn parse(context: &RequestContext) -> Result<StreamQuery, Failed> {
+/// Parameters that can be given once. The others are conditions, of which any value will do.
+const ONCE: [&str; 4] = ["follow", "last", "packets", "aggregate_by"];
+/// Parameters about what is remembered or summed, which single packets are not.
+const NOT_OF_PACKETS: [&str; 3] = ["last", "since", "aggregate_by"];
+
+fn parse(pairs: &[(String, String)]) -> Result<StreamQuery, Failed> {
     let mut query = StreamQuery {
         follow: false,
         last: None,
@@ -55,13 +60,13 @@ fn parse(context: &RequestContext) -> Result<StreamQuery, Failed> {
         filter: Filter::default(),
     };
     let now = Timestamp::now();
-    for (name, value) in context.pairs() {
+    for (name, value) in pairs {
         let malformed = |allowed: &str| Failed::Malformed(format!("{name}: {value:?} is not {allowed}"));
-        match &*name {
+        match name.as_str() {
             "follow" => query.follow = value.parse().map_err(|_| malformed("true or false"))?,
             "last" => query.last = Some(value.parse().map_err(|_| malformed("a number"))?),
             "packets" => {
-                query.packets = match &*value {
+                query.packets = match value.as_str() {
                     "none" => Packets::None,
                     "each" => Packets::Each,
                     "frames" => Packets::Frames,
@@ -69,40 +74,51 @@ fn parse(context: &RequestContext) -> Result<StreamQuery, Failed> {
                 }
             }
             "aggregate_by" => {
-                let fields = Fields::from_str(&value);
+                let fields = Fields::from_str(value);
                 query.sums = Some(fields.map_err(|error| Failed::Malformed(error.to_string()))?);
             }
             key => {
-                let added = query.filter.add(key, &value, now);
+                let added = query.filter.add(key, value, now);
                 added.map_err(|error| Failed::Malformed(error.to_string()))?;
             }
         }
     }
-    if query.packets != Packets::None && !query.follow {
-        return Err(Failed::Malformed(
-            "packets: single packets are not remembered; add follow=true".to_owned(),
-        ));
+    let count = |wanted: &str| pairs.iter().filter(|(name, _)| name == wanted).count();
+    if let Some(name) = ONCE.into_iter().find(|name| count(name) > 1) {
+        return Err(Failed::Malformed(format!("{name}: given twice, and allowed once")));
+    }
+    if query.packets != Packets::None {
+        if !query.follow {
+            let message = "packets: single packets are not remembered; add follow=true";
+            return Err(Failed::Malformed(message.to_owned()));
+        }
+        if let Some(name) = NOT_OF_PACKETS.into_iter().find(|name| count(name) > 0) {
+            let message = format!(
+                "{name}: single packets are neither remembered nor summed; leave out packets or this"
+            );
+            return Err(Failed::Malformed(message));
+        }
     }
     Ok(query)
 }
 
 fn observe(native: &Native, context: &RequestContext) -> Result<Body, Failed> {
-    let StreamQuery { follow, last, packets, sums, filter } = parse(context)?;
+    let StreamQuery { follow, last, packets, sums, filter } = parse(&context.pairs())?;
     if packets == Packets::Frames {
         // A frame has what hosts say to each other.
         context.check(KeyRole::Admin)?;
     }
-    let observed = &native.observed;
-    let (snapshot, watcher) = if follow {
-        let watched = observed.snapshot_and_watch(filter.clone(), packets, QUEUE);
-        let (snapshot, watcher) = watched.map_err(|error| Failed::TooMany(error.to_string()))?;
-        let wants_past = packets == Packets::None && (last.is_some() || filter.since.is_some());
-        (wants_past.then_some(snapshot), Some(watcher))
+    let (observed, places) = (&native.observed, &native.places);
+    let (place, snapshot, watcher) = if follow {
+        let place = places.following(context.role())?;
+        let (snapshot, watcher) = observed.snapshot_and_watch(filter.clone(), packets, QUEUE);
+        let wants_past = last.is_some() || filter.since.is_some();
+        (place, wants_past.then_some(snapshot), Some(watcher))
     } else {
-        (Some(observed.snapshot()), None)
+        (places.reading(context.role())?, Some(observed.snapshot()), None)
     };
     let (sender, body) = Channel::new(2);
-    let mut stream = Stream { sender, piece: Vec::with_capacity(PIECE * 2) };
+    let mut stream = Stream { sender, piece: Vec::with_capacity(PIECE * 2), _place: place };
     let mut sums = sums.map(|fields| Aggregate::new(&fields, MAX_SUMS));
     let runtime = tokio::runtime::Handle::current();
     // Reading the past takes a while, and waits for the client. Who is gone gets no more.
@@ -150,6 +166,8 @@ struct Gone;
 struct Stream {
     sender: http_body_util::channel::Sender<Bytes, std::convert::Infallible>,
     piece: Vec<u8>,
+    /// Held as long as anything is sent.
+    _place: Place,
 }
 
 impl Stream {
@@ -230,5 +248,41 @@ fn one(watched: &Watched) -> &Record {
     match watched {
         Watched::Record(record) => record,
         Watched::Lost(record) => record,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        let refused = |text: &str| {
+            let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+            match parse(&pairs) {
+                Err(Failed::Malformed(message)) => message,
+                Err(failed) => format!("{failed:?}"),
+                Ok(_) => String::new(),
+            }
+        };
+        for (query, named) in [
+            ("colour=red", "\"colour\""),
+            ("last=-1", "last: "),
+            ("follow=yes", "follow: "),
+            ("last=1&last=2", "last: given twice"),
+            ("follow=true&follow=false", "follow: given twice"),
+            ("packets=some&follow=true", "packets: "),
+            ("packets=each", "packets: "),
+            ("packets=each&follow=true&last=3", "last: "),
+            ("packets=frames&follow=true&since=5m", "since: "),
+            ("packets=each&follow=true&aggregate_by=port", "aggregate_by: "),
+            ("aggregate_by=colour", "\"colour\""),
+        ] {
+            let message = refused(query);
+            assert!(message.contains(named), "{query}: {message:?}");
+        }
+        for query in ["", "packets=none&last=3", "follow=true&packets=each&verdict=drop&verdict=reject"] {
+            assert_eq!(refused(query), "", "{query}");
+        }
     }
 }

@@ -57,6 +57,11 @@ impl RequestContext {
         self.caller.check(needed)
     }
 
+    /// The role of the caller.
+    pub(super) const fn role(&self) -> KeyRole {
+        self.caller.role
+    }
+
     /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
         self.caller.name == "uid 0"
@@ -96,16 +101,18 @@ impl Begun {
         large: Option<usize>,
     ) -> Result<Self, Failed> {
         let (mut parts, body) = request.into_parts();
-        let path = parts.extract::<RawPathParams>().await;
-        let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
-        let path: Vec<String> = path.iter().map(|(_, part)| part.to_owned()).collect();
+        let path = parts
+            .extract::<RawPathParams>()
+            .await
+            .map(|path| path.iter().map(|(_, part)| part.to_owned()).collect::<Vec<String>>());
         let change = parts.extensions.remove::<PendingChange>();
-        if let (Some(change), Some(target)) = (&change, path.first()) {
+        if let (Some(change), Some(target)) = (&change, path.iter().flatten().next()) {
             change.aims_at(target);
         }
         let caller = parts.extensions.get::<Identity>().cloned();
         let caller = caller.ok_or(Failed::Forbidden("this request came through no listener"))?;
         caller.check(needed)?;
+        let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
         let query = parts.uri.query().unwrap_or_default();
         for (name, _) in form_urlencoded::parse(query.as_bytes()) {
             if !known.iter().any(|known| *known == name) {

@@ -2,19 +2,18 @@
 //!
 //! It must never know an operation. `groups`, `rules`, `nics`, `lists`, `in_force` and `whole` call it.
 
-use std::sync::{Arc, mpsc::sync_channel};
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Router,
     body::Body,
-    extract::{Query, Request, State},
+    extract::{Request, State},
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
     response::{IntoResponse as _, Response},
     routing::on,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
-use sg_audit::{Changes, Entry, Object};
 use sg_records::KeyRole;
 use sg_service::{Operation, State as Snapshot};
 use sg_store::Export;
@@ -31,16 +30,11 @@ use utoipa::{
 
 use super::{
     Native,
-    caller::Identity,
+    changes::{pending_change, touched},
     error::{Failed, WithStatus as _},
-    request::{Begun, RequestContext, Trial, aside, json, lines, strictly, text},
+    request::{Begun, RequestContext, aside, json, lines, strictly, text},
     route::Route,
 };
-use crate::{
-    recording::{self, PendingChange},
-    request_id::RequestId,
-};
-
 /// The media type of a JSON body.
 const JSON: &str = "application/json";
 /// The media type of JSON lines.
@@ -53,6 +47,7 @@ const FILE: &[&str] = &[TEXT, "text/csv", JSON, LINES, "application/x-ndjson"];
 #[derive(Default)]
 pub(super) struct Routes {
     router: Router<Native>,
+    operations: BTreeSet<String>,
     /// Each route's operation id, and the role that it declares.
     #[cfg(test)]
     declared: Vec<(String, Option<KeyRole>)>,
@@ -106,33 +101,6 @@ pub(super) trait Upload: Default + Send + 'static {
 
     /// Ends the body and returns the operation. This may take a while.
     fn finish(self, context: &RequestContext) -> Result<Self::Operation, Failed>;
-}
-
-/// The change that a request makes. `None`: it is a dry run, which changes nothing.
-fn pending_change(native: &Native, request: &Request, operation: &str) -> Option<PendingChange> {
-    let trial = Query::<Trial>::try_from_uri(request.uri());
-    if trial.is_ok_and(|Query(trial)| trial.dry_run) {
-        return None;
-    }
-    let extensions = request.extensions();
-    let who = extensions.get::<Identity>().map(|caller| caller.who.clone()).unwrap_or_default();
-    let from = recording::from(extensions.get().copied());
-    let mut entry = Entry::new(sg_audit::Api::Native, operation, who, from);
-    entry.request = extensions.get::<RequestId>().map(|id| id.0.clone());
-    Some(PendingChange::new(&native.recording.trail, entry))
-}
-
-/// Writes that something in the kernel was changed, and waits until it is written.
-fn touched(change: &PendingChange, question: &impl Serialize, result: &impl Serialize) {
-    let [question, result] = [serde_json::to_value(question), serde_json::to_value(result)].map(Result::ok);
-    let number = result.map(|result| result["deleted"].to_string()).unwrap_or_default();
-    let flows = Object::new("flows", number, String::new(), [question, None], &[]);
-    let (done, is_done) = sync_channel(1);
-    let then = move || {
-        let _ = done.send(());
-    };
-    change.ticket().done(Changes { objects: vec![flows], more: 0 }, then);
-    let _ = is_done.recv();
 }
 
 impl Routes {
@@ -189,12 +157,12 @@ impl Routes {
             let question: Q = strictly(&begun.read().await?)?;
             let change = begun.change();
             aside(move || {
-                let result = handle(&native, &question)?;
+                let result = handle(&native, &question);
                 // Here and not behind the `await`, where nobody may be left.
                 if let Some(change) = change {
                     touched(&change, &question, &result);
                 }
-                Ok(result)
+                result
             })
             .await
             .map(json)
@@ -305,12 +273,7 @@ impl Routes {
         let bodies = Bodies { returns: (LINES, content::<T>()), ..Bodies::returning::<T>() };
         self.serve(route, bodies, move |native, mut begun| async move {
             begun.read().await?;
-            let runtime = tokio::runtime::Handle::current();
-            let body = aside(move || {
-                let _inside = runtime.enter();
-                handle(&native, &begun.context)
-            })
-            .await?;
+            let body = aside(move || handle(&native, &begun.context)).await?;
             Ok(([(CONTENT_TYPE, LINES)], body).into_response())
         });
     }
@@ -341,9 +304,13 @@ impl Routes {
             match response {
                 Ok(response) => response,
                 Err(failed) => {
+                    let is_of_role = matches!(failed, Failed::Role { .. });
                     let (status, body) = failed.body();
-                    if let Some(change) = change {
-                        change.refused(&body.error.code, &body.error.message).await;
+                    let (code, message) = (&body.error.code, &body.error.message);
+                    match change {
+                        Some(change) if is_of_role => change.not_allowed(code, message).await,
+                        Some(change) => change.refused(code, message).await,
+                        None => {}
                     }
                     body.with_status(status)
                 }
@@ -364,7 +331,13 @@ impl Routes {
         self.changes
     }
 
+    /// The operation ids of all routes.
+    pub(super) fn operations(&self) -> BTreeSet<String> {
+        self.operations.clone()
+    }
+
     fn describe(&mut self, route: Route, bodies: Bodies) {
+        self.operations.insert(route.operation_id());
         #[cfg(test)]
         {
             self.declared.push((route.operation_id(), route.needs));
@@ -373,7 +346,7 @@ impl Routes {
         let Bodies { reads, read, returns: (media, returned), schemas } = bodies;
         let success = ResponseBuilder::new().description("Done.").content(media, returned).build();
         let failure = ResponseBuilder::new()
-            .description("Error: nothing was changed.")
+            .description("Error: nothing was changed, unless the message says so.")
             .content(JSON, content::<ErrorBody>())
             .build();
         let body = reads.first().map(|media| {

@@ -1,6 +1,6 @@
 //! What this API holds between requests: the service if there is one, the instance of sgd and what is in force for it, how callers
-//! are authenticated, wrong secrets. It must
-//! never know which routes there are: authentication, requests, routes and the router use it.
+//! are authenticated, wrong secrets. It must never know which routes there are: authentication, requests, routes and the router use
+//! it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use sg_inspect::last_hits::LastHits;
 use sg_observe::history::Observed;
 use sg_service::Service;
 
-use super::error::Failed;
+use super::{error::Failed, places::Places};
 use crate::{attempts::Attempts, recording::Recording};
 
 /// How callers are authenticated.
@@ -32,6 +32,8 @@ pub struct Native {
     pub hits: LastHits,
     /// What is remembered of traffic, and who watches it.
     pub observed: Arc<Observed>,
+    /// Who may observe, over all listeners.
+    pub places: Arc<Places>,
     /// How callers are authenticated.
     pub caller: Caller,
     /// The count of wrong secrets, over all APIs.

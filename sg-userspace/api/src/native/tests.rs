@@ -1,5 +1,7 @@
 //! The router, called as clients call it.
 
+mod access;
+mod observing;
 mod recorded;
 mod roles;
 
@@ -44,6 +46,7 @@ fn over(service: &Service, caller: Caller) -> Router {
         instance,
         hits,
         observed: Arc::default(),
+        places: Arc::default(),
         caller,
         attempts: Arc::default(),
         recording,
@@ -119,6 +122,7 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
         instance,
         hits,
         observed: Arc::default(),
+        places: Arc::default(),
         caller: Caller::Socket,
         attempts: Arc::default(),
         recording: Recording::default(),
@@ -246,6 +250,7 @@ async fn over_tcp_only_a_key_gets_in() {
         hits: LastHits::of_nothing(&instance),
         instance,
         observed: Arc::default(),
+        places: Arc::default(),
         caller: Caller::AccessKey,
         attempts: Arc::clone(&attempts),
         recording: Recording::default(),

@@ -1,13 +1,9 @@
-//! Records of the last minutes, within a limit of memory: the oldest go first, and are counted.
+//! Records of the last minutes, within a limit of memory: the oldest go first.
 //!
 //! Age is counted on a clock that nobody sets: a step of the time of day forgets nothing. A chunk is forgotten when its newest
 //! record is old, so that some records stay longer. Full chunks never change, so a snapshot shares them. Called by `Observed`.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
-
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::{
     Limits,
@@ -18,22 +14,6 @@ use crate::{filter::Filter, record::Record};
 /// Records in a chunk: what a snapshot copies at most, and what is forgotten at a time at least.
 const CHUNK: usize = 1024;
 
-/// What a history holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Held {
-    /// Records.
-    pub records: u64,
-    /// Bytes of memory.
-    pub bytes: u64,
-    /// End of the oldest record. Absent: nothing is held.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub oldest: Option<Timestamp>,
-    /// Records that were forgotten because they were old.
-    pub expired: u64,
-    /// Records that were forgotten for lack of memory, before they were old.
-    pub evicted: u64,
-}
-
 /// The records that are remembered.
 #[derive(Debug)]
 pub struct Memory {
@@ -43,8 +23,6 @@ pub struct Memory {
     names: KnownNames,
     /// Bytes of names at which those that are not used were last looked for.
     names_checked: usize,
-    expired: u64,
-    evicted: u64,
 }
 
 #[derive(Debug)]
@@ -56,14 +34,7 @@ struct Chunk {
 
 impl Memory {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            chunks: VecDeque::new(),
-            names: KnownNames::default(),
-            names_checked: 0,
-            expired: 0,
-            evicted: 0,
-        }
+        Self { limits, chunks: VecDeque::new(), names: KnownNames::default(), names_checked: 0 }
     }
 
     pub(super) fn append<'a>(&mut self, records: impl Iterator<Item = &'a Record>) {
@@ -71,11 +42,10 @@ impl Memory {
     }
 
     pub(super) fn append_at<'a>(&mut self, now: Instant, records: impl Iterator<Item = &'a Record>) {
+        if self.limits.bytes == 0 {
+            return;
+        }
         for record in records {
-            if self.limits.bytes == 0 {
-                self.evicted += 1;
-                continue;
-            }
             let record = Compact::new(record, &mut self.names);
             let full = |chunk: &Chunk| chunk.records.len() >= CHUNK;
             if self.chunks.back().is_none_or(full) {
@@ -106,12 +76,7 @@ impl Memory {
         if self.names.bytes() >= self.names_checked.saturating_mul(2) {
             self.forget_names();
         }
-        while self.bytes() > self.limits.bytes
-            && self.forget_oldest().is_some_and(|count| {
-                self.evicted += count;
-                true
-            })
-        {
+        while self.bytes() > self.limits.bytes && self.chunks.pop_front().is_some() {
             if self.bytes() > self.limits.bytes && self.names.bytes() > self.limits.bytes / 2 {
                 self.forget_names();
             }
@@ -123,17 +88,12 @@ impl Memory {
         let limit = self.limits.age;
         let is_old = |chunk: &Chunk| now.saturating_duration_since(chunk.newest) > limit;
         let mut any = false;
-        while self.chunks.front().is_some_and(is_old) {
-            self.expired += self.forget_oldest().unwrap_or(0);
+        while self.chunks.pop_front_if(|chunk| is_old(chunk)).is_some() {
             any = true;
         }
         if any {
             self.forget_names();
         }
-    }
-
-    fn forget_oldest(&mut self) -> Option<u64> {
-        self.chunks.pop_front().map(|chunk| chunk.records.len() as u64)
     }
 
     fn forget_names(&mut self) {
@@ -149,17 +109,6 @@ impl Memory {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot { chunks: self.chunks.iter().map(|chunk| Arc::clone(&chunk.records)).collect() }
-    }
-
-    pub(super) fn held(&self) -> Held {
-        let oldest = self.chunks.front().and_then(|chunk| chunk.records.first());
-        Held {
-            records: self.chunks.iter().map(|chunk| chunk.records.len() as u64).sum(),
-            bytes: self.bytes() as u64,
-            oldest: oldest.map(|record| record.record().end),
-            expired: self.expired,
-            evicted: self.evicted,
-        }
     }
 }
 
@@ -181,12 +130,6 @@ impl Snapshot {
         let all = newest.is_none().then(|| self.chunks.iter().flat_map(|chunk| chunk.iter()));
         let all = all.into_iter().flatten().filter_map(|one| admitted(one, filter));
         newest.into_iter().flatten().chain(all)
-    }
-
-    /// The same, all of them together.
-    #[must_use]
-    pub fn read(&self, filter: &Filter, last: Option<usize>) -> Vec<Record> {
-        self.each(filter, last).collect()
     }
 }
 

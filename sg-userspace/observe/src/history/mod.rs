@@ -15,8 +15,8 @@ use std::{
 
 use jiff::Timestamp;
 
-pub use memory::{Held, Memory, Snapshot};
-pub use watchers::{MAX_WATCHERS, Packets, Single, TooManyWatchers, Watched, Watcher};
+pub use memory::{Memory, Snapshot};
+pub use watchers::{Packets, Single, Watched, Watcher};
 
 use self::watchers::Watchers;
 use crate::{filter::Filter, record::Record};
@@ -70,44 +70,10 @@ impl Observed {
         self.memory().expire(Instant::now());
     }
 
-    /// Records that `filter` admits, the oldest first; with `last`, the newest that many. Only those with a time in `filter` are
-    /// looked at.
-    #[must_use]
-    pub fn read(&self, filter: &Filter, last: Option<usize>) -> Vec<Record> {
-        self.snapshot().read(filter, last)
-    }
-
     /// The past as it is now. Reading it makes nobody wait.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.memory().snapshot()
-    }
-
-    /// What is held, and since when.
-    #[must_use]
-    pub fn held(&self) -> Held {
-        self.memory().held()
-    }
-
-    /// Watches records that come from now on and that `filter` admits; `queue` of them wait for the reader at most.
-    ///
-    /// # Errors
-    /// There are [`MAX_WATCHERS`] already.
-    pub fn watch(&self, filter: Filter, queue: usize) -> Result<Watcher, TooManyWatchers> {
-        self.watchers.add(filter, Packets::None, queue)
-    }
-
-    /// The same, with single packets.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn watch_packets(
-        &self,
-        filter: Filter,
-        packets: Packets,
-        queue: usize,
-    ) -> Result<Watcher, TooManyWatchers> {
-        self.watchers.add(filter, packets, queue)
     }
 
     /// Hands single events to watchers. They are not remembered: what they count is in records that come later.
@@ -126,48 +92,12 @@ impl Observed {
         self.watchers.wanted()
     }
 
-    /// The past since `filter.since`, or the `last` records, and everything after: nothing is missing between, and nothing double.
-    ///
-    /// # Errors
-    /// There are [`MAX_WATCHERS`] already.
-    pub fn read_and_watch(
-        &self,
-        filter: &Filter,
-        last: Option<usize>,
-        queue: usize,
-    ) -> Result<(Vec<Record>, Watcher), TooManyWatchers> {
+    /// The past as it is now, and records that come from then on and that `filter` admits: nothing is missing between, and nothing
+    /// double. `queue` records wait for the reader at most. Each watcher costs the observer a look at every record: whoever lets
+    /// clients watch limits their number.
+    pub fn snapshot_and_watch(&self, filter: Filter, packets: Packets, queue: usize) -> (Snapshot, Watcher) {
         let memory = self.memory();
-        let watcher = self.watchers.add(filter.clone(), Packets::None, queue)?;
-        let snapshot = memory.snapshot();
-        drop(memory);
-        Ok((snapshot.read(filter, last), watcher))
-    }
-
-    /// The past as it is now, and everything after: nothing is missing between, and nothing double.
-    ///
-    /// # Errors
-    /// There are [`MAX_WATCHERS`] already.
-    pub fn snapshot_and_watch(
-        &self,
-        filter: Filter,
-        packets: Packets,
-        queue: usize,
-    ) -> Result<(Snapshot, Watcher), TooManyWatchers> {
-        let memory = self.memory();
-        let watcher = self.watchers.add(filter, packets, queue)?;
-        Ok((memory.snapshot(), watcher))
-    }
-
-    /// Whether anybody watches.
-    #[must_use]
-    pub fn is_watched(&self) -> bool {
-        !self.watchers.is_empty()
-    }
-
-    /// How many records watchers have lost since the start.
-    #[must_use]
-    pub fn lost_by_watchers(&self) -> u64 {
-        self.watchers.lost()
+        (memory.snapshot(), self.watchers.add(filter, packets, queue))
     }
 
     /// Whoever panicked left nothing half done that matters here.

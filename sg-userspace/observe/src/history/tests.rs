@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{Limits, MAX_WATCHERS, Memory, Observed, TooManyWatchers, Watched, compact::Compact};
+use super::{Limits, Memory, Observed, Packets, Snapshot, Watched, Watcher, compact::Compact};
 use crate::{
     filter::Filter,
     record::{Event, Record},
@@ -27,6 +27,34 @@ fn shared(numbers: std::ops::Range<u16>) -> Vec<Arc<Record>> {
     numbers.map(numbered).map(Arc::new).collect()
 }
 
+fn read(snapshot: &Snapshot, filter: &Filter, last: Option<usize>) -> Vec<Record> {
+    snapshot.each(filter, last).collect()
+}
+
+/// Ports of all that is remembered.
+fn held(memory: &Memory) -> Vec<u16> {
+    ports(&read(&memory.snapshot(), &Filter::default(), None))
+}
+
+fn watch(observed: &Observed, filter: &str, queue: usize) -> Watcher {
+    observed.snapshot_and_watch(filter.parse().unwrap(), Packets::None, queue).1
+}
+
+/// All that a watcher can read now, and how many records it was told that it lost.
+fn drain(watcher: &mut Watcher) -> (Vec<Arc<Record>>, u64) {
+    let (mut records, mut lost) = (Vec::new(), 0);
+    while let Some(watched) = watcher.ready() {
+        match watched {
+            Watched::Record(record) => records.push(record),
+            Watched::Lost(loss) => {
+                assert_eq!(loss.event, Event::Lost);
+                lost += loss.count.unwrap();
+            }
+        }
+    }
+    (records, lost)
+}
+
 fn ports(records: &[Record]) -> Vec<u16> {
     records.iter().filter_map(|record| record.dport).collect()
 }
@@ -42,30 +70,29 @@ fn the_last_ones_and_those_since() {
     let observed = Observed::new(Limits::default());
     observed.append(&shared(0..5000));
     let all = Filter::default();
-    assert_eq!(ports(&observed.read(&all, Some(3))), [4997, 4998, 4999]);
-    assert_eq!(observed.read(&all, None).len(), 5000);
-    let filter = Filter { since: Timestamp::from_second(4990).ok(), ports: Filter::default().ports, ..all };
-    assert_eq!(ports(&observed.read(&filter, None)), (4990..5000).collect::<Vec<_>>());
-    assert_eq!(ports(&observed.read(&filter, Some(2))), [4998, 4999]);
     let snapshot = observed.snapshot();
+    assert_eq!(ports(&read(&snapshot, &all, Some(3))), [4997, 4998, 4999]);
+    assert_eq!(read(&snapshot, &all, None).len(), 5000);
+    let since = Filter { since: Timestamp::from_second(4990).ok(), ..Filter::default() };
+    assert_eq!(ports(&read(&snapshot, &since, None)), (4990..5000).collect::<Vec<_>>());
+    assert_eq!(ports(&read(&snapshot, &since, Some(2))), [4998, 4999]);
     observed.append(&shared(5000..5001));
-    assert_eq!(ports(&snapshot.read(&filter, Some(1))), [4999]);
-    assert_eq!(observed.held().records, 5001);
+    assert_eq!(ports(&read(&snapshot, &all, Some(1))), [4999], "it never changes");
+    assert_eq!(ports(&read(&observed.snapshot(), &all, Some(1))), [5000]);
 }
 
 #[test]
-fn memory_is_bounded_and_what_is_forgotten_counted() {
-    let limits = Limits { bytes: 1 << 20, ..Limits::default() };
-    let observed = Observed::new(limits);
+fn memory_is_bounded_and_the_oldest_are_forgotten() {
+    let mut memory = Memory::new(Limits { bytes: 1 << 20, ..Limits::default() });
     for round in 0..20 {
-        observed.append(&shared(round * 1000..(round + 1) * 1000));
-        let held = observed.held();
-        assert!(held.bytes <= 1 << 20, "{held:?}");
-        assert_eq!(held.records + held.evicted, u64::from(round + 1) * 1000);
+        let end = (round + 1) * 1000;
+        memory.append((round * 1000..end).map(numbered).collect::<Vec<_>>().iter());
+        assert!(memory.bytes() <= 1 << 20, "{}", memory.bytes());
+        let held = held(&memory);
+        assert_eq!(held, (end - u16::try_from(held.len()).unwrap()..end).collect::<Vec<_>>());
     }
-    let held = observed.held();
-    assert!(held.evicted > 0 && held.records > 4000, "{held:?}");
-    assert_eq!(held.oldest, Timestamp::from_second(i64::try_from(held.evicted).unwrap()).ok());
+    let held = held(&memory).len();
+    assert!((4001..20_000).contains(&held), "{held}");
 }
 
 #[test]
@@ -77,7 +104,7 @@ fn names_count_too() {
         memory.append([&record].into_iter());
         assert!(memory.bytes() <= 4 << 20, "{}", memory.bytes());
     }
-    assert!(memory.held().evicted > 0);
+    assert!(held(&memory).len() < 5000);
 }
 
 #[test]
@@ -89,78 +116,57 @@ fn old_records_are_forgotten_and_a_step_of_the_clock_forgets_none() {
     let mut late = numbered(1);
     late.end = "2030-01-01T00:00:00Z".parse().unwrap();
     memory.append_at(begin + Duration::from_mins(15), [&late].into_iter());
-    assert_eq!((memory.held().records, memory.held().expired), (2001, 0));
+    assert_eq!(held(&memory).len(), 2001);
     memory.append_at(begin + Duration::from_mins(16), [&late].into_iter());
     // The last chunk holds the late ones, too.
-    assert_eq!((memory.held().records, memory.held().expired), (2002 - 1024, 1024));
+    assert_eq!(held(&memory).len(), 2002 - 1024);
     memory.append_at(begin + Duration::from_hours(1), [].into_iter());
-    assert_eq!((memory.held().records, memory.held().expired), (0, 2002));
+    assert_eq!(held(&memory).len(), 0);
     assert!(memory.bytes() < 1000);
 }
 
 #[test]
-fn no_memory_keeps_nothing() {
+fn no_memory_keeps_nothing_and_watchers_see_it_all_the_same() {
     let observed = Observed::new(Limits { bytes: 0, ..Limits::default() });
+    let mut watcher = watch(&observed, "", 10);
     observed.append(&shared(0..3));
-    assert_eq!((observed.held().records, observed.held().evicted), (0, 3));
+    assert_eq!(read(&observed.snapshot(), &Filter::default(), None), []);
+    assert_eq!(drain(&mut watcher).0.len(), 3);
 }
 
 #[test]
 fn a_slow_watcher_loses_is_told_and_makes_nobody_wait() {
     let observed = Observed::new(Limits::default());
-    let mut slow = observed.watch(Filter::default(), 10).unwrap();
-    let mut quick = observed.watch("port=0-4".parse().unwrap(), 100).unwrap();
+    let mut slow = watch(&observed, "", 10);
+    let mut quick = watch(&observed, "port=0-4", 100);
     observed.append(&shared(0..100));
-    assert_eq!(slow.lost(), 90);
-    let mut read = Vec::new();
-    while let Some(watched) = slow.ready() {
-        read.push(watched);
-    }
-    let (loss, records) = read.split_last().unwrap();
-    assert_eq!(records.len(), 10, "the loss is in nobody's place");
-    let Watched::Lost(loss) = loss else { panic!("{loss:?}") };
-    assert_eq!((loss.event, loss.count), (Event::Lost, Some(90)));
-    assert_eq!((slow.lost(), observed.lost_by_watchers()), (90, 90));
-    let mut seen = 0;
-    while let Some(Watched::Record(_)) = quick.ready() {
-        seen += 1;
-    }
-    assert_eq!((seen, quick.lost()), (5, 0));
-    assert!(observed.is_watched());
-    drop((slow, quick));
-    assert!(!observed.is_watched());
+    let (records, lost) = drain(&mut slow);
+    assert_eq!((records.len(), lost), (10, 90), "the loss is in nobody's place");
+    let (records, lost) = drain(&mut quick);
+    assert_eq!((records.len(), lost), (5, 0));
+    assert_eq!(observed.wanted().len(), 2);
+    drop(slow);
+    assert_eq!(observed.wanted(), [("port=0-4".parse().unwrap(), Packets::None)]);
+    drop(quick);
+    assert_eq!(observed.wanted(), []);
 }
 
 #[test]
 fn a_loss_that_finds_no_room_counts_as_it_was_told() {
     let observed = Observed::new(Limits::default());
-    let mut watcher = observed.watch(Filter::default(), 2).unwrap();
+    let mut watcher = watch(&observed, "", 2);
     observed.append(&shared(0..2));
     let lost = Record::lost(numbered(9).start, numbered(9).end, 18_000, "the ring was full");
     observed.append(&[Arc::new(lost), Arc::new(numbered(2))]);
-    assert_eq!(watcher.lost(), 18_001);
-    let told = std::iter::from_fn(|| watcher.ready()).find_map(|watched| match watched {
-        Watched::Lost(lost) => lost.count,
-        Watched::Record(_) => None,
-    });
-    assert_eq!(told, Some(18_001));
-}
-
-#[test]
-fn there_is_a_maximum_of_watchers() {
-    let observed = Observed::new(Limits::default());
-    let watchers: Vec<_> = (0..MAX_WATCHERS).map(|_| observed.watch(Filter::default(), 1).unwrap()).collect();
-    assert_eq!(observed.watch(Filter::default(), 1).unwrap_err(), TooManyWatchers);
-    drop(watchers);
-    assert!(observed.watch(Filter::default(), 1).is_ok());
+    assert_eq!(drain(&mut watcher).1, 18_001);
 }
 
 #[tokio::test]
 async fn a_watcher_waits_and_ends_with_the_observer() {
     let observed = Arc::new(Observed::new(Limits::default()));
     observed.append(&shared(0..2));
-    let (past, mut watcher) = observed.read_and_watch(&Filter::default(), Some(1), 10).unwrap();
-    assert_eq!(ports(&past), [1]);
+    let (past, mut watcher) = observed.snapshot_and_watch(Filter::default(), Packets::None, 10);
+    assert_eq!(ports(&read(&past, &Filter::default(), Some(1))), [1]);
     let later = Arc::clone(&observed);
     let appending = tokio::task::spawn_blocking(move || later.append(&shared(2..3)));
     let Some(Watched::Record(record)) = watcher.next().await else { panic!() };
@@ -180,11 +186,10 @@ fn readers_and_watchers_see_every_record_once() {
             }
         });
         while !appending.is_finished() {
-            let (past, mut watcher) = observed.read_and_watch(&Filter::default(), None, 10_000).unwrap();
-            let mut seen = ports(&past);
-            while let Some(Watched::Record(record)) = watcher.ready() {
-                seen.extend(record.dport);
-            }
+            let all = Filter::default();
+            let (past, mut watcher) = observed.snapshot_and_watch(all.clone(), Packets::None, 10_000);
+            let mut seen = ports(&read(&past, &all, None));
+            seen.extend(drain(&mut watcher).0.iter().filter_map(|record| record.dport));
             assert_eq!(seen, (0..u16::try_from(seen.len()).unwrap()).collect::<Vec<_>>());
         }
     });
@@ -193,8 +198,8 @@ fn readers_and_watchers_see_every_record_once() {
 #[test]
 fn nanoseconds_a_record() {
     let observed = Observed::new(Limits::default());
-    let mut watcher = observed.watch(Filter::default(), 2000).unwrap();
-    let _other = observed.watch("verdict=reject,port=1".parse().unwrap(), 2000).unwrap();
+    let mut watcher = watch(&observed, "", 2000);
+    let _other = watch(&observed, "verdict=reject,port=1", 2000);
     let mut record = numbered(443);
     (record.group, record.rule, record.reason) = (Some("web".into()), Some("https".into()), "rule".into());
     let records: Vec<_> = (0..1000).map(|_| Arc::new(record.clone())).collect();
@@ -216,7 +221,7 @@ proptest! {
     fn a_record_is_remembered_as_it_was(record in record()) {
         let mut memory = Memory::new(Limits::default());
         memory.append([&record].into_iter());
-        prop_assert_eq!(memory.snapshot().read(&Filter::default(), None), vec![record]);
+        prop_assert_eq!(read(&memory.snapshot(), &Filter::default(), None), vec![record]);
     }
 
     #[test]
@@ -224,6 +229,6 @@ proptest! {
         let observed = Observed::new(Limits::default());
         observed.append(&records.iter().cloned().map(Arc::new).collect::<Vec<_>>());
         let begin = records.len().saturating_sub(last);
-        prop_assert_eq!(observed.read(&Filter::default(), Some(last)), records[begin..].to_vec());
+        prop_assert_eq!(read(&observed.snapshot(), &Filter::default(), Some(last)), records[begin..].to_vec());
     }
 }

@@ -13,7 +13,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use thiserror::Error;
 use tokio::sync::mpsc::{
     Receiver, Sender, channel,
     error::{TryRecvError, TrySendError},
@@ -24,14 +23,6 @@ use crate::{
     filter::Filter,
     record::{Event, Record},
 };
-
-/// How many can watch at a time: each costs the observer a look at every record.
-pub const MAX_WATCHERS: usize = 8;
-
-/// Nobody else can watch now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{MAX_WATCHERS} clients watch already, which is the maximum: end one of them")]
-pub struct TooManyWatchers;
 
 /// Which packets a watcher wants to see one by one: the first of every flow, and all that do not pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +53,6 @@ pub(super) struct Watchers {
     all: Mutex<Vec<Handed>>,
     /// Whether there are any, without a lock.
     count: AtomicUsize,
-    lost: AtomicU64,
 }
 
 /// What the observer has of a watcher.
@@ -83,7 +73,7 @@ struct Lost {
 
 impl Handed {
     /// Hands a record over, if it is wanted. Returns whether there still is a reader.
-    fn offer(&self, record: &Arc<Record>, lost_in_all: &AtomicU64) -> bool {
+    fn offer(&self, record: &Arc<Record>) -> bool {
         if !self.filter.admits(record) {
             return true;
         }
@@ -94,7 +84,6 @@ impl Handed {
                 let lost = if record.event == Event::Lost { record.count.unwrap_or(1) } else { 1 };
                 self.lost.count.fetch_add(lost, Ordering::Relaxed);
                 self.lost.full.store(true, Ordering::Relaxed);
-                lost_in_all.fetch_add(lost, Ordering::Relaxed);
                 true
             }
             Err(TrySendError::Closed(_)) => false,
@@ -103,29 +92,21 @@ impl Handed {
 }
 
 impl Watchers {
-    pub(super) fn add(
-        &self,
-        filter: Filter,
-        packets: Packets,
-        queue: usize,
-    ) -> Result<Watcher, TooManyWatchers> {
+    pub(super) fn add(&self, filter: Filter, packets: Packets, queue: usize) -> Watcher {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|one| !one.queue.is_closed());
-        if all.len() >= MAX_WATCHERS {
-            return Err(TooManyWatchers);
-        }
         let (sender, records) = channel(queue.max(1));
         let lost = Arc::new(Lost::default());
         all.push(Handed { filter, packets, queue: sender, lost: Arc::clone(&lost) });
         self.count.store(all.len(), Ordering::Relaxed);
-        Ok(Watcher { records, lost, since: now(), told: Instant::now(), lost_in_all: 0 })
+        Watcher { records, lost, since: now(), told: Instant::now() }
     }
 
     /// Hands out records. Who watches packets has seen what they count.
     pub(super) fn hand_out(&self, records: &[Arc<Record>]) {
         self.to_each(|one| {
             let wanted = |record: &&Arc<Record>| one.packets == Packets::None || !record.event.is_traffic();
-            records.iter().filter(wanted).all(|record| one.offer(record, &self.lost))
+            records.iter().filter(wanted).all(|record| one.offer(record))
         });
     }
 
@@ -136,7 +117,7 @@ impl Watchers {
             let framed = |event: &&Single| one.packets == Packets::Frames && event.framed.is_some();
             events.iter().filter(wanted).all(|event| {
                 let record = event.framed.as_ref().filter(|_| framed(&event)).unwrap_or(&event.record);
-                one.offer(record, &self.lost)
+                one.offer(record)
             })
         });
     }
@@ -159,22 +140,13 @@ impl Watchers {
 
     /// What each watcher wants.
     pub(super) fn wanted(&self) -> Vec<(Filter, Packets)> {
-        if self.is_empty() {
+        if self.count.load(Ordering::Relaxed) == 0 {
             return Vec::new();
         }
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().map(|one| (one.filter.clone(), one.packets)).collect()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|one| !one.queue.is_closed());
         self.count.store(all.len(), Ordering::Relaxed);
-        all.is_empty()
-    }
-
-    pub(super) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        all.iter().map(|one| (one.filter.clone(), one.packets)).collect()
     }
 }
 
@@ -196,7 +168,6 @@ pub struct Watcher {
     since: Timestamp,
     /// The same on a clock that nobody sets.
     told: Instant,
-    lost_in_all: u64,
 }
 
 /// A loss is told this often at most while records come. Where none comes, it is told at once.
@@ -228,12 +199,6 @@ impl Watcher {
         }
     }
 
-    /// How many records it has lost, those included that it was not told of yet.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.lost_in_all.saturating_add(self.lost.count.load(Ordering::Relaxed))
-    }
-
     fn take_loss(&mut self) -> Option<Box<Record>> {
         if !self.lost.full.swap(false, Ordering::Relaxed) && self.lost.count.load(Ordering::Relaxed) == 0 {
             return None;
@@ -245,7 +210,6 @@ impl Watcher {
         let now = now();
         self.told = Instant::now();
         let start = std::mem::replace(&mut self.since, now);
-        self.lost_in_all = self.lost_in_all.saturating_add(count);
         Some(Box::new(Record::lost(start, now, count, "this client read too slowly")))
     }
 }

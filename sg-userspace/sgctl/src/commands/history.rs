@@ -65,6 +65,7 @@ enum Wanted {
     Done,
     Refused,
     NotInForce,
+    Partly,
     Lost,
 }
 
@@ -74,6 +75,7 @@ impl Wanted {
             Self::Done => Outcome::Done,
             Self::Refused => Outcome::Refused,
             Self::NotInForce => Outcome::NotInForce,
+            Self::Partly => Outcome::Partly,
             Self::Lost => Outcome::Lost,
         }
     }

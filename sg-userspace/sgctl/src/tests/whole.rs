@@ -52,6 +52,7 @@ impl Agent {
                 instance,
                 hits,
                 observed: Arc::default(),
+                places: Arc::default(),
                 caller,
                 attempts: Arc::default(),
                 recording: recording.clone(),

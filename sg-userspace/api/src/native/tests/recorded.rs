@@ -2,15 +2,18 @@
 
 use axum::{Router, body::Body, http::Method};
 use serde_json::{Value, json};
-use sg_audit::{HistoryQuery, ROTATION, TrailThread, read};
-use sg_inspect::last_hits::LastHits;
+use sg_audit::{Api, Entry, HistoryQuery, Outcome, ROTATION, TrailThread, Who, read};
+use sg_inspect::{InspectError, last_hits::LastHits};
+use sg_kernel::KernelError;
 use sg_records::KeyRole;
 use sg_service::{CreateAccessKey, Service};
 use tempfile::TempDir;
 
 use super::{
+    super::{changes::touched, error::Failed},
     Caller, Instance, Native, Recording, ask, code, document, request, router, send, service, table,
 };
+use crate::recording::PendingChange;
 
 struct Recorded {
     folder: TempDir,
@@ -30,6 +33,7 @@ impl Recorded {
             hits: LastHits::of_nothing(&instance),
             instance,
             observed: std::sync::Arc::default(),
+            places: std::sync::Arc::default(),
             caller,
             attempts: std::sync::Arc::default(),
             recording,
@@ -149,6 +153,53 @@ async fn who_is_refused_is_recorded_without_what_it_sent() {
     assert_eq!((&claimed["who"], &claimed["code"]), (&json!({"claimed": key.id}), &json!("unauthenticated")));
     assert_eq!((&unknown["who"], &unknown["operation"]), (&json!({}), &json!("post_vpcs")));
     assert_eq!(strange["operation"], "unknown");
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_pushes_nothing_out() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let recorded = Recorded::new(Caller::AccessKey);
+    let viewer = CreateAccessKey { role: KeyRole::Viewer, ..CreateAccessKey::default() };
+    let key = recorded.service.submit(viewer).await.unwrap();
+    let header = format!("Basic {}", STANDARD.encode(format!("{}:{}", key.id, key.secret)));
+    for number in 0..70 {
+        // Neither does a path that is no text.
+        let (method, path) =
+            if number % 2 == 0 { (Method::POST, "/v1/vpcs") } else { (Method::DELETE, "/v1/groups/%ff") };
+        let mut request = request(method, path, Body::from("{}"));
+        request.headers_mut().insert("authorization", header.parse().unwrap());
+        assert_eq!(send(&recorded.face, request).await.0, 403);
+    }
+    let entries = recorded.entries();
+    assert_eq!(entries.len(), 60);
+    assert!(entries.iter().all(|entry| entry["code"] == "forbidden"), "{entries:?}");
+    assert!(entries[0]["message"].as_str().unwrap().contains("the role editor"), "{}", entries[0]);
+}
+
+/// Flows that are gone are gone, whatever happens to the others.
+#[test]
+fn a_change_that_fails_on_the_way_is_recorded_as_done_in_part() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(sg_audit::FILE);
+    let thread = TrailThread::spawn(path.clone(), ROTATION).unwrap();
+    let change = || {
+        let entry = Entry::new(Api::Native, "post_flows_delete", Who::process(0, 0, None), "socket");
+        PendingChange::new(&thread.trail(), entry)
+    };
+    let (question, source) = (json!({"nic": "eth0"}), || KernelError::NoPrograms);
+    let whole: Result<Value, Failed> =
+        Err(InspectError::Flows { pins: "/p".into(), source: source() }.into());
+    touched(&change(), &question, &whole);
+    let part = InspectError::Partly { deleted: 7, pins: "/p".into(), source: source() };
+    touched(&change(), &question, &Err::<Value, _>(part.into()));
+    touched(&change(), &question, &Ok(json!({"deleted": 9})));
+    thread.end();
+    let page = read(&path, &HistoryQuery::default()).unwrap();
+    let [done, part] = &page.items[..] else { panic!("the first has changed nothing: {page:?}") };
+    assert_eq!((done.outcome, done.objects[0].id.as_str()), (Outcome::Done, "9"));
+    assert_eq!((part.outcome, part.objects[0].id.as_str()), (Outcome::Partly, "7"));
+    assert_eq!((part.code.as_deref(), &part.objects[0].before), (Some("kernel"), &Some(question)));
+    assert!(part.message.as_ref().unwrap().starts_with("7 flows were deleted"), "{part:?}");
 }
 
 #[tokio::test]

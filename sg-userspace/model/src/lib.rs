@@ -8,6 +8,7 @@
 // Others build on this crate, without reading it.
 #![warn(missing_docs)]
 
+mod age;
 mod device;
 mod ethertype;
 mod field;
@@ -31,6 +32,7 @@ pub mod text;
 mod validity;
 mod written;
 
+pub use age::{Age, MOMENT, NoAge, moment};
 pub use device::{DeviceFacts, Role, identifies};
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
 pub use field::{MatchField, Scope};

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use sg_records::{Direction, Protocol};
 use utoipa::{IntoParams, ToSchema};
 
+/// The maximum number of flows in one response.
+pub const MOST_FLOWS: usize = 100_000;
+
 /// State of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -44,10 +47,14 @@ pub struct FlowRow {
     pub local_port: u16,
     /// State of the flow.
     pub state: FlowProgress,
-    /// The group that accepted it, by its name in the document or its id in the store; `null`: a default.
+    /// The group that accepted it, by its name in the document or its id in the store; `null`: a default, or it is gone.
     pub group: Option<String>,
-    /// Id of the rule that accepted or revoked it; `null`: a default, or membership of the group.
+    /// Id of the rule that accepted or revoked it; `null`: a default, membership of the group, or it is gone.
     pub rule: Option<String>,
+    /// What decided: `rule`, `intra-group` (membership of the group), or `default`. With `rule` and no rule, or `intra-group` and
+    /// no group, what decided is gone.
+    #[serde(default)]
+    pub reason: String,
     /// Packets of the end that opened the flow, and of the other.
     pub packets: [u64; 2],
     /// Bytes, likewise.

@@ -7,7 +7,6 @@
 #![warn(missing_docs)]
 
 mod access;
-mod age;
 mod apply;
 mod check;
 mod clone;
@@ -29,12 +28,13 @@ mod transfer;
 mod vpcs;
 
 pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
-pub use age::{Age, NoAge};
 pub use apply::{Apply, Changed, Difference, Happens};
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
-pub use flows::{DeleteFlows, DeletedFlows, FlowFilter, FlowLimit, FlowList, FlowProgress, FlowRow};
+pub use flows::{
+    DeleteFlows, DeletedFlows, FlowFilter, FlowLimit, FlowList, FlowProgress, FlowRow, MOST_FLOWS,
+};
 pub use groups::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel};
 pub use lint::{Finding, FindingKind, Severity};
 pub use lists::{CreateList, DeleteLists, ModifyList};
@@ -46,6 +46,7 @@ pub use query::{
 };
 pub use rules::{Authorize, ModifyRule, Revoke};
 pub use service::ModifyQuotas;
+pub use sg_model::Age;
 pub use show::{EffectiveNic, EffectiveStep, ListedRule, ShowQuery, StepKind};
 pub use stats::{Count, DefaultCount, FlowCounts, GroupCount, ReasonCount, RuleCount, Stats, StatsQuery};
 pub use status::{AppliedChange, NicStatus, PolicySource, RefusedPolicy, Status, StoreCounts};

@@ -207,6 +207,9 @@ impl<'a> CatalogNames<'a> {
             },
             group: decided.map(|(group, _)| text(group)),
             rule: decided.and_then(|(_, rule)| rule.map(text)),
+            reason: decision
+                .and_then(|decision| decision.reason().ok())
+                .map_or_else(String::new, |reason| text(reason.name())),
             packets: entry.packets,
             bytes: entry.bytes,
         }

@@ -8,6 +8,7 @@
 // Others build on this crate, without reading it.
 #![warn(missing_docs)]
 
+mod age;
 mod by_name;
 mod device;
 mod ethertype;
@@ -32,6 +33,7 @@ pub mod text;
 mod validity;
 mod written;
 
+pub use age::{Age, MOMENT, NoAge, moment};
 pub use by_name::{ByName, KindAndName, Names};
 pub use device::{DeviceFacts, Role, identifies};
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};

@@ -6,9 +6,9 @@
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sg_common::verdict::Reason;
-use sg_model::{PortRange, ProtocolName, port_range, text::digits};
+use sg_model::{MOMENT, PortRange, ProtocolName, moment, port_range, text::digits};
 use thiserror::Error;
 
 use crate::{
@@ -301,13 +301,7 @@ fn icmp(value: &str) -> Result<IcmpPattern, FilterError> {
 
 /// A time, or how long before `now`.
 fn when(key: &'static str, value: &str, now: Timestamp) -> Result<Timestamp, FilterError> {
-    let ago = || {
-        let ago: SignedDuration = value.parse().ok()?;
-        if ago.is_negative() { None } else { now.checked_sub(ago).ok() }
-    };
-    let wanted = "a time such as 2026-11-30T13:00:00Z, or how long ago, such as 90s, 5m or 2h30m";
-    let time = value.parse().ok().or_else(ago);
-    time.ok_or_else(|| FilterError::Value { key, found: value.to_owned(), wanted })
+    moment(value, now).ok_or_else(|| FilterError::Value { key, found: value.to_owned(), wanted: MOMENT })
 }
 
 fn once(key: &'static str, place: &mut Option<Timestamp>, time: Timestamp) -> Result<(), FilterError> {

@@ -218,7 +218,7 @@ fn common_of(words: &[String]) -> Common {
     Common {
         instance,
         socket: socket.or_else(|| variable("SGCTL_SOCKET")).map(PathBuf::from),
-        server_is_typed: server.is_some(),
+        typed_place: server.as_ref().map(|_| "--server"),
         server: server.or_else(|| variable("SGCTL_SERVER")),
         access_key_file: given("--access-key-file", "SGCTL_ACCESS_KEY_FILE").map(PathBuf::from),
         timeout: 1,

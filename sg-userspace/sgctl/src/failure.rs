@@ -1,6 +1,9 @@
 //! How a command fails, and its exit code. It must never print anything: `render` does. Everything in this crate calls it.
 
-use std::io::{self, ErrorKind};
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+};
 
 use sg_check::{EngineError, StreamError};
 use sg_inspect::InspectError;
@@ -49,6 +52,14 @@ impl Failure {
             Self::NotFound(error) => Self::NotFound(error.context(file.to_owned())),
             Self::Other(error) => Self::Other(error.context(file.to_owned())),
             Self::BrokenPipe => Self::BrokenPipe,
+        }
+    }
+
+    /// The error of this type that it is.
+    pub(crate) fn is_a<E: Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Input(error) | Self::NotFound(error) | Self::Other(error) => error.downcast_ref(),
+            Self::BrokenPipe => None,
         }
     }
 

@@ -45,18 +45,33 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         // A pipe or a device cannot be replaced, only written to.
         OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(bytes))
     } else {
-        replace(path, bytes)
+        replace(path, bytes).map(drop)
     };
     written.with_context(|| format!("cannot write {}", path.display())).map_err(Failure::Other)
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Begins a file that only its owner can read, and that grows. An existing one is replaced: whoever has that open, or could read it,
+/// sees nothing of this one.
+pub(crate) fn begin(path: &Path) -> Result<File, Failure> {
+    let begun = if path.metadata().is_ok_and(|found| !found.is_file()) {
+        OpenOptions::new().write(true).open(path)
+    } else {
+        replace(path, &[])
+    };
+    begun.with_context(|| format!("cannot write {}", path.display())).map_err(Failure::Other)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", process::id()));
     let new: PathBuf = path.with_file_name(name);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
-    let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    let replaced = written.and_then(|()| fs::rename(&new, path));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&new, path).map(|()| file)
+    };
+    let replaced = write();
     if replaced.is_err() {
         // The incomplete file is of no use; the failure itself is reported.
         let _ = fs::remove_file(&new);
@@ -81,6 +96,23 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(write(Path::new("/no/such/dir/file"), b"").unwrap_err().code(), 1);
         write(Path::new("/dev/null"), b"x").unwrap();
+    }
+
+    #[test]
+    fn a_file_that_grows_is_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("packets");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut reader = File::open(&path).unwrap();
+        begin(&path).unwrap().write_all(b"secret").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "secret");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let mut seen = String::new();
+        reader.read_to_string(&mut seen).unwrap();
+        assert_eq!(seen, "old");
+        begin(Path::new("/dev/null")).unwrap();
+        assert_eq!(begin(Path::new("/no/such/dir/file")).unwrap_err().code(), 1);
     }
 
     #[test]

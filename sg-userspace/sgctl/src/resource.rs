@@ -39,15 +39,15 @@ impl Session<'_> {
         let Filter { name, region, tags, owner, length } = filter;
         let address = Address::of(&[R::COLLECTION]).with_some("name", name).with_some("region", region);
         let address = address.with_list("tag", &tags).with_some("owner", owner);
-        self.list_at::<R::Item>(&more(address), length)
+        self.list_at::<R::Item>(&more(address), length).map(drop)
     }
 
-    /// Lists what is at an address.
+    /// Lists what is at an address, and returns it.
     pub(crate) fn list_at<T: Render + DeserializeOwned>(
         &mut self,
         address: &Address,
         length: Length,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<T>, Failure> {
         let most = length.most();
         let (things, total) = self.pages::<T>(address, most)?;
         let names = self.names_for(&things)?;
@@ -59,7 +59,7 @@ impl Session<'_> {
                 count(more, T::NOUN)
             ));
         }
-        Ok(())
+        Ok(things)
     }
 
     pub(crate) fn show<R: Resource>(&mut self, name: &str) -> Result<R::View, Failure> {

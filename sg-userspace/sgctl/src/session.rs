@@ -63,8 +63,7 @@ pub(crate) fn ask_agent<T: DeserializeOwned>(common: &Common, call: &Call) -> Re
 
 /// Whether the agent has no store of what was requested.
 fn is_no_store(failure: &Failure) -> bool {
-    let Failure::Input(error) = failure else { return false };
-    error.downcast_ref::<ClientError>().is_some_and(|error| error.is_one_of(&["no_store"]))
+    failure.is_a::<ClientError>().is_some_and(|error| error.is_one_of(&["no_store"]))
 }
 
 /// What an instance has in force, as its agent left it written.

@@ -24,10 +24,13 @@ use pty_process::{Size, blocking};
 use tempfile::TempDir;
 
 const STATUS: &str = r#"{"version":"1","instance":"web-host","local_nics":1,"attached":1,"waiting":[],
-    "in_force":[{"device":"eth0","hook":"tc","generation":7,"groups":["web"]}]}"#;
+    "in_force":[{"device":"eth0","hook":"tc","generation":7,"groups":["web"]},
+    {"device":"eth1","hook":"tc","generation":8,"groups":["web"]}]}"#;
 const STATS: &str = r#"{"rules":[{"group":"web","rule":"https","direction":"ingress","action":"accept","packets":3,"bytes":180}],
     "intra_group":[],"defaults":[],"reasons":[],
     "flows":{"established":1,"max_established":8,"half_open":0,"max_half_open":4,"evicted":0}}"#;
+/// What decides the packets of the NIC that is called `web-nic`.
+const SHOW: &str = r#"[{"device":"eth0","attached":true,"generation":7,"groups":["web"],"steps":[]}]"#;
 const FLOWS: &str = r#"{"flows":[],"total":0}"#;
 const DENIED: &str = "{\"event\":\"denied\",\"start\":\"2026-11-30T13:00:00Z\",\"end\":\"2026-11-30T13:00:05Z\",\"nic\":\"eth0\",\
     \"device\":\"eth0\",\"direction\":\"ingress\",\"protocol\":6,\"src\":\"192.0.2.7\",\"dst\":\"10.0.0.5\",\"dport\":22,\
@@ -60,6 +63,7 @@ fn serve(mut stream: UnixStream) {
             "/v1/status" => STATUS,
             "/v1/stats" => STATS,
             "/v1/flows" => FLOWS,
+            "/v1/show" => SHOW,
             _ => {
                 let length = DENIED.len();
                 let head = "HTTP/1.1 200 X\r\ntransfer-encoding: chunked";
@@ -86,13 +90,18 @@ struct Screen {
 
 impl Screen {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(more: &[&str]) -> Self {
         let agent = Agent::new();
         let (pty, pts) = blocking::open().unwrap();
         pty.resize(Size::new(24, 80)).unwrap();
         let socket = agent.0.path().join("api.sock");
         let command = blocking::Command::new(env!("CARGO_BIN_EXE_sgctl"));
         let words = ["top", "--interval", "1", "--socket", socket.to_str().unwrap()];
-        let child = command.args(words).env("TERM", "xterm").env_remove("NO_COLOR").spawn(pts).unwrap();
+        let child =
+            command.args(words).args(more).env("TERM", "xterm").env_remove("NO_COLOR").spawn(pts).unwrap();
         let (pty, seen) = (Arc::new(pty), Arc::new(Mutex::new(vt100::Parser::new(size(24), size(80), 0))));
         let (from, to) = (Arc::clone(&pty), Arc::clone(&seen));
         thread::spawn(move || {
@@ -167,6 +176,20 @@ fn views_keys_and_sizes() {
     screen.seen.lock().unwrap().screen_mut().set_size(size(10), size(40));
     let lines = screen.shows(&["sgctl top", "filt…"]);
     assert_eq!(lines.len(), 10);
+    screen.press("q");
+    assert_eq!(screen.end(), Some(0));
+}
+
+#[test]
+fn one_nic_is_shown_alone_by_any_name() {
+    Screen::start().shows(&["eth0", "eth1"]);
+    let screen = Screen::start_with(&["--nic", "web-nic"]);
+    let lines = screen.shows(&["eth0"]);
+    assert!(!lines.iter().any(|line| line.contains("eth1")), "{lines:#?}");
+    // What is pasted is no keys, neither q nor 2.
+    screen.press("\u{1b}[200~q2\u{1b}[201~");
+    screen.press("/\u{1b}[200~web\u{1b}[201~\r");
+    screen.shows(&["filter: web", "GROUPS"]);
     screen.press("q");
     assert_eq!(screen.end(), Some(0));
 }

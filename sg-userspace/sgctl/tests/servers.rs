@@ -53,6 +53,13 @@ fn the_command_line_wins_over_the_environment() {
         assert!(code != Some(0) && said.contains(meant), "{line}: {code:?} {said}");
         assert!(!said.contains("variable.sock") && !said.contains(ELSEWHERE), "{line}: {said}");
     }
+    let line = "history --file /no/such/audit.jsonl";
+    let (code, said) = sgctl(&both, line);
+    assert!(code == Some(2) && said.contains("cannot read /no/such/audit.jsonl"), "{code:?} {said}");
+    for (typed, flag) in [("--server http://127.0.0.2:1", "--server"), ("--socket /no/such", "--socket")] {
+        let (code, said) = sgctl(&[], &format!("{line} {typed}"));
+        assert!(code == Some(2) && said.contains(&format!("{flag} and --file are two")), "{code:?} {said}");
+    }
     let (code, said) = sgctl(&both, "group list");
     assert!(code == Some(2) && said.contains("name two servers"), "{code:?} {said}");
 }

@@ -4,8 +4,8 @@
 
 use sg_agent::{Applied, InForce, NicRecord, Origin, PublishedImage, Refused};
 use sg_api_types::{
-    AppliedChange, DeleteFlows, DeletedFlows, EffectiveNic, FlowFilter, FlowLimit, FlowList, NicStatus,
-    PolicySource, RefusedPolicy, ShowQuery, Stats, StatsQuery, Status, StoreCounts,
+    AppliedChange, DeleteFlows, DeletedFlows, EffectiveNic, FlowFilter, FlowLimit, FlowList, MOST_FLOWS,
+    NicStatus, PolicySource, RefusedPolicy, ShowQuery, Stats, StatsQuery, Status, StoreCounts,
 };
 use sg_inspect::{
     flows,
@@ -17,9 +17,8 @@ use sg_service::{Refusal, State};
 
 use super::{Native, error::Failed, route::Route, routes::Routes};
 
-/// How many flows are listed, unless the request says otherwise, and at most.
+/// How many flows are listed, unless the request says otherwise.
 const FLOWS: usize = 10_000;
-const MOST_FLOWS: usize = 100_000;
 
 pub(super) fn declare(routes: &mut Routes) {
     let route = Route::get("/v1/status", "Show the status of the agent, and what is in force").needs(Viewer);

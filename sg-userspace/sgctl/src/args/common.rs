@@ -41,9 +41,9 @@ pub(crate) struct Common {
     pub(crate) timeout: u32,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Whether `server` stands on the command line.
+    /// The flag for a place to ask that stands on the command line, if one does.
     #[arg(skip)]
-    pub(crate) server_is_typed: bool,
+    pub(crate) typed_place: Option<&'static str>,
 }
 
 /// How to print.
@@ -97,7 +97,9 @@ impl Common {
     /// what a variable names.
     pub(crate) fn prefer_the_command_line(&mut self, matches: &ArgMatches) {
         let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
-        self.server_is_typed = typed("server");
+        self.typed_place = [("server", "--server"), ("socket", "--socket")]
+            .into_iter()
+            .find_map(|(name, flag)| typed(name).then_some(flag));
         if !typed("server") && (typed("socket") || typed("instance")) {
             self.server = None;
         }
@@ -109,13 +111,23 @@ impl Common {
     /// Refuses a server for a command that works on the filter of this host, which no server reaches. What a variable names is
     /// not meant.
     pub(crate) fn of_this_host(&self) -> Result<Self, Failure> {
-        if self.server_is_typed {
+        if self.typed_place == Some("--server") {
             return Err(Failure::input(anyhow!(
                 "this command works on the filter of this host, which --server does not reach: leave --server out, or run \
                  it on that host"
             )));
         }
         Ok(Self { server: None, ..self.clone() })
+    }
+
+    /// The same without a server, for a command that reads a file. What a variable names is not meant.
+    pub(crate) fn of_file(&self) -> Result<Self, Failure> {
+        if let Some(place) = self.typed_place {
+            return Err(Failure::input(anyhow!(
+                "{place} and --file are two places to read from: give one of them"
+            )));
+        }
+        Ok(Self { server: None, socket: None, ..self.clone() })
     }
 
     /// The instance, without a socket that determines it.

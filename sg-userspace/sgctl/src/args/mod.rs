@@ -20,5 +20,5 @@ pub(crate) use label::{LabelChangeArgs, NewLabelArgs};
 pub(crate) use nic_spec::nic;
 pub(crate) use policy::PolicyArg;
 pub(crate) use service_name::{numbered, port};
-pub(crate) use values::{named, parse_bool, word, write_addresses, write_ids, write_time, yes_no};
+pub(crate) use values::{named, parse_bool, word, write_addresses, write_end, write_ids, write_time, yes_no};
 pub(crate) use watch::Watch;

@@ -1,6 +1,6 @@
 //! Values of arguments: how they are parsed, and written so that they can be parsed again.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use clap::{
     ValueEnum,
@@ -91,6 +91,11 @@ pub(crate) const NO_VLAN: &str = "none";
 /// Addresses for a column.
 pub(crate) fn write_addresses(addresses: &[IpAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// An end of a flow for a column: its address, with the port if it has one.
+pub(crate) fn write_end(address: IpAddr, port: u16) -> String {
+    if port == 0 { address.to_string() } else { SocketAddr::new(address, port).to_string() }
 }
 
 /// Ids for a column.

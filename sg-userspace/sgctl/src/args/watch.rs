@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _},
+    process, thread,
     time::Duration,
 };
 
@@ -9,7 +10,6 @@ use clap::{Args, value_parser};
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
-    time::sleep,
 };
 
 use crate::{args::common::Format, failure::Failure, render::Output};
@@ -41,10 +41,8 @@ impl Watch {
         mut show: impl FnMut(&mut Output<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let Some(seconds) = self.watch else { return show(output) };
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
-        let interrupt = || signal(SignalKind::interrupt());
         // Before the first block: from here on Ctrl-C ends the loop, whatever it is doing.
-        let mut interrupted = runtime.block_on(async { interrupt() }).map_err(Failure::other)?;
+        end_at_interrupt().map_err(Failure::other)?;
         let (mut first, terminal) = (true, io::stdout().is_terminal());
         loop {
             if terminal {
@@ -56,16 +54,18 @@ impl Watch {
             show(output)?;
             output.out.flush()?;
             first = false;
-            let ends = async {
-                tokio::select! {
-                    biased;
-                    _ = interrupted.recv() => true,
-                    () = sleep(Duration::from_secs(seconds.into())) => false,
-                }
-            };
-            if runtime.block_on(ends) {
-                return Ok(());
-            }
+            thread::sleep(Duration::from_secs(seconds.into()));
         }
     }
+}
+
+/// Ends the process well at Ctrl-C, even while a request waits for its response: from a thread, since the loop waits there, too.
+fn end_at_interrupt() -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut interrupted = runtime.block_on(async { signal(SignalKind::interrupt()) })?;
+    let wait = move || {
+        runtime.block_on(interrupted.recv());
+        process::exit(0);
+    };
+    thread::Builder::new().name("interrupt".to_owned()).spawn(wait).map(drop)
 }

@@ -85,6 +85,11 @@ impl<'c> Lines<'c> {
         })
     }
 
+    /// Whether there is a response: not after Ctrl-C before it began.
+    pub(crate) const fn have_begun(&self) -> bool {
+        self.body.is_some()
+    }
+
     /// Waits for lines, so long at most.
     pub(crate) fn next(&mut self, wait: Duration) -> Result<Next, ClientError> {
         let Self { runtime, server, signals, body, rest } = self;

@@ -1,27 +1,24 @@
 //! `sgctl flows`: the flows in the tables. It asks the agent; where none serves, or the agent is only looked at, it reads the pinned
 //! tables, whether an agent runs or not. It deletes flows on demand, and must never change anything else.
 
-use std::{io::Write, net::IpAddr};
+use std::io::Write;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
 use hyper::Method;
 use ipnet::IpNet;
-use sg_api_types::{DeleteFlows, DeletedFlows, FlowFilter, FlowList, FlowProgress, FlowRow};
-use sg_common::packet::Vlan;
+use sg_api_types::{DeleteFlows, DeletedFlows, FlowFilter, FlowList, FlowProgress, FlowRow, MOST_FLOWS};
+use sg_common::{packet::Vlan, verdict::Reason};
 use sg_inspect::flows;
 use sg_records::Protocol;
 
 use crate::{
-    args::{Common, Format, Watch, port, values},
+    args::{Common, Format, Watch, port, values, write_end},
     client::{Address, Call},
     failure::Failure,
     render::{Output, Rows, count},
     session::{ask_agent, filter_of, in_force},
 };
-
-/// The maximum number of flows that an agent lists.
-const MOST: usize = 100_000;
 
 /// Show and delete flows.
 ///
@@ -126,12 +123,12 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     if args.delete {
         return delete(args, &filter, common, &mut output);
     }
-    args.watch.show(&mut output, |output| print(&found(&filter, common)?, output))
+    args.watch.show(&mut output, |output| print(&found(&filter, MOST_FLOWS, common)?, output))
 }
 
-/// The flows, from the agent or from what is pinned.
-fn found(filter: &FlowFilter, common: &Common) -> Result<FlowList, Failure> {
-    if let Some(found) = ask_agent(common, &Call::get(address(filter).with("limit", MOST)))? {
+/// The number of flows and so many of them, from the agent; or all of them, from what is pinned.
+fn found(filter: &FlowFilter, most: usize, common: &Common) -> Result<FlowList, Failure> {
+    if let Some(found) = ask_agent(common, &Call::get(address(filter).with("limit", most)))? {
         return Ok(found);
     }
     let instance = filter_of(common)?;
@@ -167,7 +164,8 @@ fn print(found: &FlowList, output: &mut Output<'_>) -> Result<(), Failure> {
 }
 
 fn delete(args: &Args, filter: &FlowFilter, common: &Common, output: &mut Output<'_>) -> Result<(), Failure> {
-    let found = found(filter, common)?.total;
+    // Their number is asked for; none of them is looked at.
+    let found = found(filter, 1, common)?.total;
     if found == 0 {
         return output.line("no flows");
     }
@@ -187,23 +185,35 @@ fn delete(args: &Args, filter: &FlowFilter, common: &Common, output: &mut Output
 pub(crate) const TITLES: [&str; 11] =
     ["NIC", "VLAN", "PROTOCOL", "OPENED", "REMOTE", "LOCAL", "STATE", "GROUP", "RULE", "PACKETS", "BYTES"];
 
-fn written(rows: &[FlowRow]) -> Rows {
-    let end = |address: IpAddr, port: u16| match (address, port) {
-        (address, 0) => address.to_string(),
-        (IpAddr::V4(address), port) => format!("{address}:{port}"),
-        (IpAddr::V6(address), port) => format!("[{address}]:{port}"),
+/// What stands for a group or rule that does not exist any more.
+pub(crate) const GONE: &str = "(gone)";
+
+/// The cells of the group and the rule that decided.
+pub(crate) fn decider(flow: &FlowRow) -> [&str; 2] {
+    let is = |reason: Reason| flow.reason == reason.name();
+    let cell = |name, is_gone| match name {
+        Some(name) => name,
+        None if is_gone => GONE,
+        None => "-",
     };
+    let FlowRow { group, rule, .. } = flow;
+    let (by_rule, by_group) = (is(Reason::Rule), is(Reason::IntraGroup));
+    [cell(group.as_deref(), by_rule || by_group), cell(rule.as_deref(), by_rule)]
+}
+
+fn written(rows: &[FlowRow]) -> Rows {
     let cells = rows.iter().map(|row| {
+        let [group, rule] = decider(row).map(str::to_owned);
         vec![
             row.nic.clone(),
             row.vlan.clone().unwrap_or_else(|| "-".to_owned()),
             row.protocol.clone(),
             row.direction.to_string(),
-            end(row.remote, row.remote_port),
-            end(row.local, row.local_port),
+            write_end(row.remote, row.remote_port),
+            write_end(row.local, row.local_port),
             word(row.state).to_owned(),
-            row.group.clone().unwrap_or_else(|| "-".to_owned()),
-            row.rule.clone().unwrap_or_else(|| "-".to_owned()),
+            group,
+            rule,
             format!("{}/{}", row.packets[0], row.packets[1]),
             format!("{}/{}", row.bytes[0], row.bytes[1]),
         ]

@@ -1,25 +1,23 @@
 //! `sgctl history`: who changed what. It asks `sgd serve`; without a server, as under `sgd run`, root reads the file of the audit
 //! trail. It must never write it.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{io::Write, path::PathBuf, thread, time::Duration};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use jiff::Timestamp;
 use sg_audit::{Entry, HistoryPage, HistoryQuery, LARGEST_PAGE, Outcome};
-use sg_model::text::{escaped, escaped_json};
+use sg_model::{
+    MOMENT, moment,
+    text::{escaped, escaped_json},
+};
 
 use crate::{
-    args::{Common, named, write_time},
+    args::{Common, Format, named, write_time},
     client::{Address, Call, ClientError},
     failure::Failure,
     names::Names,
-    render::{Column, Render},
+    render::{Column, Output, Render, output::is_read_by_nobody},
     session::Session,
 };
 
@@ -35,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
     /// Entries before then: as --since
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
     until: Option<Timestamp>,
     /// Entries of this uid, access key, document or address; * stands for any text
     #[arg(long, value_name = "WHO", value_parser = named())]
@@ -52,11 +50,11 @@ pub(crate) struct Args {
     /// Number of entries, the newest ones. Default: 100, with --since all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     last: Option<u32>,
-    /// Go on with what is new, one line an entry
+    /// Go on with what is new, one line an entry, or a document of YAML
     #[arg(short, long)]
     follow: bool,
     /// Read this file of an audit trail, and the older ones beside it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["socket", "server"])]
+    #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
@@ -83,17 +81,7 @@ impl Wanted {
 
 /// A time, or how long ago it was.
 fn time(text: &str) -> Result<Timestamp, String> {
-    let allowed = "allowed are how long ago (90s, 1h, 7d) and a time (2026-11-30T13:00:00Z)";
-    if let Ok(time) = text.parse() {
-        return Ok(time);
-    }
-    let ago: Option<SignedDuration> = text
-        .parse::<Span>()
-        .ok()
-        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
-        .filter(|ago| !ago.is_negative());
-    let then = ago.and_then(|ago| Timestamp::now().checked_sub(ago).ok());
-    then.ok_or_else(|| allowed.to_owned())
+    moment(text, Timestamp::now()).ok_or_else(|| format!("write {MOMENT}"))
 }
 
 impl Render for Entry {
@@ -173,7 +161,12 @@ fn address(query: &HistoryQuery) -> Address {
 }
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let of_file = args.file.is_some().then(|| common.of_file()).transpose()?;
+    let common = of_file.as_ref().unwrap_or(common);
     let mut session = Session::new(common, out)?;
+    if args.follow {
+        session.output.without_table()?;
+    }
     let mut query = HistoryQuery {
         since: args.since,
         until: args.until,
@@ -183,13 +176,23 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
         outcome: args.outcome.map(Wanted::outcome),
         ..HistoryQuery::default()
     };
-    let source = source(args, common, &mut session)?;
+    let mut source = match &args.file {
+        Some(file) => readable(file.clone())?,
+        None => Source::Server,
+    };
     let most = match args.last {
         Some(last) => usize::try_from(last).unwrap_or(usize::MAX),
         None if args.since.is_some() => usize::MAX,
         None => 100,
     };
-    let Found { entries, has_more } = newest(&source, &mut session, &query, most)?;
+    let found = match newest(&source, &mut session, &query, most) {
+        Err(failure) if is_nobody_there(&failure) && !common.names_a_server() => {
+            source = file_of(common)?;
+            newest(&source, &mut session, &query, most)
+        }
+        found => found,
+    };
+    let Found { entries, has_more } = found?;
     if has_more && args.last.is_none() {
         session.output.remark(&format!("these are the newest {most}; --last and --since show more"));
     }
@@ -197,44 +200,42 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
         return session.output.many(&entries, &Names::default());
     }
     query.newer_than = entries.last().map(|entry| entry.sequence);
-    print_lines(&mut session, &entries)?;
+    print_lines(&mut session.output, &entries)?;
     loop {
         session.output.out.flush()?;
         thread::sleep(PAUSE);
+        if is_read_by_nobody() {
+            return Err(Failure::BrokenPipe);
+        }
         let Found { entries, .. } = newest(&source, &mut session, &query, usize::MAX)?;
         query.newer_than = entries.last().map(|entry| entry.sequence).or(query.newer_than);
-        print_lines(&mut session, &entries)?;
+        print_lines(&mut session.output, &entries)?;
     }
 }
 
-/// The server, if there is one; otherwise the file of the instance.
-fn source(args: &Args, common: &Common, session: &mut Session<'_>) -> Result<Source, Failure> {
-    if let Some(file) = &args.file {
-        return readable(file).map(|()| Source::File(file.clone()));
-    }
-    let probe = HistoryQuery { limit: Some(1), ..HistoryQuery::default() };
-    match session.client.call::<HistoryPage>(&Call::get(address(&probe))) {
-        Ok(_) => Ok(Source::Server),
-        Err(ClientError::NobodyThere { .. }) if !common.names_a_server() => {
-            let places = sg_audit::places(common.instance()?.name());
-            let known = places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ");
-            let found = places.into_iter().find(|place| place.exists());
-            let found = found.ok_or_else(|| {
-                Failure::not_found(anyhow!(
-                    "there is no server, and no audit trail can be seen at {known}: say --file, or ask as root"
-                ))
-            })?;
-            readable(&found)?;
-            Ok(Source::File(found))
-        }
-        Err(error) => Err(error.into()),
-    }
+fn is_nobody_there(failure: &Failure) -> bool {
+    matches!(failure.is_a(), Some(ClientError::NobodyThere { .. }))
+}
+
+/// The file of the instance.
+fn file_of(common: &Common) -> Result<Source, Failure> {
+    let places = sg_audit::places(common.instance()?.name());
+    let known = places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ");
+    let found = places.into_iter().find(|place| place.exists());
+    let found = found.ok_or_else(|| {
+        Failure::not_found(anyhow!(
+            "there is no server, and no audit trail can be seen at {known}: say --file, or ask as root"
+        ))
+    })?;
+    readable(found)
 }
 
 /// Refuses a file that is not there: its entries are not none.
-fn readable(path: &Path) -> Result<(), Failure> {
-    let opened = std::fs::File::open(path).map(drop);
-    opened.map_err(|error| Failure::input(anyhow!("cannot read {}: {error}", path.display())))
+fn readable(path: PathBuf) -> Result<Source, Failure> {
+    match std::fs::File::open(&path) {
+        Ok(_) => Ok(Source::File(path)),
+        Err(error) => Err(Failure::input(anyhow!("cannot read {}: {error}", path.display()))),
+    }
 }
 
 struct Found {
@@ -269,35 +270,48 @@ fn newest(
     Ok(Found { entries, has_more })
 }
 
-/// One line an entry, as they come.
-fn print_lines(session: &mut Session<'_>, entries: &[Entry]) -> Result<(), Failure> {
-    for entry in entries {
-        if session.output.format.is_data() {
+/// One line an entry, or one document of YAML, as they come.
+fn print_lines(output: &mut Output<'_>, entries: &[Entry]) -> Result<(), Failure> {
+    entries.iter().try_for_each(|entry| match output.format {
+        Format::Json => {
             let line = serde_json::to_string(entry).map_err(Failure::other)?;
-            session.output.painted(&escaped_json(&line))?;
-        } else {
+            output.painted(&escaped_json(&line))
+        }
+        Format::Yaml => {
+            output.text("---\n")?;
+            output.data(entry)
+        }
+        Format::Name => output.line(&entry.id()),
+        Format::Table | Format::Wide => {
             let Entry { time, who, operation, outcome, .. } = entry;
             let (time, outcome) = (write_time(*time), outcome.name());
             let line = format!("{time}  {who}  {operation}  {outcome}  {}", what(entry));
-            session.output.painted(&escaped(&line))?;
+            output.painted(&escaped(&line))
         }
-    }
-    Ok(())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::common::OutputArgs;
 
     #[test]
-    fn a_time_is_how_long_ago_or_when() {
-        let ago = |text: &str| Timestamp::now().duration_since(time(text).unwrap()).as_secs();
-        for (text, seconds) in [("90s", 90), ("1h", 3_600), ("7d", 604_800), ("1h30m", 5_400), ("0s", 0)] {
-            assert!(ago(text).abs_diff(seconds) <= 1, "{text}");
-        }
-        assert_eq!(time("1970-01-01T00:00:00Z").unwrap(), Timestamp::UNIX_EPOCH);
-        for wrong in ["", "yesterday", "-1h", "1", "13:00"] {
-            assert!(time(wrong).unwrap_err().contains("allowed are"), "{wrong}");
+    fn what_goes_on_has_the_format_that_was_asked_for() {
+        let entry = r#"{"sequence":7,"time":"2026-11-30T13:00:00Z","who":{"uid":0},"from":"","api":"native","operation":"x","outcome":"done"}"#;
+        let entry: Entry = serde_json::from_str(entry).unwrap();
+        for (format, begin) in [
+            (Format::Table, "2026-11-30T13:00:00Z  "),
+            (Format::Json, "{\"sequence\":7,"),
+            (Format::Yaml, "---\nsequence: 7\n"),
+            (Format::Name, "7\n"),
+        ] {
+            let mut out = Vec::new();
+            let mut output = Output::new(&OutputArgs::default(), &mut out).unwrap();
+            output.format = format;
+            print_lines(&mut output, std::slice::from_ref(&entry)).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(out.starts_with(begin), "{out}");
         }
     }
 }

@@ -69,7 +69,7 @@ impl Render for Member {
 pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
     match verb {
         Verb::List { group, length } => {
-            session.list_at::<Member>(&Address::of(&["groups", &group, "members"]), length)
+            session.list_at::<Member>(&Address::of(&["groups", &group, "members"]), length).map(drop)
         }
         Verb::Add(args) => {
             for address in args.addresses.iter().filter(|address| !identifies(**address)) {

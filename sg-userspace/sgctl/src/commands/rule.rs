@@ -264,9 +264,12 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
             let address = Address::of(&["groups", &list.group, "rules"]);
             let address = address.with_some("direction", list.direction).with_some("nic_type", list.nic_type);
             let unused = address.clone().with_some("unused", list.unused);
-            session.list_at::<ListedRule>(&unused, list.length)?;
-            if list.unused.is_some() {
-                let (rules, _) = session.pages::<ListedRule>(&address, LARGEST_PAGE)?;
+            let mut rules = session.list_at::<ListedRule>(&unused, list.length)?;
+            if list.unused.is_some() && session.output.remarks() {
+                // Of no rule, others tell for how long rules are observed.
+                if rules.is_empty() {
+                    (rules, _) = session.pages(&address, LARGEST_PAGE)?;
+                }
                 session.observed(rules.iter().filter_map(|rule| rule.observed_since).min());
             }
             Ok(())

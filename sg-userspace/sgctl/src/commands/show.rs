@@ -99,6 +99,7 @@ pub(crate) fn run(args: &Args, session: &mut Session<'_>) -> Result<(), Failure>
     let address = Address::of(&["show"]).with_some("nic", args.nic.as_ref());
     let address = address.with_some("by_group", args.by_group.then_some(true));
     let nics: Vec<EffectiveNic> = session.get(address.clone().with_some("unused", args.unused))?;
+    let mut since = nics.iter().flat_map(observed).min();
     if session.output.format.is_data() {
         session.output.data(&nics)?;
     } else {
@@ -110,9 +111,13 @@ pub(crate) fn run(args: &Args, session: &mut Session<'_>) -> Result<(), Failure>
         let rows: Vec<Row> = rows.into_iter().filter(rules).collect();
         session.output.many(&rows, &names)?;
     }
-    if args.unused.is_some() {
-        let all: Vec<EffectiveNic> = session.get(address)?;
-        session.observed(all.iter().flat_map(observed).min());
+    if args.unused.is_some() && session.output.remarks() {
+        // Of no rule, others tell for how long rules are observed.
+        if since.is_none() {
+            let all: Vec<EffectiveNic> = session.get(address)?;
+            since = all.iter().flat_map(observed).min();
+        }
+        session.observed(since);
     }
     Ok(())
 }

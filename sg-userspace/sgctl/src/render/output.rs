@@ -3,12 +3,14 @@
 use std::{
     env,
     io::{self, IsTerminal as _, Write},
+    os::fd::AsFd as _,
     path::Path,
 };
 
 use anyhow::anyhow;
 use clap::Args;
 use dialoguer::{Input, theme::SimpleTheme};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use sg_model::text::{escaped, escaped_json, escaped_lines, is_invisible};
 
@@ -198,9 +200,14 @@ impl<'a> Output<'a> {
         Ok(writeln!(self.out, "{line}")?)
     }
 
+    /// Whether remarks are printed.
+    pub(crate) const fn remarks(&self) -> bool {
+        !self.format.is_data()
+    }
+
     /// Prints a remark for people, which is no part of the output.
     pub(crate) fn remark(&self, text: &str) {
-        if !self.format.is_data() {
+        if self.remarks() {
             say(&format!("sgctl: {}", escaped_lines(text)));
         }
     }
@@ -246,6 +253,15 @@ impl<'a> Output<'a> {
     ) -> Progress {
         Progress::new(what.to_owned(), self.watched, Some(Box::new(said)))
     }
+}
+
+/// Whether the reader of standard output has left: while nothing is written, nothing fails.
+pub(crate) fn is_read_by_nobody() -> bool {
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let found = poll(&mut polled, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+    found
+        && polled[0].revents().is_some_and(|found| found.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
 }
 
 /// The meaning of a reply to a question; none: unclear.

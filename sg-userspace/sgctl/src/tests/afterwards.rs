@@ -17,12 +17,13 @@ const POLICY_CHANGES: &[&str] = &[
 ];
 const NAMES: &str = r#"{"items":[{"id":"sg-1","name":"web"}],"total":1,"next":null}"#;
 
-/// A status with a NIC of this generation; `from` is the policy's.
+/// A status with a NIC of this generation, of which each came two minutes after the one before; `from` is the policy's.
 fn status(device: &str, generation: u32, from: &str) -> &'static str {
+    let minute = 13 + 2 * generation;
     format!(
         r#"{{"version":"1","instance":"sgd","local_nics":1,"attached":1,"waiting":[],"policy":{from},
         "in_force":[{{"device":"{device}","id":"eni-1","hook":"tc","generation":{generation},"groups":["sg-1"],
-        "applied":"2026-11-30T13:31:00Z"}}]}}"#
+        "applied":"2026-11-30T13:{minute}:00Z"}}]}}"#
     )
     .leak()
 }
@@ -70,6 +71,22 @@ fn rules_that_changed_are_said_to_have_and_still_explain_what_holds_now() {
         (code, &json["generation"]["changed"], &json["now"]["verdict"]),
         (0, &true.into(), &"accept".into())
     );
+}
+
+/// After a reboot, the first policy has the number of the first one before it.
+#[test]
+fn a_number_that_was_counted_anew_is_not_that_of_the_row() {
+    let row = ROW.replace("13:29:28", "12:29:28");
+    let server = Server::new(vec![
+        Response::Say(200, status("eth0", 7, r#"{"from":"store"}"#)),
+        Response::Stream(POLICY_CHANGES),
+        Response::Say(200, CHECKED),
+        Response::Say(200, NAMES),
+        Response::Say(200, NAMES),
+    ]);
+    let (out, code, error) = ask(&server, &row, &[]);
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    assert!(out.contains("have changed since then") && out.contains("counted anew in between"), "{out}");
 }
 
 #[test]

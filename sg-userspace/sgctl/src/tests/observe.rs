@@ -50,6 +50,25 @@ fn the_timeout_is_for_silence_and_not_for_what_goes_on() {
 }
 
 #[test]
+fn a_file_is_replaced_only_by_records() {
+    let refused = r#"{"error":{"code":"forbidden","message":"an admin may","details":{}}}"#;
+    let server = Server::new(vec![Response::Say(403, refused), Response::Stream(&[])]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.pcapng");
+    std::fs::write(&path, "old").unwrap();
+    let file = path.to_str().unwrap();
+    for more in [&["--json"][..], &["-o", "yaml"], &["-o", "name"]] {
+        let (_, code, error) = ask(&server, &[&["-w", file], more].concat());
+        assert!(code == 2 && error.contains("--write is for pcapng and nothing else"), "{error}");
+    }
+    assert_eq!(server.received().len(), 0);
+    assert_eq!(ask(&server, &["-w", file]).1, 2, "the agent refuses");
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    assert_eq!(ask(&server, &["-w", file]).1, 1, "the agent ends the records");
+    assert_ne!(std::fs::read(&path).unwrap(), b"old");
+}
+
+#[test]
 fn what_the_agent_refuses_is_shown() {
     let refused = r#"{"error":{"code":"malformed","message":"\"dropped\" is no verdict: allowed are accept, drop, reject","details":{}}}"#;
     let server = Server::new(vec![Response::Say(400, refused)]);

@@ -482,7 +482,12 @@ fn the_history_of_changes() {
     let read = run(&["history", "--json", "--file", file.to_str().unwrap()]);
     assert_eq!(read.0, agent.ok("history --json"));
     assert!(agent.ok("status").contains("AUDIT") && agent.json("status")["audit"]["lost"] == 0);
-    assert!(agent.refused("history --since yesterday").contains("allowed are how long ago"));
+    assert!(agent.refused("history --since yesterday").contains("write how long ago"));
+    for more in [&["--until", "1h"][..], &["--columns", "who"]] {
+        assert_eq!(run(&[&["history", "-f", "--file", file.to_str().unwrap()], more].concat()).1, 2);
+    }
+    let (_, code, error) = run(&["history", "--file", "/nowhere", "--socket", "/nowhere"]);
+    assert!(code == 2 && error.contains("--socket and --file are two places"), "{error}");
     let (_, code, error) = run(&["history", "--file", "/nowhere/audit.jsonl"]);
     assert!(code == 2 && error.contains("cannot read /nowhere/audit.jsonl"), "{error}");
 }

@@ -5,17 +5,16 @@ mod lost;
 mod packets;
 mod written;
 
-use std::{io, os::fd::AsFd as _, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::anyhow;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sg_observe::record::{Event, Record};
 
 use crate::{
     args::{Format, numbered},
-    client::{Address, Call, Next},
+    client::{Address, Call, Next, lines::Lines},
     failure::Failure,
-    render::Output,
+    render::{Output, output::is_read_by_nobody},
     session::Session,
 };
 use lost::Losses;
@@ -166,17 +165,28 @@ enum Writer {
 }
 
 impl Writer {
-    fn of(args: &Args, output: &mut Output<'_>) -> Result<Self, Failure> {
+    /// Refuses what there is no writer for, before the agent is asked for anything.
+    fn check(args: &Args, output: &Output<'_>) -> Result<(), Failure> {
         output.without_table()?;
+        match &args.write {
+            Some(path) => packets::check(path, output),
+            None if output.format == Format::Name => {
+                Err(Failure::input(anyhow!("records have no ids: ask for table, json or yaml")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The writer. It begins its file, which replaces an older one: only now is it certain that there is something to write.
+    fn begin(args: &Args, output: &Output<'_>) -> Result<Self, Failure> {
         if let Some(path) = &args.write {
-            return Ok(Self::Packets(PacketFile::create(path, output)?));
+            return Ok(Self::Packets(PacketFile::create(path)?));
         }
-        match output.format {
-            Format::Table | Format::Wide => Ok(Self::Text),
-            Format::Json => Ok(Self::Json),
-            Format::Yaml => Ok(Self::Yaml),
-            Format::Name => Err(Failure::input(anyhow!("records have no ids: ask for table, json or yaml"))),
-        }
+        Ok(match output.format {
+            Format::Table | Format::Wide | Format::Name => Self::Text,
+            Format::Json => Self::Json,
+            Format::Yaml => Self::Yaml,
+        })
     }
 
     fn line(&mut self, line: &[u8], losses: &mut Losses, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -208,26 +218,32 @@ impl Writer {
 }
 
 pub(crate) fn run(args: &Args, session: &mut Session<'_>) -> Result<(), Failure> {
-    let mut writer = Writer::of(args, &mut session.output)?;
+    Writer::check(args, &session.output)?;
+    let Session { client, output } = session;
+    let (timeout, server) = (client.timeout(), client.server().to_string());
+    let mut lines = client.lines(&Call::get(args.address()))?;
+    if !lines.have_begun() {
+        return Ok(());
+    }
+    let mut writer = Writer::begin(args, output)?;
     let mut losses = Losses::new(args.wants_losses());
-    let done = follow(args, session, &mut writer, &mut losses);
+    let done = follow(args, &mut lines, (timeout, &server), output, &mut writer, &mut losses);
     losses.end();
     if let Writer::Packets(file) = &writer {
-        file.end(&session.output);
+        file.end(output);
     }
     done
 }
 
+/// Reads until the end: of the records, of the wait for them (from a server, so long at most), or by Ctrl-C.
 fn follow(
     args: &Args,
-    session: &mut Session<'_>,
+    lines: &mut Lines<'_>,
+    (timeout, server): (Duration, &str),
+    output: &mut Output<'_>,
     writer: &mut Writer,
     losses: &mut Losses,
 ) -> Result<(), Failure> {
-    let Session { client, output } = session;
-    let timeout = client.timeout();
-    let server = client.server().to_string();
-    let mut lines = client.lines(&Call::get(args.address()))?;
     // The head of a file is there before the first packet is.
     writer.flush(output)?;
     let mut quiet = Duration::ZERO;
@@ -262,15 +278,6 @@ fn follow(
         }
         losses.tell();
     }
-}
-
-/// Whether the reader of standard output has left: nothing is written, and so nothing fails.
-fn is_read_by_nobody() -> bool {
-    let stdout = io::stdout();
-    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
-    let found = poll(&mut polled, PollTimeout::ZERO).is_ok_and(|count| count > 0);
-    found
-        && polled[0].revents().is_some_and(|found| found.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
 }
 
 #[cfg(test)]

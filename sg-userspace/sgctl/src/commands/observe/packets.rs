@@ -1,13 +1,12 @@
 //! Packets into a pcapng file, with verdict and rule as comments. It must never show a record. `mod.rs` calls it.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, BufWriter, IsTerminal as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use sg_common::event::CAPTURE;
 use sg_observe::{
     pcapng::{ETHERNET, Packet, RAW_IP, Writer},
@@ -15,9 +14,27 @@ use sg_observe::{
 };
 
 use crate::{
+    args::Format,
     failure::Failure,
+    file,
     render::{Output, count},
 };
+
+/// The path that stands for standard output.
+const STDOUT: &str = "-";
+
+/// Refuses what packets cannot be written to, or as. It touches no file.
+pub(super) fn check(path: &Path, output: &Output<'_>) -> Result<(), Failure> {
+    if output.format != Format::Table {
+        return Err(Failure::input(anyhow!(
+            "--write is for pcapng and nothing else: leave --json and --output out, or --write"
+        )));
+    }
+    if path == Path::new(STDOUT) && io::stdout().is_terminal() && output.watched {
+        return Err(Failure::input(anyhow!("--write -: a terminal cannot show packets: name a file")));
+    }
+    Ok(())
+}
 
 /// Where packets go.
 enum To {
@@ -34,22 +51,14 @@ pub(super) struct PacketFile {
 
 impl PacketFile {
     /// Begins the file, which only its owner can read.
-    pub(super) fn create(path: &Path, output: &Output<'_>) -> Result<Self, Failure> {
+    pub(super) fn create(path: &Path) -> Result<Self, Failure> {
         let snap_length = u32::try_from(CAPTURE).unwrap_or(u32::MAX);
-        if path == Path::new("-") {
-            if io::stdout().is_terminal() && output.watched {
-                return Err(Failure::input(anyhow!(
-                    "--write -: a terminal cannot show packets: name a file"
-                )));
-            }
+        if path == Path::new(STDOUT) {
             let writer = Writer::new(Vec::new(), snap_length)?;
             return Ok(Self { to: To::Output(writer), packets: 0 });
         }
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-        let file =
-            file.with_context(|| format!("cannot write {}", path.display())).map_err(Failure::Other)?;
-        let writer = Writer::new(BufWriter::new(file), snap_length).map_err(|error| failed(path, error))?;
+        let writer = Writer::new(BufWriter::new(file::begin(path)?), snap_length);
+        let writer = writer.map_err(|error| failed(path, error))?;
         Ok(Self { to: To::File(writer, path.to_owned()), packets: 0 })
     }
 

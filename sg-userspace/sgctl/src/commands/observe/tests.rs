@@ -1,8 +1,11 @@
-use std::{io, slice};
+use std::slice;
 
 use clap::{Args as _, FromArgMatches as _};
 use jiff::Timestamp;
-use sg_observe::record::{Direction, Frame, Verdict};
+use sg_observe::{
+    filter::Filter,
+    record::{Direction, Frame, Verdict},
+};
 
 use super::*;
 use crate::args::common::OutputArgs;
@@ -62,7 +65,8 @@ fn printed(words: &str, records: &[Record], colour: bool) -> String {
     let mut output = Output::new(&OutputArgs::default(), &mut out).unwrap();
     (output.colour, output.format) = (colour, if words == "json" { Format::Json } else { Format::Table });
     let args = args(if words == "json" { "" } else { words }).unwrap();
-    let mut writer = Writer::of(&args, &mut output).unwrap();
+    Writer::check(&args, &output).unwrap();
+    let mut writer = Writer::begin(&args, &output).unwrap();
     let mut losses = Losses::new(args.wants_losses());
     for record in records {
         writer.line(&serde_json::to_vec(record).unwrap(), &mut losses, &mut output).unwrap();
@@ -123,8 +127,16 @@ fn a_file_of_packets_has_what_was_captured() {
     let to_output = printed("-w -", &[record()], false);
     assert!(to_output.contains("sgctl observe"), "{to_output:?}");
 
-    let mut out = io::sink();
-    let output = Output::new(&OutputArgs::default(), &mut out).unwrap();
-    let Err(failure) = PacketFile::create("/no/such/dir/file".as_ref(), &output) else { panic!() };
+    let Err(failure) = PacketFile::create("/no/such/dir/file".as_ref()) else { panic!() };
     assert_eq!(failure.code(), 1);
+}
+
+#[test]
+fn every_condition_of_a_filter_is_a_flag() {
+    let command = Args::augment_args(clap::Command::default());
+    for key in Filter::KEYS {
+        let flag = command.get_arguments().find(|flag| flag.get_long() == Some(key));
+        assert!(flag.is_some(), "--{key} is missing");
+        assert_eq!(address(&format!("--{key} 1")), format!("/v1/observe?{key}=1"));
+    }
 }

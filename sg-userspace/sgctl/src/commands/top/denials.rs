@@ -11,6 +11,7 @@ use sg_model::{ProtocolName, text::escaped};
 use sg_observe::record::{Direction, Record};
 
 use super::table::{Cell, Row};
+use crate::names::Names;
 
 /// Kinds of denials that are kept.
 const MOST: usize = 4096;
@@ -25,6 +26,9 @@ struct Key {
     protocol: String,
     remote: String,
     local: String,
+    /// The group of the rule that decided.
+    group: Option<String>,
+    /// The rule, or the reason.
     decider: String,
 }
 
@@ -77,10 +81,12 @@ impl Denials {
     }
 
     /// A row for each kind.
-    pub(super) fn rows(&self, now: Instant) -> Vec<Row> {
+    pub(super) fn rows(&self, now: Instant, names: &Names) -> Vec<Row> {
         let row = |(key, sum): (&Key, &Denied)| {
-            let Key { device, direction, protocol, remote, local, decider } = key;
-            let mut row: Row = [device, *direction, protocol, remote, local, decider]
+            let Key { device, direction, protocol, remote, local, group, decider } = key;
+            let by = group.as_ref().map(|group| format!("{}/{decider}", names.of(group)));
+            let by = by.as_ref().unwrap_or(decider);
+            let mut row: Row = [device, *direction, protocol, remote, local, by]
                 .map(|text: &str| Cell::Text(escaped(text).into_owned()))
                 .into();
             row.extend([Cell::Rate(sum.rate(now)), Cell::Count(sum.packets)]);
@@ -132,17 +138,14 @@ fn key(record: &Record) -> Key {
         Direction::Ingress => (remote, with_port(local)),
         Direction::Egress => (with_port(remote), local),
     };
-    let decider = match (&record.group, &record.rule) {
-        (Some(group), Some(rule)) => format!("{group}/{rule}"),
-        (_, Some(rule)) => rule.clone(),
-        (_, None) => record.reason.clone(),
-    };
+    let decider = record.rule.as_ref().unwrap_or(&record.reason).clone();
     Key {
         device: if record.device.is_empty() { record.nic.clone() } else { record.device.clone() },
         direction,
         protocol: record.protocol.map_or_else(|| "-".to_owned(), |number| ProtocolName(number).to_string()),
         remote,
         local,
+        group: record.group.clone().filter(|_| record.rule.is_some()),
         decider,
     }
 }
@@ -172,7 +175,7 @@ mod tests {
         live.live = true;
         denials.add(&live, now);
         denials.add(&Record::lost(live.end, live.end, 9, "slow"), now);
-        let rows = denials.rows(now);
+        let rows = denials.rows(now, &Names::default());
         assert_eq!((rows.len(), denials.lost), (1, 9));
         assert_eq!(rows[0][4], Cell::Text("[2001:db8::5]:443".into()));
         assert_eq!(rows[0][6..], [Cell::Rate(2.0), Cell::Count(17)]);

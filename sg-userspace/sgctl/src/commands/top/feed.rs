@@ -2,6 +2,8 @@
 //! for signals. It must never look at what it reads. `mod.rs` starts it; it ends with the process.
 
 use std::{
+    collections::BTreeSet,
+    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,12 +22,15 @@ use tokio::{
 
 use crate::{
     args::Common,
-    client::{Address, Call, ClientError, Next, http::Client, server::Server},
+    client::{Address, Call, Next, http::Client, server::Server},
     failure::Failure,
+    names::{Names, Wanted},
+    render::Output,
+    session::Session,
 };
 
 /// Flows that are read at a time: the agent takes a while for more, and nobody looks at them.
-const MOST_FLOWS: u32 = 20_000;
+const FLOWS: u32 = 20_000;
 /// Denials of the last while, to begin with.
 const BEFORE: &str = "5m";
 /// How long to wait for records, and before the agent is tried again.
@@ -35,7 +40,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) common: Common,
-    pub(super) nic: Option<String>,
+    /// Only the NIC with this device.
+    pub(super) device: Option<String>,
     pub(super) interval: Duration,
 }
 
@@ -47,6 +53,15 @@ pub(super) struct Sample {
     pub(super) stats: Stats,
     /// None: nobody looks at them.
     pub(super) flows: Option<FlowList>,
+    /// The names of groups.
+    pub(super) names: Arc<Names>,
+}
+
+/// What is read by a thread of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    Counters,
+    Denials,
 }
 
 /// What is new.
@@ -55,8 +70,8 @@ pub(super) enum News {
     Sample(Box<Sample>),
     /// Records of what did not pass, and losses.
     Denied(Vec<Record>),
-    /// The agent cannot be read at the moment, for this reason.
-    Trouble(String),
+    /// This cannot be read from the agent at the moment, for this reason.
+    Trouble(Part, String),
     /// The process is to end.
     Signal,
 }
@@ -97,46 +112,91 @@ fn client(common: &Common) -> Result<Client, Failure> {
 }
 
 /// What to show of a failure.
-fn trouble(failure: &Failure) -> News {
-    News::Trouble(match failure {
+fn trouble(part: Part, failure: &Failure) -> News {
+    let why = match failure {
         Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error) => format!("{error:#}"),
         Failure::BrokenPipe => "the connection broke".to_owned(),
-    })
+    };
+    News::Trouble(part, why)
 }
 
 fn look(source: &Source, wants_flows: &AtomicBool, news: &Sender<News>) {
-    let Source { common, nic, interval } = source;
-    let mut client = None;
+    let mut sink = io::sink();
+    let mut reader = match Reader::new(source, &mut sink) {
+        Ok(reader) => reader,
+        Err(failure) => {
+            // The other end is gone only when the process ends anyway.
+            let _ = news.send(trouble(Part::Counters, &failure));
+            return;
+        }
+    };
     loop {
         let begin = Instant::now();
-        let found = match &mut client {
-            Some(client) => sample(client, nic.as_ref(), wants_flows.load(Ordering::Relaxed)),
-            None => match self::client(common) {
-                Ok(new) => sample(client.insert(new), nic.as_ref(), wants_flows.load(Ordering::Relaxed)),
-                Err(failure) => Err(failure),
-            },
-        };
-        let found = found.map_or_else(|failure| trouble(&failure), |sample| News::Sample(Box::new(sample)));
+        let found = reader.sample(wants_flows.load(Ordering::Relaxed)).map_or_else(
+            |failure| trouble(Part::Counters, &failure),
+            |sample| News::Sample(Box::new(sample)),
+        );
         if news.send(found).is_err() {
             return;
         }
-        thread::sleep(interval.saturating_sub(begin.elapsed()));
+        thread::sleep(source.interval.saturating_sub(begin.elapsed()));
     }
 }
 
-fn sample(client: &mut Client, nic: Option<&String>, wants_flows: bool) -> Result<Sample, Failure> {
-    let status = client.call(&Call::get(Address::of(&["status"])))?;
-    let stats = client.call(&Call::get(Address::of(&["stats"]).with_some("nic", nic)))?;
-    let flows = Address::of(&["flows"]).with_some("nic", nic).with("limit", MOST_FLOWS);
-    let flows = if wants_flows { Some(client.call(&Call::get(flows))?) } else { None };
-    Ok(Sample { at: Instant::now(), status, stats, flows })
+/// What reads counters and flows.
+struct Reader<'a> {
+    session: Session<'a>,
+    device: Option<&'a String>,
+    /// The groups whose names were read.
+    groups: BTreeSet<String>,
+    names: Arc<Names>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(source: &'a Source, sink: &'a mut dyn Write) -> Result<Self, Failure> {
+        let mut output = Output::new(&source.common.output, sink)?;
+        // No progress: it would be written on the screen.
+        output.watched = false;
+        let session = Session { client: client(&source.common)?, output };
+        let device = source.device.as_ref();
+        Ok(Self { session, device, groups: BTreeSet::new(), names: Arc::default() })
+    }
+
+    fn sample(&mut self, wants_flows: bool) -> Result<Sample, Failure> {
+        let Self { session, device, .. } = self;
+        let mut status: Status = session.get(Address::of(&["status"]))?;
+        status.in_force.retain(|nic| device.is_none_or(|device| nic.device == *device));
+        let stats = session.get(Address::of(&["stats"]).with_some("nic", *device))?;
+        let flows = Address::of(&["flows"]).with_some("nic", *device).with("limit", FLOWS);
+        let flows = if wants_flows { Some(session.get(flows)?) } else { None };
+        let at = Instant::now();
+        // Only a store has names apart from ids.
+        if status.store.is_some() {
+            self.learn_names(&status, &stats)?;
+        }
+        Ok(Sample { at, status, stats, flows, names: Arc::clone(&self.names) })
+    }
+
+    /// Reads the names of groups, if there are others than before.
+    fn learn_names(&mut self, status: &Status, stats: &Stats) -> Result<(), Failure> {
+        let of_nics = status.in_force.iter().flat_map(|nic| &nic.groups);
+        let of_rules = stats.rules.iter().map(|rule| &rule.group);
+        let of_members = stats.intra_group.iter().map(|row| &row.group);
+        let groups: BTreeSet<String> = of_nics.chain(of_rules).chain(of_members).cloned().collect();
+        if groups != self.groups {
+            let mut wanted = Wanted::default();
+            wanted.ids("groups", &groups);
+            (self.names, self.groups) = (Arc::new(self.session.names(&wanted)?), groups);
+        }
+        Ok(())
+    }
 }
 
 fn follow(source: &Source, news: &Sender<News>) {
-    let Source { common, nic, interval: _ } = source;
+    let Source { common, device, interval: _ } = source;
     let address =
         Address::of(&["observe"]).with("follow", true).with("event", "denied").with("event", "lost");
-    let address = address.with_some("nic", nic.as_ref());
+    let address = address.with_some("nic", device.as_ref());
     // What came before is read once: after a break, it would be counted twice.
     let mut since = Some(BEFORE);
     loop {
@@ -145,7 +205,7 @@ fn follow(source: &Source, news: &Sender<News>) {
             Ok(Ended::Gone) => return,
             Ok(Ended::Agent) => {}
             Err(failure) => {
-                if news.send(trouble(&failure)).is_err() {
+                if news.send(trouble(Part::Denials, &failure)).is_err() {
                     return;
                 }
             }
@@ -167,7 +227,11 @@ fn read(
     since: &mut Option<&'static str>,
     news: &Sender<News>,
 ) -> Result<Ended, Failure> {
-    let mut lines = client.lines(call).map_err(|error: ClientError| Failure::from(error))?;
+    let mut lines = client.lines(call)?;
+    // Before the first of them, too, it is no trouble any more.
+    if news.send(News::Denied(Vec::new())).is_err() {
+        return Ok(Ended::Gone);
+    }
     loop {
         match lines.next(PAUSE)? {
             Next::Lines(lines) => {

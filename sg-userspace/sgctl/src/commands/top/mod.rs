@@ -8,6 +8,7 @@
 //!
 //! `model` and `view` know neither agent nor terminal, so that tests can drive them. It must never change anything.
 
+mod counters;
 mod denials;
 mod feed;
 mod keys;
@@ -29,7 +30,7 @@ use anyhow::anyhow;
 use clap::value_parser;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use sg_api_types::Status;
+use sg_api_types::{EffectiveNic, Status};
 
 use crate::{
     args::{Common, Format},
@@ -69,15 +70,24 @@ pub(crate) fn run(args: &Args, common: &Common) -> Result<(), Failure> {
     let interval = Duration::from_secs(args.interval.into());
     // What cannot work at all is reported before the screen is taken.
     let mut sink = io::sink();
-    let status: Status = Session::new(common, &mut sink)?.get(Address::of(&["status"]))?;
+    let mut session = Session::new(common, &mut sink)?;
+    let status: Status = session.get(Address::of(&["status"]))?;
+    let device = args.nic.as_deref().map(|nic| device_of(nic, &mut session)).transpose()?;
     let (news, receiver) = mpsc::channel();
-    let source = Source { common: common.clone(), nic: args.nic.clone(), interval };
+    let source = Source { common: common.clone(), device, interval };
     let wants_flows = feed::start(source, &news)?;
     let mut model = Model::new(status.instance, interval, wants_flows);
     let mut screen = Screen::enter().map_err(Failure::other)?;
     let done = show(&mut model, &mut screen, &receiver);
     drop(screen);
     done
+}
+
+/// The device of a NIC, which in a store may be called by its id or name.
+fn device_of(nic: &str, session: &mut Session<'_>) -> Result<String, Failure> {
+    let nics: Vec<EffectiveNic> = session.get(Address::of(&["show"]).with("nic", nic))?;
+    let found = nics.into_iter().next();
+    found.map(|nic| nic.device).ok_or_else(|| Failure::not_found(anyhow!("NIC {nic:?} is not in force")))
 }
 
 /// Refuses what the screen cannot be drawn on.
@@ -112,17 +122,26 @@ fn wait_for_keys() -> Result<(), Failure> {
 fn show(model: &mut Model, screen: &mut Screen, news: &Receiver<News>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Other(anyhow!(error).context("the terminal"));
     loop {
-        screen.draw(|frame| view::draw(model, frame)).map_err(failed)?;
+        screen
+            .draw(|frame| {
+                model.fit(view::room(frame.area().height));
+                view::draw(model, frame);
+            })
+            .map_err(failed)?;
         let mut is_new = false;
         while !is_new {
             wait_for_keys()?;
-            if event::poll(Duration::ZERO).map_err(failed)? {
+            // All of them: what crossterm has read already wakes nobody.
+            while event::poll(Duration::ZERO).map_err(failed)? {
                 is_new = true;
-                if let Event::Key(key) = event::read().map_err(failed)?
-                    && key.kind != KeyEventKind::Release
-                    && keys::press(model, key) == Then::End
-                {
-                    return Ok(());
+                match event::read().map_err(failed)? {
+                    Event::Key(key)
+                        if key.kind != KeyEventKind::Release && keys::press(model, key) == Then::End =>
+                    {
+                        return Ok(());
+                    }
+                    Event::Paste(text) => keys::paste(model, &text),
+                    _ => {}
                 }
             }
             loop {

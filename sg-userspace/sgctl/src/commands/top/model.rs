@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,13 +12,15 @@ use std::{
 };
 
 use sg_api_types::{Count, FlowList, FlowRow, Stats, Status};
-use sg_common::verdict::Reason;
 use sg_model::text::escaped;
 use sg_records::{Action, Direction};
 
+use crate::{args::write_end, commands::flows::decider, names::Names};
+
 use super::{
+    counters::{Owner, counters},
     denials::Denials,
-    feed::{News, Sample},
+    feed::{News, Part, Sample},
     rates::{Counted, Rate, Rates},
     table::{Cell, Column, Row, Table, Width},
 };
@@ -96,15 +98,6 @@ pub(super) struct Totals {
     pub(super) unread_flows: usize,
 }
 
-/// Counters of which nobody asks the verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Owner {
-    Rule { group: String, rule: String, direction: &'static str },
-    IntraGroup { group: String },
-    Default { nic: String, direction: &'static str },
-    Reason { nic: Option<String>, direction: &'static str, reason: String },
-}
-
 /// Who exchanges packets with whom.
 type FlowKey = (String, Option<String>, String, Direction, SocketAddr, SocketAddr);
 
@@ -124,12 +117,13 @@ pub(super) struct Model {
     pub(super) edits_filter: bool,
     pub(super) is_paused: bool,
     pub(super) shows_help: bool,
-    /// Why the agent cannot be read at the moment.
-    pub(super) trouble: Option<String>,
+    /// Why parts cannot be read at the moment, in the order of [`Part`].
+    trouble: [Option<String>; 2],
     pub(super) lost: u64,
     counters: Rates<Owner>,
     flows: Rates<Side>,
     denials: Denials,
+    names: Arc<Names>,
     nics: Vec<Nic>,
     /// Tells the feed whether anybody looks at flows.
     wants_flows: Arc<AtomicBool>,
@@ -160,11 +154,12 @@ impl Model {
             edits_filter: false,
             is_paused: false,
             shows_help: false,
-            trouble: None,
+            trouble: [None, None],
             lost: 0,
             counters: Rates::default(),
             flows: Rates::default(),
             denials: Denials::default(),
+            names: Arc::default(),
             nics: Vec::new(),
             wants_flows,
         }
@@ -178,6 +173,16 @@ impl Model {
     /// The same, to change its order.
     pub(super) const fn table_mut(&mut self) -> &mut Table {
         &mut self.tables[self.view as usize]
+    }
+
+    /// Learns how many rows the screen has room for.
+    pub(super) fn fit(&mut self, room: usize) {
+        self.tables[self.view as usize].fit(room, &self.filter);
+    }
+
+    /// Why the agent cannot be read at the moment, all of it or a part.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.iter().find_map(Option::as_deref)
     }
 
     /// Shows another table.
@@ -194,10 +199,11 @@ impl Model {
     pub(super) fn learn(&mut self, news: News, now: Instant) {
         match news {
             News::Sample(sample) => {
-                self.trouble = None;
+                self.trouble[Part::Counters as usize] = None;
                 self.sample(*sample, now);
             }
             News::Denied(records) => {
+                self.trouble[Part::Denials as usize] = None;
                 for record in &records {
                     self.denials.add(record, now);
                 }
@@ -206,18 +212,25 @@ impl Model {
                     self.fill_denials(now);
                 }
             }
-            News::Trouble(why) => self.trouble = Some(escaped(&why).into_owned()),
+            News::Trouble(part, why) => {
+                let why = match part {
+                    Part::Counters => why,
+                    Part::Denials => format!("denials: {why}"),
+                };
+                self.trouble[part as usize] = Some(escaped(&why).into_owned());
+            }
             News::Signal => {}
         }
     }
 
     fn sample(&mut self, sample: Sample, now: Instant) {
-        let Sample { at, status, stats, flows } = sample;
-        let (rules, totals) = self.rules(at, &stats);
-        let talkers = flows.map(|flows| self.talkers(at, &status, &flows));
+        let Sample { at, status, stats, flows, names } = sample;
+        let (rules, totals) = self.rules(at, &stats, &names);
+        let talkers = flows.map(|flows| self.talkers(at, &status, &flows, &names));
         if self.is_paused {
             return;
         }
+        self.names = names;
         let unread_flows = self.totals.unread_flows;
         self.totals = Totals { unread_flows, ..totals };
         self.tables[View::Rules as usize].fill(rules);
@@ -236,7 +249,7 @@ impl Model {
             vec![
                 text(device),
                 text(groups),
-                text(&generation.to_string()),
+                Cell::Ordinal(*generation),
                 Cell::Count(*flows),
                 Cell::Rate(inbound.bytes),
                 Cell::Rate(outbound.bytes),
@@ -245,12 +258,12 @@ impl Model {
         };
         let nics = self.nics.iter().map(row).collect();
         self.tables[View::Nics as usize].fill(nics);
-        self.tables[View::Denials as usize].fill(self.denials.rows(now));
+        self.tables[View::Denials as usize].fill(self.denials.rows(now, &self.names));
     }
 
     /// The rows of rules, and what everything comes to.
-    fn rules(&mut self, at: Instant, stats: &Stats) -> (Vec<Row>, Totals) {
-        let rows = counters(stats);
+    fn rules(&mut self, at: Instant, stats: &Stats, names: &Names) -> (Vec<Row>, Totals) {
+        let rows = counters(stats, names);
         let counters = rows.iter().map(|(owner, _, _, count)| (owner.clone(), counted(*count)));
         let rates = self.counters.look(at, counters.collect::<Vec<_>>(), true);
         let mut totals = Totals::default();
@@ -276,7 +289,7 @@ impl Model {
         (shown, totals)
     }
 
-    fn talkers(&mut self, at: Instant, status: &Status, flows: &FlowList) -> Talkers {
+    fn talkers(&mut self, at: Instant, status: &Status, flows: &FlowList, names: &Names) -> Talkers {
         let counters = flows.flows.iter().flat_map(sides);
         // If not all flows were read, one that was not read before is not new.
         let is_complete = flows.flows.len() == flows.total;
@@ -295,15 +308,16 @@ impl Model {
             };
             of_opener.add(first);
             of_other.add(second);
-            let rule = flow.rule.as_deref().or(flow.group.as_deref()).unwrap_or("default");
-            let (remote, local) = (end(flow.remote, flow.remote_port), end(flow.local, flow.local_port));
-            let mut row = [flow.nic.as_str(), &flow.protocol, &remote, &local, rule].map(text).to_vec();
+            let rule = decided(flow, names);
+            let remote = write_end(flow.remote, flow.remote_port);
+            let local = write_end(flow.local, flow.local_port);
+            let mut row = [flow.nic.as_str(), &flow.protocol, &remote, &local, &rule].map(text).to_vec();
             row.extend([Cell::Rate(rate.bytes), Cell::Rate(rate.packets)]);
             rows.push(row);
         }
         let nics = status.in_force.iter().map(|nic| {
             let (flows, inbound, outbound) = of_nics.get(nic.device.as_str()).copied().unwrap_or_default();
-            let (device, groups) = (nic.device.clone(), nic.groups.join(","));
+            let (device, groups) = (nic.device.clone(), names.all(&nic.groups));
             Nic { device, groups, generation: nic.generation, flows, inbound, outbound }
         });
         let unread = flows.total.saturating_sub(flows.flows.len());
@@ -315,86 +329,6 @@ struct Talkers {
     rows: Vec<Row>,
     nics: Vec<Nic>,
     unread: usize,
-}
-
-impl Owner {
-    const fn direction(&self) -> &'static str {
-        match self {
-            Self::Rule { direction, .. }
-            | Self::Default { direction, .. }
-            | Self::Reason { direction, .. } => direction,
-            Self::IntraGroup { .. } => "ingress",
-        }
-    }
-}
-
-/// A counter: its owner, what it did, and its words in the columns GROUP and RULE.
-type Counter = (Owner, Option<Action>, [String; 2], Count);
-
-fn counters(stats: &Stats) -> Vec<Counter> {
-    let Stats { rules, intra_group, defaults, reasons, flows: _ } = stats;
-    let word = |direction: Direction| match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    };
-    let rules = rules.iter().map(|row| {
-        let (group, rule) = (row.group.clone(), row.rule.clone());
-        let words = [group.clone(), rule.clone()];
-        (Owner::Rule { group, rule, direction: word(row.direction) }, Some(row.action), words, row.count)
-    });
-    let groups = intra_group.iter().map(|row| {
-        let words = [row.group.clone(), "(between members)".to_owned()];
-        (Owner::IntraGroup { group: row.group.clone() }, Some(Action::Accept), words, row.count)
-    });
-    let defaults = defaults.iter().map(|row| {
-        let words = [format!("({})", row.nic), "(no rule matched)".to_owned()];
-        let owner = Owner::Default { nic: row.nic.clone(), direction: word(row.direction) };
-        (owner, Some(row.verdict), words, row.count)
-    });
-    let reasons = reasons.iter().map(|row| {
-        let nic = row.nic.as_deref().unwrap_or("no NIC");
-        let words = [format!("({nic})"), format!("({})", row.reason)];
-        let (direction, reason) = (word(row.direction), row.reason.clone());
-        (Owner::Reason { nic: row.nic.clone(), direction, reason }, action_of(&row.reason), words, row.count)
-    });
-    rules.chain(groups).chain(defaults).chain(reasons).collect()
-}
-
-/// What happened to the packets of a reason; `None`: it is no verdict, and another counter has its packets.
-fn action_of(word: &str) -> Option<Action> {
-    let reason = Reason::ALL.into_iter().find(|reason| reason.name() == word)?;
-    match reason {
-        Reason::Rule
-        | Reason::IntraGroup
-        | Reason::Default
-        | Reason::FlowTableFull
-        | Reason::FlowQuota
-        | Reason::RejectSent
-        | Reason::RejectRateLimited
-        | Reason::HalfOpenEvicted => None,
-        Reason::IcmpError
-        | Reason::Arp
-        | Reason::NeighbourDiscovery
-        | Reason::Dhcp
-        | Reason::Decrypted
-        | Reason::NamedFrame => Some(Action::Accept),
-        Reason::AntiSpoofing
-        | Reason::Malformed
-        | Reason::NotIp
-        | Reason::Fragment
-        | Reason::TooManyHeaders
-        | Reason::NoNic
-        | Reason::NoImage
-        | Reason::ImageVersion
-        | Reason::ImageFault
-        | Reason::FragmentOverlap
-        | Reason::VlanTag
-        | Reason::NeighbourSpoofing
-        | Reason::RogueServer
-        | Reason::MidStream
-        | Reason::NotTakenOver
-        | Reason::OwnSource => Some(Action::Drop),
-    }
 }
 
 fn text(text: &str) -> Cell {
@@ -419,6 +353,13 @@ fn sides(flow: &FlowRow) -> [(Side, Counted); 2] {
     })
 }
 
-fn end(address: IpAddr, port: u16) -> String {
-    if port == 0 { address.to_string() } else { SocketAddr::new(address, port).to_string() }
+/// What decided a flow, in one word.
+fn decided(flow: &FlowRow, names: &Names) -> String {
+    match decider(flow) {
+        // An agent of an earlier version does not say what `-` stands for.
+        ["-", "-"] if flow.reason.is_empty() => "-".to_owned(),
+        ["-", "-"] => flow.reason.clone(),
+        [group, "-"] => names.of(&group),
+        [_, rule] => rule.to_owned(),
+    }
 }

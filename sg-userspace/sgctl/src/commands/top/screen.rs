@@ -12,7 +12,9 @@ use ratatui::{
     Frame, Terminal,
     backend::CrosstermBackend,
     crossterm::{
-        cursor, execute,
+        cursor,
+        event::{DisableBracketedPaste, EnableBracketedPaste},
+        execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
 };
@@ -32,7 +34,8 @@ impl Screen {
 
     fn begin() -> io::Result<Self> {
         let mut output = BufWriter::new(output()?);
-        execute!(output, EnterAlternateScreen, cursor::Hide)?;
+        // With it, what is pasted is told from keys, each of which does something.
+        execute!(output, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
         Ok(Self { terminal: Terminal::new(CrosstermBackend::new(output))? })
     }
 
@@ -56,7 +59,7 @@ fn output() -> io::Result<File> {
 fn restore() {
     let _ = disable_raw_mode();
     if let Ok(mut output) = output() {
-        let _ = execute!(output, LeaveAlternateScreen, cursor::Show);
+        let _ = execute!(output, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = output.flush();
     }
 }

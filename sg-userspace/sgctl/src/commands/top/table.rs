@@ -11,6 +11,8 @@ pub(super) enum Cell {
     Count(u64),
     /// A number of something each second.
     Rate(f64),
+    /// A number that stands for something: it is no amount, and every digit counts.
+    Ordinal(u32),
 }
 
 impl Cell {
@@ -18,6 +20,7 @@ impl Cell {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
+            Self::Ordinal(number) => number.to_string(),
             Self::Count(_) | Self::Rate(_) => short(self.number()),
         }
     }
@@ -30,6 +33,7 @@ impl Cell {
     fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Text(one), Self::Text(two)) => one.cmp(two),
+            (Self::Ordinal(one), Self::Ordinal(two)) => one.cmp(two),
             // What is more comes first.
             (one, two) => two.number().total_cmp(&one.number()),
         }
@@ -38,7 +42,7 @@ impl Cell {
     #[expect(clippy::cast_precision_loss, reason = "it is compared, and shown with three digits")]
     const fn number(&self) -> f64 {
         match self {
-            Self::Text(_) => 0.0,
+            Self::Text(_) | Self::Ordinal(_) => 0.0,
             Self::Count(count) => *count as f64,
             Self::Rate(rate) => *rate,
         }
@@ -105,11 +109,15 @@ pub(super) struct Table {
     pub(super) is_reversed: bool,
     /// Rows above the first that is shown.
     pub(super) offset: usize,
+    /// Rows that the screen has room for.
+    room: usize,
+    /// The offset at which the last row is at the bottom of the screen.
+    last: usize,
 }
 
 impl Table {
     pub(super) const fn new(columns: &'static [Column], sort: usize) -> Self {
-        Self { columns, rows: Vec::new(), sort, is_reversed: false, offset: 0 }
+        Self { columns, rows: Vec::new(), sort, is_reversed: false, offset: 0, room: 0, last: 0 }
     }
 
     pub(super) fn fill(&mut self, rows: Vec<Row>) {
@@ -126,13 +134,17 @@ impl Table {
         self.is_reversed = !self.is_reversed;
     }
 
-    /// The rows that have `filter` in one of their texts, in order. An empty filter lets all through.
-    pub(super) fn shown(&self, filter: &str) -> Vec<&Row> {
+    /// The rows that have `filter` in one of their texts. An empty filter lets all through.
+    fn wanted(&self, filter: &str) -> impl Iterator<Item = &Row> {
         let filter = filter.to_lowercase();
-        let is_wanted = |row: &&Row| {
+        self.rows.iter().filter(move |row| {
             filter.is_empty() || row.iter().any(|cell| cell.text().to_lowercase().contains(&filter))
-        };
-        let mut rows: Vec<&Row> = self.rows.iter().filter(is_wanted).collect();
+        })
+    }
+
+    /// The same, in order.
+    pub(super) fn shown(&self, filter: &str) -> Vec<&Row> {
+        let mut rows: Vec<&Row> = self.wanted(filter).collect();
         let order = |one: &&Row, two: &&Row| {
             let order = match (one.get(self.sort), two.get(self.sort)) {
                 (Some(one), Some(two)) => one.compare(two),
@@ -146,9 +158,21 @@ impl Table {
         rows
     }
 
-    /// Scrolls by so many rows; `view` sees to it that something is left to show.
-    pub(super) const fn scroll(&mut self, rows: isize) {
-        self.offset = self.offset.saturating_add_signed(rows);
+    /// Learns how many rows the screen has room for. It stays where it is, unless fewer rows are left.
+    pub(super) fn fit(&mut self, room: usize, filter: &str) {
+        let rows = if filter.is_empty() { self.rows.len() } else { self.wanted(filter).count() };
+        (self.room, self.last) = (room.max(1), rows.saturating_sub(room.max(1)));
+        self.offset = self.offset.min(self.last);
+    }
+
+    /// Scrolls by so many rows, and not beyond the end: the way back would begin there.
+    pub(super) fn scroll(&mut self, rows: isize) {
+        self.offset = self.offset.saturating_add_signed(rows).min(self.last);
+    }
+
+    /// Scrolls by so many screens.
+    pub(super) fn scroll_pages(&mut self, pages: isize) {
+        self.scroll(pages.saturating_mul(isize::try_from(self.room).unwrap_or(isize::MAX)));
     }
 }
 

@@ -13,11 +13,13 @@ use serde_json::json;
 use sg_observe::record::{Event as RecordEvent, Record, Verdict};
 
 use super::{
-    feed::{News, Sample},
-    keys::{Then, press},
-    model::Model,
+    feed::{News, Part, Sample},
+    keys::{Then, paste, press},
+    model::{Model, View},
+    table::{Cell, Column, Table, Width},
     view,
 };
+use crate::names::Names;
 
 fn model() -> Model {
     Model::new("sgd".to_owned(), Duration::from_secs(2), Arc::new(AtomicBool::new(true)))
@@ -42,7 +44,7 @@ fn sample(start: Instant, seconds: u64, packets: u64) -> News {
     let flow = |port: u16, share: u64| {
         json!({"nic": "eth0", "vlan": null, "protocol": "tcp", "direction": "ingress", "remote": "2001:db8:1111:2222::7",
                "remote_port": port, "local": "2001:db8::5", "local_port": 443, "state": "established", "group": "web",
-               "rule": "https", "packets": [packets * share, packets], "bytes": [packets * share * 10, packets * 1000]})
+               "rule": "https", "reason": "rule", "packets": [packets * share, packets], "bytes": [packets * share * 10, packets * 1000]})
     };
     let flows = json!({"flows": [flow(1, 1), flow(2, 5)], "total": 3});
     let status = json!({"version": "1", "instance": "sgd", "local_nics": 1, "attached": 1, "waiting": [],
@@ -52,6 +54,7 @@ fn sample(start: Instant, seconds: u64, packets: u64) -> News {
         status: serde_json::from_value(status).unwrap(),
         stats: serde_json::from_value(stats).unwrap(),
         flows: Some(serde_json::from_value(flows).unwrap()),
+        names: Arc::new(Names::from_iter([("ops".to_owned(), "admins".to_owned())])),
     }))
 }
 
@@ -82,7 +85,9 @@ fn drawn(model: &Model, width: u16, height: u16) -> Vec<String> {
     (0..height).map(|row| line(row).trim_end().to_owned()).collect()
 }
 
+/// Presses a key, on a terminal of 24 lines.
 fn key(model: &mut Model, code: KeyCode) -> Then {
+    model.fit(view::room(24));
     press(model, KeyEvent::new(code, KeyModifiers::NONE))
 }
 
@@ -101,7 +106,7 @@ fn four_views_on_a_small_terminal() {
     assert_eq!(screen[1], "accepted 200 pkts/s 20k B/s  denied 200 pkts/s  flows 12 of 262k  half-open 3  …");
     assert_eq!(screen[2], " 1 NICs   2 Rules   3 Talkers   4 Denials");
     assert_eq!(screen[3], "NIC                  GROUPS               GEN     FLOWS  IN B/S OUT B/S DENIED/S");
-    assert_eq!(screen[4], "eth0                 web,ops              7           2    6.0k    200k       10");
+    assert_eq!(screen[4], "eth0                 web,admins           7           2    6.0k    200k       10");
     assert_eq!(screen[23], "1-4 Tab view  s sort  r reverse  / filter  p pause  ? help  q quit");
 
     keys(&mut model, "2");
@@ -214,20 +219,64 @@ fn whoever_scrolls_too_far_still_sees_the_last_rows() {
     }
     let end = drawn(&model, 80, 24);
     assert!(end[22].contains(":1039") && end[4].contains(":1021"), "{end:?}");
+    key(&mut model, KeyCode::Up);
+    assert!(drawn(&model, 80, 24)[4].contains(":1020"), "the way back begins at the end");
     key(&mut model, KeyCode::Home);
     assert!(drawn(&model, 80, 24)[4].contains(":1000"));
+    key(&mut model, KeyCode::PageDown);
+    assert!(drawn(&model, 80, 24)[4].contains(":1019"), "a page is what the screen has room for");
+    keys(&mut model, "/:103");
+    key(&mut model, KeyCode::Enter);
+    key(&mut model, KeyCode::End);
+    assert!(drawn(&model, 80, 24)[4].contains(":1030"), "ten rows: all of them are shown");
+    key(&mut model, KeyCode::Esc);
+    key(&mut model, KeyCode::End);
+    assert!(drawn(&model, 80, 24)[22].contains(":1039"));
 }
 
+#[test]
+fn what_is_pasted_is_text_and_no_keys() {
+    let mut model = filled();
+    paste(&mut model, "q2p\n");
+    assert!(!model.is_paused && model.view == View::Nics && model.filter.is_empty());
+    keys(&mut model, "/");
+    paste(&mut model, " eth\u{1b}[2J\u{202e}\n");
+    assert_eq!(model.filter, "eth[2J");
+    paste(&mut model, &"x".repeat(1000));
+    assert_eq!(model.filter.len(), 60);
+    key(&mut model, KeyCode::Esc);
+    for modifier in [KeyModifiers::ALT, KeyModifiers::CONTROL] {
+        assert_eq!(press(&mut model, KeyEvent::new(KeyCode::Char('q'), modifier)), Then::Show);
+    }
+    keys(&mut model, "?2");
+    assert!(drawn(&model, 80, 24)[3].starts_with("GROUP"), "a key ends the help");
+}
+
+#[test]
+fn generations_are_ordered_as_numbers() {
+    const COLUMNS: &[Column] = &[Column::text("GEN", Width::Fixed(6))];
+    let (one, two) = (Cell::Ordinal(9), Cell::Ordinal(10));
+    let mut table = Table::new(COLUMNS, 0);
+    table.fill(vec![vec![two.clone()], vec![one.clone()]]);
+    assert_eq!(table.shown(""), [&vec![one], &vec![two]]);
+    assert_eq!(Cell::Ordinal(123_456).text(), "123456");
+}
 #[test]
 fn an_agent_that_is_gone_is_said_so_until_it_is_back() {
     let mut model = filled();
     let trouble = "nothing serves /run/sgd/sgd/api.sock: start it with `sgd serve --state DIR`, or say where it is\u{1b}[2J";
-    model.learn(News::Trouble(trouble.to_owned()), Instant::now());
+    model.learn(News::Trouble(Part::Counters, trouble.to_owned()), Instant::now());
     let screen = drawn(&model, 80, 24);
     assert!(screen[23].starts_with("nothing serves /run/sgd") && screen[23].ends_with('…'), "{screen:?}");
     assert!(screen[4].starts_with("eth0"), "what was known stays");
     let start = Instant::now();
     model.learn(sample(start, 9, 400), start);
+    assert!(drawn(&model, 80, 24)[23].starts_with("1-4 Tab view"));
+    // What is true of one part is not taken back by the other.
+    model.learn(News::Trouble(Part::Denials, "8 clients watch".to_owned()), start);
+    model.learn(sample(start, 11, 500), start);
+    assert_eq!(drawn(&model, 80, 24)[23], "denials: 8 clients watch");
+    model.learn(News::Denied(Vec::new()), start);
     assert!(drawn(&model, 80, 24)[23].starts_with("1-4 Tab view"));
 }
 

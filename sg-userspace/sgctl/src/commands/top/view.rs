@@ -20,6 +20,14 @@ const GAP: u16 = 1;
 /// The narrowest column that shares what is left.
 const NARROWEST: u16 = 4;
 
+/// Lines that are no rows of the table: three above it, its header, and one below.
+const OTHERS: u16 = 5;
+
+/// The number of rows for which there is room on a screen so high.
+pub(super) fn room(height: u16) -> usize {
+    usize::from(height.saturating_sub(OTHERS))
+}
+
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let areas = Layout::vertical([
         Constraint::Length(1),
@@ -97,7 +105,7 @@ fn last_line(model: &Model, width: usize) -> Line<'static> {
     if model.edits_filter {
         return Line::from(fitting(&format!("/{}\u{2581}", model.filter), width));
     }
-    if let Some(trouble) = &model.trouble {
+    if let Some(trouble) = model.trouble() {
         return Line::from(fitting(trouble, width)).red();
     }
     let keys = "1-4 Tab view  s sort  r reverse  / filter  p pause  ? help  q quit";
@@ -110,8 +118,8 @@ fn table(table: &Table, filter: &str, frame: &mut Frame<'_>, area: Rect) {
     let mut lines = vec![header(table, &widths)];
     let rows = table.shown(filter);
     let room = usize::from(area.height.saturating_sub(1));
-    // However far somebody scrolled, the last row stays in sight.
-    let offset = table.offset.min(rows.len().saturating_sub(room.min(1).max(rows.len().min(room))));
+    // With a filter there may be fewer rows than somebody scrolled: the last ones stay in sight.
+    let offset = table.offset.min(rows.len().saturating_sub(room));
     for row in rows.iter().skip(offset).take(room) {
         let mut spans = Vec::new();
         for (cell, width) in row.iter().zip(&widths) {

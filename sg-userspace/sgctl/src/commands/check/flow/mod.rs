@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::anyhow;
 use hyper::Method;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use sg_api_types::{CheckPacket, Checked, NicStatus, PolicySource, RefusedPolicy, Status};
@@ -24,7 +24,7 @@ use sg_records::Protocol;
 
 use crate::{
     args::{policy, write_time},
-    client::{Address, Call, ClientError, Next},
+    client::{Address, Call, ClientError},
     commands::check::{explain, in_force},
     failure::Failure,
     file,
@@ -39,6 +39,9 @@ impl From<RowError> for Failure {
         Self::input(anyhow!(error).context("--flow"))
     }
 }
+
+/// How much earlier than its first record a generation may seem to be in force: the time is taken after it was.
+const LEEWAY: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is known of the rules between the row and now.
 #[derive(Debug, PartialEq, Serialize)]
@@ -166,7 +169,9 @@ fn nic_of<'s>(row: &Row, status: &'s Status) -> Option<&'s NicStatus> {
 }
 
 fn since(row: &Row, nic: &NicStatus, session: &mut Session<'_>) -> Result<Since, Failure> {
-    let changed = row.generation.map(|generation| generation != nic.generation);
+    // After a reboot, generations are counted anew: an older row may have the number of rules that it never met.
+    let is_older = row.at.zip(nic.applied).is_some_and(|(at, applied)| at < applied - LEEWAY);
+    let changed = row.generation.map(|generation| generation != nic.generation || is_older);
     let changes = match (changed, row.at) {
         (Some(true), Some(at)) => changes_after(at, session)?,
         _ => Vec::new(),
@@ -177,13 +182,9 @@ fn since(row: &Row, nic: &NicStatus, session: &mut Session<'_>) -> Result<Since,
 /// When the policy changed after `at`, as far as the observer remembers.
 fn changes_after(at: Timestamp, session: &mut Session<'_>) -> Result<Vec<Timestamp>, Failure> {
     let address = Address::of(&["observe"]).with("event", "policy").with("since", at);
-    let timeout = session.client.timeout();
-    let mut lines = session.client.lines(&Call::get(address))?;
-    let mut changes = Vec::new();
-    while let Next::Lines(lines) = lines.next(timeout)? {
-        let records = lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-        changes.extend(records.map(|record: Record| record.end).filter(|end| *end > at));
-    }
+    let lines = session.client.raw(&Call::get(address))?;
+    let records = lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let mut changes: Vec<_> = records.map(|record: Record| record.end).filter(|end| *end > at).collect();
     changes.sort_unstable();
     Ok(changes)
 }
@@ -240,13 +241,17 @@ fn decided(row: &Row, names: &Names) -> String {
     let group = row.group.as_ref().map(|group| format!(" of group {}", names.of(group))).unwrap_or_default();
     match (&row.rule, row.reason.as_deref()) {
         (Some(rule), _) => format!("by rule {rule}{group}"),
+        (None, Some("rule")) => "by a rule that does not exist any more".to_owned(),
+        (None, Some("intra-group")) if row.group.is_none() => {
+            "between members of a group that does not exist any more".to_owned()
+        }
         (None, Some("intra-group")) => format!("between members{group}"),
         (None, Some("default")) if !row.groups.is_empty() => {
             format!("by the default, after no rule of {} matched", names.all(&row.groups))
         }
         (None, Some("default")) => "by the default".to_owned(),
         (None, Some(reason)) => format!("as {reason}"),
-        (None, None) => "by several rules".to_owned(),
+        (None, None) => "by what the row does not name".to_owned(),
     }
 }
 
@@ -256,8 +261,13 @@ fn lines_of(since: &Since, device: &str) -> Vec<String> {
     let applied = applied.map(|at| format!(", since {}", write_time(at))).unwrap_or_default();
     match (changed, row, &changes[..]) {
         (Some(true), Some(row), changes) => {
+            let again = if row == in_force {
+                "; the numbers are the same, but were counted anew in between, as after a reboot"
+            } else {
+                ""
+            };
             let first = format!(
-                "the rules of {device} have changed since then: the row is of generation {row}, in force is {in_force}{applied}"
+                "the rules of {device} have changed since then: the row is of generation {row}, in force is {in_force}{applied}{again}"
             );
             let first_change = changes.first().map(|at| {
                 let more = changes.len() - 1;
@@ -313,9 +323,16 @@ mod tests {
             ("default(sg-1,sg-2)", "by the default, after no rule of web,sg-2 matched"),
             ("default", "by the default"),
             ("malformed", "as malformed"),
-            ("-", "by several rules"),
+            ("-", "by what the row does not name"),
         ] {
             assert_eq!(decided(&row(&line(decider)), &names), words, "{decider}");
+        }
+        for (cells, words) in [
+            ("(gone) (gone)", "by a rule that does not exist any more"),
+            ("(gone) -", "between members of a group that does not exist any more"),
+        ] {
+            let flow = format!("eth0 - tcp ingress 192.0.2.7:5 10.0.0.5:443 established {cells} 3/2 180/120");
+            assert_eq!(decided(&row(&flow), &names), words, "{cells}");
         }
     }
 
@@ -336,7 +353,9 @@ mod tests {
                 "the policy changed at 2026-11-30T13:00:00Z (and 1 more since): `sgctl history` says who did it"
             ]
         );
-        (since.row, since.changed) = (Some(9), Some(false));
+        since.row = Some(9);
+        assert!(lines_of(&since, "eth0")[0].ends_with("counted anew in between, as after a reboot"));
+        since.changed = Some(false);
         assert_eq!(
             lines_of(&since, "eth0"),
             ["the rules of eth0 are those that decided: generation 9, since 2026-11-30T14:00:00Z"]

@@ -9,9 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use sg_api_types::{CheckPacket, FlowProgress, FlowRow};
-use sg_common::packet::{
-    has_ports,
-    protocol::{ICMP, ICMPV6},
+use sg_common::{
+    packet::{
+        has_ports,
+        protocol::{ICMP, ICMPV6},
+    },
+    verdict::Reason,
 };
 use sg_model::{HeaderNumbers, ProtocolName};
 use sg_observe::record::{Event, IcmpType, Record, Stage};
@@ -222,6 +225,7 @@ fn of_flow(flow: FlowRow) -> Row {
         state,
         group,
         rule,
+        reason,
         packets: _,
         bytes: _,
     } = flow;
@@ -231,11 +235,6 @@ fn of_flow(flow: FlowRow) -> Row {
     let (source, destination) = match direction {
         Direction::Ingress => (remote_port, local_port),
         Direction::Egress => (local_port, remote_port),
-    };
-    let reason = match (&rule, &group) {
-        (Some(_), _) => "rule",
-        (None, Some(_)) => "intra-group",
-        (None, None) => "default",
     };
     Row {
         at: None,
@@ -249,7 +248,8 @@ fn of_flow(flow: FlowRow) -> Row {
         source_port: Some(source).filter(|_| has_ports),
         icmp: None,
         verdict: if state == FlowProgress::Revoked { "revoked" } else { "accept" },
-        reason: Some(reason.to_owned()),
+        // An agent of an earlier version does not say it.
+        reason: Some(reason).filter(|reason| !reason.is_empty()),
         group,
         rule,
         groups: Vec::new(),
@@ -262,6 +262,12 @@ fn cells_of_flow(cells: [&str; flows::TITLES.len()]) -> Result<Row, RowError> {
     let [nic, vlan, protocol, opened, remote, local, state, group, rule, packets, bytes] = cells;
     let wrong = |wanted, found: &str| RowError::Cell { wanted, found: found.to_owned() };
     let unless_dash = |cell: &str| Some(cell.to_owned()).filter(|cell| cell != "-");
+    let name = |cell: &str| unless_dash(cell).filter(|cell| cell != flows::GONE);
+    let reason = match (group, rule) {
+        ("-", "-") => Reason::Default,
+        (_, "-") => Reason::IntraGroup,
+        _ => Reason::Rule,
+    };
     let end = |wanted, text: &str| {
         let address = text.parse::<IpAddr>().ok().map(|address| (address, 0));
         let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|end| (end.ip(), end.port()));
@@ -287,8 +293,9 @@ fn cells_of_flow(cells: [&str; flows::TITLES.len()]) -> Result<Row, RowError> {
         local,
         local_port,
         state,
-        group: unless_dash(group),
-        rule: unless_dash(rule),
+        group: name(group),
+        rule: name(rule),
+        reason: reason.name().to_owned(),
         packets: counts("number of packets", packets)?,
         bytes: counts("number of bytes", bytes)?,
     }))
@@ -356,84 +363,4 @@ impl Row {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LINE: &str = "2026-11-30T13:29:28.123Z denied   drop   ingress eth0 192.0.2.7:51234 -> 10.0.0.5:443 tcp default(web,db) \
-                        3 pkts 180 B gen 7";
-    const FLOW: &str = "eth0  -     tcp       ingress  192.0.2.7:51234  10.0.0.5:443  established  web    https  3/2      180/120";
-
-    #[test]
-    fn a_line_its_json_and_a_flow_are_the_same_packet() {
-        let line = read(LINE).unwrap();
-        let record: Record = LINE.parse().unwrap();
-        assert_eq!(read(&serde_json::to_string(&record).unwrap()).unwrap(), line);
-        assert_eq!(line.words(), "ingress tcp 192.0.2.7:51234 -> 10.0.0.5:443");
-        assert_eq!((line.generation, line.verdict, line.groups.len()), (Some(7), "drop", 2));
-        let title = flows::TITLES.join("  ");
-        let flow = read(&format!("{title}\n{FLOW}\n")).unwrap();
-        assert_eq!((flow.words(), flow.generation), (line.words(), None));
-        let packet = |row: &Row| serde_json::to_value(row.packet().unwrap()).unwrap();
-        assert_eq!(packet(&flow), packet(&line));
-        let json = r#"[{"nic":"eth0","vlan":null,"protocol":"tcp","direction":"ingress","remote":"192.0.2.7","remote_port":51234,
-            "local":"10.0.0.5","local_port":443,"state":"established","group":"web","rule":"https","packets":[3,2],"bytes":[180,120]}]"#;
-        assert_eq!(read(json).unwrap(), flow);
-        // As a mail leaves it.
-        let words = FLOW.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(read(&words).unwrap(), flow);
-    }
-
-    #[test]
-    fn an_echo_has_no_ports_and_an_egress_flow_goes_the_other_way() {
-        let echo = FLOW.replace("tcp", "icmp").replace("ingress", "egress");
-        let row = read(&echo).unwrap();
-        let packet = row.packet().unwrap();
-        assert_eq!((packet.port, packet.source_port, packet.numbers), (None, None, HeaderNumbers::NONE));
-        let row = read(&FLOW.replace("ingress", "egress ")).unwrap();
-        assert_eq!((row.port, row.source_port), (Some(51234), Some(443)));
-        let ping = LINE.replace(":51234", "").replace(":443", "").replace("tcp", "icmp:8/0");
-        assert_eq!(read(&ping).unwrap().packet().unwrap().numbers, HeaderNumbers::icmp(8, 0));
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        let lost =
-            r#"{"event":"lost","start":"2026-11-30T13:00:00Z","end":"2026-11-30T13:00:00Z","count":3}"#;
-        for (text, error) in [
-            (" \n", "there is no row"),
-            (&format!("{LINE}\n{LINE}"), "there are 2 rows"),
-            ("[]", "there is no row"),
-            ("no flows\n", "there is no row"),
-            ("{\"event\":", "is no JSON"),
-            ("{\"id\":3}", "neither a record nor a flow"),
-            ("{\"event\":\"denied\"}", "the row is a record, but missing field `start`"),
-            (lost, "a record of event lost has no packet"),
-            (&LINE.replace("443", "x"), "but has \"x\" where a port is expected"),
-            (&FLOW.replace("established", "open"), "\"open\" is no state"),
-            (&FLOW.replace("192.0.2.7:", "any:"), "is no remote"),
-            ("eth0 tcp 192.0.2.7", "it has 3 words"),
-            ("2 - eth0 192.0.2.7 10.0.0.5 5 443 6 3 180 1 2 REJECT OK", "format of AWS"),
-            (r#"{"__topic__":"flow_log","eni-id":"eth0"}"#, "format of Alibaba Cloud"),
-        ] {
-            let found = read(text).unwrap_err().to_string();
-            assert!(found.contains(error), "{text}: {found}");
-        }
-        for (line, error) in [
-            (LINE.replace("192.0.2.7:51234", "any"), "no remote"),
-            (LINE.replace("10.0.0.5:443", "any:443"), "no local address"),
-            (LINE.replace("10.0.0.5:443", "10.0.0.5"), "no destination port"),
-            (LINE.replace(" tcp ", " - "), "no protocol"),
-            (LINE.replace(" eth0 ", " - "), "no NIC"),
-        ] {
-            let found = read(&line).unwrap().packet().unwrap_err().to_string();
-            assert!(found.contains(error), "{line}: {found}");
-        }
-    }
-
-    #[test]
-    fn a_folded_row_is_judged_for_one_of_its_remotes() {
-        let row = read(&LINE.replace("192.0.2.7:51234", "192.0.2.0/24:51234")).unwrap();
-        assert_eq!(row.folded(), "192.0.2.0/24".parse().ok());
-        assert_eq!(row.packet().unwrap().remote, "192.0.2.0".parse::<IpAddr>().unwrap());
-    }
-}
+mod tests;

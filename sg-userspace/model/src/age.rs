@@ -1,8 +1,9 @@
-//! A length of time as users write it: `30d`, `12h`, `1w 2d`. It must never know what it is a limit of. Requests contain it.
+//! A length of time as users write it: `30d`, `12h`, `1w 2d`; and a moment, which is a time or so long ago. It must never know what
+//! it is a limit of, nor what time it is. Requests, filters of records and arguments of `sgctl` contain it.
 
 use std::{fmt, str::FromStr};
 
-use jiff::{SignedDuration, Span, SpanRelativeTo};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -52,6 +53,16 @@ impl Age {
     }
 }
 
+/// What [`moment`] reads, in words.
+pub const MOMENT: &str = "how long ago, such as 90s, 2h30m or 7d, or a time such as 2026-11-30T13:00:00Z";
+
+/// A time, or how long before `now`; `None`: `text` is neither.
+#[must_use]
+pub fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let ago = || now.checked_sub(text.parse::<Age>().ok()?.duration()).ok();
+    text.parse().ok().or_else(ago)
+}
+
 impl FromStr for Age {
     type Err = NoAge;
 
@@ -64,7 +75,8 @@ impl FromStr for Age {
         }
         let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
         let seconds = duration.as_secs();
-        if !(0..=LONGEST).contains(&seconds) || duration.is_negative() {
+        // A fraction of a second would be lost.
+        if !(0..=LONGEST).contains(&seconds) || duration.subsec_nanos() != 0 || duration.is_negative() {
             return Err(wrong());
         }
         Ok(Self(seconds))
@@ -132,9 +144,24 @@ mod tests {
             let age: Age = text.parse().unwrap();
             assert_eq!((age.0, age.to_string().as_str()), (seconds, written), "{text}");
         }
-        for text in ["", "30", "d", "-1d", "1 month", "1y", "999999999d", "thirty days", "30d\u{1b}[2J"] {
+        for text in
+            ["", "30", "d", "-1d", "1 month", "1y", "999999999d", "1500ms", "thirty days", "30d\u{1b}[2J"]
+        {
             let error = text.parse::<Age>().unwrap_err();
             assert!(error.to_string().contains("such as 30d"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_how_long_ago_or_when() {
+        let now = Timestamp::from_second(10_000_000).unwrap();
+        for (text, ago) in [("90s", 90), ("1h", 3_600), ("7d", 604_800), ("1h30m", 5_400), ("0s", 0)] {
+            let then = now - SignedDuration::from_secs(ago);
+            assert_eq!(moment(text, now), Some(then), "{text}");
+        }
+        assert_eq!(moment("1970-01-01T00:00:00Z", now), Some(Timestamp::UNIX_EPOCH));
+        for wrong in ["", "yesterday", "-1h", "1", "13:00"] {
+            assert_eq!(moment(wrong, now), None, "{wrong}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Throughput of one TCP connection between two hosts, one of which filters: short runs of `iperf3` in turns, with the filter,
-//! without it, and without it once more between two other hosts. The difference between the two without it is noise, and no
+//! without it, without it once more between two other hosts, and with the filter and a flow log. The difference between the two without it is noise, and no
 //! smaller difference means anything. Criterion has neither runs in turns nor ratios of one round.
 //!
 //! Client and server have a processor each if there are two. Data passes in segments of up to 64 KiB, and each passes the filter
@@ -28,32 +28,48 @@ fn main() -> Result<()> {
         Entered::Inside(lab) => lab,
         Entered::LeftOut(why) => bail!("bulk needs {why}"),
     };
-    let pairs = [Pair::new(lab, false)?, Pair::new(lab, true)?, Pair::new(lab, false)?];
-    // Of the first pair and the second; of the second and the third, relative to the first of the same round.
-    let (mut rates, mut ratios) = <([Samples; 2], [Samples; 2])>::default();
+    let kinds = [Server::Plain, Server::Filtered, Server::Plain, Server::Logged];
+    let mut pairs = Vec::new();
+    for kind in kinds {
+        pairs.push(Pair::new(lab, kind)?);
+    }
+    // Of the first pair and the second; of the second and the third, relative to the first of the same round, and of the fourth,
+    // relative to the second.
+    let (mut rates, mut ratios) = <([Samples; 2], [Samples; 3])>::default();
     for round in 0..plan.rounds(60, 12) {
-        let mut found = [0.0; 3];
+        let mut found = [0.0; 4];
         // Each goes first as often as the others.
         for turn in 0..pairs.len() {
             let place = (round + turn) % pairs.len();
             found[place] = pairs[place].throughput()?;
         }
-        let [plain, filtered, other] = found;
+        let [plain, filtered, other, logged] = found;
         for (rounds, rate) in rates.iter_mut().zip([plain, filtered]) {
             rounds.push(rate);
         }
-        for (rounds, rate) in ratios.iter_mut().zip([filtered, other]) {
-            rounds.push(rate / plain);
+        for (rounds, ratio) in ratios.iter_mut().zip([filtered / plain, other / plain, logged / filtered]) {
+            rounds.push(ratio);
         }
     }
     let [plain, with] = rates;
-    let [filtered, unfiltered] = ratios;
-    for (name, ratio) in [("bulk/filtered", filtered), ("bulk/unfiltered", unfiltered)] {
+    let [filtered, unfiltered, logged] = ratios;
+    for (name, ratio) in
+        [("bulk/filtered", filtered), ("bulk/unfiltered", unfiltered), ("bulk/flow-log", logged)]
+    {
         plan.record(&Figure::new(name, ratio.median(), Unit::Ratio).spread(ratio.spread()));
     }
     let rate = Figure::new("bulk-rate/filtered", with.median(), Unit::Megabits);
     plan.record(&rate.beside(plain.median()).spread(with.spread()));
     Ok(())
+}
+
+/// What filters at the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    Plain,
+    Filtered,
+    /// Filtered, with a flow log every ten seconds, the shortest interval, and packets that do not pass counted, as always.
+    Logged,
 }
 
 /// A client and a server on one wire.
@@ -65,12 +81,24 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(lab: Lab, filtered: bool) -> Result<Self> {
+    fn new(lab: Lab, kind: Server) -> Result<Self> {
         let (client, server) = (lab.host("client")?, lab.host("server")?);
         lab.wire((&client, "eth0"), (&server, "eth0"), 1500)?;
         client.address("eth0", &["198.18.0.9/24"])?;
         server.address("eth0", &["198.18.0.5/24"])?;
-        let agent = filtered.then(|| Agent::start(&server, &policy(), Attach::Auto.into())).transpose()?;
+        let agent = match kind {
+            Server::Plain => None,
+            Server::Filtered | Server::Logged => Some(Agent::start(&server, &policy(), Attach::Auto.into())?),
+        };
+        let agent = match agent {
+            Some(mut agent) if kind == Server::Logged => {
+                let log = format!("file:{}", agent.policy_file().with_file_name("flows.jsonl").display());
+                agent.stop()?;
+                agent.start_with(&["--flow-log", &log, "--flow-log-interval", "10s"])?;
+                Some(agent)
+            }
+            agent => agent,
+        };
         let mut iperf = Command::new("iperf3");
         iperf.args(["--server", "--port", PORT]).stdout(Stdio::null()).stdin(Stdio::null());
         let child = server.spawn(&mut iperf).context("iperf3 (package iperf3)")?;

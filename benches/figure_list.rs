@@ -55,7 +55,7 @@ pub const FAMILIES: &[Family] = &[
     family("path-known", Nanoseconds, &[]),
     family("path-denied", Nanoseconds, &[]),
     family("rate", PacketsPerSecond, &[]),
-    family("bulk", Ratio, &[("filtered", 0.98)]),
+    family("bulk", Ratio, &[("filtered", 0.98), ("flow-log", 0.98)]),
     family("bulk-rate", Megabits, &[]),
     family("compile", Microseconds, &[("1k", 1_000.0), ("100k", 100_000.0)]),
     family("compile-rules", Microseconds, &[]),

@@ -19,7 +19,6 @@ use nix::{
 use serde_json::Value;
 use sg_common::{abi::flows::EVENTS_LOST, event::Watch};
 use sg_kernel::pins::{self, Counters};
-use sg_observe::history::MAX_WATCHERS;
 use sg_tests::lab::{self, Agent, Attach, Binaries, Family, Lab, Outcome, PATIENCE, Service, slowly, until};
 
 use super::{
@@ -30,6 +29,9 @@ use crate::support::{
     scene::{Client, Role, Scene, Server, filtered, web},
     suite::Suite,
 };
+
+/// Clients that may follow at a time (docs/use/observing.md).
+const WATCHERS: usize = 8;
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.when("a_client_that_stops_reading_loses_counted_records", lab::missing(), stops_reading);
@@ -64,10 +66,10 @@ fn status(stream: &mut UnixStream) -> Result<String> {
 /// So many watchers there may be, and after them there is no room for another.
 fn fill_with_watchers(agent: &Agent) -> Result<Vec<UnixStream>> {
     let mut streams = Vec::new();
-    for number in 0..=MAX_WATCHERS {
+    for number in 0..=WATCHERS {
         let mut stream = request(agent, "follow=true&port=9")?;
         let status = status(&mut stream)?;
-        let wanted = if number < MAX_WATCHERS { "HTTP/1.1 200 " } else { "HTTP/1.1 429 " };
+        let wanted = if number < WATCHERS { "HTTP/1.1 200 " } else { "HTTP/1.1 429 " };
         ensure!(status.starts_with(wanted), "watcher {number}: {status}");
         streams.push(stream);
     }
@@ -207,6 +209,6 @@ fn killed_watchers_cost_nothing(lab: Lab) -> Result<()> {
     drop(streams);
     slowly("the program is no longer told", || Ok(!is_told(&agent)?))?;
     // Each of them had one, and a few may be of what the agent has begun to do meanwhile.
-    slowly("the connections are closed", || Ok(descriptors(&agent)? < open_before + MAX_WATCHERS / 2))
+    slowly("the connections are closed", || Ok(descriptors(&agent)? < open_before + WATCHERS / 2))
         .with_context(|| format!("{open_before} descriptors were open, and now {:?}", descriptors(&agent)))
 }

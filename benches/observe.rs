@@ -11,12 +11,14 @@ use std::{
     io::{BufRead as _, BufReader},
     net::{IpAddr, Ipv4Addr},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
+use rustix::thread::CpuSet;
 use sg_benches::{Figure, LOCAL, Plan, Sequence, Unit, frames, kernel::Kernel, policy};
 use sg_common::{
     flow::{Direction, FlowEntry, FlowKey, PortsProtoNic},
@@ -206,7 +208,10 @@ struct Flooded {
     /// The other end of the wire, and of a device that the generator is attached to.
     _peer: Host,
     agent: Agent,
-    generator: Generator,
+    /// Sends SYNs to port 22, which do not pass.
+    denied: Generator,
+    /// Sends packets of one UDP flow, which do.
+    passing: Generator,
 }
 
 impl Flooded {
@@ -215,38 +220,41 @@ impl Flooded {
         lab.wire((&peer, "eth0"), (&host, "eth0"), 1500)?;
         host.address("eth0", &["198.18.0.5/24"])?;
         let agent = Agent::start(&host, POLICY, Attach::Auto.into())?;
-        let mut generator = Generator::new(&host, "eth0")?;
         peer.ip("link add idle0 type veth peer name idle1")?;
-        generator.stay(&peer, "idle0")?;
-        Ok(Self { host, _peer: peer, agent, generator })
-    }
-
-    /// Sets what it sends in turns: SYNs to port 22, which do not pass, and if `passing`, packets of one UDP flow that do.
-    fn load(&mut self, passing: bool) -> Result<()> {
         let ends = [IpAddr::from([198, 18, 1, 9]), IpAddr::from([198, 18, 0, 5])];
         // Nobody's Ethernet address: the kernel is done with what passes.
         let links = [[2, 0, 0, 0, 0xff, 1], [2, 0, 0, 0, 0xff, 2]];
         let frame = |protocol, segment: &[u8]| ethernet(links, &ip(ends, protocol, 64, segment));
-        let denied = frame(TCP, &tcp([0, 22], [0, 0], SYN));
-        if passing {
-            let passes = frame(UDP, &udp([40_000, 80], &[]));
-            self.generator.load(&[passes, denied], Vary::Nothing)
-        } else {
-            self.generator.load(&[denied], Vary::Port)
-        }
+        let generator = |device: &str, frame: Vec<u8>, vary| -> Result<Generator> {
+            let mut generator = Generator::new(&host, "eth0")?;
+            generator.stay(&peer, device)?;
+            generator.load(&[frame], vary)?;
+            Ok(generator)
+        };
+        let denied = generator("idle0", frame(TCP, &tcp([0, 22], [0, 0], SYN)), Vary::Port)?;
+        let passing = generator("idle1", frame(UDP, &udp([40_000, 80], &[])), Vary::Nothing)?;
+        Ok(Self { host, _peer: peer, agent, denied, passing })
     }
 
-    /// Sends for some seconds, at this rate or as fast as it can; returns packets and how long it took.
-    ///
-    /// Real packets come in softirqs, which no process keeps waiting: the generator goes before those that watch.
-    fn send(&mut self, rate: Option<u32>, seconds: u64) -> Result<(u64, Duration)> {
+    /// Sends what does not pass, at this rate or as fast as it can; returns packets and how long it took.
+    fn flood(&mut self, rate: Option<u32>, seconds: u64) -> Result<(u64, Duration)> {
+        first(0, || send(&mut self.denied, rate, seconds, &AtomicBool::new(false)))
+    }
+
+    /// Sends as fast as it can what passes, on a processor of its own, while the other one is flooded; returns packets a second.
+    fn pass(&mut self, seconds: u64) -> Result<f64> {
+        let Self { denied, passing, .. } = self;
+        let over = &AtomicBool::new(false);
         thread::scope(|scope| {
-            let first = scope.spawn(|| {
-                // Of a thread, on Linux.
-                rustix::process::nice(-20)?;
-                send(&mut self.generator, rate, seconds)
+            let flood = scope.spawn(|| {
+                pin(1)?;
+                send(denied, None, seconds + 60, over)
             });
-            first.join().ok().context("the generator panicked")?
+            let passed = first(0, || send(passing, None, seconds, over));
+            over.store(true, Ordering::Relaxed);
+            flood.join().ok().context("the generator panicked")??;
+            let (packets, took) = passed?;
+            Ok(packets as f64 / took.as_secs_f64())
         })
     }
 
@@ -264,10 +272,40 @@ impl Flooded {
     }
 }
 
-fn send(generator: &mut Generator, rate: Option<u32>, seconds: u64) -> Result<(u64, Duration)> {
+/// Works before all processes: real packets come in softirqs, which no process keeps waiting.
+fn first<T: Send>(processor: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            // Of a thread, on Linux.
+            rustix::process::nice(-20)?;
+            pin(processor)?;
+            work()
+        });
+        worker.join().ok().context("the generator panicked")?
+    })
+}
+
+/// Keeps this thread on a processor, if there are as many.
+fn pin(processor: usize) -> Result<()> {
+    let all = rustix::thread::sched_getaffinity(None)?;
+    let mut one = CpuSet::new();
+    if let Some(processor) = (0..CpuSet::MAX_CPU).filter(|&number| all.is_set(number)).nth(processor) {
+        one.set(processor);
+        rustix::thread::sched_setaffinity(None, &one)?;
+    }
+    Ok(())
+}
+
+/// Sends at this rate, or as fast as it can, until the time or something else is over.
+fn send(
+    generator: &mut Generator,
+    rate: Option<u32>,
+    seconds: u64,
+    over: &AtomicBool,
+) -> Result<(u64, Duration)> {
     const PAUSE: Duration = Duration::from_millis(10);
     let (start, mut sent) = (Instant::now(), 0);
-    while start.elapsed() < Duration::from_secs(seconds) {
+    while start.elapsed() < Duration::from_secs(seconds) && !over.load(Ordering::Relaxed) {
         match rate {
             Some(rate) => {
                 let due = u64::from(rate) * start.elapsed().as_millis() as u64 / 1_000;
@@ -330,15 +368,14 @@ fn watching(plan: &Plan, lab: Lab) -> Result<()> {
     }
     let mut flooded = Flooded::new(lab)?;
     let seconds = plan.rounds(10, 4) as u64;
-    flooded.load(false)?;
     // Without a watcher first: what the agent does anyway.
     let before = flooded.cpu()?;
-    let (_, took) = flooded.send(Some(WATCHED), seconds)?;
+    let (_, took) = flooded.flood(Some(WATCHED), seconds)?;
     let idle = core(flooded.cpu()?.saturating_sub(before), took);
     let (mut sent, mut busy) = (0, 0.0);
     let read = watched(&mut flooded, |flooded| {
         let before = flooded.cpu()?;
-        let (packets, took) = flooded.send(Some(WATCHED), seconds)?;
+        let (packets, took) = flooded.flood(Some(WATCHED), seconds)?;
         (sent, busy) = (packets, core(flooded.cpu()?.saturating_sub(before), took));
         Ok(())
     })?;
@@ -347,36 +384,46 @@ fn watching(plan: &Plan, lab: Lab) -> Result<()> {
     plan.record(&Figure::new("observe-lost/watch", missing as f64, Unit::Count).beside(sent as f64));
     println!("watched {sent} packets: {} seen, {} lost and told", read.seen, read.lost);
 
-    // What passes beside what does not, and what does not alone.
-    for (name, passing) in [("observe-rate/accepted", true), ("observe-rate/watch", false)] {
-        flooded.load(passing)?;
-        let part = if passing { 0.5 } else { 1.0 };
-        let (mut rates, mut told) = (Vec::new(), [0; 2]);
-        for _ in 0..plan.rounds(5, 3) {
-            let (packets, took) = flooded.send(None, seconds)?;
-            let alone = packets as f64 / took.as_secs_f64();
-            let (mut rate, mut dropped) = (0.0, 0);
-            let read = watched(&mut flooded, |flooded| {
-                let before = flooded.dropped()?;
-                let (packets, took) = flooded.send(None, seconds)?;
-                rate = packets as f64 / took.as_secs_f64();
-                dropped = flooded.dropped()? - before;
-                Ok(())
-            })?;
-            println!("{name}: {dropped} dropped, {} seen, {} lost and told", read.seen, read.lost);
-            told = [told[0] + read.seen + read.lost, told[1] + dropped];
-            rates.push((rate * part, alone * part));
-        }
-        // Of all rounds the one in the middle: either side's best would be of another moment than the other's.
-        rates.sort_by(|one, other| (one.0 / one.1).total_cmp(&(other.0 / other.1)));
-        let (rate, alone) = rates.get(rates.len() / 2).copied().context("no round")?;
-        plan.record(&Figure::new(name, rate, Unit::PacketsPerSecond).beside(alone));
-        if !passing {
-            let kept = told[0] as f64 / told[1].max(1) as f64;
-            plan.record(&Figure::new("observe-kept/told", kept, Unit::Ratio));
-        }
+    // Of all rounds the one in the middle: either side's best would be of another moment than the other's.
+    let (mut floods, mut passes, mut told) = (Pairs::default(), Pairs::default(), [0; 2]);
+    for _ in 0..plan.rounds(5, 3) {
+        let rate = |(packets, took): (u64, Duration)| packets as f64 / took.as_secs_f64();
+        let (alone, passing_alone) = (rate(flooded.flood(None, seconds)?), flooded.pass(seconds)?);
+        let (mut flood, mut dropped) = (0.0, 0);
+        let read = watched(&mut flooded, |flooded| {
+            let before = flooded.dropped()?;
+            flood = rate(flooded.flood(None, seconds)?);
+            dropped = flooded.dropped()? - before;
+            Ok(())
+        })?;
+        println!("flooded: {dropped} dropped, {} seen, {} lost and told", read.seen, read.lost);
+        told = [told[0] + read.seen + read.lost, told[1] + dropped];
+        floods.0.push((flood, alone));
+        let mut passing = 0.0;
+        watched(&mut flooded, |flooded| {
+            passing = flooded.pass(seconds)?;
+            Ok(())
+        })?;
+        passes.0.push((passing, passing_alone));
     }
+    for (name, pairs) in [("observe-rate/watch", floods), ("observe-rate/accepted", passes)] {
+        let (with, without) = pairs.middle().context("no round")?;
+        plan.record(&Figure::new(name, with, Unit::PacketsPerSecond).beside(without));
+    }
+    let kept = told[0] as f64 / told[1].max(1) as f64;
+    plan.record(&Figure::new("observe-kept/told", kept, Unit::Ratio));
     Ok(())
+}
+
+/// Rates with something and without, of one round each.
+#[derive(Default)]
+struct Pairs(Vec<(f64, f64)>);
+
+impl Pairs {
+    fn middle(mut self) -> Option<(f64, f64)> {
+        self.0.sort_by(|one, other| (one.0 / one.1).total_cmp(&(other.0 / other.1)));
+        self.0.get(self.0.len() / 2).copied()
+    }
 }
 
 /// Thousandths of a core.

@@ -30,13 +30,12 @@ struct Captured {
 pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64) {
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let (Some(scratch), Some(watch)) = (unsafe { scratch.as_mut() }, WATCH.get(0)) else { return };
-    let now = helpers::now();
-    if !watch.is_on(now) {
+    if !watch.is_on(helpers::now()) {
         return;
     }
     let args = EventArgs::of(args);
     let FlowScope { slot, direction } = args.scope();
-    let Scratch { event, packet, header, is_parsed, key, full_at, .. } = scratch;
+    let Scratch { event, packet, header, is_parsed, key, .. } = scratch;
     if args.kind() == EventKind::Revoked {
         // The flow, and not the packet that found it.
         event.key = *key;
@@ -53,11 +52,6 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
     if !watch.admits(kind, event) {
         return;
     }
-    if *full_at == now {
-        // Whoever reads needs longer than that. Trying again for each packet would cost the packets, and bring no event more.
-        helpers::count(EVENTS_LOST, 0);
-        return;
-    }
     event.kind = kind as u8;
     event.generation = header.generation;
     event.length = ctx.len();
@@ -72,7 +66,7 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
                 helpers::copy(event, place.as_mut_ptr());
                 place.submit(wakeup);
             }
-            None => lose(full_at, now),
+            None => helpers::count(EVENTS_LOST, 0),
         }
         return;
     }
@@ -88,12 +82,6 @@ pub fn send(ctx: &impl Context, scratch: *mut Scratch, decision: u64, args: u64)
             helpers::copy(event, unsafe { &raw mut (*to).event });
             place.submit(wakeup);
         }
-        None => lose(full_at, now),
+        None => helpers::count(EVENTS_LOST, 0),
     }
-}
-
-#[inline(always)]
-fn lose(full_at: &mut u64, now: u64) {
-    *full_at = now;
-    helpers::count(EVENTS_LOST, 0);
 }

@@ -34,8 +34,6 @@ pub struct Scratch {
     pub latest: u64,
     /// An event about the packet.
     pub event: Event,
-    /// The jiffy in which the ring of events was last full. It stays from packet to packet; whatever it is does no harm.
-    pub full_at: u64,
     /// Header of the NIC's image.
     pub header: Header,
     /// Lookup keys of the packet.

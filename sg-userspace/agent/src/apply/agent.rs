@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, fmt, mem::take, path::PathBuf, sync::Arc};
 
+use sg_guard::Connection;
 use sg_kernel::{Aged, Denial, Device, FlowReport, Jiffies, Lasts};
 use sg_model::Policy;
 
@@ -20,7 +21,9 @@ use crate::{
         devices::{Devices, Found},
         error::HostError,
     },
+    input::policy_file::Document,
     plan::{
+        guard::{self, AllowUnfiltered},
         prepare::{Prepared, fill_in, prepare, unfit},
         steps::{Step, Wanted, plan},
         unfiltered::{self, Unfiltered},
@@ -140,6 +143,36 @@ impl<E: Enforcer> Agent<E> {
         let seen = seen(&policy, devices);
         self.next = Some(Next { policy, prepared, unfiltered, seen, revision: self.revision });
         Ok(())
+    }
+
+    /// Refuses a document that its guard, or that of the agent, does not let pass; see [`guard`]. `ssh` has the connections to
+    /// keep, each with the slot of its NIC. The facts of the policy's devices must be known.
+    pub(crate) fn check(
+        &self,
+        document: &Document,
+        allowed: &AllowUnfiltered,
+        ssh: &[(u16, Connection)],
+        devices: &Devices,
+    ) -> Result<(), AgentError> {
+        let Document { policy, guard } = document;
+        guard::unfiltered(policy, guard, allowed, &self.records, devices)?;
+        guard::probes(policy, guard)?;
+        let device = |slot| self.records.iter().find(|record| record.nic.slot == slot);
+        let connections = ssh.iter().filter_map(|&(slot, connection)| {
+            device(slot).map(|record| (record.nic.device.as_str(), connection))
+        });
+        guard::ssh(policy, self.policy.as_ref(), connections)
+    }
+
+    /// Whether a document leaves out no device that is filtered and exists.
+    pub(crate) fn leaves_none(
+        &self,
+        document: &Document,
+        allowed: &AllowUnfiltered,
+        devices: &Devices,
+    ) -> bool {
+        let Document { policy, guard } = document;
+        guard::unfiltered(policy, guard, allowed, &self.records, devices).is_ok()
     }
 
     /// Puts the policy prepared last in force. If the agent is not settled afterwards, call [`Self::resync`].

@@ -3,14 +3,14 @@
 
 use std::{
     mem::take,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use sd_notify::NotifyState;
 use sg_audit::Trail;
-use sg_model::Policy;
+use sg_model::{Policy, Role};
 use tokio::{task::yield_now, time::sleep};
 
 use crate::{
@@ -20,11 +20,11 @@ use crate::{
         report::{Report, StatusEvent, emit},
     },
     error::AgentError,
-    host::devices,
+    host::{devices, ssh},
     input::{
         control::{Enforced, Order, Orders},
         events::{Events, Reading, Wake},
-        policy_file::PolicyFile,
+        policy_file::{Document, PolicyFile},
     },
     lifecycle::{
         document_trail::{self, Reading as DocumentReading},
@@ -32,6 +32,7 @@ use crate::{
         publisher::{InForceReader, Publisher},
         traffic::{FlowInterval, TrafficSender},
     },
+    plan::{guard::AllowUnfiltered, prepare::facts_of},
     state::{Cause, Origin},
 };
 
@@ -55,6 +56,13 @@ impl Policies {
     }
 }
 
+/// What documents are not allowed to do, and where their connections are found.
+#[derive(Debug, Default)]
+struct SessionGuard {
+    allowed: AllowUnfiltered,
+    pins: PathBuf,
+}
+
 /// A running agent, and what it has reported.
 pub(crate) struct Session<'a, E> {
     agent: Agent<E>,
@@ -73,6 +81,10 @@ pub(crate) struct Session<'a, E> {
     traffic: Option<(TrafficSender, FlowInterval)>,
     /// Who gets figures.
     measure: Arc<dyn Measure>,
+    /// What documents are not allowed to do.
+    guard: SessionGuard,
+    /// The document that was refused because of devices which it leaves out: they may go.
+    held_back: Option<Document>,
     /// The time that the next policy took so far, and the pass of ageing that is under way.
     preparing: Duration,
     ageing_took: Duration,
@@ -92,6 +104,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
             behind: None,
             traffic: None,
             measure: Arc::new(Unmeasured),
+            guard: SessionGuard::default(),
+            held_back: None,
             preparing: Duration::ZERO,
             ageing_took: Duration::ZERO,
         }
@@ -116,6 +130,11 @@ impl<'a, E: Enforcer> Session<'a, E> {
     /// Records documents in `trail`.
     pub(crate) fn record(&mut self, trail: Trail) {
         self.trail = trail;
+    }
+
+    /// Lets documents leave the `allowed` devices unfiltered. Flows are pinned in `pins`.
+    pub(crate) fn guarded(&mut self, allowed: AllowUnfiltered, pins: PathBuf) {
+        self.guard = SessionGuard { allowed, pins };
     }
 
     /// Records that the document of the policy in force was read, and what it changed since `before`.
@@ -172,6 +191,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 None if wake.tick => file.load_replaced(),
                 None => None,
             }
+            .or_else(|| self.held_back_no_longer(&wake).map(Ok))
             .map(|loaded| (loaded, file.path(), file.owner())),
         };
         match loaded {
@@ -181,7 +201,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 let by_signal = wake.policy == Some(Reading::Anyway);
                 let cause = if by_signal { Cause::Signal } else { Cause::Policy };
                 let reading = DocumentReading { path, owner, cause };
-                if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
+                self.held_back = None;
+                if let Err(error) = loaded.and_then(|document| self.prepare_document(document)) {
                     tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
                     emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
                     self.refused(&error);
@@ -212,6 +233,45 @@ impl<'a, E: Enforcer> Session<'a, E> {
             devices::scan().map_err(Into::into).and_then(|devices| self.agent.prepare(policy, &devices));
         self.preparing = began.elapsed();
         prepared
+    }
+
+    /// Prepares a document, if nothing in it is guarded against.
+    pub(crate) fn prepare_document(&mut self, mut document: Document) -> Result<(), AgentError> {
+        let checked = self.check(&mut document);
+        if let Err(error) = checked {
+            self.held_back = matches!(error, AgentError::Unfiltered { .. }).then_some(document);
+            return Err(error);
+        }
+        self.prepare(document.policy)
+    }
+
+    fn check(&self, document: &mut Document) -> Result<(), AgentError> {
+        let devices = devices::scan()?;
+        let Document { policy, guard } = document;
+        let has_host = policy.nics().iter().any(|nic| nic.role == Role::Host);
+        let mut connections = Vec::new();
+        if has_host && !guard.ssh_ports.is_empty() {
+            // A flow table that cannot be read is no reason to keep an old policy.
+            connections = ssh::connections(&self.guard.pins, &guard.ssh_ports).unwrap_or_else(|error| {
+                tracing::warn!("connections to the SSH server are not asked of the new policy: {error}");
+                Vec::new()
+            });
+        }
+        if !guard.keep.is_empty() || !connections.is_empty() {
+            policy.set_device_facts(|device| facts_of(device, &devices).clone());
+        }
+        self.agent.check(document, &self.guard.allowed, &connections, &devices)
+    }
+
+    /// The document that was refused, once devices changed so that it leaves none of them unfiltered.
+    fn held_back_no_longer(&mut self, wake: &Wake) -> Option<Document> {
+        let document = self.held_back.as_ref().filter(|_| wake.devices || wake.tick)?;
+        let devices = devices::scan().ok()?;
+        if !self.agent.leaves_none(document, &self.guard.allowed, &devices) {
+            return None;
+        }
+        tracing::info!("the devices that the refused document leaves out are gone: it is read as a new one");
+        self.held_back.take()
     }
 
     /// Lets readers see that a policy was refused.

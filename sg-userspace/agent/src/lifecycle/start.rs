@@ -24,6 +24,7 @@ use crate::{
         instance::Instance,
         pins::{remove_pins, set_aside},
     },
+    plan::guard::AllowUnfiltered,
 };
 
 /// How often the program's own log is forwarded, if it is on.
@@ -53,6 +54,8 @@ pub struct AgentOptions {
     pub rejects: RejectRate,
     /// Where what is read about traffic goes; `None`: nobody observes it.
     pub traffic: Option<TrafficSender>,
+    /// The devices that documents may leave unfiltered.
+    pub allow_unfiltered: AllowUnfiltered,
     /// The audit trail, for documents.
     pub trail: Trail,
     /// Who gets figures of the agent's work; `None`: nobody.

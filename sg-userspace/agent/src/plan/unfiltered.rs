@@ -119,14 +119,14 @@ impl Unfiltered {
 }
 
 /// The device that was probably meant, if there is one that differs by a single typo.
-fn meant(name: &str, others: &[String]) -> Option<String> {
+pub(super) fn meant(name: &str, others: &[String]) -> Option<String> {
     let is_close = |other: &&String| {
         other.len().abs_diff(name.len()) <= 1 && strsim::damerau_levenshtein(name, other) == 1
     };
     others.iter().find(is_close).cloned()
 }
 
-fn few(names: &[String]) -> String {
+pub(super) fn few(names: &[String]) -> String {
     let shown = names.iter().take(FEW).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(FEW) {
         0 => shown,

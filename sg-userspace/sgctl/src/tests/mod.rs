@@ -48,7 +48,11 @@ fn run(words: &[&str]) -> (String, u8, String) {
         Ok(()) => (0, String::new()),
         Err(failure) => {
             let code = failure.code();
-            let (Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error)) = failure else {
+            let (Failure::Input(error)
+            | Failure::NotFound(error)
+            | Failure::Guarded(error)
+            | Failure::Other(error)) = failure
+            else {
                 return Default::default();
             };
             (code, format!("{error:#}"))

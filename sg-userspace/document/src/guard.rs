@@ -17,7 +17,7 @@ use super::{
 const SSH: u16 = 22;
 
 /// The fields of a probe, as [`Reader`] reads them.
-const PROBE_KEYS: Keys = Keys {
+pub(super) const PROBE_KEYS: Keys = Keys {
     allowed: &[
         "nic",
         "direction",
@@ -43,7 +43,8 @@ const PROBE_KEYS: Keys = Keys {
 };
 
 const DEVICES: &str = "write a list of network devices, [eth1]";
-const PROBES: &str = "write a list of probes, - { nic: eth0, direction: ingress, protocol: tcp, src: 192.0.2.7, dst: 10.0.0.5, dport: 22 }";
+const PROBES: &str = "write a list of probes, - { nic: eth0, direction: ingress, ... }";
+const PROBE: &str = "write a probe, { nic: eth0, direction: ingress, protocol: tcp, src: 192.0.2.7, dst: 10.0.0.5, dport: 22 }";
 const FIELD: &str = "a field of a probe is a text or a number";
 const SSH_PORTS: &str = "write false, or a list of the ports of SSH servers, [22]";
 
@@ -89,9 +90,10 @@ impl<'d> Lowering<'d> {
     /// `keep`.
     pub(super) fn probes(&mut self, node: &'d Node) -> Read<'d, Unread<'d>> {
         self.each(node, PROBES, |me, probe| {
-            me.fields(probe, &PROBE_KEYS);
             let mut fields = Map::new();
-            for (key, value) in probe.entries(PROBES)? {
+            let entries = probe.entries(PROBE)?;
+            me.fields(probe, &PROBE_KEYS);
+            for (key, value) in entries {
                 let value = match &value.value {
                     Value::Null => continue,
                     Value::Integer(number) => Json::Number(Number::from(*number)),

@@ -12,7 +12,7 @@ use sg_guard::{Connection, Lost, lost_connection, lost_probe};
 use sg_model::{DeviceFacts, Role};
 use sg_records::Nic;
 
-use super::{Operation, Refusal, State, Tx, policy, policy_for};
+use super::{Operation, ProjectError, Refusal, State, Tx, policy, policy_for};
 
 /// A connection of the caller, and what to call it.
 pub type OwnConnection = (&'static str, Connection);
@@ -63,7 +63,7 @@ pub(crate) fn keep_probes(tx: &Tx, guard: &Guard) -> Result<(), Refusal> {
     if guard.keep.is_empty() {
         return Ok(());
     }
-    let mut policy = policy(tx).map_err(unenforceable)?;
+    let mut policy = policy(tx).map_err(|error| unenforceable(&error))?;
     policy.set_device_facts(facts());
     lost_probe(&policy, &guard.keep).map_or(Ok(()), |lost| Err(refusal(lost)))
 }
@@ -79,7 +79,7 @@ fn keep_connection(before: &State, after: &State, name: &str, connection: Connec
             && if own.is_empty() { facts(device).addresses.contains(&local) } else { own.contains(&local) }
     };
     for nic in after.local_nics().filter(|nic| has_it(nic)) {
-        let policy = policy_for(after, nic, &facts).map_err(unenforceable)?;
+        let policy = policy_for(after, nic, &facts).map_err(|error| unenforceable(&error))?;
         // Before there was such a NIC, everything passed.
         let former =
             || before.nic(&nic.id).and_then(|nic| policy_for(before, nic, &facts).ok()).map(Arc::new);
@@ -93,12 +93,12 @@ fn keep_connection(before: &State, after: &State, name: &str, connection: Connec
 fn facts() -> impl Fn(&str) -> DeviceFacts {
     let devices = devices::scan().unwrap_or_else(|error| {
         tracing::warn!("the guard of changes knows no addresses of devices: {error}");
-        Default::default()
+        devices::Devices::default()
     });
     move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default()
 }
 
-fn unenforceable(error: impl ToString) -> Refusal {
+fn unenforceable(error: &ProjectError) -> Refusal {
     Refusal::Unenforceable { reason: error.to_string() }
 }
 

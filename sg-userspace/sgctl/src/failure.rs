@@ -13,11 +13,7 @@ pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done"),
     (1, "failed: sgd cannot be reached, the kernel refuses, or `check --expect` is not met"),
     (2, "wrong input: an argument, document, probe, refused change, or a file that cannot be read"),
-    (
-        3,
-        "not found: a group, NIC, rule or other object that the command names does not exist; or guarded: the change would \
-         leave a device unfiltered, or lose what must be kept",
-    ),
+    (3, "not found: what the command names; or guarded: a change that loses a filter or your access"),
 ];
 
 /// Why a command failed; the kind determines its exit code.

@@ -193,6 +193,7 @@ impl AgentArguments {
             },
             rejects: RejectRate(self.reject_rate),
             allow_unfiltered: AllowUnfiltered::default(),
+            started_over: None,
             trail: Trail::none(),
             traffic: None,
             measure: None,

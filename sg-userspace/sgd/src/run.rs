@@ -16,6 +16,7 @@ use sg_api::{
     native::{self, Caller, Native},
     recording::Recording,
 };
+use sg_host::ssh_session;
 use sg_inspect::last_hits::LastHits;
 use sg_metrics::Measured;
 use sg_observe::history::Observed;
@@ -70,6 +71,7 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut options = arguments.agent.options()?;
     options.allow_unfiltered = arguments.allow_unfiltered();
+    options.started_over = ssh_session::connection().and_then(|own| own.parse().ok());
     let metrics = &arguments.agent.metrics;
     let measured = metrics.are_wanted().then(Measured::default);
     options.measure = measured.clone().map(|measured| Arc::new(measured) as Arc<dyn Measure>);

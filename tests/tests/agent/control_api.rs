@@ -45,6 +45,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         measure: None,
         rejects: RejectRate::default(),
         allow_unfiltered: AllowUnfiltered::default(),
+        started_over: None,
         trail: sg_audit::Trail::none(),
         limits: LIMITS,
     };

@@ -19,7 +19,7 @@ use crate::{
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/use/walkthroughs");
 /// Pages beside them that have commands, too.
-const PAGES: [&str; 1] = ["../observing"];
+const PAGES: [&str; 2] = ["../changing-safely", "../observing"];
 
 pub(crate) fn tests(suite: &mut Suite) {
     let files = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();

@@ -146,20 +146,24 @@ impl<E: Enforcer> Agent<E> {
     }
 
     /// Refuses a document that its guard, or that of the agent, does not let pass; see [`guard`]. `ssh` has the connections to
-    /// keep, each with the slot of its NIC. The facts of the policy's devices must be known.
+    /// keep, each with the slot of its NIC; without one, it is of the NIC that has its local address. The facts of the policy's devices must be known.
     pub(crate) fn check(
         &self,
         document: &Document,
         allowed: &AllowUnfiltered,
-        ssh: &[(u16, Connection)],
+        ssh: &[(Option<u16>, Connection)],
         devices: &Devices,
     ) -> Result<(), AgentError> {
         let Document { policy, guard } = document;
         guard::unfiltered(policy, guard, allowed, &self.records, devices)?;
         guard::probes(policy, guard)?;
-        let device = |slot| self.records.iter().find(|record| record.nic.slot == slot);
-        let connections = ssh.iter().filter_map(|&(slot, connection)| {
-            device(slot).map(|record| (record.nic.device.as_str(), connection))
+        let device = |slot| {
+            let record = self.records.iter().find(|record| record.nic.slot == slot);
+            record.map(|record| record.nic.device.as_str())
+        };
+        let connections = ssh.iter().filter_map(|&(slot, connection)| match slot {
+            None => Some((None, connection)),
+            Some(slot) => device(slot).map(|device| (Some(device), connection)),
         });
         guard::ssh(policy, self.policy.as_ref(), connections)
     }

@@ -56,7 +56,7 @@ pub async fn run(
     let session = Session::new(start(options)?, options.instance.name(), origin);
     let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
     session.record(options.trail.clone());
-    session.guarded(options.allow_unfiltered.clone(), options.instance.pins());
+    session.guarded(options.allow_unfiltered.clone(), options.instance.pins(), options.started_over);
     session.prepare_document(document).map_err(|error| recorded(&file, error))?;
     started(session.reader());
     session.begin(file.path(), file.owner()).map_err(|error| recorded(&file, error))?;

@@ -10,6 +10,7 @@ use std::{
 
 use sd_notify::NotifyState;
 use sg_audit::Trail;
+use sg_guard::Connection;
 use sg_model::{Policy, Role};
 use tokio::{task::yield_now, time::sleep};
 
@@ -61,6 +62,8 @@ impl Policies {
 struct SessionGuard {
     allowed: AllowUnfiltered,
     pins: PathBuf,
+    /// Asked of the first document. Later ones find it among the flows, as long as it is open.
+    started_over: Option<Connection>,
 }
 
 /// A running agent, and what it has reported.
@@ -132,9 +135,15 @@ impl<'a, E: Enforcer> Session<'a, E> {
         self.trail = trail;
     }
 
-    /// Lets documents leave the `allowed` devices unfiltered. Flows are pinned in `pins`.
-    pub(crate) fn guarded(&mut self, allowed: AllowUnfiltered, pins: PathBuf) {
-        self.guard = SessionGuard { allowed, pins };
+    /// Lets documents leave the `allowed` devices unfiltered. Flows are pinned in `pins`; the agent was started over the connection
+    /// `started_over`.
+    pub(crate) fn guarded(
+        &mut self,
+        allowed: AllowUnfiltered,
+        pins: PathBuf,
+        started_over: Option<Connection>,
+    ) {
+        self.guard = SessionGuard { allowed, pins, started_over };
     }
 
     /// Records that the document of the policy in force was read, and what it changed since `before`.
@@ -252,10 +261,13 @@ impl<'a, E: Enforcer> Session<'a, E> {
         let mut connections = Vec::new();
         if has_host && !guard.ssh_ports.is_empty() {
             // A flow table that cannot be read is no reason to keep an old policy.
-            connections = ssh::connections(&self.guard.pins, &guard.ssh_ports).unwrap_or_else(|error| {
+            let found = ssh::connections(&self.guard.pins, &guard.ssh_ports).unwrap_or_else(|error| {
                 tracing::warn!("connections to the SSH server are not asked of the new policy: {error}");
                 Vec::new()
             });
+            connections.extend(found.into_iter().map(|(slot, connection)| (Some(slot), connection)));
+            let own = self.guard.started_over.filter(|_| self.agent.policy().is_none());
+            connections.extend(own.map(|own| (None, own)));
         }
         if !guard.keep.is_empty() || !connections.is_empty() {
             policy.set_device_facts(|device| facts_of(device, &devices).clone());

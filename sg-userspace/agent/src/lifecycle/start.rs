@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sg_audit::Trail;
 use sg_common::abi;
+use sg_guard::Connection;
 use sg_kernel::{
     Attachment, Datapath, FlowOptions, KernelError, Limits, Options, RejectRate, TcxOrder, bpffs,
     pins::{self, Moved},
@@ -56,6 +57,8 @@ pub struct AgentOptions {
     pub traffic: Option<TrafficSender>,
     /// The devices that documents may leave unfiltered.
     pub allow_unfiltered: AllowUnfiltered,
+    /// The SSH connection of whoever starts the agent: a document that it begins with must not take it away.
+    pub started_over: Option<Connection>,
     /// The audit trail, for documents.
     pub trail: Trail,
     /// Who gets figures of the agent's work; `None`: nobody.

@@ -98,14 +98,13 @@ pub(crate) fn probes(policy: &Policy, guard: &Guard) -> Result<(), AgentError> {
     lost_probe(policy, &guard.keep).map_or(Ok(()), |lost| Err(AgentError::LostProbe { lost }))
 }
 
-/// Refuses a policy that takes away one of `connections`, each of a device, to an SSH server. `former` is the policy before, if it
+/// Refuses a policy that takes away one of `connections` to an SSH server, each of a device or of the one with its local address. `former` is the policy before, if it
 /// is known; otherwise the connections are those that it accepted.
 pub(crate) fn ssh<'a>(
     policy: &Policy,
     former: Option<&Arc<Policy>>,
-    connections: impl IntoIterator<Item = (&'a str, Connection)>,
+    connections: impl IntoIterator<Item = (Option<&'a str>, Connection)>,
 ) -> Result<(), AgentError> {
-    let connections = connections.into_iter().map(|(device, connection)| (Some(device), connection));
     let lost = lost_connection(policy, || former.cloned(), connections, "the SSH connection");
     lost.map_or(Ok(()), |lost: Lost| Err(AgentError::LostSsh { lost }))
 }

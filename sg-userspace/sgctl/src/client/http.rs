@@ -17,6 +17,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
+use sg_guard::Connection;
+use sg_host::ssh_session;
 use tokio::{
     net::{TcpStream, UnixStream},
     runtime::{Builder, Runtime},
@@ -28,7 +30,6 @@ use crate::client::{
     error::ClientError,
     lines::Lines,
     moved::{Moved, Pieces},
-    own_connection::own_connection,
     server::Server,
 };
 
@@ -154,7 +155,9 @@ impl Client {
     pub(crate) fn new(server: Server, timeout: Duration) -> Result<Self, ClientError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
         // That of a user of another host says nothing here: its server knows this client's address.
-        let own = if matches!(server, Server::Socket(_)) { own_connection() } else { None };
+        let own = matches!(server, Server::Socket(_)).then(ssh_session::connection).flatten();
+        // What the server would not understand says nothing, either.
+        let own = own.and_then(|own| own.parse::<Connection>().ok()).map(|own| own.to_string());
         let change = ChangeContext { own, force: false };
         Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None, change })
     }

@@ -7,7 +7,6 @@ pub(crate) mod error;
 pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod moved;
-mod own_connection;
 pub(crate) mod server;
 
 pub(crate) use address::Address;

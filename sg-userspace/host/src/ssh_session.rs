@@ -1,36 +1,30 @@
-//! The SSH connection over which this command was typed. It must never fail a command: whoever came another way has none. The
-//! client asks once, and sends it with every change, so that the server can refuse one that would take it away.
+//! The SSH session in which a process was started. It must never fail its caller: whoever came another way has none. `sgctl` asks
+//! once, and sends it with every change; `sgd run` asks at its start.
 
-use std::{fs, str::FromStr as _};
-
-use sg_guard::Connection;
+use std::fs;
 
 /// The variable that sshd sets for the programs of a session.
 const VARIABLE: &str = "SSH_CONNECTION";
 
-/// How many generations of processes are asked. Between a login shell and this command there are few.
+/// How many generations of processes are asked. Between a login shell and its commands there are few.
 const GENERATIONS: usize = 16;
 
-/// The connection, from this process's environment, or from that of the process which started it, and so on: sudo and su take the
-/// variable away.
-pub(super) fn own_connection() -> Option<String> {
+/// What sshd says of the connection (`CLIENT PORT SERVER PORT`), from this process's environment, or from that of the process which
+/// started it, and so on: sudo and su take the variable away.
+#[must_use]
+pub fn connection() -> Option<String> {
     if let Ok(own) = std::env::var(VARIABLE) {
-        return understood(&own);
+        return Some(own);
     }
     let mut process = "self".to_owned();
     for _ in 0..GENERATIONS {
         process = parent(&fs::read_to_string(format!("/proc/{process}/status")).ok()?)?;
         // Of other users' processes, only root reads the environment.
         if let Some(found) = fs::read(format!("/proc/{process}/environ")).ok().and_then(|all| value(&all)) {
-            return understood(&found);
+            return Some(found);
         }
     }
     None
-}
-
-/// The text, if the server will understand it.
-fn understood(text: &str) -> Option<String> {
-    Connection::from_str(text).ok().map(|connection| connection.to_string())
 }
 
 /// The process that started one, from `/proc/PID/status`; init has none.
@@ -62,14 +56,5 @@ mod tests {
         assert_eq!(parent("Name:\tsgctl\nPPid:\t123\n").as_deref(), Some("123"));
         assert_eq!(parent("Name:\tinit\nPPid:\t0\n"), None);
         assert_eq!(parent(""), None);
-    }
-
-    #[test]
-    fn what_the_server_would_not_understand_is_not_sent() {
-        assert_eq!(understood("somewhere"), None);
-        assert_eq!(
-            understood("::ffff:192.0.2.7 1 ::ffff:10.0.0.5 22").as_deref(),
-            Some("192.0.2.7 1 10.0.0.5 22")
-        );
     }
 }

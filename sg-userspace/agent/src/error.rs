@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::{
     apply::enforcer::EnforcerError, host::error::HostError, input::trusted_file::Untrusted,
-    plan::guard::Leavings,
+    plan::leaving::Leavings,
 };
 
 #[derive(Debug, Error)]

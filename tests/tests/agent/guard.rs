@@ -98,7 +98,19 @@ fn a_device_that_is_gone_leaves(lab: Lab, attach: Attach) -> Result<()> {
         Ok(agent.announced().iter().any(applied))
     })
     .with_context(|| agent.complaints())?;
-    is_filtered(&scene, true)
+    is_filtered(&scene, true)?;
+
+    // A document that was refused is not applied once the file says something else.
+    server.ip("link add vm3 type veth peer name peer3")?;
+    agent.apply(&with("vm3"))?;
+    agent.refuses(&document)?;
+    agent.refuses("nics: 7\n")?;
+    agent.forget();
+    server.ip("link delete vm3")?;
+    until("the device is gone", || Ok(agent.announced().contains(&"gone vm3".to_owned())))?;
+    is_filtered(&scene, true)?;
+    ensure!(!agent.announced().iter().any(applied), "{:?}", agent.announced());
+    Ok(())
 }
 
 fn what_a_document_keeps_is_kept(lab: Lab, attach: Attach) -> Result<()> {

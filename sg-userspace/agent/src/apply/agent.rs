@@ -6,7 +6,6 @@
 
 use std::{collections::BTreeSet, fmt, mem::take, path::PathBuf, sync::Arc};
 
-use sg_guard::Connection;
 use sg_kernel::{Aged, Denial, Device, FlowReport, Jiffies, Lasts};
 use sg_model::Policy;
 
@@ -21,9 +20,7 @@ use crate::{
         devices::{Devices, Found},
         error::HostError,
     },
-    input::policy_file::Document,
     plan::{
-        guard::{self, AllowUnfiltered},
         prepare::{Prepared, fill_in, prepare, unfit},
         steps::{Step, Wanted, plan},
         unfiltered::{self, Unfiltered},
@@ -145,40 +142,6 @@ impl<E: Enforcer> Agent<E> {
         Ok(())
     }
 
-    /// Refuses a document that its guard, or that of the agent, does not let pass; see [`guard`]. `ssh` has the connections to
-    /// keep, each with the slot of its NIC; without one, it is of the NIC that has its local address. The facts of the policy's devices must be known.
-    pub(crate) fn check(
-        &self,
-        document: &Document,
-        allowed: &AllowUnfiltered,
-        ssh: &[(Option<u16>, Connection)],
-        devices: &Devices,
-    ) -> Result<(), AgentError> {
-        let Document { policy, guard } = document;
-        guard::unfiltered(policy, guard, allowed, &self.records, devices)?;
-        guard::probes(policy, guard)?;
-        let device = |slot| {
-            let record = self.records.iter().find(|record| record.nic.slot == slot);
-            record.map(|record| record.nic.device.as_str())
-        };
-        let connections = ssh.iter().filter_map(|&(slot, connection)| match slot {
-            None => Some((None, connection)),
-            Some(slot) => device(slot).map(|device| (Some(device), connection)),
-        });
-        guard::ssh(policy, self.policy.as_ref(), connections)
-    }
-
-    /// Whether a document leaves out no device that is filtered and exists.
-    pub(crate) fn leaves_none(
-        &self,
-        document: &Document,
-        allowed: &AllowUnfiltered,
-        devices: &Devices,
-    ) -> bool {
-        let Document { policy, guard } = document;
-        guard::unfiltered(policy, guard, allowed, &self.records, devices).is_ok()
-    }
-
     /// Puts the policy prepared last in force. If the agent is not settled afterwards, call [`Self::resync`].
     ///
     /// # Errors
@@ -234,6 +197,11 @@ impl<E: Enforcer> Agent<E> {
     /// Whether every NIC whose device exists is filtered.
     pub(crate) fn is_complete(&self) -> bool {
         self.settled && !self.unfit
+    }
+
+    /// What is in force for each NIC.
+    pub(crate) const fn records(&self) -> &Records {
+        &self.records
     }
 
     /// The wanted policy.

@@ -3,15 +3,14 @@
 
 use std::{
     mem::take,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use sd_notify::NotifyState;
 use sg_audit::Trail;
-use sg_guard::Connection;
-use sg_model::{Policy, Role};
+use sg_model::Policy;
 use tokio::{task::yield_now, time::sleep};
 
 use crate::{
@@ -21,11 +20,11 @@ use crate::{
         report::{Report, StatusEvent, emit},
     },
     error::AgentError,
-    host::{devices, ssh},
+    host::devices,
     input::{
         control::{Enforced, Order, Orders},
         events::{Events, Reading, Wake},
-        policy_file::{Document, PolicyFile},
+        policy_file::PolicyFile,
     },
     lifecycle::{
         document_trail::{self, Reading as DocumentReading},
@@ -33,11 +32,11 @@ use crate::{
         publisher::{InForceReader, Publisher},
         traffic::{FlowInterval, TrafficSender},
     },
-    plan::{guard::AllowUnfiltered, prepare::facts_of},
     state::{Cause, Origin},
 };
 
 mod ageing;
+mod guard;
 
 /// Where policies come from.
 pub(crate) enum Policies {
@@ -55,15 +54,6 @@ impl Policies {
             Self::Control(orders) => orders.next().await,
         }
     }
-}
-
-/// What documents are not allowed to do, and where their connections are found.
-#[derive(Debug, Default)]
-struct SessionGuard {
-    allowed: AllowUnfiltered,
-    pins: PathBuf,
-    /// Asked of the first document. Later ones find it among the flows, as long as it is open.
-    started_over: Option<Connection>,
 }
 
 /// A running agent, and what it has reported.
@@ -85,9 +75,7 @@ pub(crate) struct Session<'a, E> {
     /// Who gets figures.
     measure: Arc<dyn Measure>,
     /// What documents are not allowed to do.
-    guard: SessionGuard,
-    /// The document that was refused because of devices which it leaves out: they may go.
-    held_back: Option<Document>,
+    guard: guard::SessionGuard,
     /// The time that the next policy took so far, and the pass of ageing that is under way.
     preparing: Duration,
     ageing_took: Duration,
@@ -107,8 +95,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
             behind: None,
             traffic: None,
             measure: Arc::new(Unmeasured),
-            guard: SessionGuard::default(),
-            held_back: None,
+            guard: guard::SessionGuard::default(),
             preparing: Duration::ZERO,
             ageing_took: Duration::ZERO,
         }
@@ -133,17 +120,6 @@ impl<'a, E: Enforcer> Session<'a, E> {
     /// Records documents in `trail`.
     pub(crate) fn record(&mut self, trail: Trail) {
         self.trail = trail;
-    }
-
-    /// Lets documents leave the `allowed` devices unfiltered. Flows are pinned in `pins`; the agent was started over the connection
-    /// `started_over`.
-    pub(crate) fn guarded(
-        &mut self,
-        allowed: AllowUnfiltered,
-        pins: PathBuf,
-        started_over: Option<Connection>,
-    ) {
-        self.guard = SessionGuard { allowed, pins, started_over };
     }
 
     /// Records that the document of the policy in force was read, and what it changed since `before`.
@@ -210,7 +186,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 let by_signal = wake.policy == Some(Reading::Anyway);
                 let cause = if by_signal { Cause::Signal } else { Cause::Policy };
                 let reading = DocumentReading { path, owner, cause };
-                self.held_back = None;
+                // Whatever the file says now, it is not that document any more.
+                self.guard.held_back = None;
                 if let Err(error) = loaded.and_then(|document| self.prepare_document(document)) {
                     tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
                     emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
@@ -242,48 +219,6 @@ impl<'a, E: Enforcer> Session<'a, E> {
             devices::scan().map_err(Into::into).and_then(|devices| self.agent.prepare(policy, &devices));
         self.preparing = began.elapsed();
         prepared
-    }
-
-    /// Prepares a document, if nothing in it is guarded against.
-    pub(crate) fn prepare_document(&mut self, mut document: Document) -> Result<(), AgentError> {
-        let checked = self.check(&mut document);
-        if let Err(error) = checked {
-            self.held_back = matches!(error, AgentError::Unfiltered { .. }).then_some(document);
-            return Err(error);
-        }
-        self.prepare(document.policy)
-    }
-
-    fn check(&self, document: &mut Document) -> Result<(), AgentError> {
-        let devices = devices::scan()?;
-        let Document { policy, guard } = document;
-        let has_host = policy.nics().iter().any(|nic| nic.role == Role::Host);
-        let mut connections = Vec::new();
-        if has_host && !guard.ssh_ports.is_empty() {
-            // A flow table that cannot be read is no reason to keep an old policy.
-            let found = ssh::connections(&self.guard.pins, &guard.ssh_ports).unwrap_or_else(|error| {
-                tracing::warn!("connections to the SSH server are not asked of the new policy: {error}");
-                Vec::new()
-            });
-            connections.extend(found.into_iter().map(|(slot, connection)| (Some(slot), connection)));
-            let own = self.guard.started_over.filter(|_| self.agent.policy().is_none());
-            connections.extend(own.map(|own| (None, own)));
-        }
-        if !guard.keep.is_empty() || !connections.is_empty() {
-            policy.set_device_facts(|device| facts_of(device, &devices).clone());
-        }
-        self.agent.check(document, &self.guard.allowed, &connections, &devices)
-    }
-
-    /// The document that was refused, once devices changed so that it leaves none of them unfiltered.
-    fn held_back_no_longer(&mut self, wake: &Wake) -> Option<Document> {
-        let document = self.held_back.as_ref().filter(|_| wake.devices || wake.tick)?;
-        let devices = devices::scan().ok()?;
-        if !self.agent.leaves_none(document, &self.guard.allowed, &devices) {
-            return None;
-        }
-        tracing::info!("the devices that the refused document leaves out are gone: it is read as a new one");
-        self.held_back.take()
     }
 
     /// Lets readers see that a policy was refused.

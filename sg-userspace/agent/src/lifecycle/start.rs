@@ -25,7 +25,7 @@ use crate::{
         instance::Instance,
         pins::{remove_pins, set_aside},
     },
-    plan::guard::AllowUnfiltered,
+    plan::leaving::AllowUnfiltered,
 };
 
 /// How often the program's own log is forwarded, if it is on.

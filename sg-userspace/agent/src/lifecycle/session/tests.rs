@@ -1,4 +1,4 @@
-use std::thread;
+use std::{path::PathBuf, thread};
 
 use sg_audit::{HistoryQuery, Outcome, ROTATION, TrailThread, read};
 use sg_kernel::{Attachment, Jiffies};
@@ -10,8 +10,10 @@ use crate::{
     input::{
         control::{Control, control},
         events::{Event, Sender, channel},
+        policy_file::Document,
     },
     lifecycle::traffic::{Traffic, traffic},
+    plan::leaving::AllowUnfiltered,
     samples::{LIMITS, group, policy},
     state::InForce,
 };
@@ -194,7 +196,7 @@ fn a_document_that_leaves_out_a_device_is_held_back_until_it_may() {
     let again = session.held_back_no_longer(&devices).unwrap();
     session.prepare_document(again).unwrap();
     session.enforce(Cause::Policy).unwrap();
-    assert!(session.agent.nics() == (0, 0) && session.held_back.is_none());
+    assert!(session.agent.nics() == (0, 0) && session.guard.held_back.is_none());
 }
 
 #[test]
@@ -206,7 +208,7 @@ fn a_document_that_loses_what_it_keeps_is_refused_and_not_held_back() {
     let refused = session.prepare_document(document(text)).unwrap_err();
     assert!(matches!(refused, AgentError::LostProbe { .. }), "{refused}");
     assert!(refused.to_string().starts_with("p.yaml:3:9: keep[0]: NIC lo would not accept it"), "{refused}");
-    assert!(session.held_back.is_none() && session.agent.policy().is_none());
+    assert!(session.guard.held_back.is_none() && session.agent.policy().is_none());
 }
 
 #[test]

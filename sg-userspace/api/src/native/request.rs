@@ -210,7 +210,13 @@ fn own_connections(parts: &Parts) -> Result<Vec<OwnConnection>, Failed> {
     if let (Some(Peer::Address(remote)), Some(Local(local))) = (extensions.get(), extensions.get()) {
         connections.push(("your connection to the API", Connection::new(*remote, *local)));
     }
-    for text in parts.headers.get_all("ssh-connection") {
+    let mut own = parts.headers.get_all("ssh-connection").iter();
+    if let Some(text) = own.next() {
+        if own.next().is_some() {
+            return Err(Failed::Malformed(
+                "the request has several SSH-Connection headers: send one".to_owned(),
+            ));
+        }
         let text = text.to_str().unwrap_or_default();
         let connection = text.parse().map_err(|error: NoConnection| {
             Failed::Malformed(format!("the header SSH-Connection has {text:?}: {error}"))

@@ -1,6 +1,7 @@
 //! The router, called as clients call it.
 
 mod access;
+mod guard;
 mod observing;
 mod recorded;
 mod roles;

@@ -32,11 +32,12 @@ pub(super) struct Cells {
 impl Cells {
     /// All of a diagram, as few as merging finds.
     pub(super) fn of(diagram: &Diagram<'_, '_>, root: NodeId) -> Self {
+        let tops = diagram.tops();
         let mut cells = Self::default();
         cells.walk(diagram, root, &mut Keys::default());
         cells.undecided.sort_unstable();
         cells.undecided.dedup();
-        cells.merge();
+        cells.merge(&tops);
         cells
     }
 
@@ -60,10 +61,10 @@ impl Cells {
     }
 
     /// Joins cells that differ in one dimension only, until none do.
-    fn merge(&mut self) {
+    fn merge(&mut self, tops: &[u128; Dimension::ALL.len()]) {
         loop {
             let cells = self.differ.len();
-            for dimension in 0..Dimension::ALL.len() {
+            for (dimension, &top) in tops.iter().enumerate() {
                 let mut known: HashMap<(Keys, u32, u32), usize> = HashMap::with_capacity(self.differ.len());
                 let mut merged: Vec<Cell> = Vec::with_capacity(self.differ.len());
                 for mut cell in self.differ.drain(..) {
@@ -71,6 +72,10 @@ impl Cells {
                         merged.push(cell);
                         continue;
                     };
+                    if matches!(*own, [Range { first: 0, last }] if last >= top) {
+                        merged.push(cell);
+                        continue;
+                    }
                     let key = (cell.keys.clone(), cell.before, cell.after);
                     let other = known.get(&key).and_then(|&place| merged.get_mut(place));
                     if let Some(Some(ranges)) = other.and_then(|other| other.keys.get_mut(dimension)) {
@@ -86,6 +91,7 @@ impl Cells {
                 }
                 self.differ = merged;
             }
+            // What was merged to all keys may merge once more.
             if self.differ.len() == cells {
                 return;
             }

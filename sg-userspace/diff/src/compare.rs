@@ -101,7 +101,7 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options) -> D
             }
         }
     }
-    difference.lines.sort_by_cached_key(|line| line.effect());
+    difference.lines.sort_by_cached_key(Line::effect);
     difference
 }
 

@@ -11,7 +11,7 @@ use sg_common::verdict::Verdict;
 use super::{
     align::Entry,
     decider::Dimension,
-    set::{Range, SetId, Sets},
+    set::{Range, SetId, Sets, meets, normal},
 };
 
 /// The number of a node.
@@ -89,8 +89,14 @@ impl<'d, 'a> Diagram<'d, 'a> {
         diagram.take(ALL, 0..first, &mut part);
         part.insert(0, part.len() as u32);
         diagram.take(ALL, first..diagram.entries.len() as u32, &mut part);
+        diagram.keep_touched(&mut part);
         let root = diagram.solve(ALL, part.into());
         (diagram, root)
+    }
+
+    /// The largest key of each dimension.
+    pub(super) const fn tops(&self) -> [u128; Dimension::ALL.len()] {
+        self.tops
     }
 
     pub(super) fn node(&self, id: NodeId) -> &Node {
@@ -99,6 +105,44 @@ impl<'d, 'a> Diagram<'d, 'a> {
 
     pub(super) fn entry(&self, number: u32) -> Option<&Entry<'a>> {
         self.entries.get(number as usize)
+    }
+
+    /// Drops the entries that match no packet of what has changed.
+    fn keep_touched(&self, part: &mut Vec<u32>) {
+        /// Changed entries that each entry is compared with; of more, only what they have in each dimension together.
+        const SINGLE: usize = 64;
+        let Some((&count, numbers)) = part.split_first() else { return };
+        let changed: Vec<_> = numbers
+            .iter()
+            .filter_map(|&number| self.entry(number))
+            .filter(|entry| entry.is_changed)
+            .collect();
+        let together: Vec<Vec<Range>> = Dimension::ALL
+            .iter()
+            .map(|&dimension| {
+                let ranges = changed.iter().flat_map(|entry| self.sets.ranges(entry.decider.set(dimension)));
+                normal(ranges.copied().collect())
+            })
+            .collect();
+        let is_touched = |&number: &u32| {
+            let Some(entry) = self.entry(number) else { return false };
+            let ranges = |entry: &Entry<'a>, dimension| self.sets.ranges(entry.decider.set(dimension));
+            entry.is_changed
+                || Dimension::ALL
+                    .iter()
+                    .zip(&together)
+                    .all(|(&dimension, all)| meets(all, ranges(entry, dimension)))
+                    && (changed.len() > SINGLE
+                        || changed.iter().any(|other| {
+                            Dimension::ALL
+                                .iter()
+                                .all(|&dimension| meets(ranges(other, dimension), ranges(entry, dimension)))
+                        }))
+        };
+        let kept = |numbers: &[u32]| numbers.iter().copied().filter(is_touched).collect::<Vec<_>>();
+        let (before, after) = numbers.split_at_checked(count as usize).unwrap_or((numbers, &[]));
+        let (before, after) = (kept(before), kept(after));
+        *part = [&[before.len() as u32][..], &before, &after].concat();
     }
 
     /// Appends entries, to the first that matches everything.
@@ -195,7 +239,7 @@ impl<'d, 'a> Diagram<'d, 'a> {
         let id = if edges.is_empty() {
             NodeId::EQUAL
         } else {
-            let edges = edges.into_iter().map(|(ranges, next)| (super::set::normal(ranges).into(), next));
+            let edges = edges.into_iter().map(|(ranges, next)| (normal(ranges).into(), next));
             let edges: Box<[_]> = edges.collect();
             self.add(Node::Split(dimension as u8, edges))
         };

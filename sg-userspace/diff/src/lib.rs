@@ -26,6 +26,6 @@ mod written;
 pub use self::{
     compare::{Difference, Options, Undecided, compare},
     decider::{By, Named},
-    line::{Effect, Line, Outcome, Span},
+    line::{Effect, Line, Outcome, Span, all_but},
     written::{Sample, SampleProtocol, WrittenLine, WrittenOutcome},
 };

@@ -13,7 +13,7 @@ use sg_model::{Direction, Family};
 
 use super::{
     decider::{By, Dimension, Named, parts_of},
-    set::Range,
+    set::{Range, normal, without},
 };
 
 /// From the first to the last, both included.
@@ -232,6 +232,18 @@ fn nets_of(Range { first, last }: Range, family: Family) -> Vec<IpNet> {
             Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect()
         }
     }
+}
+
+/// The prefixes of all addresses of a family that are in none of these, which are of that family.
+#[must_use]
+pub fn all_but(nets: &[IpNet], family: Family) -> Vec<IpNet> {
+    let range = |net: &IpNet| match net {
+        IpNet::V4(net) => Range::new(net.network().to_bits().into(), net.broadcast().to_bits().into()),
+        IpNet::V6(net) => Range::new(net.network().to_bits(), net.broadcast().to_bits()),
+    };
+    let all = [Range::new(0, Dimension::Remote.top(family))];
+    let left = without(&all, &normal(nets.iter().map(range).collect()));
+    left.into_iter().flat_map(|range| nets_of(range, family)).collect()
 }
 
 /// The first address of a list of prefixes that is one of `liked`, else one that is.

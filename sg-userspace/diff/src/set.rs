@@ -7,7 +7,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 /// Keys from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Range {
+pub(super) struct Range {
     pub(super) first: u128,
     pub(super) last: u128,
 }
@@ -19,10 +19,6 @@ impl Range {
 
     pub(super) const fn one(key: u128) -> Self {
         Self { first: key, last: key }
-    }
-
-    pub(super) const fn contains(self, key: u128) -> bool {
-        self.first <= key && key <= self.last
     }
 }
 
@@ -89,18 +85,11 @@ pub(super) fn intersection(one: &[Range], other: &[Range]) -> Vec<Range> {
 
 /// Whether some key is in both.
 pub(super) fn meets(one: &[Range], other: &[Range]) -> bool {
-    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
-    while let (Some(a), Some(b)) = (one.peek(), other.peek()) {
-        if a.first.max(b.first) <= a.last.min(b.last) {
-            return true;
-        }
-        if a.last < b.last {
-            one.next()
-        } else {
-            other.next()
-        };
-    }
-    false
+    let (few, many) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    few.iter().any(|range| {
+        let next = many.partition_point(|other| other.last < range.first);
+        many.get(next).is_some_and(|other| other.first <= range.last)
+    })
 }
 
 /// The number of a set in [`Sets`]. The full set of every dimension has the same.
@@ -180,7 +169,7 @@ mod tests {
             let (one, other) = (some(), some());
             let (left, both) = (without(&one, &other), intersection(&one, &other));
             assert_eq!(meets(&one, &other), !both.is_empty());
-            let has = |set: &[Range], key| set.iter().any(|range| range.contains(key));
+            let has = |set: &[Range], key| set.iter().any(|range| (range.first..=range.last).contains(&key));
             for key in 0..40 {
                 assert_eq!(has(&left, key), has(&one, key) && !has(&other, key), "{one:?} {other:?} {key}");
                 assert_eq!(has(&both, key), has(&one, key) && has(&other, key), "{one:?} {other:?} {key}");

@@ -93,6 +93,7 @@ fn rule(random: &mut Rng) -> String {
 }
 
 /// What a generated document is made of.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of documents")]
 #[derive(Clone)]
 struct Parts {
     rules: [Vec<String>; 4],

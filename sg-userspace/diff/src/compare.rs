@@ -7,9 +7,9 @@ use sg_model::{Direction, Family, Nic, Policy};
 
 use super::{
     align::align,
-    cell::Cells,
+    cell::merged,
     decider::{By, Decider, Deciders, Dimension},
-    diagram::{Bounds, Diagram},
+    diagram::{Bounds, Cell, Exhausted, Lists},
     line::{Line, Outcome},
     set::Sets,
 };
@@ -51,7 +51,7 @@ pub struct Undecided<'a> {
     pub changed: Vec<By<'a>>,
 }
 
-/// The most numbers that a diagram remembers: half of 256 MiB.
+/// The most numbers that a diagram remembers, of four bytes: half of 256 MiB.
 const MEMORY: usize = 32 << 20;
 
 /// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
@@ -93,11 +93,17 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options) -> D
                 if lists.iter().flatten().all(|entry| !entry.is_changed) {
                     continue;
                 }
-                let bounds = Bounds { until, memory: MEMORY };
                 let tops = Dimension::ALL.map(|dimension| dimension.top(family));
-                let (diagram, root) = Diagram::of(lists, &sets, tops, options.attribution, bounds);
-                let cells = Cells::of(&diagram, root);
-                difference.add(&cells, &diagram, devices, (direction, family));
+                let lists = Lists::new(lists, &sets, tops, options.attribution);
+                let (mut cells, mut undecided) = (Vec::new(), Vec::new());
+                for focus in lists.changed() {
+                    let memory = MEMORY.saturating_sub(cells.len() * size_of::<Cell>());
+                    match lists.around(focus, &mut sets, Bounds { until, memory }) {
+                        Ok(found) => cells.extend(merged(found, &tops)),
+                        Err(Exhausted) => undecided.push(focus),
+                    }
+                }
+                difference.add(&lists, &merged(cells, &tops), &undecided, devices, (direction, family));
             }
         }
     }
@@ -108,24 +114,25 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options) -> D
 impl<'a> Difference<'a> {
     fn add(
         &mut self,
-        cells: &Cells,
-        diagram: &Diagram<'_, 'a>,
+        lists: &Lists<'a>,
+        cells: &[Cell],
+        undecided: &[u32],
         devices: &[&'a str],
         (direction, family): (Direction, Family),
     ) {
         let outcome = |number| {
-            let decider = &diagram.entry(number)?.decider;
+            let decider = &lists.entry(number)?.decider;
             Some(Outcome { verdict: decider.verdict, by: decider.by, named: decider.named })
         };
         for nic in devices.iter().copied() {
-            for cell in &cells.differ {
+            for cell in cells {
                 if let (Some(before), Some(after)) = (outcome(cell.before), outcome(cell.after)) {
                     self.lines.extend(Line::of(nic, direction, family, &cell.keys, [before, after]));
                 }
             }
-            if !cells.undecided.is_empty() {
-                let of = |&number: &u32| diagram.entry(number).map(|entry| entry.decider.by);
-                let changed = cells.undecided.iter().filter_map(of).collect();
+            if !undecided.is_empty() {
+                let of = |&number: &u32| lists.entry(number).map(|entry| entry.decider.by);
+                let changed = undecided.iter().filter_map(of).collect();
                 self.undecided.push(Undecided { nic, direction, family, changed });
             }
         }

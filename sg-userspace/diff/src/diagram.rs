@@ -1,379 +1,457 @@
-//! The interval decision diagram of what two lists of deciders judge differently: Liu and Gouda's firewall decision diagrams, made
-//! for both lists at once and only where something has changed. Each step splits one dimension into ranges in which every decider
-//! matches all keys or none; parts with the same deciders left are one. It must never know what a dimension is, but for the order
-//! of service and source port. `compare` calls it.
+//! Where one changed entry decides, and what the other list decides there: an interval decision diagram, as Liu and Gouda make
+//! them of whole firewalls, of the packets that one entry matches. Each step splits one dimension into ranges in which every entry
+//! matches all keys or none; parts with the same entries left are one.
+//!
+//! One entry at a time is enough. Say that two lists judge a packet differently, and that what decides it in either list is in both:
+//! then the earlier of these two matches in both lists, and would decide in both. So one of them has changed.
+//!
+//! It must never know what a key means, but for the order of service and source port. `compare` calls it.
 
-use std::time::Instant;
+use std::{ops::Range as Numbers, time::Instant};
 
 use foldhash::{HashMap, HashMapExt as _};
-use sg_common::verdict::Verdict;
 
 use super::{
     align::Entry,
     decider::Dimension,
-    set::{Range, SetId, Sets, meets, normal},
+    set::{Range, SetId, Sets, intersection, meets, normal},
 };
 
-/// The number of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct NodeId(u32);
+/// Keys by dimension; `None` is all of them.
+pub(super) type Keys = [Option<Box<[Range]>>; Dimension::ALL.len()];
 
-impl NodeId {
-    /// Packets that both lists judge alike.
-    const EQUAL: Self = Self(0);
+/// Packets that one entry of each list decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) keys: Keys,
+    pub(super) before: u32,
+    pub(super) after: u32,
 }
 
-/// What is decided of the packets that reach a node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Node {
-    /// Both lists judge them alike.
-    Equal,
-    /// These entries decide: of the first list, and of the second.
-    Differ(u32, u32),
-    /// There was no time to find out. These entries of both lists could decide.
-    Undecided(Box<[u32]>),
-    /// It depends on a dimension: disjoint keys, each with what comes next. Packets with other keys are judged alike.
-    Split(u8, Box<[(Box<[Range]>, NodeId)]>),
-}
-
-/// Limits of the work.
+/// Limits of the work on one pair of lists.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) until: Instant,
-    /// Numbers of entries in all parts that are remembered: four bytes each.
+    /// The most numbers of entries in all parts that are remembered at a time, of four bytes each, and of cells.
     pub(super) memory: usize,
 }
 
-/// Makes diagrams.
+/// Two lists of entries, numbered through.
 #[derive(Debug)]
-pub(super) struct Diagram<'d, 'a> {
+pub(super) struct Lists<'a> {
     entries: Vec<Entry<'a>>,
-    sets: &'d Sets,
-    tops: [u128; Dimension::ALL.len()],
+    /// The number of entries of the first list.
+    first: u32,
+    /// By entry: the lowest and the highest key of remote and service, to leave most entries out at a glance.
+    spans: Vec<[Range; 2]>,
+    /// All keys of each dimension.
+    all: [[Range; 1]; Dimension::ALL.len()],
     by_name: bool,
-    bounds: Bounds,
-    nodes: Vec<Node>,
-    known: HashMap<Node, NodeId>,
-    parts: HashMap<(u8, Part), NodeId>,
-    remembered: usize,
 }
 
-/// The entries that can decide, in order: the number of those of the first list, those, and those of the second.
+/// What is left to be asked of an entry, within the packets of another.
+#[derive(Clone, Copy, Debug)]
+struct Clipped {
+    sets: [SetId; Dimension::ALL.len()],
+    number: u32,
+}
+
+type NodeId = u32;
+
+/// Packets that are judged alike, or reported elsewhere.
+const ALIKE: NodeId = 0;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Node {
+    Alike,
+    /// The entry of the other list that decides.
+    Differ(u32),
+    /// It depends on a dimension: disjoint keys, each with what comes next. Packets with other keys are alike.
+    Split(u8, Box<[(Box<[Range]>, NodeId)]>),
+}
+
+/// Places of entries that can decide, in order: the number of those of the list that has changed, those, and the other list's.
 type Part = Box<[u32]>;
 
 const ALL: u8 = (1 << Dimension::ALL.len()) - 1;
+const LOOKED_AT: [Dimension; 2] = [Dimension::Remote, Dimension::Service];
 
-impl<'d, 'a> Diagram<'d, 'a> {
-    /// The diagram of two lists, and its root. The last entry of either matches every packet.
-    pub(super) fn of(
+/// There was no time, or no memory.
+#[derive(Debug)]
+pub(super) struct Exhausted;
+
+impl<'a> Lists<'a> {
+    /// The last entry of either list matches every packet. `tops` are the largest keys. `by_name`: another decider with the same verdict is a difference.
+    pub(super) fn new(
         [before, after]: [Vec<Entry<'a>>; 2],
-        sets: &'d Sets,
+        sets: &Sets,
         tops: [u128; Dimension::ALL.len()],
         by_name: bool,
-        bounds: Bounds,
-    ) -> (Self, NodeId) {
+    ) -> Self {
         let first = before.len() as u32;
         let entries: Vec<_> = before.into_iter().chain(after).collect();
-        let mut diagram = Self {
-            sets,
-            tops,
-            by_name,
-            bounds,
-            nodes: vec![Node::Equal],
-            known: HashMap::new(),
-            parts: HashMap::new(),
-            remembered: 0,
-            entries,
+        let span = |entry: &Entry<'a>, dimension| {
+            let ranges = sets.ranges(entry.decider.set(dimension));
+            let (first, last) =
+                (ranges.first().map_or(0, |range| range.first), ranges.last().map_or(0, |range| range.last));
+            Range::new(first, last)
         };
-        let mut part = Vec::new();
-        diagram.take(ALL, 0..first, &mut part);
-        part.insert(0, part.len() as u32);
-        diagram.take(ALL, first..diagram.entries.len() as u32, &mut part);
-        diagram.keep_touched(&mut part);
-        let root = diagram.solve(ALL, part.into());
-        (diagram, root)
-    }
-
-    /// The largest key of each dimension.
-    pub(super) const fn tops(&self) -> [u128; Dimension::ALL.len()] {
-        self.tops
-    }
-
-    pub(super) fn node(&self, id: NodeId) -> &Node {
-        self.nodes.get(id.0 as usize).unwrap_or(&Node::Equal)
+        let spans = entries.iter().map(|entry| LOOKED_AT.map(|dimension| span(entry, dimension))).collect();
+        Self { entries, first, spans, all: tops.map(|top| [Range::new(0, top)]), by_name }
     }
 
     pub(super) fn entry(&self, number: u32) -> Option<&Entry<'a>> {
         self.entries.get(number as usize)
     }
 
-    /// Drops the entries that match no packet of what has changed.
-    fn keep_touched(&self, part: &mut Vec<u32>) {
-        /// Changed entries that each entry is compared with; of more, only what they have in each dimension together.
-        const SINGLE: usize = 64;
-        let Some((&count, numbers)) = part.split_first() else { return };
-        let changed: Vec<_> = numbers
-            .iter()
-            .filter_map(|&number| self.entry(number))
-            .filter(|entry| entry.is_changed)
-            .collect();
-        let together: Vec<Vec<Range>> = Dimension::ALL
-            .iter()
-            .map(|&dimension| {
-                let ranges = changed.iter().flat_map(|entry| self.sets.ranges(entry.decider.set(dimension)));
-                normal(ranges.copied().collect())
-            })
-            .collect();
-        let is_touched = |&number: &u32| {
-            let Some(entry) = self.entry(number) else { return false };
-            let ranges = |entry: &Entry<'a>, dimension| self.sets.ranges(entry.decider.set(dimension));
-            entry.is_changed
-                || Dimension::ALL
-                    .iter()
-                    .zip(&together)
-                    .all(|(&dimension, all)| meets(all, ranges(entry, dimension)))
-                    && (changed.len() > SINGLE
-                        || changed.iter().any(|other| {
-                            Dimension::ALL
-                                .iter()
-                                .all(|&dimension| meets(ranges(other, dimension), ranges(entry, dimension)))
-                        }))
-        };
-        let kept = |numbers: &[u32]| numbers.iter().copied().filter(is_touched).collect::<Vec<_>>();
-        let (before, after) = numbers.split_at_checked(count as usize).unwrap_or((numbers, &[]));
-        let (before, after) = (kept(before), kept(after));
-        *part = [&[before.len() as u32][..], &before, &after].concat();
+    /// The entries that have changed, in order.
+    pub(super) fn changed(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.entries).filter(|(_, entry)| entry.is_changed).map(|(number, _)| number)
     }
 
-    /// Appends entries, to the first that matches everything.
-    fn take(&self, left: u8, numbers: impl IntoIterator<Item = u32>, part: &mut Vec<u32>) {
+    /// The packets that entry `focus` decides and that the other list judges differently, without those that a changed entry of the
+    /// first list decides there. Disjoint.
+    ///
+    /// # Errors
+    /// If there is no time.
+    pub(super) fn around(&self, focus: u32, sets: &mut Sets, bounds: Bounds) -> Result<Vec<Cell>, Exhausted> {
+        let Some(entry) = self.entry(focus) else { return Ok(Vec::new()) };
+        let base = entry.decider.sets;
+        let mut diagram = Diagram {
+            lists: self,
+            focus,
+            base,
+            clipped: Vec::new(),
+            nodes: vec![Node::Alike],
+            known: HashMap::new(),
+            parts: HashMap::new(),
+            remembered: 0,
+            bounds,
+            clips: HashMap::new(),
+        };
+        let all = self.entries.len() as u32;
+        let (own, other) = if focus < self.first {
+            (0..focus + 1, self.first..all)
+        } else {
+            (self.first..focus + 1, 0..self.first)
+        };
+        let own = diagram.clip(own, sets);
+        let other = diagram.clip(other, sets);
+        let part: Part = [own.end].into_iter().chain(own).chain(other).collect();
+        let root = diagram.solve(ALL, &part, sets)?;
+        let mut cells = Vec::new();
+        let mut keys = base.map(|set| (set != SetId::FULL).then(|| sets.ranges(set).into()));
+        diagram.walk(root, &mut keys, &mut cells);
+        Ok(cells)
+    }
+}
+
+struct Diagram<'d, 'a> {
+    lists: &'d Lists<'a>,
+    focus: u32,
+    /// The sets of the entry in focus.
+    base: [SetId; Dimension::ALL.len()],
+    clipped: Vec<Clipped>,
+    nodes: Vec<Node>,
+    known: HashMap<Node, NodeId>,
+    parts: HashMap<(u8, Part), NodeId>,
+    remembered: usize,
+    bounds: Bounds,
+    clips: HashMap<(SetId, u8), Option<SetId>>,
+}
+
+impl Diagram<'_, '_> {
+    /// What is left of these entries within the focus, up to the first that matches all of it. Returns their places.
+    fn clip(&mut self, numbers: Numbers<u32>, sets: &mut Sets) -> Numbers<u32> {
+        let from = self.clipped.len() as u32;
+        let lists = self.lists;
+        let Some(own) = lists.spans.get(self.focus as usize) else { return from..from };
         for number in numbers {
-            part.push(number);
-            if self.is_total(number, left) {
+            let is_near = lists.spans.get(number as usize).is_some_and(|spans| {
+                spans.iter().zip(own).all(|(span, own)| span.first <= own.last && own.first <= span.last)
+            });
+            let Some(entry) = lists.entry(number).filter(|_| is_near) else { continue };
+            if let Some(clipped) = self.clipped(entry.decider.sets, sets) {
+                self.clipped.push(Clipped { sets: clipped, number });
+                if clipped.iter().all(|set| *set == SetId::FULL) {
+                    break;
+                }
+            }
+        }
+        from..self.clipped.len() as u32
+    }
+
+    fn clipped(
+        &mut self,
+        of: [SetId; Dimension::ALL.len()],
+        sets: &mut Sets,
+    ) -> Option<[SetId; Dimension::ALL.len()]> {
+        let mut clipped = of;
+        for ((set, base), dimension) in clipped.iter_mut().zip(self.base).zip(0..) {
+            if *set == SetId::FULL || *set == base {
+                *set = SetId::FULL;
+            } else if base != SetId::FULL {
+                let clip = |sets: &mut Sets| {
+                    let (own, base) = (sets.ranges(*set), sets.ranges(base));
+                    if !meets(own, base) {
+                        return None;
+                    }
+                    let both = intersection(own, base);
+                    if both == base { Some(SetId::FULL) } else { sets.id(both, u128::MAX) }
+                };
+                let key = (*set, dimension);
+                let known = self.clips.get(&key).copied();
+                let found = known.unwrap_or_else(|| clip(sets));
+                self.clips.insert(key, found);
+                *set = found?;
+            }
+        }
+        Some(clipped)
+    }
+
+    fn set(&self, place: u32, dimension: u8) -> SetId {
+        let set = self.clipped.get(place as usize).and_then(|one| one.sets.get(usize::from(dimension)));
+        set.copied().unwrap_or(SetId::FULL)
+    }
+
+    fn entry(&self, place: u32) -> Option<(&Entry<'_>, u32)> {
+        let number = self.clipped.get(place as usize)?.number;
+        Some((self.lists.entry(number)?, number))
+    }
+
+    /// Appends places, to the first whose entry matches everything that is left.
+    fn take(&self, left: u8, places: impl IntoIterator<Item = u32>, part: &mut Vec<u32>) {
+        for place in places {
+            part.push(place);
+            let is_total = |sets: &[SetId]| {
+                (0..).zip(sets).all(|(dimension, set)| left >> dimension & 1 == 0 || *set == SetId::FULL)
+            };
+            if self.clipped.get(place as usize).is_none_or(|one| is_total(&one.sets)) {
                 return;
             }
         }
     }
 
-    /// Whether an entry matches every packet that reaches it, with these dimensions left.
-    fn is_total(&self, number: u32, left: u8) -> bool {
-        self.entry(number).is_some_and(|entry| {
-            let sets = entry.decider.sets.iter().enumerate();
-            sets.filter(|(dimension, _)| left >> dimension & 1 != 0).all(|(_, set)| *set == SetId::FULL)
-        })
+    /// Whether an entry of the other list that decides where the focus does is a difference to report.
+    fn differs(&self, place: u32) -> bool {
+        let Some((entry, number)) = self.entry(place) else { return false };
+        let Some(focus) = self.lists.entry(self.focus) else { return false };
+        // Where both have changed, the entry of the first list reports it.
+        let is_reported = entry.is_changed && number < self.lists.first;
+        let is_other = entry.decider.verdict != focus.decider.verdict;
+        !is_reported && (is_other || self.lists.by_name && entry.decider.by != focus.decider.by)
     }
 
-    fn is_changed(&self, number: u32) -> bool {
-        self.entry(number).is_some_and(|entry| entry.is_changed)
-    }
-
-    fn verdict(&self, number: u32) -> Option<Verdict> {
-        self.entry(number).map(|entry| entry.decider.verdict)
-    }
-
-    /// What is known without splitting: nothing has changed, or all have one verdict.
-    fn is_equal(&self, entries: &[u32]) -> bool {
-        if !entries.iter().any(|&number| self.is_changed(number)) {
-            return true;
+    /// The node that needs no split, if that can be seen.
+    fn known(&self, own: &[u32], other: &[u32]) -> Option<Node> {
+        let is_focus =
+            |place: u32| self.clipped.get(place as usize).is_some_and(|one| one.number == self.focus);
+        // Something before the focus decides all of it, or nothing that could decide is a difference.
+        if !own.last().copied().is_some_and(is_focus) || !other.iter().any(|&place| self.differs(place)) {
+            return Some(Node::Alike);
         }
-        let mut verdicts = entries.iter().map(|&number| self.verdict(number));
-        let first = verdicts.next().flatten();
-        !self.by_name && verdicts.all(|verdict| verdict == first)
+        match (own, other) {
+            ([_], &[place]) => Some(Node::Differ(self.clipped.get(place as usize)?.number)),
+            _ => None,
+        }
     }
 
     fn add(&mut self, node: Node) -> NodeId {
+        if node == Node::Alike {
+            return ALIKE;
+        }
         if let Some(&id) = self.known.get(&node) {
             return id;
         }
-        let id = NodeId(self.nodes.len() as u32);
+        let id = self.nodes.len() as NodeId;
         self.nodes.push(node.clone());
         self.known.insert(node, id);
         id
     }
 
-    /// The node of a part in which something may differ, with these dimensions left.
-    fn solve(&mut self, left: u8, part: Part) -> NodeId {
-        let Some((&count, entries)) = part.split_first() else { return NodeId::EQUAL };
-        if self.is_equal(entries) {
-            return NodeId::EQUAL;
+    /// The node of a part, with these dimensions left.
+    fn solve(&mut self, left: u8, part: &[u32], sets: &Sets) -> Result<NodeId, Exhausted> {
+        let Some((&count, places)) = part.split_first() else { return Ok(ALIKE) };
+        let Some((own, other)) = places.split_at_checked(count as usize) else { return Ok(ALIKE) };
+        if let Some(node) = self.known(own, other) {
+            return Ok(self.add(node));
         }
-        if let &[before, after] = entries
-            && count == 1
-        {
-            return self.leaf(before, after);
-        }
-        if let Some(&known) = self.parts.get(&(left, part.clone())) {
-            return known;
-        }
-        self.remembered += part.len();
-        if Instant::now() >= self.bounds.until || self.remembered > self.bounds.memory {
-            return self.undecided(entries);
-        }
-        let Some(dimension) = self.dimension(left, entries) else {
-            // Neither list has a condition left, so the first of each decides.
-            let (before, after) = entries.split_at_checked(count as usize).unwrap_or((entries, &[]));
-            return match (before.first(), after.first()) {
-                (Some(&before), Some(&after)) => self.leaf(before, after),
-                _ => NodeId::EQUAL,
-            };
-        };
-        let left_then = left & !(1 << dimension as u8);
-        let (groups, is_whole) = self.split(dimension, left_then, count, entries);
+        let Some(dimension) = self.dimension(left, places, sets) else { return Ok(ALIKE) };
+        let left = left & !(1 << dimension);
         let mut edges: Vec<(Vec<Range>, NodeId)> = Vec::new();
-        let mut places: HashMap<NodeId, usize> = HashMap::new();
-        for (ranges, part) in groups {
-            let next = self.solve(left_then, part);
-            if next == NodeId::EQUAL {
+        let mut by_node: HashMap<NodeId, usize> = HashMap::new();
+        for (ranges, part) in self.split(dimension, left, count, places, sets)? {
+            let key = (left, part);
+            let next = if let Some(&known) = self.parts.get(&key) {
+                known
+            } else {
+                let next = self.solve(left, &key.1, sets)?;
+                self.remembered += key.1.len();
+                if Instant::now() >= self.bounds.until || self.remembered > self.bounds.memory {
+                    return Err(Exhausted);
+                }
+                self.parts.insert(key, next);
+                next
+            };
+            if next == ALIKE {
                 continue;
             }
-            if let Some((known, _)) = places.get(&next).and_then(|&place| edges.get_mut(place)) {
+            if let Some((known, _)) = by_node.get(&next).and_then(|&place| edges.get_mut(place)) {
                 known.extend(ranges);
             } else {
-                places.insert(next, edges.len());
+                by_node.insert(next, edges.len());
                 edges.push((ranges, next));
             }
         }
-        if !is_whole {
-            return self.undecided(entries);
+        if edges.is_empty() {
+            return Ok(ALIKE);
         }
-        let id = if edges.is_empty() {
-            NodeId::EQUAL
-        } else {
-            let edges = edges.into_iter().map(|(ranges, next)| (normal(ranges).into(), next));
-            let edges: Box<[_]> = edges.collect();
-            self.add(Node::Split(dimension as u8, edges))
-        };
-        self.parts.insert((left, part), id);
-        id
-    }
-
-    fn leaf(&mut self, before: u32, after: u32) -> NodeId {
-        let by = |number| self.entry(number).map(|entry| entry.decider.by);
-        let is_same =
-            self.verdict(before) == self.verdict(after) && (!self.by_name || by(before) == by(after));
-        if is_same { NodeId::EQUAL } else { self.add(Node::Differ(before, after)) }
-    }
-
-    fn undecided(&mut self, entries: &[u32]) -> NodeId {
-        let changed: Vec<u32> = entries.iter().copied().filter(|&number| self.is_changed(number)).collect();
-        self.add(Node::Undecided(changed.into()))
+        let edges = edges.into_iter().map(|(ranges, next)| (normal(ranges).into(), next));
+        let edges: Box<[(Box<[Range]>, NodeId)]> = edges.collect();
+        Ok(self.add(Node::Split(dimension, edges)))
     }
 
     /// The dimension to split: of those in which some entry has a condition, the one with the fewest ranges. `None` if none has.
-    fn dimension(&self, left: u8, entries: &[u32]) -> Option<Dimension> {
-        let mut best: Option<(usize, Dimension)> = None;
-        let has_services = |service: &Dimension| left >> (*service as u8) & 1 != 0;
-        for dimension in Dimension::ALL {
-            if left >> (dimension as u8) & 1 == 0 {
-                continue;
-            }
-            let mut sets: Vec<SetId> = entries
-                .iter()
-                .filter_map(|&number| self.entry(number))
-                .map(|entry| entry.decider.set(dimension))
+    fn dimension(&self, left: u8, places: &[u32], sets: &Sets) -> Option<u8> {
+        let ranges_in = |dimension: u8| {
+            let mut found: Vec<SetId> = places.iter().map(|&place| self.set(place, dimension)).collect();
+            found.sort_unstable();
+            found.dedup();
+            found
+                .into_iter()
                 .filter(|set| *set != SetId::FULL)
-                .collect();
-            sets.sort_unstable();
-            sets.dedup();
-            let ranges: usize = sets.iter().map(|set| self.sets.ranges(*set).len()).sum();
-            // Packets without ports have no source port: where it matters, the service is known.
-            let is_early = dimension == Dimension::SourcePort && has_services(&Dimension::Service);
-            if ranges > 0 && !is_early && best.is_none_or(|(least, _)| ranges < least) {
-                best = Some((ranges, dimension));
-            }
-        }
-        best.map(|(_, dimension)| dimension)
+                .map(|set| sets.ranges(set).len())
+                .sum::<usize>()
+        };
+        let counts = (0..Dimension::ALL.len() as u8).map(|dimension| {
+            let count = if left >> dimension & 1 == 0 { 0 } else { ranges_in(dimension) };
+            (count, dimension)
+        });
+        let counts: Vec<_> = counts.filter(|(count, _)| *count > 0).collect();
+        // Packets without ports have no source port: where it matters, the service is known.
+        let of_services = counts.iter().any(|(_, dimension)| *dimension == Dimension::Service as u8);
+        let is_early = |dimension: u8| of_services && dimension == Dimension::SourcePort as u8;
+        counts
+            .into_iter()
+            .filter(|(_, dimension)| !is_early(*dimension))
+            .min()
+            .map(|(_, dimension)| dimension)
     }
 
-    /// The parts along a dimension in which something may differ, each with its keys; and whether the time was enough.
+    /// The parts along a dimension in which something may differ, each with its keys.
     fn split(
         &self,
-        dimension: Dimension,
+        dimension: u8,
         left: u8,
         count: u32,
-        entries: &[u32],
-    ) -> (Vec<(Vec<Range>, Part)>, bool) {
-        let mut active = Active::new(entries.len());
+        places: &[u32],
+        sets: &Sets,
+    ) -> Result<Vec<(Vec<Range>, Part)>, Exhausted> {
+        let mut active = Active::new(places.len());
         let mut by_set: HashMap<SetId, Vec<u32>> = HashMap::new();
-        let mut changed = 0_usize;
-        for (place, &number) in entries.iter().enumerate() {
-            let set = self.entry(number).map_or(SetId::FULL, |entry| entry.decider.set(dimension));
-            if set == SetId::FULL {
-                active.toggle(place);
-                changed += usize::from(self.is_changed(number));
-            } else {
-                by_set.entry(set).or_default().push(place as u32);
+        for (index, &place) in (0..).zip(places) {
+            match self.set(place, dimension) {
+                SetId::FULL => active.toggle(index as usize),
+                set => by_set.entry(set).or_default().push(index),
             }
         }
         let by_set: Vec<_> = by_set.into_iter().collect();
+        let (Some(&own), Some(all)) =
+            (self.base.get(usize::from(dimension)), self.lists.all.get(usize::from(dimension)))
+        else {
+            return Ok(Vec::new());
+        };
+        let base = if own == SetId::FULL { all } else { sets.ranges(own) };
+        // Where the keys of the focus begin and end, nothing is toggled.
         let mut bounds: Vec<(u128, u32)> = vec![(0, u32::MAX)];
+        let mut add = |range: &Range, number: u32| {
+            bounds.push((range.first, number));
+            bounds.extend(range.last.checked_add(1).map(|next| (next, number)));
+        };
         for (number, (set, _)) in (0..).zip(&by_set) {
-            for range in self.sets.ranges(*set) {
-                bounds.push((range.first, number));
-                if let Some(next) = range.last.checked_add(1) {
-                    bounds.push((next, number));
-                }
+            for range in sets.ranges(*set) {
+                add(range, number);
             }
         }
         bounds.sort_unstable();
-        let top = self.tops.get(dimension as usize).copied().unwrap_or(u128::MAX);
         let mut groups: Vec<(Vec<Range>, Part)> = Vec::new();
-        let mut places: HashMap<Part, usize> = HashMap::new();
-        let (mut is_on, mut part, mut steps) = (vec![false; by_set.len()], Vec::new(), 0_u32);
+        let mut by_part: HashMap<Part, usize> = HashMap::new();
+        let (mut part, mut steps) = (Vec::new(), 0_u32);
         let mut bounds = bounds.into_iter().peekable();
         while let Some((key, number)) = bounds.next() {
-            if let (Some((_, members)), Some(on)) =
-                (by_set.get(number as usize), is_on.get_mut(number as usize))
-            {
-                *on = !*on;
-                for &place in members {
-                    active.toggle(place as usize);
-                    if entries.get(place as usize).is_some_and(|&number| self.is_changed(number)) {
-                        if *on { changed += 1 } else { changed -= 1 }
-                    }
+            if let Some((_, members)) = by_set.get(number as usize) {
+                for &index in members {
+                    active.toggle(index as usize);
                 }
             }
             let last = match bounds.peek() {
                 Some((next, _)) if *next == key => continue,
                 Some((next, _)) => next - 1,
-                None => top,
+                None => u128::MAX,
             };
-            if changed == 0 || key > top {
+            let here = Range::new(key, last);
+            if !meets(&[here], base) {
                 continue;
             }
             steps += 1;
             if steps.is_multiple_of(256) && Instant::now() >= self.bounds.until {
-                return (groups, false);
+                return Err(Exhausted);
             }
             part.clear();
             part.push(0);
-            for (from, to) in [(0, count as usize), (count as usize, entries.len())] {
-                let numbers = active.between(from, to).filter_map(|place| entries.get(place).copied());
-                self.take(left, numbers, &mut part);
-                if from == 0 {
-                    let count = part.len() as u32 - 1;
-                    if let Some(place) = part.first_mut() {
-                        *place = count;
-                    }
-                }
+            self.take(
+                left,
+                active.between(0, count as usize).filter_map(|index| places.get(index).copied()),
+                &mut part,
+            );
+            let own = part.len() - 1;
+            if let Some(place) = part.first_mut() {
+                *place = own as u32;
             }
-            if part.get(1..).is_none_or(|entries| self.is_equal(entries)) {
+            let others = active.between(count as usize, places.len());
+            self.take(left, others.filter_map(|index| places.get(index).copied()), &mut part);
+            let (own, other) =
+                part.get(1..).and_then(|places| places.split_at_checked(own)).unwrap_or_default();
+            if self.known(own, other) == Some(Node::Alike) {
                 continue;
             }
-            let place = places.get(part.as_slice()).copied().unwrap_or_else(|| {
+            let group = by_part.get(part.as_slice()).copied().unwrap_or_else(|| {
                 let kept: Part = part.as_slice().into();
-                places.insert(kept.clone(), groups.len());
+                by_part.insert(kept.clone(), groups.len());
                 groups.push((Vec::new(), kept));
                 groups.len() - 1
             });
-            if let Some((ranges, _)) = groups.get_mut(place) {
-                match ranges.last_mut() {
-                    Some(before) if before.last + 1 == key => before.last = last,
-                    _ => ranges.push(Range::new(key, last)),
+            if let Some((ranges, _)) = groups.get_mut(group) {
+                ranges.push(here);
+            }
+        }
+        for (ranges, _) in &mut groups {
+            *ranges = intersection(&normal(std::mem::take(ranges)), base);
+        }
+        Ok(groups)
+    }
+
+    fn walk(&self, id: NodeId, keys: &mut Keys, cells: &mut Vec<Cell>) {
+        match self.nodes.get(id as usize) {
+            None | Some(Node::Alike) => {}
+            Some(&Node::Differ(other)) => {
+                let [before, after] =
+                    if self.focus < other { [self.focus, other] } else { [other, self.focus] };
+                cells.push(Cell { keys: keys.clone(), before, after });
+            }
+            Some(Node::Split(dimension, edges)) => {
+                let Some(before) = keys.get(usize::from(*dimension)).cloned() else { return };
+                for (ranges, next) in edges {
+                    if let Some(place) = keys.get_mut(usize::from(*dimension)) {
+                        *place = Some(ranges.clone());
+                    }
+                    self.walk(*next, keys, cells);
+                }
+                if let Some(place) = keys.get_mut(usize::from(*dimension)) {
+                    *place = before;
                 }
             }
         }
-        (groups, true)
     }
 }
 

@@ -7,8 +7,8 @@
 //! | `decider` | everything that can decide, in order, as sets of keys |
 //! | `set` | sets of keys of one dimension |
 //! | `align` | which deciders of two lists have changed |
-//! | `diagram` | where changed deciders make a difference: an interval decision diagram |
-//! | `cell` | the paths of the diagram |
+//! | `diagram` | where a changed decider makes a difference: an interval decision diagram |
+//! | `cell` | the paths of diagrams, merged |
 //! | `line` | a path as the match fields of a rule |
 //! | `written` | a line as JSON |
 

@@ -13,6 +13,7 @@ use sg_model::{Direction, Family};
 
 use super::{
     decider::{By, Dimension, Named, parts_of},
+    diagram::Keys,
     set::{Range, normal, without},
 };
 
@@ -120,7 +121,7 @@ impl<'a> Line<'a> {
         nic: &'a str,
         direction: Direction,
         family: Family,
-        keys: &[Option<Box<[Range]>>; Dimension::ALL.len()],
+        keys: &Keys,
         [before, after]: [Outcome<'a>; 2],
     ) -> Vec<Self> {
         let of = |dimension: Dimension| keys[dimension as usize].as_deref();

@@ -313,7 +313,7 @@ fn hold(
         let told = [written(before, &mut old, probe), written(after, &mut new, probe)];
         let lines: Vec<_> = difference.lines.iter().filter(|line| has(line, probe)).collect();
         let context = || {
-            format!("{probe}: {told:?}\n{lines:#?}\n--- before\n{}--- after\n{}", documents[0], documents[1])
+            format!("{probe}: {told:?}\n{lines:?}\n--- before\n{}--- after\n{}", documents[0], documents[1])
         };
         match lines.as_slice() {
             [] => assert_eq!(told[0].verdict, told[1].verdict, "no line has {}", context()),

@@ -177,7 +177,8 @@ impl<'a> Line<'a> {
     #[must_use]
     pub fn sample(&self, nic: Option<&Nic>) -> Sample<'a> {
         // Addresses for documentation (RFC 5737, RFC 3849), where any will do.
-        let parsed = |addresses: [&'static str; 2]| addresses.into_iter().filter_map(|address| address.parse().ok());
+        let parsed =
+            |addresses: [&'static str; 2]| addresses.into_iter().filter_map(|address| address.parse().ok());
         let strangers: Vec<IpAddr> = parsed(["192.0.2.1", "2001:db8::1"]).collect();
         let own = nic.map_or(&[][..], |nic| &nic.addresses).iter().copied();
         let own: Vec<IpAddr> = own.chain(parsed(["198.51.100.5", "2001:db8:5::5"])).collect();

@@ -44,6 +44,8 @@ pub(super) struct Lists<'a> {
     first: u32,
     /// By entry: the lowest and the highest key of remote and service, to leave most entries out at a glance.
     spans: Vec<[Range; 2]>,
+    /// By entry: how many unchanged ones its list has before it. Those with one number are the same in both lists.
+    ranks: Vec<u32>,
     /// All keys of each dimension.
     all: [[Range; 1]; Dimension::ALL.len()],
     by_name: bool,
@@ -73,6 +75,15 @@ enum Node {
 /// Places of entries that can decide, in order: the number of those of the list that has changed, those, and the other list's.
 type Part = Box<[u32]>;
 
+/// The parts along a dimension in which something may differ, each with its keys.
+#[derive(Debug, Default)]
+struct Parts {
+    /// Where the entry in focus decides, and this one of the other list.
+    leaves: Vec<(u32, Vec<Range>)>,
+    /// Where more is to be asked.
+    groups: Vec<(Part, Vec<Range>)>,
+}
+
 const ALL: u8 = (1 << Dimension::ALL.len()) - 1;
 const LOOKED_AT: [Dimension; 2] = [Dimension::Remote, Dimension::Service];
 
@@ -97,7 +108,17 @@ impl<'a> Lists<'a> {
             Range::new(first, last)
         };
         let spans = entries.iter().map(|entry| LOOKED_AT.map(|dimension| span(entry, dimension))).collect();
-        Self { entries, first, spans, all: tops.map(|top| [Range::new(0, top)]), by_name }
+        let mut rank = 0;
+        let ranks = (0..).zip(&entries).map(|(number, entry)| {
+            if number == first {
+                rank = 0;
+            }
+            let own = rank;
+            rank += u32::from(!entry.is_changed);
+            own
+        });
+        let ranks = ranks.collect();
+        Self { entries, first, spans, ranks, all: tops.map(|top| [Range::new(0, top)]), by_name }
     }
 
     pub(super) fn entry(&self, number: u32) -> Option<&Entry<'a>> {
@@ -116,6 +137,9 @@ impl<'a> Lists<'a> {
     /// If there is no time.
     pub(super) fn around(&self, focus: u32, sets: &mut Sets, bounds: Bounds) -> Result<Vec<Cell>, Exhausted> {
         let Some(entry) = self.entry(focus) else { return Ok(Vec::new()) };
+        if Instant::now() >= bounds.until {
+            return Err(Exhausted);
+        }
         let base = entry.decider.sets;
         let mut diagram = Diagram {
             lists: self,
@@ -135,8 +159,12 @@ impl<'a> Lists<'a> {
         } else {
             (self.first..focus + 1, 0..self.first)
         };
-        let own = diagram.clip(own, sets);
-        let other = diagram.clip(other, sets);
+        let own = diagram.clip(own, |_| true, sets);
+        // What has its like before the focus matches nothing where the focus decides.
+        let rank = |number: u32| self.ranks.get(number as usize).copied().unwrap_or_default();
+        let is_behind =
+            |number| rank(number) >= rank(focus) || self.entry(number).is_some_and(|entry| entry.is_changed);
+        let other = diagram.clip(other, is_behind, sets);
         let part: Part = [own.end].into_iter().chain(own).chain(other).collect();
         let root = diagram.solve(ALL, &part, sets)?;
         let mut cells = Vec::new();
@@ -162,11 +190,11 @@ struct Diagram<'d, 'a> {
 
 impl Diagram<'_, '_> {
     /// What is left of these entries within the focus, up to the first that matches all of it. Returns their places.
-    fn clip(&mut self, numbers: Numbers<u32>, sets: &mut Sets) -> Numbers<u32> {
+    fn clip(&mut self, numbers: Numbers<u32>, which: impl Fn(u32) -> bool, sets: &mut Sets) -> Numbers<u32> {
         let from = self.clipped.len() as u32;
         let lists = self.lists;
         let Some(own) = lists.spans.get(self.focus as usize) else { return from..from };
-        for number in numbers {
+        for number in numbers.filter(|&number| which(number)) {
             let is_near = lists.spans.get(number as usize).is_some_and(|spans| {
                 spans.iter().zip(own).all(|(span, own)| span.first <= own.last && own.first <= span.last)
             });
@@ -280,7 +308,13 @@ impl Diagram<'_, '_> {
         let left = left & !(1 << dimension);
         let mut edges: Vec<(Vec<Range>, NodeId)> = Vec::new();
         let mut by_node: HashMap<NodeId, usize> = HashMap::new();
-        for (ranges, part) in self.split(dimension, left, count, places, sets)? {
+        let Parts { leaves, groups } = self.split(dimension, left, count, places, sets)?;
+        for (number, ranges) in leaves {
+            let next = self.add(Node::Differ(number));
+            by_node.insert(next, edges.len());
+            edges.push((ranges, next));
+        }
+        for (part, ranges) in groups {
             let key = (left, part);
             let next = if let Some(&known) = self.parts.get(&key) {
                 known
@@ -338,7 +372,6 @@ impl Diagram<'_, '_> {
             .map(|(_, dimension)| dimension)
     }
 
-    /// The parts along a dimension in which something may differ, each with its keys.
     fn split(
         &self,
         dimension: u8,
@@ -346,7 +379,7 @@ impl Diagram<'_, '_> {
         count: u32,
         places: &[u32],
         sets: &Sets,
-    ) -> Result<Vec<(Vec<Range>, Part)>, Exhausted> {
+    ) -> Result<Parts, Exhausted> {
         let mut active = Active::new(places.len());
         let mut by_set: HashMap<SetId, Vec<u32>> = HashMap::new();
         for (index, &place) in (0..).zip(places) {
@@ -359,7 +392,7 @@ impl Diagram<'_, '_> {
         let (Some(&own), Some(all)) =
             (self.base.get(usize::from(dimension)), self.lists.all.get(usize::from(dimension)))
         else {
-            return Ok(Vec::new());
+            return Ok(Parts::default());
         };
         let base = if own == SetId::FULL { all } else { sets.ranges(own) };
         // Where the keys of the focus begin and end, nothing is toggled.
@@ -374,8 +407,7 @@ impl Diagram<'_, '_> {
             }
         }
         bounds.sort_unstable();
-        let mut groups: Vec<(Vec<Range>, Part)> = Vec::new();
-        let mut by_part: HashMap<Part, usize> = HashMap::new();
+        let (mut leaves, mut groups) = <(HashMap<u32, Vec<Range>>, HashMap<Part, Vec<Range>>)>::default();
         let (mut part, mut steps) = (Vec::new(), 0_u32);
         let mut bounds = bounds.into_iter().peekable();
         while let Some((key, number)) = bounds.next() {
@@ -412,23 +444,24 @@ impl Diagram<'_, '_> {
             self.take(left, others.filter_map(|index| places.get(index).copied()), &mut part);
             let (own, other) =
                 part.get(1..).and_then(|places| places.split_at_checked(own)).unwrap_or_default();
-            if self.known(own, other) == Some(Node::Alike) {
-                continue;
-            }
-            let group = by_part.get(part.as_slice()).copied().unwrap_or_else(|| {
-                let kept: Part = part.as_slice().into();
-                by_part.insert(kept.clone(), groups.len());
-                groups.push((Vec::new(), kept));
-                groups.len() - 1
-            });
-            if let Some((ranges, _)) = groups.get_mut(group) {
-                ranges.push(here);
+            match self.known(own, other) {
+                Some(Node::Differ(number)) => leaves.entry(number).or_default().push(here),
+                Some(Node::Alike | Node::Split(..)) => {}
+                None => match groups.get_mut(part.as_slice()) {
+                    Some(ranges) => ranges.push(here),
+                    None => drop(groups.insert(part.as_slice().into(), vec![here])),
+                },
             }
         }
-        for (ranges, _) in &mut groups {
+        for ranges in leaves.values_mut().chain(groups.values_mut()) {
             *ranges = intersection(&normal(std::mem::take(ranges)), base);
         }
-        Ok(groups)
+        // In an order that is the same every time.
+        let mut leaves: Vec<_> = leaves.into_iter().collect();
+        leaves.sort_unstable_by_key(|(number, _)| *number);
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_unstable_by(|one, other| one.1.cmp(&other.1));
+        Ok(Parts { leaves, groups })
     }
 
     fn walk(&self, id: NodeId, keys: &mut Keys, cells: &mut Vec<Cell>) {

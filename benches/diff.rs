@@ -80,7 +80,7 @@ fn measure(plan: &Plan, name: &str, before: &Policy, after: &Policy) {
     if !plan.wants(&name) {
         return;
     }
-    let options = Options { time: Duration::from_secs(60), ..Options::default() };
+    let options = Options { time: Duration::from_mins(1), ..Options::default() };
     let mut least = Duration::MAX;
     let mut lines = 0;
     for _ in 0..plan.rounds(20, 3) {

@@ -52,7 +52,7 @@ pub(crate) fn report(failure: &Failure, format: Format) {
                 None => say(&format!("sgctl: {}", escaped_lines(&format!("{error:#}")))),
             }
         }
-        Failure::BrokenPipe => {}
+        Failure::BrokenPipe | Failure::Different => {}
     }
 }
 

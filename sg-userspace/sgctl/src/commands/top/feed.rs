@@ -115,7 +115,7 @@ fn client(common: &Common) -> Result<Client, Failure> {
 fn trouble(part: Part, failure: &Failure) -> News {
     let why = match failure {
         Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error) => format!("{error:#}"),
-        Failure::BrokenPipe => "the connection broke".to_owned(),
+        Failure::BrokenPipe | Failure::Different => "the connection broke".to_owned(),
     };
     News::Trouble(part, why)
 }

@@ -66,6 +66,11 @@ pub const FAMILIES: &[Family] = &[
     family("memory", Bytes, &[]),
     family("family-bytes", Bytes, &[]),
     family("family-compile", Microseconds, &[]),
+    family(
+        "diff",
+        Milliseconds,
+        &[("cloud-1k/100", 2.0), ("cloud-10k/100", 50.0), ("acl-10k/100", 1_500.0), ("fw-10k/100", 1_500.0)],
+    ),
     family("nics-start", Milliseconds, &[]),
     family("nics-restart", Milliseconds, &[]),
     family("nics-change-one", Milliseconds, &[]),

@@ -4,7 +4,7 @@
 //! a flow stores, and the result of `sgctl check`. Nothing here decides; called by everyone.
 
 /// What happens to a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// The packet goes on.
     Accept,

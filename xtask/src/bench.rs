@@ -11,9 +11,10 @@ use clap::Args;
 use crate::{path, prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
 /// In the order in which they run, with what each measures; the table has its own order.
-const BENCHMARKS: [(&str, &str); 11] = [
+const BENCHMARKS: [(&str, &str); 12] = [
     ("host", "frames and images in user space"),
     ("families", "rules that overlap in every dimension"),
+    ("diff", "what two policies judge differently"),
     ("packet", "packets in the kernel"),
     ("observe", "what observing traffic costs"),
     ("path", "packets on their whole path, beside other filters"),

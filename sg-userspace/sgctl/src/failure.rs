@@ -11,7 +11,7 @@ use sg_inspect::InspectError;
 /// The exit codes of every command.
 pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done"),
-    (1, "failed: sgd cannot be reached, the kernel refuses, or `check --expect` is not met"),
+    (1, "failed: sgd or the kernel refuses, `check --expect` is not met, or `diff` differs"),
     (2, "wrong input: an argument, document, probe, refused change, or a file that cannot be read"),
     (3, "not found: what the command names; or guarded: a change that loses a filter or your access"),
 ];
@@ -29,6 +29,8 @@ pub(crate) enum Failure {
     Other(anyhow::Error),
     /// 1, without a message: the reader of our output is gone.
     BrokenPipe,
+    /// 1, without a message: what was compared differs.
+    Different,
 }
 
 impl Failure {
@@ -60,6 +62,7 @@ impl Failure {
             Self::Guarded(error) => Self::Guarded(error.context(file.to_owned())),
             Self::Other(error) => Self::Other(error.context(file.to_owned())),
             Self::BrokenPipe => Self::BrokenPipe,
+            Self::Different => Self::Different,
         }
     }
 
@@ -69,7 +72,7 @@ impl Failure {
             Self::Input(error) | Self::NotFound(error) | Self::Guarded(error) | Self::Other(error) => {
                 error.downcast_ref()
             }
-            Self::BrokenPipe => None,
+            Self::BrokenPipe | Self::Different => None,
         }
     }
 
@@ -77,7 +80,7 @@ impl Failure {
         match self {
             Self::Input(_) => 2,
             Self::NotFound(_) | Self::Guarded(_) => 3,
-            Self::Other(_) | Self::BrokenPipe => 1,
+            Self::Other(_) | Self::BrokenPipe | Self::Different => 1,
         }
     }
 }

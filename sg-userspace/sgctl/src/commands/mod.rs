@@ -7,6 +7,7 @@ pub(crate) mod access_key;
 pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod detach;
+pub(crate) mod diff;
 pub(crate) mod flows;
 pub(crate) mod generate;
 pub(crate) mod group;
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Served(Served),
     Check(check::Args),
     Validate(validate::Args),
+    Diff(diff::Args),
     Status(status::Args),
     Stats(stats::Args),
     Flows(flows::Args),
@@ -92,6 +94,7 @@ impl Command {
             Self::Served(command) => command.run(&mut Session::new(common, out)?),
             Self::Check(args) => check::run(args, common, out),
             Self::Validate(args) => validate::run(&args, common, out),
+            Self::Diff(args) => diff::run(&args, common, out),
             Self::Status(args) => status::run(&args, common, out),
             Self::Stats(args) => stats::run(&args, common, out),
             Self::Flows(args) => flows::run(&args, common, out),

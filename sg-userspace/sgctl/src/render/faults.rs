@@ -53,7 +53,7 @@ pub(crate) fn report(failure: &Failure, format: Format) {
             Some(document) => print(document, format),
             None => say(&format!("sgctl: {}", escaped_lines(&format!("{error:#}")))),
         },
-        Failure::BrokenPipe => {}
+        Failure::BrokenPipe | Failure::Different => {}
     }
 }
 

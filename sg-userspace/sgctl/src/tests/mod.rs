@@ -48,14 +48,16 @@ fn run(words: &[&str]) -> (String, u8, String) {
         Ok(()) => (0, String::new()),
         Err(failure) => {
             let code = failure.code();
-            let (Failure::Input(error)
-            | Failure::NotFound(error)
-            | Failure::Guarded(error)
-            | Failure::Other(error)) = failure
-            else {
-                return Default::default();
+            let error = match failure {
+                Failure::Input(error)
+                | Failure::NotFound(error)
+                | Failure::Guarded(error)
+                | Failure::Other(error) => {
+                    format!("{error:#}")
+                }
+                Failure::BrokenPipe | Failure::Different => String::new(),
             };
-            (code, format!("{error:#}"))
+            (code, error)
         }
     };
     (String::from_utf8(out).unwrap(), code, error)
@@ -134,6 +136,37 @@ fn validate_says_what_a_document_comes_to() {
     assert!(out.contains("NIC no-such-dev0: host; groups web; 10.0.0.5; image "), "{out}");
     assert!(out.contains("no such device yet"), "{out}");
     assert_eq!(run(&["validate", "-f", "/no/such/file"]).1, 2);
+}
+
+#[test]
+fn a_difference_is_its_packets_and_an_exit_code() {
+    let (old, new) = (file(POLICY), file(&POLICY.replace("ports: 22", "ports: 23")));
+    let [old, new] = [&old, &new].map(|file| file.path().to_str().unwrap());
+    let (out, code, _) = run(&["diff", old, old]);
+    assert_eq!((out.as_str(), code), ("every packet is judged alike\n", 0));
+    let (out, code, error) = run(&["diff", old, new]);
+    assert_eq!((code, error.as_str()), (1, ""), "{out}");
+    assert!(out.contains("packets of tcp to port 22") && out.contains("packets of tcp to port 23"), "{out}");
+    let (out, code, _) = run(&["diff", old, new, "--json", "--all"]);
+    assert_eq!(code, 1);
+    for line in out.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        // Its sample is a packet that `check` judges under both.
+        let sample = file(&line["sample"].to_string());
+        let sample = sample.path().to_str().unwrap();
+        for (policy, outcome) in [(old, "before"), (new, "after")] {
+            let (out, code, error) = run(&["check", "probes", sample, "-f", policy, "--json"]);
+            assert_eq!(code, 0, "{error}");
+            let verdict: serde_json::Value = serde_json::from_str(&out).unwrap();
+            for field in ["verdict", "group", "rule"] {
+                assert_eq!(verdict[field], line[outcome][field], "{field} {outcome} of {line}");
+            }
+        }
+    }
+    assert_eq!(run(&["diff", old, "/no/such/file"]).1, 2);
+    assert_eq!(run(&["diff", old, new, "--nic", "eth7"]).1, 3);
+    assert_eq!(run(&["diff", "-", "-"]).1, 2);
+    assert_eq!(run(&["diff", old, new, "-o", "yaml"]).1, 2);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn trouble(part: Part, failure: &Failure) -> News {
         | Failure::NotFound(error)
         | Failure::Guarded(error)
         | Failure::Other(error) => format!("{error:#}"),
-        Failure::BrokenPipe => "the connection broke".to_owned(),
+        Failure::BrokenPipe | Failure::Different => "the connection broke".to_owned(),
     };
     News::Trouble(part, why)
 }

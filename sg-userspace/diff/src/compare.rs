@@ -1,0 +1,183 @@
+//! Compares two policies: each NIC, direction and family, NICs that are alike once. It must never know what the lists of deciders
+//! mean. `sgctl`, the API and `search` call it.
+
+use std::time::{Duration, Instant};
+
+use sg_model::{Direction, Family, Nic, Policy};
+
+use super::{
+    align::align,
+    cell::{Cell, merged},
+    decider::{By, Decider, Deciders, Dimension},
+    diagram::{Bounds, Exhausted},
+    line::{Line, Outcome},
+    lists::Lists,
+    set::Sets,
+};
+
+/// How two policies are compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether packets with the same verdict differ if another rule decides them.
+    pub attribution: bool,
+    /// How long it may take, over all NICs. What is found out until then is exact.
+    pub time: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { attribution: false, time: Duration::from_secs(3) }
+    }
+}
+
+/// What two policies judge differently.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference<'a> {
+    /// Disjoint lines, in the order of NICs.
+    pub lines: Vec<Line<'a>>,
+    /// Where there was no time to find out.
+    pub undecided: Vec<Undecided<'a>>,
+}
+
+/// Rules of a NIC whose effect is not known: there was no time to find out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecided<'a> {
+    /// The device.
+    pub nic: &'a str,
+    /// The direction.
+    pub direction: Direction,
+    /// The family.
+    pub family: Family,
+    /// What has changed and could decide there.
+    pub changed: Vec<By<'a>>,
+}
+
+/// The most numbers that a diagram remembers, of four bytes: half of 256 MiB.
+const MEMORY: usize = 32 << 20;
+
+/// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
+/// NIC that only one of them has is not filtered under the other.
+#[must_use]
+pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options) -> Difference<'a> {
+    let until = Instant::now() + options.time;
+    let mut pairs: Vec<[Option<&'a Nic>; 2]> =
+        before.nics().iter().map(|nic| [Some(nic), after.nic(&nic.device)]).collect();
+    let added = after.nics().iter().filter(|nic| before.nic(&nic.device).is_none());
+    pairs.extend(added.map(|nic| [None, Some(nic)]));
+    // Those that are alike have one result.
+    let mut kinds: Vec<([Option<&'a Nic>; 2], Vec<&'a str>)> = Vec::new();
+    for pair in pairs {
+        let Some(device) = pair.into_iter().flatten().next().map(|nic| nic.device.as_str()) else { continue };
+        match kinds
+            .iter_mut()
+            .find(|(known, _)| known.iter().zip(pair).all(|(one, other)| is_alike(*one, other)))
+        {
+            Some((_, devices)) => devices.push(device),
+            None => kinds.push((pair, vec![device])),
+        }
+    }
+    let mut difference = Difference::default();
+    for family in [Family::V4, Family::V6] {
+        let mut sets = Sets::new();
+        let mut deciders = [before, after].map(|policy| Deciders::new(policy, family));
+        for direction in [Direction::Ingress, Direction::Egress] {
+            for (pair, devices) in &kinds {
+                let mut lists = [Vec::new(), Vec::new()];
+                for ((list, deciders), nic) in lists.iter_mut().zip(&mut deciders).zip(pair) {
+                    *list = match nic {
+                        Some(nic) => deciders.of(nic, direction, &mut sets),
+                        None => vec![Decider::UNFILTERED],
+                    };
+                }
+                let top = Dimension::Remote.top(family);
+                let lists = align(lists, options.attribution, top, &mut sets);
+                if lists.iter().flatten().all(|entry| !entry.is_changed) {
+                    continue;
+                }
+                let tops = Dimension::ALL.map(|dimension| dimension.top(family));
+                let lists = Lists::new(lists, &sets, tops, options.attribution);
+                let (mut cells, mut undecided) = (Vec::new(), Vec::new());
+                for focus in lists.changed() {
+                    let memory = MEMORY.saturating_sub(cells.len() * size_of::<Cell>());
+                    match lists.around(focus, &mut sets, Bounds { until, memory }) {
+                        Ok(found) => cells.extend(merged(found, &tops)),
+                        Err(Exhausted) => undecided.push(focus),
+                    }
+                }
+                difference.add(&lists, &merged(cells, &tops), &undecided, devices, (direction, family));
+            }
+        }
+    }
+    difference.lines.sort_by_cached_key(Line::effect);
+    difference
+}
+
+impl<'a> Difference<'a> {
+    fn add(
+        &mut self,
+        lists: &Lists<'a>,
+        cells: &[Cell],
+        undecided: &[u32],
+        devices: &[&'a str],
+        (direction, family): (Direction, Family),
+    ) {
+        let outcome = |number| {
+            let decider = &lists.entry(number)?.decider;
+            Some(Outcome { verdict: decider.verdict, by: decider.by, named: decider.named })
+        };
+        for nic in devices.iter().copied() {
+            for cell in cells {
+                if let (Some(before), Some(after)) = (outcome(cell.before), outcome(cell.after)) {
+                    self.lines.extend(Line::of(nic, direction, family, &cell.keys, [before, after]));
+                }
+            }
+            if !undecided.is_empty() {
+                let of = |&number: &u32| lists.entry(number).map(|entry| entry.decider.by);
+                let changed = undecided.iter().filter_map(of).collect();
+                self.undecided.push(Undecided { nic, direction, family, changed });
+            }
+        }
+    }
+}
+
+/// Whether packets of both are judged by the same groups and settings.
+fn is_alike(one: Option<&Nic>, other: Option<&Nic>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            let Nic {
+                // What it is called, and what does not judge the first packet of a flow.
+                device: _,
+                hook: _,
+                ethertypes: _,
+                ipsec_written: _,
+                established: _,
+                mid_stream: _,
+                takeover: _,
+                role,
+                addresses,
+                addresses_from_device,
+                device_facts,
+                anti_spoofing_written: _,
+                dhcp_servers,
+                accept_own_source,
+                senders,
+                precedence,
+                default,
+                groups,
+            } = one;
+            *role == other.role
+                && *addresses == other.addresses
+                && *addresses_from_device == other.addresses_from_device
+                && *device_facts == other.device_facts
+                && one.anti_spoofing() == other.anti_spoofing()
+                && *dhcp_servers == other.dhcp_servers
+                && *accept_own_source == other.accept_own_source
+                && *senders == other.senders
+                && *precedence == other.precedence
+                && *default == other.default
+                && *groups == other.groups
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}

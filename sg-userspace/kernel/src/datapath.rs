@@ -1,6 +1,7 @@
 //! The loaded program and its maps: what the other files own, put together for one instance. It must never know how a
 //! table is read or a device hooked: their files do. The agent, `sg-check`, tests and benchmarks call it.
 
+mod confirming;
 mod observing;
 
 use std::{cell::RefCell, fmt, path::PathBuf};
@@ -35,6 +36,7 @@ use super::{
     nics::Nics,
     object::{self, OBJECT, Program, has_programs, open, program_of},
     options::{Options, SIZED, maps_error},
+    pending::PendingChange,
     pins::{self, MAPS},
     run::{self, Outcome},
     shares::Places,
@@ -51,6 +53,7 @@ pub struct Datapath {
     links: Links,
     nics: Nics,
     images: Images,
+    pending: PendingChange,
     counters: Counters,
     flows: Flows,
     places: Places,
@@ -129,6 +132,7 @@ impl Datapath {
             links: Links::new(options.attachment, options.order, options.pins.clone())?,
             nics: Nics::take(&mut ebpf)?,
             images: Images::take(&mut ebpf)?,
+            pending: PendingChange::take(&mut ebpf)?,
             counters,
             flows,
             places,

@@ -159,9 +159,22 @@ impl Datapath {
     /// If the device is gone, its driver has no native XDP and `hook` requires it, or the kernel refuses; then nothing of this
     /// call remains, and what an earlier run left in force stays in force.
     pub fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), KernelError> {
-        let (received, other) = match hook {
-            Hook::Tc => (Program::Ingress, Program::Xdp),
-            Hook::Xdp => (Program::Xdp, Program::Ingress),
+        self.attach_too(slot, device, hook)?;
+        let other = match hook {
+            Hook::Tc => Program::Xdp,
+            Hook::Xdp => Program::Ingress,
+        };
+        self.links.detach(other, device)
+    }
+
+    /// The same, and what is at the other hook stays there: both judge packets.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach_too(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), KernelError> {
+        let received = match hook {
+            Hook::Tc => Program::Ingress,
+            Hook::Xdp => Program::Xdp,
         };
         let was_filtered = self.nics.has(device)?;
         self.nics.enter(device, slot)?;
@@ -187,7 +200,7 @@ impl Datapath {
                 }
             }
         }
-        self.links.detach(other, device)
+        Ok(())
     }
 
     /// Records when NIC `slot` was first filtered, unless an earlier run did: older connections may be taken over. From now on

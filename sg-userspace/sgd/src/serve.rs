@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Result;
 use jiff::Timestamp;
-use sg_agent::{AgentThread, Instance, Measure};
+use sg_agent::{AgentThread, Control, Instance, Measure};
 use sg_api::{
     attempts::Attempts,
     ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
@@ -121,7 +121,8 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (observed, recording) = (traffic.observed(), recorded.measured(measured.as_ref()));
     let sources = measured.map(|measured| metrics.sources(&hits, &traffic, &measured, Some(labels.clone())));
-    let listened = listen(arguments, &service, &instance, &hits, &observed, &recording, sources);
+    let control = agent.control();
+    let listened = listen(arguments, &service, &instance, &hits, &control, &observed, &recording, sources);
     let served = runtime.block_on(listened);
     // Handlers hold handles of the service: with the runtime they are gone, and the writer ends with the last.
     drop(runtime);
@@ -143,6 +144,7 @@ async fn listen(
     service: &Service,
     instance: &Instance,
     hits: &LastHits,
+    control: &Control,
     observed: &Arc<Observed>,
     recording: &Recording,
     sources: Option<Sources>,
@@ -152,7 +154,18 @@ async fn listen(
         let (service, hits, observed) = (Some(service.clone()), hits.clone(), Arc::clone(observed));
         let (instance, attempts) = (instance.clone(), Arc::clone(&attempts));
         let (places, recording) = (Arc::clone(&places), recording.clone());
-        native::router(Native { service, instance, hits, observed, places, caller, attempts, recording })
+        let control = Some(control.clone());
+        native::router(Native {
+            service,
+            instance,
+            hits,
+            observed,
+            places,
+            caller,
+            attempts,
+            control,
+            recording,
+        })
     };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();

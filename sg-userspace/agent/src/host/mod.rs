@@ -12,7 +12,7 @@ pub(crate) mod numbers;
 pub(crate) mod pins;
 pub(crate) mod shared;
 
-pub use catalog::{Catalog, CatalogError, Left, NicRecord};
+pub use catalog::{Catalog, CatalogError, Left, NicRecord, PendingRecord};
 pub use error::HostError;
 pub use instance::Instance;
 pub use lock::InstanceLock;

@@ -13,6 +13,7 @@ use sg_kernel::{
 
 use super::{
     capabilities,
+    confirmed::ConfirmChanges,
     measure::Measure,
     traffic::{Loaded, TrafficSender},
 };
@@ -57,6 +58,8 @@ pub struct AgentOptions {
     pub trail: Trail,
     /// Who gets figures of the agent's work; `None`: nobody.
     pub measure: Option<Arc<dyn Measure>>,
+    /// How changes of the document are confirmed; `None`: they need not be.
+    pub confirm: Option<ConfirmChanges>,
 }
 
 #[derive(Debug)]

@@ -25,12 +25,18 @@ pub struct SettleChange {
 
 /// Gives the change that is pending more time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct ExtendChange {
     /// Id of the change. Default: whichever is pending.
-    #[serde(default)]
     pub id: Option<u32>,
-    /// How long it is in force from now on without a confirmation, in seconds: 5 to 86400.
+    /// How long it is in force from now on without a confirmation, in seconds: 5 to 86400. Default: 600.
     pub seconds: u32,
+}
+
+impl Default for ExtendChange {
+    fn default() -> Self {
+        Self { id: None, seconds: 600 }
+    }
 }
 
 /// What became of a change.

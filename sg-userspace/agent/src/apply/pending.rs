@@ -197,7 +197,8 @@ impl<E: Enforcer> Agent<E> {
             let nic = |policy: &'_ Policy| policy.nics().iter().find(|nic| nic.device == device).cloned();
             if kept.contains(&slot) {
                 continue;
-            } else if record.is_some_and(|record| record.published.is_some()) {
+            }
+            if record.is_some_and(|record| record.published.is_some()) {
                 slots.push(slot);
             } else if let Some(nic) = nic(before) {
                 others.push((slot, self.images.elsewhere(before, numbers, &nic, slot)?));

@@ -69,7 +69,7 @@ enum StartMode {
     /// Flows, counters, slots, numbers and generations continue, as far as `layout` has what this one has.
     Adopt {
         /// The catalog, converted to this version.
-        catalog: Catalog,
+        catalog: Box<Catalog>,
         /// The layout of what is in force.
         layout: u32,
     },
@@ -109,7 +109,7 @@ pub(crate) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
                 );
             }
             // Hooks of the other kind are detached once those of this kind are attached.
-            Catalog { attachment: options.attachment, ..catalog.clone() }
+            Catalog { attachment: options.attachment, ..Catalog::clone(catalog) }
         }
     };
     let catalog = Catalog { pinned, ..catalog };
@@ -228,7 +228,7 @@ fn beginning(instance: &Instance) -> Result<StartMode, AgentError> {
         Err(CatalogError::Missing { .. }) if pinned.is_empty() => Ok(StartMode::Fresh),
         Err(error) => replace(error.to_string()),
         Ok((_, layout)) if !is_pinned(layout) => replace(format!("nothing of layout {layout} is pinned")),
-        Ok((catalog, layout)) => Ok(StartMode::Adopt { catalog, layout }),
+        Ok((catalog, layout)) => Ok(StartMode::Adopt { catalog: Box::new(catalog), layout }),
     }
 }
 

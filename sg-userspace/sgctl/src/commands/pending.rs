@@ -27,7 +27,7 @@ pub(crate) struct ExtendArgs {
     /// Id of the change. Default: whichever is pending.
     id: Option<u32>,
     /// How long it is in force from now on without a confirmation, such as 60s or 10m; 5 seconds to a day.
-    #[arg(long, value_name = "TIME", value_parser = confirm_seconds)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = confirm_seconds)]
     time: u32,
 }
 

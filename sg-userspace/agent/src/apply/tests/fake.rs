@@ -67,7 +67,7 @@ impl Enforcer for Fake {
             return Ok(Settled::Over);
         }
         Ok(match how {
-            Settle::Look => Settled::Pending { left: Duration::from_secs(60) },
+            Settle::Look => Settled::Pending { left: Duration::from_mins(1) },
             Settle::Confirm => Settled::Confirmed,
             Settle::Cancel => Settled::Over,
             Settle::Extend { seconds } => Settled::Pending { left: Duration::from_secs(seconds.into()) },

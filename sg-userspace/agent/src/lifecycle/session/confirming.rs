@@ -235,12 +235,8 @@ impl<E: Enforcer> Session<'_, E> {
     fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
         emit(&StatusEvent::Reverted { id, cause });
         document_trail::reverted(&self.trail, id, cause);
-        match id {
-            Some(id) => tracing::warn!(
-                "change {id} was not confirmed: what was in force before it is again ({cause})"
-            ),
-            None => tracing::warn!("the document was not confirmed: the one before it is in force"),
-        }
+        let what = id.map_or_else(|| "the document".to_owned(), |id| format!("change {id}"));
+        tracing::warn!("{what} was not confirmed: what was in force before it is again ({cause})");
     }
 
     /// Handles a form of the document that was read.

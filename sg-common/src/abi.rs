@@ -38,8 +38,8 @@ pub struct Settings {
     pub hertz: u32,
     /// Number of entries for packets that do not pass, without those of [`denied_spare`]; zero counts none.
     pub denied_entries: u32,
-    /// Zero.
-    pub spare: u32,
+    /// The place of the first image before the change that is to be confirmed, behind those in force.
+    pub previous_images: u32,
 }
 
 impl Settings {
@@ -52,7 +52,7 @@ impl Settings {
         peer_secret: [0; 2],
         hertz: 0,
         denied_entries: 0,
-        spare: 0,
+        previous_images: 0,
     };
 }
 

@@ -21,6 +21,7 @@
 //! | [`dhcp`] | the DHCP messages that a client sends and receives |
 //! | [`options`] | walking the options of such messages |
 //! | [`exchange`] | the open exchanges of a NIC that need no rule |
+//! | [`pending`] | the change that somebody has yet to confirm, as a word |
 //! | [`packed`] | arguments and results of the program's global functions, as words |
 //!
 //! This crate must never know rules, groups, files or aya programs.
@@ -44,5 +45,6 @@ pub mod image;
 pub mod options;
 pub mod packed;
 pub mod packet;
+pub mod pending;
 pub mod reject;
 pub mod verdict;

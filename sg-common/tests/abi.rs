@@ -24,6 +24,7 @@ use sg_common::{
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
     packet::{Family, Tag, Vlan, ethertype},
+    pending::{self, Pending},
     reject::Mark,
     verdict::{Decision, Reason, Verdict},
 };
@@ -225,6 +226,13 @@ fn maps() -> String {
         own_tickets(Width::Narrow, 1),
     );
     values!(text, "\nrejects", Mark::new(1, 2).word());
+    values!(
+        text,
+        "\npending",
+        Pending::until(1, 2).word(),
+        Pending::until(1, 2).over().word(),
+        pending::LAST_ID
+    );
     text.push_str("\nreasons\n");
     for reason in Reason::ALL {
         let _ = writeln!(text, "  {} {}", reason as u8, reason.name());
@@ -245,6 +253,7 @@ fn images() -> String {
         text,
         "image",
         Header::magic_version(),
+        Header::unfiltered(),
         image::MAX_STEPS,
         image::NODE_WORDS,
         image::FANOUT,
@@ -253,6 +262,7 @@ fn images() -> String {
         header::MAGIC_VERSION,
         header::GENERATION_FLAGS,
         header::COUNTERS,
+        header::PENDING,
         header::ROOTS,
         header::OWN,
         header::ALLOWED_SOURCES,

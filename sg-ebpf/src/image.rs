@@ -16,6 +16,7 @@ use sg_common::{
 use crate::{
     helpers,
     maps::{FILTERED_SINCE, IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M, settings},
+    pending,
     scratch::Scratch,
     subprograms, verifier,
 };
@@ -32,18 +33,31 @@ pub enum Image {
 impl Image {
     /// The image of a NIC. While it moves between classes and is in two, the smaller class is in force: either way, one write of
     /// the agent makes the change.
+    ///
+    /// If the change that published it was to be confirmed, and is over, the image before it is in force. Every other packet
+    /// costs that a load, of a line that it reads anyway, and a branch.
     #[inline(always)]
     pub fn of(slot: u32) -> Option<Self> {
-        if let Some(image) = IMAGES_64K.get_value(slot, &0) {
+        let image = Self::at(slot)?;
+        let change = image.word(header::PENDING);
+        if change == 0 || !pending::is_over(change) {
+            return Some(image);
+        }
+        Self::at(settings().previous_images + slot)
+    }
+
+    #[inline(always)]
+    fn at(index: u32) -> Option<Self> {
+        if let Some(image) = IMAGES_64K.get_value(index, &0) {
             return Some(Self::K64(image));
         }
-        if let Some(image) = IMAGES_1M.get_value(slot, &0) {
+        if let Some(image) = IMAGES_1M.get_value(index, &0) {
             return Some(Self::M1(image));
         }
-        if let Some(image) = IMAGES_16M.get_value(slot, &0) {
+        if let Some(image) = IMAGES_16M.get_value(index, &0) {
             return Some(Self::M16(image));
         }
-        IMAGES_64M.get_value(slot, &0).map(Self::M64)
+        IMAGES_64M.get_value(index, &0).map(Self::M64)
     }
 
     /// The header, or `None` if the image is of another version.
@@ -54,6 +68,16 @@ impl Image {
             Self::M1(image) => Header::read(image),
             Self::M16(image) => Header::read(image),
             Self::M64(image) => Header::read(image),
+        }
+    }
+
+    /// The header, if everything passes.
+    #[inline(always)]
+    pub fn unfiltered(self) -> Option<Header> {
+        match self {
+            Self::K64(image) => Header::read_unfiltered(image),
+            // It has no more than a header.
+            Self::M1(_) | Self::M16(_) | Self::M64(_) => None,
         }
     }
 

@@ -55,6 +55,7 @@ mod hook;
 mod image;
 mod ipsec;
 mod maps;
+mod pending;
 mod pipeline;
 mod reject;
 mod replaced;

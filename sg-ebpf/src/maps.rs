@@ -35,8 +35,9 @@ const MAX_COUNTERS: usize = 1 << 17;
 type ImageMap<const WORDS: usize> = Array<[u64; WORDS], 1, { BPF_F_MMAPABLE as usize }>;
 
 /// Images by NIC slot, in one map of maps per size class. A slot has its image in one of them; while it moves between classes,
-/// the smaller class wins (see [`crate::image`]).
-type Images<const WORDS: usize> = ArrayOfMaps<ImageMap<WORDS>, MAX_NICS>;
+/// the smaller class wins (see [`crate::image`]). Behind them, from [`Settings::previous_images`] on, are the images before the change
+/// that is pending: in the same maps, because the verifier would follow a packet through an image of another map once more.
+type Images<const WORDS: usize> = ArrayOfMaps<ImageMap<WORDS>, { MAX_NICS * 2 }>;
 
 /// NIC slot plus one, by device index; zero if the device is no NIC. An array lookup costs a tenth of a hash lookup.
 #[btf_map]
@@ -54,6 +55,10 @@ pub static IMAGES_1M: Images<{ CLASS_WORDS[1] }> = Images::new();
 pub static IMAGES_16M: Images<{ CLASS_WORDS[2] }> = Images::new();
 #[btf_map]
 pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
+
+/// A [`sg_common::pending::Pending`].
+#[btf_map]
+pub static PENDING: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 
 /// Established flows of IPv6, and of IPv4 with a VLAN tag. Without preallocation, inserts cost a little more, but an empty table
 /// takes no memory.

@@ -96,9 +96,9 @@ pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
             reported = scratch;
             (decision, DeniedScope::of_nic(nic.scope()))
         }
-        (Err(reason), scratch) => {
+        (Err(decision), scratch) => {
             reported = scratch.map_or(reported, core::ptr::from_mut);
-            (host_drop(reason), DeniedScope::HOST)
+            (decision, DeniedScope::HOST)
         }
         (Ok(_), None) => (host_drop(Reason::ImageFault), DeniedScope::HOST),
     };
@@ -117,16 +117,29 @@ fn host_drop(reason: Reason) -> Decision {
     Decision::new(Verdict::Drop, reason, host_counter(reason))
 }
 
-/// The NIC and policy of the packet, or the reason why there is none.
+/// The NIC and policy of the packet, or the decision if there is none.
 #[inline(always)]
-pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
-    let slot = maps::slot_of(ctx.device()).ok_or(Reason::NoNic)?;
-    let image = Image::of(slot).ok_or(Reason::NoImage)?;
-    let header = image.header().ok_or(Reason::ImageVersion)?;
-    // A packet that a host's device receives is inbound; one that the host end of a guest's NIC receives is the guest's outbound.
+pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Decision> {
+    let slot = maps::slot_of(ctx.device()).ok_or(host_drop(Reason::NoNic))?;
+    let image = Image::of(slot).ok_or(host_drop(Reason::NoImage))?;
+    let Some(header) = image.header() else { return Err(without_policy(image, hook)) };
+    Ok(Nic { slot: slot as u16, image, header, direction: direction_of(&header, hook) })
+}
+
+/// A packet that a host's device receives is inbound; one that the host end of a guest's NIC receives is the guest's outbound.
+#[inline(always)]
+fn direction_of(header: &Header, hook: Hook) -> Direction {
     let guest = header.flags & flags::GUEST != 0;
-    let direction = if (hook == Hook::Received) == guest { Direction::Egress } else { Direction::Ingress };
-    Ok(Nic { slot: slot as u16, image, header, direction })
+    if (hook == Hook::Received) == guest { Direction::Egress } else { Direction::Ingress }
+}
+
+/// The decision under an image that is no policy of this version. Where a NIC was not filtered before a change that is over, it
+/// says that everything passes.
+#[inline(always)]
+fn without_policy(image: Image, hook: Hook) -> Decision {
+    let Some(header) = image.unfiltered() else { return host_drop(Reason::ImageVersion) };
+    let number = reason_counter(header.counters, direction_of(&header, hook), Reason::Default);
+    Decision::new(Verdict::Accept, Reason::Default, number)
 }
 
 /// The order of decision; the first step that decides is final. `docs/use/exceptions.md` explains every step, and

@@ -118,6 +118,8 @@ pub type Reclassify = extern "C" fn(*mut Scratch, u64, u64) -> u64;
 pub type Original = extern "C" fn(*mut Scratch, u64) -> u64;
 /// Returns the [`Takeover`](sg_common::packed::Takeover) of a NIC's slot and the first packet that was seen.
 pub type TakesOver = extern "C" fn(*mut Scratch, u64, u64) -> u64;
+/// Whether the change with this id was cancelled, or its deadline has passed.
+pub type IsOver = extern "C" fn(u64) -> u64;
 
 // Rejects.
 

@@ -48,6 +48,7 @@ mod frames {
     pub(crate) mod vlans;
 }
 mod hooks {
+    pub(crate) mod pending;
     pub(crate) mod programs;
     pub(crate) mod tunnels;
     pub(crate) mod xdp;
@@ -110,7 +111,8 @@ fn main() -> ExitCode {
         differential::generator,
         differential::scenarios,
     );
-    let programs: [(&str, &[Test]); 21] = features!(TESTS:
+    let programs: [(&str, &[Test]); 22] = features!(TESTS:
+        hooks::pending,
         hooks::programs,
         hooks::xdp,
         conntrack::ageing,

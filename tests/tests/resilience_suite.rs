@@ -9,6 +9,7 @@ use anyhow::Result;
 
 mod resilience {
     pub(crate) mod coexistence;
+    pub(crate) mod confirmed;
     pub(crate) mod devices;
     pub(crate) mod kills;
     pub(crate) mod leftovers;
@@ -39,6 +40,7 @@ fn main() -> Result<ExitCode> {
     suite::run(2, |suite, _| {
         features!(suite:
             resilience::kills,
+            resilience::confirmed,
             resilience::upgrade,
             scale::storm,
             resilience::devices,

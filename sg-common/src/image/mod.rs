@@ -66,6 +66,9 @@ pub const VERSION: u32 = 5;
 /// "sgim" in ASCII, the upper half of an image's first word.
 const MAGIC: u32 = 0x7367_696d;
 
+/// "sgun" in ASCII: the same of an image that stands for no filter at all.
+const UNFILTERED: u32 = 0x7367_756e;
+
 /// Maximum length of a walk, in nodes. The compiler refuses images that need more.
 pub const MAX_STEPS: u32 = 36;
 
@@ -102,6 +105,8 @@ pub mod header {
     pub const GENERATION_FLAGS: usize = 1;
     /// The number of the NIC's first counter.
     pub const COUNTERS: usize = 2;
+    /// The id of the change that published the image, if it is to be confirmed, see [`crate::pending`]; else zero.
+    pub const PENDING: usize = 3;
     /// Four references: `direction * 2 + family`.
     pub const ROOTS: usize = 4;
     /// Two references, by family: the local addresses that are the NIC's own. A decision that accepts means yes.
@@ -216,12 +221,30 @@ impl Header {
         (MAGIC as u64) << 32 | VERSION as u64
     }
 
+    /// The first word of an image of this version that has only a header, and under which everything passes: what a NIC goes
+    /// back to that was not filtered before.
+    #[must_use]
+    pub const fn unfiltered() -> u64 {
+        (UNFILTERED as u64) << 32 | VERSION as u64
+    }
+
     /// Reads the header.
     ///
     /// Returns `None` if the image is of another version.
     #[inline(always)]
     pub fn read<I: Words + ?Sized>(image: &I) -> Option<Self> {
-        if image.word(header::MAGIC_VERSION) != Self::magic_version() {
+        Self::read_after(image, Self::magic_version())
+    }
+
+    /// Reads the header of an image under which everything passes; `None` if it is no such image.
+    #[inline(always)]
+    pub fn read_unfiltered<I: Words + ?Sized>(image: &I) -> Option<Self> {
+        Self::read_after(image, Self::unfiltered())
+    }
+
+    #[inline(always)]
+    fn read_after<I: Words + ?Sized>(image: &I, first: u64) -> Option<Self> {
+        if image.word(header::MAGIC_VERSION) != first {
             return None;
         }
         let generation_flags = image.word(header::GENERATION_FLAGS);

@@ -4,6 +4,7 @@
 
 use std::{io, path::PathBuf};
 
+use jiff::Timestamp;
 use sg_common::abi;
 use sg_compile::CompileError;
 use sg_guard::Lost;
@@ -136,6 +137,31 @@ pub enum AgentError {
         /// What is not in force, and why.
         delayed: Vec<Delayed>,
     },
+    /// Another change is to be confirmed first.
+    #[error(
+        "change {id} of {owner} is to be confirmed until {deadline}: `sgctl confirm` keeps it, `sgctl cancel` takes it back; \
+         then try again"
+    )]
+    PendingConfirmation { id: u32, owner: String, deadline: Timestamp },
+    /// No change is to be confirmed.
+    #[error("no change is to be confirmed: it was confirmed, taken back, or never was one")]
+    NothingPending,
+    /// Another change than the one that was named is to be confirmed.
+    #[error("change {id} is to be confirmed, and not change {asked}")]
+    OtherPending {
+        /// The id that was named.
+        asked: u32,
+        id: u32,
+    },
+    /// The first policy cannot be one that is to be confirmed.
+    #[error("nothing is in force yet to go back to: apply a first policy without asking for a confirmation")]
+    NothingBefore,
+    /// What is in force cannot be kept.
+    #[error("what is in force cannot be kept to go back to: {source}; nothing was changed")]
+    CannotGoBack { source: EnforcerError },
+    /// Something else changed between the preparation of a change and its beginning.
+    #[error("something else changed meanwhile, and nothing was changed: try again")]
+    Outdated,
     /// The agent has ended; nobody enforces further policies.
     #[error("the agent has ended: what it put in force last stays in force, or was taken off on its way out")]
     Stopped,
@@ -224,6 +250,12 @@ impl AgentError {
             | Self::Watch { .. }
             | Self::Source { .. }
             | Self::NotInForce { .. }
+            | Self::PendingConfirmation { .. }
+            | Self::NothingPending
+            | Self::OtherPending { .. }
+            | Self::NothingBefore
+            | Self::CannotGoBack { .. }
+            | Self::Outdated
             | Self::Stopped
             | Self::Thread { .. } => RefusalCause::Host,
         }

@@ -31,16 +31,16 @@ mod plan;
 mod samples;
 mod state;
 
-pub use apply::{Agent, Enforcer, EnforcerError, Load, Report};
+pub use apply::{Agent, Confirm, Enforcer, EnforcerError, Load, Report, Settle, Settled, Standing};
 pub use error::{AgentError, Delayed, RefusalCause};
 pub use host::{
     Catalog, CatalogError, GroupNumbers, HostError, Instance, InstanceLock, Left, NicRecord, Numbers,
-    Outcome, Removed, RuleNumber, Shared, devices, nic_block, read_counters, teardown,
+    Outcome, PendingRecord, Removed, RuleNumber, Shared, devices, nic_block, read_counters, teardown,
 };
 pub use input::{Control, Enforced, Enforcement, Orders, Untrusted, control};
 pub use lifecycle::{
-    AgentOptions, AgentThread, InForceReader, Loaded, Measure, Traffic, TrafficNews, TrafficReceiver,
-    TrafficSender, run, serve, traffic,
+    AgentOptions, AgentThread, ConfirmChanges, InForceReader, Loaded, Measure, Traffic, TrafficNews,
+    TrafficReceiver, TrafficSender, run, serve, traffic,
 };
 pub use plan::leaving::{AllowUnfiltered, Leaving, Leavings};
 pub use state::{Applied, Cause, Filtered, InForce, Origin, PublishedImage, Refused};

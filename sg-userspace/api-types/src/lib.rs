@@ -18,6 +18,7 @@ mod lists;
 mod membership;
 mod nics;
 mod observe;
+mod pending;
 mod query;
 mod rules;
 mod service;
@@ -41,6 +42,7 @@ pub use lists::{CreateList, DeleteLists, ModifyList};
 pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
 pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 pub use observe::ObserveQuery;
+pub use pending::{ChangeState, ExtendChange, PendingChange, SettleChange, SettledChange};
 pub use query::{
     GroupQuery, GroupView, LARGEST_PAGE, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
 };

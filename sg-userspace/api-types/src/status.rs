@@ -7,6 +7,8 @@ use sg_audit::AuditStatus;
 use sg_records::Hook;
 use utoipa::ToSchema;
 
+use super::PendingChange;
+
 /// Status of the agent and of the filter on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
@@ -29,6 +31,9 @@ pub struct Status {
     /// The last change in force; absent: this agent has applied nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedChange>,
+    /// The change that is to be confirmed; absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingChange>,
     /// The last policy that was refused since then: what was in force stayed in force. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedPolicy>,

@@ -103,6 +103,25 @@ impl Image {
         let word = &mut self.words[header::GENERATION_FLAGS];
         *word = *word & !0xffff_ffff | u64::from(generation);
     }
+
+    /// Sets the id of the change that publishes the image, if it is to be confirmed, see [`sg_common::pending`]; else zero. The
+    /// policy stays the same.
+    pub fn set_pending(&mut self, id: u32) {
+        self.words[header::PENDING] = u64::from(id);
+    }
+
+    /// An image under which everything passes, for a NIC that was not filtered before: counted as its default, by the counters
+    /// that begin at `counters`.
+    #[must_use]
+    pub fn unfiltered(role: Role, counters: u32) -> Self {
+        let mut words = vec![0; header::WORDS];
+        words[header::MAGIC_VERSION] = Header::unfiltered();
+        words[header::COUNTERS] = u64::from(counters);
+        if role == Role::Guest {
+            words[header::GENERATION_FLAGS] = u64::from(flags::GUEST) << 32;
+        }
+        Self { words, steps: 0 }
+    }
 }
 
 /// Why a policy cannot be compiled into an image.

@@ -148,6 +148,11 @@ impl Patchable {
         self.image.set_generation(generation);
     }
 
+    /// Sets the id of the change that publishes the image, see [`Image::set_pending`].
+    pub fn set_pending(&mut self, id: u32) {
+        self.image.set_pending(id);
+    }
+
     /// Computes the patch from the policy `before`, which this image is compiled from, to `after`. `nic` is of `after`; `options`
     /// and `number` are as in [`super::compile`], except that the generation is the one the image has. `None` if it takes a full
     /// compilation: more changed than members and entries of prefix lists, too many of those changed, or the image has no room

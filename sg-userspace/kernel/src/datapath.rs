@@ -1,6 +1,7 @@
 //! The loaded program and its maps: what the other files own, put together for one instance. It must never know how a
 //! table is read or a device hooked: their files do. The agent, `sg-check`, tests and benchmarks call it.
 
+mod confirming;
 mod observing;
 
 use std::{cell::RefCell, fmt, path::PathBuf};
@@ -35,6 +36,7 @@ use super::{
     nics::Nics,
     object::{self, OBJECT, Program, has_programs, open, program_of},
     options::{Options, SIZED, maps_error},
+    pending::PendingChange,
     pins::{self, MAPS},
     run::{self, Outcome},
     shares::Places,
@@ -51,6 +53,7 @@ pub struct Datapath {
     links: Links,
     nics: Nics,
     images: Images,
+    pending: PendingChange,
     counters: Counters,
     flows: Flows,
     places: Places,
@@ -129,6 +132,7 @@ impl Datapath {
             links: Links::new(options.attachment, options.order, options.pins.clone())?,
             nics: Nics::take(&mut ebpf)?,
             images: Images::take(&mut ebpf)?,
+            pending: PendingChange::take(&mut ebpf)?,
             counters,
             flows,
             places,
@@ -155,9 +159,22 @@ impl Datapath {
     /// If the device is gone, its driver has no native XDP and `hook` requires it, or the kernel refuses; then nothing of this
     /// call remains, and what an earlier run left in force stays in force.
     pub fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), KernelError> {
-        let (received, other) = match hook {
-            Hook::Tc => (Program::Ingress, Program::Xdp),
-            Hook::Xdp => (Program::Xdp, Program::Ingress),
+        self.attach_too(slot, device, hook)?;
+        let other = match hook {
+            Hook::Tc => Program::Xdp,
+            Hook::Xdp => Program::Ingress,
+        };
+        self.links.detach(other, device)
+    }
+
+    /// The same, and what is at the other hook stays there: both judge packets.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach_too(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), KernelError> {
+        let received = match hook {
+            Hook::Tc => Program::Ingress,
+            Hook::Xdp => Program::Xdp,
         };
         let was_filtered = self.nics.has(device)?;
         self.nics.enter(device, slot)?;
@@ -183,7 +200,7 @@ impl Datapath {
                 }
             }
         }
-        self.links.detach(other, device)
+        Ok(())
     }
 
     /// Records when NIC `slot` was first filtered, unless an earlier run did: older connections may be taken over. From now on

@@ -151,24 +151,75 @@ impl Images {
         Ok(true)
     }
 
-    fn place(&self, class: usize, slot: u32, array: &MapData) -> Result<(), KernelError> {
-        self.classes[class].place(slot, array)?;
-        for (other, table) in self.classes.iter().enumerate() {
-            if other != class && table.holds(slot)? {
+    pub(super) fn withdraw(&mut self, slot: u32) -> Result<(), KernelError> {
+        self.at_hand.remove(&slot);
+        for table in &self.classes {
+            if table.holds(slot)? {
                 table.clear(slot)?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn withdraw(&mut self, slot: u32) -> Result<(), KernelError> {
-        self.at_hand.remove(&slot);
-        for table in &mut self.classes {
-            if table.holds(slot)? {
-                table.clear(slot)?;
+    fn place(&self, class: usize, index: u32, array: &MapData) -> Result<(), KernelError> {
+        self.classes[class].place(index, array)?;
+        for (other, table) in self.classes.iter().enumerate() {
+            if other != class && table.holds(index)? {
+                table.clear(index)?;
             }
         }
         Ok(())
+    }
+
+    /// The place of the image of `slot` before the change that is to be confirmed.
+    const fn previous(&self, slot: u32) -> u32 {
+        self.classes[0].slots + slot
+    }
+
+    /// Makes the images in force the previous ones, too: the arrays themselves, without a copy. It is no error if there is none.
+    pub(super) fn keep(&self, slots: &[u32]) -> Result<(), KernelError> {
+        let keep = |job: usize| (job, self.keep_one(slots[job]));
+        parallel::parallel_map(slots.len(), WAITING, |jobs| jobs.map(keep).collect()).into_iter().collect()
+    }
+
+    fn keep_one(&self, slot: u32) -> Result<(), KernelError> {
+        if let Some((class, array)) = self.at_hand.get(&slot) {
+            return self.place(*class, self.previous(slot), array);
+        }
+        // As the program looks for it: the smaller class wins.
+        for (class, table) in self.classes.iter().enumerate() {
+            if let Some(array) = table.open(slot)? {
+                return self.place(class, self.previous(slot), &array);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `image` the previous one.
+    pub(super) fn keep_instead(&self, slot: u32, image: &Image) -> Result<(), KernelError> {
+        let class = class_of(image).ok_or(KernelError::TooLarge { words: image.words().len() })?;
+        self.place(class, self.previous(slot), &self.classes[class].fill(slot, image.words())?)
+    }
+
+    /// Forgets the previous images. From now on no image in force says that a change is to be confirmed, as far as this process has
+    /// published it; of the others, programs ask the word, and find another change or none.
+    pub(super) fn forget_previous(&self) -> Result<(), KernelError> {
+        for (_, array) in self.at_hand.values() {
+            Window::of(array, header::PENDING, 1)?.store(&[0], Ordering::Relaxed);
+        }
+        let mut kept = Vec::new();
+        for table in &self.classes {
+            for index in self.previous(0)..self.previous(table.slots) {
+                if table.holds(index)? {
+                    kept.push((table, index));
+                }
+            }
+        }
+        let clear = |job: usize| {
+            let (table, index): (&Table, u32) = kept[job];
+            (job, table.clear(index))
+        };
+        parallel::parallel_map(kept.len(), WAITING, |jobs| jobs.map(clear).collect()).into_iter().collect()
     }
 }
 
@@ -207,7 +258,9 @@ fn array_of(words: usize) -> Result<MapData, MapError> {
 #[derive(Debug)]
 struct Table {
     map: MapData,
-    size: u32,
+    /// The number of NICs that it has room for: each has a place for the image in force, and behind all of those one for that before the
+    /// change that is to be confirmed.
+    slots: u32,
     /// The image size in words.
     words: usize,
 }
@@ -218,13 +271,13 @@ impl Table {
             return Err(KernelError::Missing { what: "array of maps", name });
         };
         let info = map.info().map_err(KernelError::call(format_args!("ask about map {name}")))?;
-        Ok(Self { map, size: info.max_entries(), words })
+        Ok(Self { map, slots: info.max_entries() / 2, words })
     }
 
     /// A fresh array filled with an image, for `slot`.
     fn fill(&self, slot: u32, words: &[u64]) -> Result<MapData, KernelError> {
-        if slot >= self.size {
-            let (number, size) = (slot, self.size);
+        if slot >= self.slots {
+            let (number, size) = (slot, self.slots);
             return Err(KernelError::OutOfRange { what: "NIC", number, size, option: "--max-nics" });
         }
         let doing = format!("make an image map of {} bytes", self.words * 8);
@@ -241,6 +294,16 @@ impl Table {
     fn holds(&self, slot: u32) -> Result<bool, KernelError> {
         sys::has_element(self.map.fd().as_fd(), slot)
             .map_err(KernelError::call(format_args!("look for the image of NIC {slot}")))
+    }
+
+    /// The array in a slot. Needs `CAP_SYS_ADMIN` (`bpf_map_get_fd_by_id`, kernel/bpf/syscall.c).
+    fn open(&self, slot: u32) -> Result<Option<MapData>, KernelError> {
+        let doing = format_args!("look for the image of NIC {slot}");
+        let id = sys::element_of(self.map.fd().as_fd(), slot).map_err(KernelError::call(doing))?;
+        let open = |id| {
+            MapData::from_id(id).map_err(KernelError::call(format_args!("open the image of NIC {slot}")))
+        };
+        id.map(open).transpose()
     }
 
     fn clear(&self, slot: u32) -> Result<(), KernelError> {

@@ -10,6 +10,7 @@
 //! | `flow_log` | what flows have carried since it was last reported |
 //! | `reported` | which counts of flows have been reported, in a file |
 //! | `flows` | the flow tables: reading and deleting |
+//! | `pending` | the change that is to be confirmed |
 //! | `closed` | the tables of closed TCP connections |
 //! | `shares` | the places of half-open flows, and how NICs share them |
 //! | `ageing` | deleting expired flows, counting live ones |
@@ -50,6 +51,7 @@ mod nics;
 mod object;
 mod options;
 mod order;
+mod pending;
 pub mod pins;
 mod reported;
 pub mod run;
@@ -73,5 +75,6 @@ pub use flows::Flows;
 pub use object::{Program, has_programs};
 pub use options::{FlowOptions, Limits, Options, RejectRate};
 pub use order::TcxOrder;
+pub use pending::{Confirmation, PendingChange};
 pub use reported::Acknowledge;
 pub use watch::{Events, Seen, Watcher};

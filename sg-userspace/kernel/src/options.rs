@@ -45,6 +45,8 @@ impl Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
     Nics,
+    /// Those in force, and those before the change that is to be confirmed.
+    Images,
     Flows,
     HalfOpen,
     Closed,
@@ -61,10 +63,10 @@ pub(super) const SIZED: [(&str, Size); 25] = [
     ("REJECT_BUDGET", Size::Nics),
     ("FILTERED_SINCE", Size::Nics),
     ("EXCHANGES", Size::Nics),
-    ("IMAGES_64K", Size::Nics),
-    ("IMAGES_1M", Size::Nics),
-    ("IMAGES_16M", Size::Nics),
-    ("IMAGES_64M", Size::Nics),
+    ("IMAGES_64K", Size::Images),
+    ("IMAGES_1M", Size::Images),
+    ("IMAGES_16M", Size::Images),
+    ("IMAGES_64M", Size::Images),
     ("FLOWS_V6", Size::Flows),
     ("FLOWS_V4", Size::Flows),
     ("HALF_OPEN_V6", Size::HalfOpen),
@@ -93,6 +95,7 @@ impl Size {
     pub(super) const fn entries(self, limits: &Limits) -> u32 {
         match self {
             Self::Nics => limits.nics,
+            Self::Images => limits.nics * 2,
             Self::Flows => limits.flows,
             Self::HalfOpen => limits.half_open(),
             Self::Closed => limits.closed(),
@@ -113,7 +116,7 @@ impl Size {
     /// The remedy if the kernel cannot create a map of that size.
     const fn remedy(self) -> &'static str {
         match self {
-            Self::Nics | Self::Tickets => {
+            Self::Nics | Self::Images | Self::Tickets => {
                 "start sgd with a smaller --max-nics, or give this host more memory"
             }
             Self::Flows | Self::HalfOpen | Self::Closed => {
@@ -185,7 +188,7 @@ impl Options {
             peer_secret,
             hertz,
             denied_entries: self.limits.denied,
-            spare: 0,
+            previous_images: self.limits.nics,
         }
     }
 }

@@ -24,13 +24,14 @@ use super::{
 };
 
 /// The names of the pinned maps.
-pub(super) const MAPS: [&str; 30] = [
+pub(super) const MAPS: [&str; 31] = [
     "NIC_BY_IFINDEX",
     "NIC_BY_IFINDEX_OVERFLOW",
     "IMAGES_64K",
     "IMAGES_1M",
     "IMAGES_16M",
     "IMAGES_64M",
+    "PENDING",
     "FLOWS_V6",
     "FLOWS_V4",
     "NIC_FLOWS",

@@ -42,8 +42,13 @@ pub(super) fn set_element(map: BorrowedFd<'_>, index: u32, inner: BorrowedFd<'_>
 
 /// Whether slot `index` holds a map.
 pub(super) fn has_element(map: BorrowedFd<'_>, index: u32) -> io::Result<bool> {
+    Ok(element_of(map, index)?.is_some())
+}
+
+/// The id of the map in slot `index`, if there is one.
+pub(super) fn element_of(map: BorrowedFd<'_>, index: u32) -> io::Result<Option<u32>> {
     let mut id = 0;
-    found(element(BPF_MAP_LOOKUP_ELEM, map, &index, Some(&mut id)))
+    Ok(found(element(BPF_MAP_LOOKUP_ELEM, map, &index, Some(&mut id)))?.then_some(id))
 }
 
 /// Empties slot `index`. Returns false if it was empty. Waits like [`set_element`].

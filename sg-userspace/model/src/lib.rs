@@ -10,6 +10,7 @@
 
 mod age;
 mod by_name;
+mod confirm;
 mod device;
 mod ethertype;
 mod field;
@@ -35,6 +36,7 @@ mod written;
 
 pub use age::{Age, MOMENT, NoAge, moment};
 pub use by_name::{ByName, KindAndName, Names};
+pub use confirm::{LONGEST_CONFIRM, SHORTEST_CONFIRM, confirm_seconds};
 pub use device::{DeviceFacts, Role, identifies};
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
 pub use field::{MatchField, Scope};

@@ -154,6 +154,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "apply",
         &["sgctl apply -f policy.yaml --dry-run", "sgctl apply -f policy.yaml --name production --yes"],
     ),
+    ("confirm", &["sgctl confirm", "sgctl confirm 7"]),
+    ("cancel", &["sgctl cancel"]),
+    ("extend", &["sgctl extend --time 10m"]),
     ("export", &["sgctl export backup.jsonl --secrets"]),
     ("import", &["sgctl import backup.jsonl --dry-run", "sgctl import backup.jsonl --yes"]),
     (

@@ -197,6 +197,7 @@ impl AgentArguments {
             trail: Trail::none(),
             traffic: None,
             measure: None,
+            confirm: None,
             limits: Limits {
                 nics: self.max_nics,
                 flows: self.max_flows,

@@ -10,7 +10,7 @@ use std::{future::pending, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
-use sg_agent::{AgentThread, AllowUnfiltered, Instance, Measure};
+use sg_agent::{AgentThread, AllowUnfiltered, ConfirmChanges, Instance, Measure};
 use sg_api::{
     listen::{Access, Exposure, Limits, ListenError},
     native::{self, Caller, Native},
@@ -19,6 +19,7 @@ use sg_api::{
 use sg_host::ssh_session;
 use sg_inspect::last_hits::LastHits;
 use sg_metrics::Measured;
+use sg_model::confirm_seconds;
 use sg_observe::history::Observed;
 
 use super::{
@@ -46,6 +47,10 @@ pub(super) struct Arguments {
     /// Directory for the audit trail and the last hits of rules; created if missing. Default: /var/lib/sgd/INSTANCE.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Take each change of the document back after this time, such as `60s` or `10m`, unless `sgctl confirm` keeps it. 5 seconds to a
+    /// day. The document that was confirmed last is kept in --state.
+    #[arg(long, value_name = "TIME", value_parser = confirm_seconds)]
+    confirm_changes: Option<u32>,
     #[command(flatten)]
     record: RecordArguments,
     #[command(flatten)]
@@ -90,6 +95,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let access = arguments.socket.access()?;
     let instance = options.instance.clone();
     let state = arguments.state.clone().unwrap_or_else(|| sg_audit::default_directory(instance.name()));
+    options.confirm =
+        arguments.confirm_changes.map(|seconds| ConfirmChanges { seconds, directory: state.clone() });
     let recorded = Recorded::start(&arguments.record, &state)?;
     options.trail = recorded.recording().trail;
     let mut agent = match AgentThread::follow(arguments.policy.clone(), options) {
@@ -148,6 +155,7 @@ async fn serve(
                 places: Arc::default(),
                 caller: Caller::Socket,
                 attempts: Arc::default(),
+                control: Some(agent.control()),
                 recording,
             };
             listener.serve(native::router(native), Limits::default(), ended).await;

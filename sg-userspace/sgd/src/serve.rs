@@ -15,17 +15,14 @@ use std::{
 
 use anyhow::Result;
 use jiff::Timestamp;
-use sg_agent::{AgentThread, Instance, Measure};
+use sg_agent::{AgentThread, Measure};
 use sg_api::{
-    attempts::Attempts,
     ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
     listen::{Exposure, Limits, Listener},
-    native::{self, Caller, Native, Places},
-    recording::Recording,
+    native::{self, Caller, Native},
 };
 use sg_inspect::last_hits::LastHits;
 use sg_metrics::{Measured, Sources};
-use sg_observe::history::Observed;
 use sg_records::AccessKeyId;
 use sg_service::Service;
 use sg_store::RedbStore;
@@ -121,7 +118,18 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (observed, recording) = (traffic.observed(), recorded.measured(measured.as_ref()));
     let sources = measured.map(|measured| metrics.sources(&hits, &traffic, &measured, Some(labels.clone())));
-    let listened = listen(arguments, &service, &instance, &hits, &observed, &recording, sources);
+    let native = Native {
+        service: Some(service.clone()),
+        instance,
+        hits,
+        observed,
+        places: Arc::default(),
+        caller: Caller::Socket,
+        attempts: Arc::default(),
+        control: Some(agent.control()),
+        recording,
+    };
+    let listened = listen(arguments, &service, native, sources);
     let served = runtime.block_on(listened);
     // Handlers hold handles of the service: with the runtime they are gone, and the writer ends with the last.
     drop(runtime);
@@ -141,19 +149,10 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
 async fn listen(
     arguments: &Arguments,
     service: &Service,
-    instance: &Instance,
-    hits: &LastHits,
-    observed: &Arc<Observed>,
-    recording: &Recording,
+    native: Native,
     sources: Option<Sources>,
 ) -> Result<&'static str> {
-    let (attempts, places) = (Arc::<Attempts>::default(), Arc::<Places>::default());
-    let native = |caller| {
-        let (service, hits, observed) = (Some(service.clone()), hits.clone(), Arc::clone(observed));
-        let (instance, attempts) = (instance.clone(), Arc::clone(&attempts));
-        let (places, recording) = (Arc::clone(&places), recording.clone());
-        native::router(Native { service, instance, hits, observed, places, caller, attempts, recording })
-    };
+    let face_of = |caller| native::router(Native { caller, ..native.clone() });
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();
     let mut limited = |listener: Listener, router, limits| {
@@ -168,14 +167,16 @@ async fn listen(
         limited(listener, sg_metrics::router(sources), sg_metrics::limits());
     }
     let mut face = |listener, router| limited(listener, router, Limits::default());
-    if let Some((listener, path)) = arguments.socket.listen(instance, arguments.socket.access()?).await? {
-        face(listener, native(Caller::Socket));
+    if let Some((listener, path)) =
+        arguments.socket.listen(&native.instance, arguments.socket.access()?).await?
+    {
+        face(listener, face_of(Caller::Socket));
         lines::print(&format!("listening api={}", path.display()));
     }
     if let Some(address) = arguments.listen {
         let listener = Listener::tcp(address, exposure, "--listen")?;
         let address = listener.address().unwrap_or(address);
-        face(listener, native(Caller::AccessKey));
+        face(listener, face_of(Caller::AccessKey));
         lines::print(&format!("listening api=http://{address}"));
     }
     if let Some(address) = arguments.ecs.0 {
@@ -190,8 +191,8 @@ async fn listen(
             service: service.clone(),
             keys: Arc::new(StoredAccessKeys(service.clone())),
             clock: ecs::system_clock(),
-            attempts: Arc::clone(&attempts),
-            recording: recording.clone(),
+            attempts: Arc::clone(&native.attempts),
+            recording: native.recording.clone(),
             // What a process before this one has seen is not known.
             nonces: Mutex::new(Nonces::default().since(Timestamp::now())),
             regions: vec![region],
@@ -202,7 +203,7 @@ async fn listen(
     lines::print("serving");
     let signal = ended().await?;
     stop.send_replace(true);
-    observed.end();
+    native.observed.end();
     while faces.join_next().await.is_some() {}
     Ok(signal)
 }

@@ -43,6 +43,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         flows: FlowOptions::default(),
         traffic: None,
         measure: None,
+        confirm: None,
         rejects: RejectRate::default(),
         allow_unfiltered: AllowUnfiltered::default(),
         started_over: None,

@@ -11,6 +11,7 @@ use sg_model::Policy;
 
 use super::{
     enforcer::Enforcer,
+    pending::{Before, Confirm},
     report::{Report, StatusEvent},
 };
 use crate::{
@@ -41,6 +42,8 @@ pub(super) struct Next {
     seen: Vec<Option<Found>>,
     /// The agent's revision when it was prepared: the preparation is valid as long as nothing was attempted since.
     revision: u64,
+    /// How it is to be confirmed, if it is.
+    confirm: Option<Confirm>,
 }
 
 /// The policy in force, and what enforces it: a [`Datapath`](sg_kernel::Datapath), or a double of it where nothing is to be in
@@ -74,6 +77,8 @@ pub struct Agent<E> {
     meanwhile: Option<Vec<Meanwhile>>,
     /// The programs' clock, when it was read last.
     clock: Jiffies,
+    /// The policy before the change that is to be confirmed, which the catalog describes.
+    pub(super) before: Option<Before>,
 }
 
 /// What was read about traffic, and what the numbers in it mean.
@@ -113,6 +118,7 @@ impl<E: Enforcer> Agent<E> {
             revision: 0,
             meanwhile: None,
             clock: Jiffies::default(),
+            before: None,
         }
     }
 
@@ -132,14 +138,30 @@ impl<E: Enforcer> Agent<E> {
     /// # Errors
     /// Why the policy is refused.
     pub fn prepare(&mut self, policy: Policy, devices: &Devices) -> Result<(), AgentError> {
+        self.refuse_beside_pending()?;
+        self.prepare_next(policy, devices, None)
+    }
+
+    /// The same, whatever is pending.
+    pub(super) fn prepare_next(
+        &mut self,
+        policy: Policy,
+        devices: &Devices,
+        confirm: Option<Confirm>,
+    ) -> Result<(), AgentError> {
         unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
         let mut policy = Arc::new(policy);
         fill_in(&mut policy, devices);
-        let prepared = prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)?;
+        let prepared = self.prepared(&policy, devices, confirm.is_some())?;
         let unfiltered = self.unfiltered(&prepared, devices);
         let seen = seen(&policy, devices);
-        self.next = Some(Next { policy, prepared, unfiltered, seen, revision: self.revision });
+        self.next = Some(Next { policy, prepared, unfiltered, seen, revision: self.revision, confirm });
         Ok(())
+    }
+
+    fn prepared(&mut self, policy: &Policy, devices: &Devices, begins: bool) -> Result<Prepared, AgentError> {
+        let goes_back = begins || self.goes_back();
+        prepare(policy, devices, &self.catalog, &self.records, &mut self.images, goes_back)
     }
 
     /// Puts the policy prepared last in force. If the agent is not settled afterwards, call [`Self::resync`].
@@ -148,6 +170,12 @@ impl<E: Enforcer> Agent<E> {
     /// If the program cannot be loaded. Steps that failed are in the report.
     pub fn enforce(&mut self) -> Result<Report, AgentError> {
         let Some(next) = self.next.take() else { return Ok(Report::default()) };
+        if let Some(confirm) = next.confirm {
+            if next.revision != self.revision {
+                return Err(AgentError::Outdated);
+            }
+            return self.apply(&next.policy, next.prepared, next.unfiltered, Some((confirm, next.seen)));
+        }
         // From here on it is the wanted policy, whatever fails.
         self.policy = Some(Arc::clone(&next.policy));
         self.seen = next.seen;
@@ -156,7 +184,7 @@ impl<E: Enforcer> Agent<E> {
         if next.revision != self.revision {
             return Ok(Report::default());
         }
-        self.apply(&next.policy, next.prepared, next.unfiltered)
+        self.apply(&next.policy, next.prepared, next.unfiltered, None)
     }
 
     /// Checks whether the devices are still as the policy in force needs them, and retries what failed.
@@ -171,10 +199,10 @@ impl<E: Enforcer> Agent<E> {
             Ok(Report::default())
         } else {
             fill_in(&mut policy, devices);
-            prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)
+            self.prepared(&policy, devices, false)
                 .and_then(|prepared| {
                     let unfiltered = self.unfiltered(&prepared, devices);
-                    self.apply(&policy, prepared, unfiltered)
+                    self.apply(&policy, prepared, unfiltered, None)
                 })
                 .map(|mut report| {
                     let unfit = unfit(&policy, devices);
@@ -278,15 +306,30 @@ impl<E: Enforcer> Agent<E> {
         policy: &Arc<Policy>,
         mut prepared: Prepared,
         unfiltered: Unfiltered,
+        confirm: Option<(Confirm, Vec<Option<Found>>)>,
     ) -> Result<Report, AgentError> {
         self.revision += 1;
         let mut enforcer = match self.enforcer.take() {
             Some(enforcer) => enforcer,
             None => (self.load)(&self.catalog)?,
         };
+        let goes_back = confirm.is_some() || self.goes_back();
+        let reset = self.unreset.iter().chain(&prepared.reused).copied().collect();
+        let steps = plan(&prepared.wanted, &self.records, reset, goes_back);
+        let kept = match confirm {
+            Some((confirm, seen)) => {
+                let begun = self.begin_change(&mut enforcer, &steps, policy, confirm);
+                begun.map(|()| self.want_seen(Arc::clone(policy), seen))
+            }
+            None if goes_back => self.keep_more(&mut enforcer, &steps, policy),
+            None => Ok(()),
+        };
+        if let Err(error) = kept {
+            self.enforcer = Some(enforcer);
+            return Err(error);
+        }
         // From here on nothing refuses.
         self.unreset.append(&mut prepared.reused);
-        let steps = plan(&prepared.wanted, &self.records, self.unreset.clone());
         let changes_meaning = |step: &Step| {
             matches!(step, Step::ResetCounters { .. } | Step::ForgetFlows { .. } | Step::Claim { .. })
         };
@@ -330,7 +373,44 @@ impl<E: Enforcer> Agent<E> {
         self.note_absent(&prepared.wanted, &hooked, &mut report);
         self.images.keep(Arc::clone(policy), prepared.known, prepared.compiled);
         self.settled = report.errors.is_empty();
+        if self.settled && self.has_pending() && self.before.is_none() {
+            self.forget_pending();
+        }
         Ok(report)
+    }
+
+    /// Loads the program, if it is not.
+    pub(super) fn load_now(&mut self) -> Result<(), AgentError> {
+        if self.enforcer.is_none() {
+            self.enforcer = Some((self.load)(&self.catalog)?);
+        }
+        Ok(())
+    }
+
+    pub(super) const fn enforcer_mut(&mut self) -> Option<&mut E> {
+        self.enforcer.as_mut()
+    }
+
+    /// From now on `policy` is the wanted one; nothing of it is certain to be in force.
+    pub(super) fn want(&mut self, policy: Arc<Policy>) {
+        self.next = None;
+        self.want_seen(policy, Vec::new());
+    }
+
+    fn want_seen(&mut self, policy: Arc<Policy>, seen: Vec<Option<Found>>) {
+        (self.policy, self.seen, self.unfit) = (Some(policy), seen, false);
+        self.unsettle();
+    }
+
+    /// Something of the wanted policy may not be in force.
+    pub(super) const fn unsettle(&mut self) {
+        self.settled = false;
+        self.tell_readers();
+    }
+
+    /// Readers are to see what is in force again.
+    pub(super) const fn tell_readers(&mut self) {
+        self.revision += 1;
     }
 
     /// Updates the catalog with the policy's properties of each NIC, in the order of the policy.

@@ -1,14 +1,44 @@
 //! The kernel as the agent sees it: the few operations it needs, and their only calls into `sg-kernel`. Behind a trait, so
 //! that the agent can be tested and measured without root. It must never decide anything. Called by `agent` and `execute`.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use sg_compile::{Image, Patch};
-use sg_kernel::{Aged, Datapath, Denial, Device, FlowReport, Jiffies};
+use sg_kernel::{Aged, Confirmation, Datapath, Denial, Device, FlowReport, Jiffies};
 use sg_model::Hook;
 
 /// An error of `sg-kernel`, for people.
 pub type EnforcerError = Box<dyn Error + Send + Sync>;
+
+/// What is done to a change that is to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    /// Nothing.
+    Look,
+    /// It is to stay.
+    Confirm,
+    /// It is taken back now.
+    Cancel,
+    /// It is in force for so long from now on.
+    Extend {
+        /// In seconds.
+        seconds: u32,
+    },
+}
+
+/// What becomes of a change that is to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It stays.
+    Confirmed,
+    /// It goes back after so long.
+    Pending {
+        /// Until the deadline.
+        left: Duration,
+    },
+    /// It was cancelled, or its deadline has passed.
+    Over,
+}
 
 /// The kernel operations of the agent; see [`Datapath`] for their details.
 ///
@@ -33,6 +63,54 @@ pub trait Enforcer {
     /// If the kernel refuses: then what was attached before stays.
     fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
         let _ = (slot, device, hook);
+        Ok(())
+    }
+
+    /// The same, and what is at the other hook stays there.
+    ///
+    /// # Errors
+    /// As there.
+    fn attach_too(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
+        self.attach(slot, device, hook)
+    }
+
+    /// Keeps the images in force for `slots`, and makes `others` those to go back to for slots that have none in force.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn keep(&mut self, slots: &[u16], others: &[(u16, Image)]) -> Result<(), EnforcerError> {
+        let _ = (slots, others);
+        Ok(())
+    }
+
+    /// Begins a change that is in force for `seconds`; returns its id, which is after `last_id`.
+    ///
+    /// # Errors
+    /// If another change is pending.
+    fn begin(&mut self, last_id: u32, seconds: u32) -> Result<u32, EnforcerError> {
+        let _ = seconds;
+        Ok(last_id + 1)
+    }
+
+    /// What becomes of the change that was pending last, after this was done to it.
+    ///
+    /// # Errors
+    /// If the kernel does not tell the time.
+    fn settle(&mut self, id: u32, how: Settle) -> Result<Settled, EnforcerError> {
+        let _ = id;
+        Ok(match how {
+            Settle::Look => Settled::Pending { left: Duration::MAX },
+            Settle::Confirm => Settled::Confirmed,
+            Settle::Cancel => Settled::Over,
+            Settle::Extend { seconds } => Settled::Pending { left: Duration::from_secs(seconds.into()) },
+        })
+    }
+
+    /// Forgets the images that were kept.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn forget_kept(&mut self) -> Result<(), EnforcerError> {
         Ok(())
     }
 
@@ -110,6 +188,52 @@ pub trait Enforcer {
 impl Enforcer for Datapath {
     fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
         Ok(Self::attach(self, slot, device, hook)?)
+    }
+
+    fn attach_too(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
+        Ok(Self::attach_too(self, slot, device, hook)?)
+    }
+
+    fn keep(&mut self, slots: &[u16], others: &[(u16, Image)]) -> Result<(), EnforcerError> {
+        Self::keep(self, slots)?;
+        for (slot, image) in others {
+            self.keep_instead(*slot, image)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, last_id: u32, seconds: u32) -> Result<u32, EnforcerError> {
+        let Jiffies { now, hertz } = self.jiffies()?;
+        let deadline = now.wrapping_add(u64::from(seconds) * u64::from(hertz));
+        let id = self.pending_change().begin(now, last_id, deadline);
+        id.ok_or_else(|| "another change is to be confirmed".into())
+    }
+
+    fn settle(&mut self, id: u32, how: Settle) -> Result<Settled, EnforcerError> {
+        let (Jiffies { now, hertz }, change) = (self.jiffies()?, self.pending_change());
+        let hertz = u64::from(hertz.max(1));
+        let found = match how {
+            Settle::Look => change.state(now),
+            Settle::Confirm => change.confirm(now, id),
+            Settle::Cancel => change.cancel(now, id),
+            Settle::Extend { seconds } => {
+                change.extend(now, id, now.wrapping_add(u64::from(seconds) * hertz))
+            }
+        };
+        Ok(match found {
+            Confirmation::Pending { id: found, left } if found == id => {
+                Settled::Pending { left: Duration::from_millis(left.saturating_mul(1000) / hertz) }
+            }
+            Confirmation::Over { id: found } if found == id => Settled::Over,
+            // It was confirmed, and perhaps another one came.
+            Confirmation::None | Confirmation::Pending { .. } | Confirmation::Over { .. } => {
+                Settled::Confirmed
+            }
+        })
+    }
+
+    fn forget_kept(&mut self) -> Result<(), EnforcerError> {
+        Ok(self.forget_previous()?)
     }
 
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {

@@ -62,10 +62,11 @@ impl<E: Enforcer> Agent<E> {
         prepared: &mut Prepared,
         report: &mut Report,
     ) -> Vec<Result<(), EnforcerError>> {
+        let change = self.change();
         let images = &mut self.images;
         let mut leave = |step: &&Step| {
             let slot = step.slot()?;
-            images.leave(slot, prepared.compiled.remove(&slot)?)
+            images.leave(slot, prepared.compiled.remove(&slot)?, change)
         };
         let leaving: Vec<Option<Leaving>> = steps.iter().map(&mut leave).collect();
         let mut patched = BTreeSet::new();
@@ -121,6 +122,7 @@ impl<E: Enforcer> Agent<E> {
         prepared: &mut Prepared,
         report: &mut Report,
     ) -> Result<(), EnforcerError> {
+        let goes_back = self.goes_back();
         let record = step.slot().and_then(|slot| self.records.at(slot));
         match (step, record) {
             (Step::Record, _) => {
@@ -158,8 +160,16 @@ impl<E: Enforcer> Agent<E> {
                 }
             }
             (Step::Attach { slot, device, hook }, Some(record)) => {
-                enforcer.attach(*slot, device, *hook)?;
-                (record.nic.ifindex, record.nic.hook, record.current) = (Some(device.index), *hook, true);
+                // What is at the other hook is taken off by attaching once more, when it is certain that it may.
+                let has_other = record.nic.ifindex.is_some() && (record.nic.hook != *hook || !record.current);
+                let keeps_other = goes_back && has_other;
+                if keeps_other {
+                    enforcer.attach_too(*slot, device, *hook)?;
+                } else {
+                    enforcer.attach(*slot, device, *hook)?;
+                }
+                (record.nic.ifindex, record.nic.hook, record.current) =
+                    (Some(device.index), *hook, !keeps_other);
                 report.lines.push(StatusEvent::Attached { device: device.name.clone() });
             }
             // A NIC that was never registered: the failure of the step that should have was reported.

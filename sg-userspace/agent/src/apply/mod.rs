@@ -5,10 +5,12 @@
 pub(crate) mod agent;
 pub(crate) mod enforcer;
 pub(crate) mod execute;
+pub(crate) mod pending;
 pub(crate) mod report;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use agent::{Agent, Load};
-pub use enforcer::{Enforcer, EnforcerError};
+pub use enforcer::{Enforcer, EnforcerError, Settle, Settled};
+pub use pending::{Confirm, Standing};
 pub use report::Report;

@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
 };
 
+use jiff::Timestamp;
 use sg_kernel::Lasts;
 
 use crate::error::AgentError;
@@ -42,6 +43,12 @@ pub(crate) enum StatusEvent {
     Gone { device: String },
     /// A NIC left the policy.
     Detached { device: String },
+    /// A change is in force until then, unless it is confirmed.
+    Pending { id: u32, deadline: Timestamp },
+    /// A change was confirmed.
+    Confirmed { id: u32 },
+    /// A change was taken back; its id, if it is known.
+    Reverted { id: Option<u32>, cause: &'static str },
 }
 
 impl fmt::Display for StatusEvent {
@@ -66,6 +73,10 @@ impl fmt::Display for StatusEvent {
             Self::Waiting { device } => write!(f, "waiting for {device}"),
             Self::Gone { device } => write!(f, "gone {device}"),
             Self::Detached { device } => write!(f, "detached {device}"),
+            Self::Pending { id, deadline } => write!(f, "pending id={id} deadline={deadline:.0}"),
+            Self::Confirmed { id } => write!(f, "confirmed id={id}"),
+            Self::Reverted { id: Some(id), cause } => write!(f, "reverted id={id} cause={cause}"),
+            Self::Reverted { id: None, cause } => write!(f, "reverted cause={cause}"),
         }
     }
 }

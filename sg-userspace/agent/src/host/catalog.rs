@@ -5,6 +5,7 @@
 //! The agent writes it; a starting agent, `sgctl stats` and `sgctl detach` read it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions, Permissions},
     io::{self, BufWriter, Write},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
@@ -12,6 +13,7 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sg_common::{abi, image};
 use sg_kernel::{Attachment, Lasts, Limits};
@@ -46,6 +48,21 @@ pub struct NicRecord {
     pub ingress_default: Outcome,
     /// The verdict on outbound packets that no rule matches.
     pub egress_default: Outcome,
+}
+
+/// A change that is to be confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRecord {
+    /// Its id.
+    pub id: u32,
+    /// Who made it.
+    pub owner: String,
+    /// When it goes back, for people: the kernel goes by a clock of its own.
+    pub deadline: Timestamp,
+    /// The slots of the NICs that it changes. Their images before it are kept.
+    pub kept: BTreeSet<u16>,
+    /// The numbers of the policy before it.
+    pub before: Numbers,
 }
 
 /// A device that left the policy. Everything passes there.
@@ -116,6 +133,12 @@ pub struct Catalog {
     pub pinned: Lasts,
     /// The counter numbers of groups and rules.
     pub numbers: Numbers,
+    /// The change that is to be confirmed.
+    #[serde(default)]
+    pub pending: Option<PendingRecord>,
+    /// The id of the last change that was to be confirmed.
+    #[serde(default)]
+    pub last_change: u32,
 }
 
 /// Why there is no usable catalog.
@@ -179,6 +202,8 @@ impl Catalog {
             left: Vec::new(),
             pinned: Lasts::default(),
             numbers: Numbers::default(),
+            pending: None,
+            last_change: 0,
         }
     }
 

@@ -8,7 +8,11 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use sg_model::Policy;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::{error::AgentError, state::Filtered};
+use crate::{
+    apply::{enforcer::Settle, pending::Standing},
+    error::AgentError,
+    state::Filtered,
+};
 
 /// What is in force now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +65,7 @@ pub struct Orders {
 pub(crate) enum Order {
     Prepare { policy: Box<Policy>, reply: Reply<()> },
     Enforce { reply: Reply<Enforced> },
+    Settle { id: Option<u32>, how: Settle, reply: Reply<Standing> },
     Stop { why: &'static str },
 }
 
@@ -102,6 +107,15 @@ impl Control {
     /// As there, and if the agent has ended.
     pub fn enforce(&self) -> Result<Enforced, AgentError> {
         self.ask(|reply| Order::Enforce { reply })
+    }
+
+    /// Confirms, cancels or extends the change that is pending, or the one with this id. When it returns, packets are judged by
+    /// what it says.
+    ///
+    /// # Errors
+    /// If nothing is pending, or another change is, and if the agent has ended.
+    pub fn settle(&self, id: Option<u32>, how: Settle) -> Result<Standing, AgentError> {
+        self.ask(|reply| Order::Settle { id, how, reply })
     }
 
     /// Tells the agent to end, in the way its options say. `why` is logged.

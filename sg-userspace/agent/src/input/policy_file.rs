@@ -45,6 +45,8 @@ pub(crate) struct PolicyFile {
     /// change.
     read: Option<u64>,
     hashes: RandomState,
+    /// The text of the last valid document, if somebody asks for it.
+    text: Option<Vec<u8>>,
 }
 
 impl PolicyFile {
@@ -72,6 +74,7 @@ impl PolicyFile {
             identity: None,
             read: None,
             hashes: RandomState::new(),
+            text: None,
         };
         file.watch_directories()?;
         Ok(file)
@@ -79,6 +82,18 @@ impl PolicyFile {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The text of the valid document that was read last.
+    pub(crate) fn text(&self) -> &[u8] {
+        self.text.as_deref().unwrap_or_default()
+    }
+
+    /// The document with this text, as if it stood in the file.
+    pub(crate) fn parse(&self, text: &[u8]) -> Result<Document, AgentError> {
+        sg_document::parse(&self.path.display().to_string(), text)
+            .map(|loaded| Document { policy: loaded.policy, guard: loaded.guard })
+            .map_err(|error| AgentError::Policy { text: error.to_string() })
     }
 
     /// The UID of the owner of the file that was read last; `None` if there was none.
@@ -112,8 +127,10 @@ impl PolicyFile {
         self.identity = identity(&self.path);
         let bytes = self.bytes();
         self.read = Some(self.fingerprint(&bytes));
-        let loaded = sg_document::parse(&self.path.display().to_string(), &bytes?)
+        let bytes = bytes?;
+        let loaded = sg_document::parse(&self.path.display().to_string(), &bytes)
             .map_err(|error| AgentError::Policy { text: error.to_string() })?;
+        self.text = Some(bytes);
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

@@ -60,6 +60,15 @@ pub(crate) fn applied(
     trail.write_soon(entry);
 }
 
+/// Writes that a change was taken back; its id, if it is known.
+pub(crate) fn reverted(trail: &Trail, id: Option<u32>, cause: &str) {
+    let mut entry = Entry::new(Api::Document, "revert_change", Who::default(), "agent");
+    entry.outcome = Outcome::Done;
+    entry.target = id.map(|id| id.to_string());
+    entry.message = Some(format!("not confirmed: {cause}"));
+    trail.write_soon(entry);
+}
+
 fn entry(reading: Reading<'_>) -> Entry {
     let Reading { path, owner, cause } = reading;
     let operation = match cause {

@@ -3,6 +3,7 @@
 //! It must never know how a policy is put in force: `apply` does. Called by `sgd`.
 
 pub(crate) mod capabilities;
+pub(crate) mod confirmed;
 pub(crate) mod document_trail;
 pub(crate) mod measure;
 pub(crate) mod publisher;
@@ -11,6 +12,7 @@ pub(crate) mod session;
 pub(crate) mod start;
 pub(crate) mod traffic;
 
+pub use confirmed::ConfirmChanges;
 pub use measure::Measure;
 pub use publisher::InForceReader;
 pub use run::{AgentThread, run, serve};

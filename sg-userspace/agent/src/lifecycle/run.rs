@@ -29,7 +29,8 @@ use crate::{
     state::{Cause, Filtered, Origin},
 };
 
-/// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again. `started` is called once
+/// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again. `orders` settle changes that are
+/// to be confirmed. `started` is called once
 /// nothing refuses the document, right before it is put in force for the first time, which waits until the call returns.
 ///
 /// # Errors
@@ -37,6 +38,7 @@ use crate::{
 pub async fn run(
     policy: &Path,
     options: &AgentOptions,
+    orders: Orders,
     started: impl FnOnce(InForceReader),
 ) -> Result<(), AgentError> {
     let (sender, mut events) = channel();
@@ -57,10 +59,12 @@ pub async fn run(
     let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
     session.record(options.trail.clone());
     session.guarded(options.allow_unfiltered.clone(), options.instance.pins(), options.started_over);
-    session.prepare_document(document).map_err(|error| recorded(&file, error))?;
+    session.confirming(options.confirm.as_ref());
+    let then = session.prepare_first(&file, document).map_err(|error| recorded(&file, error))?;
     started(session.reader());
     session.begin(file.path(), file.owner()).map_err(|error| recorded(&file, error))?;
-    let why = session.serve(&mut Policies::File(file), &mut events).await;
+    session.after_first(&file, then);
+    let why = session.serve(&mut Policies::File { file, orders }, &mut events).await;
     drop(session);
     end(options, why)?;
     drop(lock);
@@ -94,8 +98,8 @@ pub async fn serve(
 /// An agent on a thread of its own. If dropped, it runs on: one that serves as long as there is a [`Control`] of it.
 #[derive(Debug)]
 pub struct AgentThread {
-    /// Gives it orders; an agent that follows a document takes none.
-    control: Option<Control>,
+    /// Gives it orders; one that follows a document takes only those that settle a change of it.
+    control: Control,
     in_force: InForceReader,
     /// Lets an agent that follows a document begin.
     begin: Option<SyncSender<()>>,
@@ -117,7 +121,7 @@ impl AgentThread {
         let thread = on_a_thread(move || async move { serve(&options, orders, told).await })?;
         let Ok(in_force) = has_started.recv() else { return Err(why_it_ended(thread)) };
         let control = control.with(Filtered::Agent(InForceReader::clone(&in_force)));
-        Ok(Self { control: Some(control), in_force, begin: None, thread })
+        Ok(Self { control, in_force, begin: None, thread })
     }
 
     /// Starts an agent that follows the document `policy`, and handles the signals of the process. It puts nothing in force before
@@ -128,14 +132,15 @@ impl AgentThread {
     pub fn follow(policy: PathBuf, options: AgentOptions) -> Result<Self, AgentError> {
         let (started, has_started) = sync_channel(1);
         let (begin, begins) = sync_channel(1);
+        let (control, orders) = control();
         let told = move |in_force| {
             // `follow` waits for it; whoever drops the handle does not want to wait.
             let _ = started.send(in_force);
             let _ = begins.recv();
         };
-        let thread = on_a_thread(move || async move { run(&policy, &options, told).await })?;
+        let thread = on_a_thread(move || async move { run(&policy, &options, orders, told).await })?;
         let Ok(in_force) = has_started.recv() else { return Err(why_it_ended(thread)) };
-        Ok(Self { control: None, in_force, begin: Some(begin), thread })
+        Ok(Self { control, in_force, begin: Some(begin), thread })
     }
 
     /// Lets an agent that follows a document put it in force. Any other has begun already.
@@ -143,10 +148,10 @@ impl AgentThread {
         self.begin = None;
     }
 
-    /// A handle for giving it orders. An agent that follows a document has ended for all of them.
+    /// A handle for giving it orders. An agent that follows a document takes only those that settle a change of it.
     #[must_use]
     pub fn control(&self) -> Control {
-        self.control.clone().unwrap_or_else(|| control().0)
+        self.control.clone()
     }
 
     /// A reader of what is in force. Its sender is gone once the agent has ended.
@@ -161,14 +166,12 @@ impl AgentThread {
         self.thread.is_finished()
     }
 
-    /// Tells the agent to end and waits until it has. One that follows a document ends by a signal only.
+    /// Tells the agent to end and waits until it has.
     ///
     /// # Errors
     /// What failed while it ended.
     pub fn stop(self, why: &'static str) -> Result<(), AgentError> {
-        if let Some(control) = &self.control {
-            control.stop(why);
-        }
+        self.control.stop(why);
         self.join()
     }
 

@@ -11,7 +11,10 @@ use std::{
 use sd_notify::NotifyState;
 use sg_audit::Trail;
 use sg_model::Policy;
-use tokio::{task::yield_now, time::sleep};
+use tokio::{
+    task::yield_now,
+    time::{sleep, sleep_until},
+};
 
 use crate::{
     apply::{
@@ -36,23 +39,41 @@ use crate::{
 };
 
 mod ageing;
+mod confirming;
 mod guard;
+
+use confirming::Confirming;
 
 /// Where policies come from.
 pub(crate) enum Policies {
-    /// A file that is read when it changes.
-    File(PolicyFile),
+    /// A file that is read when it changes. Orders settle changes of it only.
+    File { file: PolicyFile, orders: Orders },
     /// A caller that gives orders.
     Control(Orders),
 }
 
 impl Policies {
-    /// Waits for an order; `None` when no handle is left. A file never gives orders.
+    const fn is_file(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
+
+    /// Waits for an order; `None` when no handle is left. The policy of a file needs no handle.
     async fn order(&mut self) -> Option<Order> {
         match self {
-            Self::File(_) => std::future::pending().await,
+            Self::File { orders, .. } => match orders.next().await {
+                None => std::future::pending().await,
+                order => order,
+            },
             Self::Control(orders) => orders.next().await,
         }
+    }
+}
+
+/// Waits until then; forever if there is no deadline.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -79,6 +100,7 @@ pub(crate) struct Session<'a, E> {
     /// The time that the next policy took so far, and the pass of ageing that is under way.
     preparing: Duration,
     ageing_took: Duration,
+    confirming: Confirming,
 }
 
 impl<'a, E: Enforcer> Session<'a, E> {
@@ -98,6 +120,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
             guard: guard::SessionGuard::default(),
             preparing: Duration::ZERO,
             ageing_took: Duration::ZERO,
+            confirming: Confirming::default(),
         }
     }
 
@@ -148,6 +171,13 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 order = policies.order() => match order {
                     None => return "nobody is left to give it orders",
                     Some(Order::Stop { why }) => return why,
+                    Some(Order::Settle { id, how, reply }) => {
+                        reply.send(reconciling("policy").in_scope(|| self.settle(id, how, "cancelled")));
+                        self.read_postponed(policies);
+                    }
+                    // A document is the only policy.
+                    Some(Order::Prepare { reply, .. }) if policies.is_file() => reply.send(Err(AgentError::Stopped)),
+                    Some(Order::Enforce { reply }) if policies.is_file() => reply.send(Err(AgentError::Stopped)),
                     Some(Order::Prepare { policy, reply }) => {
                         reply.send(reconciling("policy").in_scope(|| self.prepare_ordered(*policy)));
                     }
@@ -160,6 +190,10 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     Some(Wake { stop: Some(signal), .. }) => return signal,
                     Some(wake) => self.wake(wake, policies),
                 },
+                () = until(self.confirming.deadline) => {
+                    reconciling("policy").in_scope(|| self.look_at_pending());
+                    self.read_postponed(policies);
+                }
                 // When there is nothing else to do: a full table takes a tenth of a second.
                 () = yield_now(), if self.ageing && may_age => self.age_some(),
                 () = sleep(ageing::BEHIND), if self.ageing && !may_age => {}
@@ -167,38 +201,31 @@ impl<'a, E: Enforcer> Session<'a, E> {
         }
     }
 
+    /// Reads a document that was changed while a change of it was pending.
+    fn read_postponed(&mut self, policies: &mut Policies) {
+        if self.confirming.postponed && !self.agent.has_pending() {
+            self.confirming.postponed = false;
+            self.wake(Wake { policy: Some(Reading::Anyway), ..Wake::default() }, policies);
+        }
+    }
+
     fn wake(&mut self, wake: Wake, policies: &mut Policies) {
         let loaded = match policies {
             Policies::Control(_) => None,
-            Policies::File(file) => match wake.policy {
+            Policies::File { file, .. } => match wake.policy {
                 Some(Reading::Anyway) => Some(file.load()),
                 Some(Reading::IfChanged) => file.load_changed(),
                 None if wake.tick => file.load_replaced(),
                 None => None,
             }
             .or_else(|| self.held_back_no_longer(&wake).map(Ok))
-            .map(|loaded| (loaded, file.path(), file.owner())),
+            .map(|loaded| (loaded, &*file)),
         };
         match loaded {
-            Some((loaded, path, owner)) => reconciling("policy").in_scope(|| {
-                self.publisher.read(path, owner);
-                let before = self.agent.policy().cloned();
+            Some((loaded, file)) => reconciling("policy").in_scope(|| {
                 let by_signal = wake.policy == Some(Reading::Anyway);
                 let cause = if by_signal { Cause::Signal } else { Cause::Policy };
-                let reading = DocumentReading { path, owner, cause };
-                // Whatever the file says now, it is not that document any more.
-                self.guard.held_back = None;
-                if let Err(error) = loaded.and_then(|document| self.prepare_document(document)) {
-                    tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
-                    emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
-                    self.refused(&error);
-                    document_trail::refused(&self.trail, reading, &error);
-                    self.resync(Cause::Devices);
-                } else {
-                    // Errors were reported already.
-                    let delayed = self.enforce(cause).err();
-                    self.record_applied(reading, before.as_deref(), delayed.as_ref());
-                }
+                self.document_read(loaded, file, cause);
             }),
             None if wake.devices => reconciling("devices").in_scope(|| self.resync(Cause::Devices)),
             None if !self.agent.is_settled() => {
@@ -297,7 +324,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
     }
 
     fn scan_and_resync(&mut self) -> Result<Report, AgentError> {
-        self.agent.resync(&devices::scan()?)
+        let report = self.agent.resync(&devices::scan()?)?;
+        self.agent.forget_reverted();
+        Ok(report)
     }
 
     fn resync(&mut self, why: Cause) {

@@ -14,6 +14,7 @@ use sg_kernel::{
 
 use super::{
     capabilities,
+    confirmed::ConfirmChanges,
     measure::Measure,
     traffic::{Loaded, TrafficSender},
 };
@@ -63,6 +64,8 @@ pub struct AgentOptions {
     pub trail: Trail,
     /// Who gets figures of the agent's work; `None`: nobody.
     pub measure: Option<Arc<dyn Measure>>,
+    /// How changes of the document are confirmed; `None`: they need not be.
+    pub confirm: Option<ConfirmChanges>,
 }
 
 #[derive(Debug)]
@@ -72,7 +75,7 @@ enum StartMode {
     /// Flows, counters, slots, numbers and generations continue, as far as `layout` has what this one has.
     Adopt {
         /// The catalog, converted to this version.
-        catalog: Catalog,
+        catalog: Box<Catalog>,
         /// The layout of what is in force.
         layout: u32,
     },
@@ -112,7 +115,7 @@ pub(crate) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
                 );
             }
             // Hooks of the other kind are detached once those of this kind are attached.
-            Catalog { attachment: options.attachment, ..catalog.clone() }
+            Catalog { attachment: options.attachment, ..Catalog::clone(catalog) }
         }
     };
     let catalog = Catalog { pinned, ..catalog };
@@ -231,7 +234,7 @@ fn beginning(instance: &Instance) -> Result<StartMode, AgentError> {
         Err(CatalogError::Missing { .. }) if pinned.is_empty() => Ok(StartMode::Fresh),
         Err(error) => replace(error.to_string()),
         Ok((_, layout)) if !is_pinned(layout) => replace(format!("nothing of layout {layout} is pinned")),
-        Ok((catalog, layout)) => Ok(StartMode::Adopt { catalog, layout }),
+        Ok((catalog, layout)) => Ok(StartMode::Adopt { catalog: Box::new(catalog), layout }),
     }
 }
 

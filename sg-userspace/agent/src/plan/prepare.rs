@@ -72,19 +72,21 @@ pub(crate) fn fill_in(policy: &mut Arc<Policy>, devices: &Devices) {
     }
 }
 
-/// Prepares `policy` as the successor of what is in force: `records` and the numbers of `catalog`.
+/// Prepares `policy` as the successor of what is in force: `records` and the numbers of `catalog`. With `goes_back`, what is in force
+/// now may be in force again: its slots and numbers stay its own, and its images as they are.
 pub(crate) fn prepare(
     policy: &Policy,
     devices: &Devices,
     catalog: &Catalog,
     records: &Records,
     images: &mut Images,
+    goes_back: bool,
 ) -> Result<Prepared, AgentError> {
     let limits = catalog.limits;
     let names: Vec<&str> = policy.nics().iter().map(|nic| nic.device.as_str()).collect();
-    let slots = records.assign_slots(&names, limits.nics)?;
+    let slots = records.assign_slots(&names, limits.nics, goes_back)?;
     let limits = (limits.nics, limits.counters);
-    let Renumbered { numbers, reused } = renumber(&catalog.numbers, policy, limits)?;
+    let Renumbered { numbers, reused } = renumber(&catalog.numbers, policy, limits, goes_back)?;
 
     let found: Vec<Option<u32>> = policy
         .nics()
@@ -100,7 +102,7 @@ pub(crate) fn prepare(
             ImageRequest { nic, slot, has_device: found.is_some(), published }
         })
         .collect();
-    let PreparedImages { fingerprints, compiled, known } = images.of(policy, &numbers, &asked)?;
+    let PreparedImages { fingerprints, compiled, known } = images.of(policy, &numbers, &asked, goes_back)?;
     let wanted = asked.iter().zip(found.into_iter().zip(fingerprints));
     let wanted = wanted.map(|(asked, (index, fingerprint))| {
         let (device, slot) = (asked.nic.device.clone(), asked.slot);

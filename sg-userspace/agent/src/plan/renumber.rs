@@ -69,11 +69,13 @@ enum Before<'a> {
     Other(HashMap<Owner<'a>, u32>),
 }
 
-/// The numbers for `policy`: owners in `old` keep theirs. `nics` and `counters` are the limits the maps were created with.
+/// The numbers for `policy`: owners in `old` keep theirs. `nics` and `counters` are the limits the maps were created with. With
+/// `goes_back`, what is vacant from now on is not reused yet: packets may be judged by `old` again.
 pub(crate) fn renumber(
     old: &Numbers,
     policy: &Policy,
     (nics, counters): (u32, u32),
+    goes_back: bool,
 ) -> Result<Renumbered, AgentError> {
     // Two passes: first those that keep their number, so that a number is known to be vacant before it is reused.
     let mut left: HashMap<&str, &Shared<GroupNumbers>> =
@@ -105,6 +107,7 @@ pub(crate) fn renumber(
         reused: Vec::new(),
         wanting: 0,
     };
+    let later = if goes_back { std::mem::take(&mut vacant) } else { Vec::new() };
     allocator.vacant.extend(vacant);
     let groups = policy.groups().iter().zip(before).map(|(group, before)| match before {
         Before::Same(known) => known.clone(),
@@ -115,7 +118,8 @@ pub(crate) fn renumber(
         let needed = counters as usize + allocator.wanting;
         return Err(AgentError::TooManyRules { needed, limit: counters });
     }
-    let Allocator { vacant, used, reused, .. } = allocator;
+    let Allocator { mut vacant, used, reused, .. } = allocator;
+    vacant.extend(later);
     Ok(Renumbered { numbers: Numbers { groups, vacant, used }, reused })
 }
 
@@ -168,7 +172,7 @@ mod tests {
 
     /// Numbers with limits of two NICs and room for `rules` numbers.
     fn renumber(old: &Numbers, policy: &Policy, rules: u32) -> Result<Renumbered, AgentError> {
-        super::renumber(old, policy, (2, first_rule(2) + rules))
+        super::renumber(old, policy, (2, first_rule(2) + rules), false)
     }
 
     fn ids(numbers: &Numbers, group: usize) -> Vec<(&str, u32)> {
@@ -197,6 +201,18 @@ mod tests {
         let third = renumber(&second.numbers, &policy(vec![group("web", &["b", "c", "d"])], &[]), 4).unwrap();
         assert_eq!(third.reused, [192], "a's number");
         assert_eq!(ids(&third.numbers, 0), [("b", 193), ("c", 195), ("d", 192)]);
+    }
+
+    #[test]
+    fn numbers_of_a_policy_that_may_come_back_are_not_reused() {
+        let before =
+            renumber(&Numbers::default(), &policy(vec![group("web", &["a", "b"])], &[]), 4).unwrap().numbers;
+        let after = policy(vec![group("web", &["b", "c", "d"])], &[]);
+        assert!(renumber(&before, &after, 4).is_ok(), "a's number is vacant");
+        let refused = super::renumber(&before, &after, (2, first_rule(2) + 4), true).unwrap_err();
+        assert!(matches!(refused, AgentError::TooManyRules { .. }), "{refused}");
+        let fits = super::renumber(&before, &after, (2, first_rule(2) + 5), true).unwrap();
+        assert_eq!((fits.reused, fits.numbers.vacant), (vec![], [192].into()));
     }
 
     #[test]

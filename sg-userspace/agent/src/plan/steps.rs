@@ -100,8 +100,9 @@ impl fmt::Display for Step {
     }
 }
 
-/// The steps from `actual` to `wanted`, in order. `reused` are numbers that change their owner.
-pub(crate) fn plan(wanted: &[Wanted], actual: &Records, reused: Vec<u32>) -> Vec<Step> {
+/// The steps from `actual` to `wanted`, in order. `reused` are numbers that change their owner. With `goes_back`, NICs that leave keep
+/// enforcing until it is certain that they do.
+pub(crate) fn plan(wanted: &[Wanted], actual: &Records, reused: Vec<u32>, goes_back: bool) -> Vec<Step> {
     let by_device: HashMap<&str, &Wanted> = wanted.iter().map(|nic| (nic.device.as_str(), nic)).collect();
     let record_of = |nic: &Wanted| actual.of(nic.slot, &nic.device);
     let mut steps = Vec::new();
@@ -109,6 +110,9 @@ pub(crate) fn plan(wanted: &[Wanted], actual: &Records, reused: Vec<u32>) -> Vec
     for NicState { nic: record, .. } in actual.iter() {
         let nic = by_device.get(record.device.as_str()).copied();
         let (slot, device) = (record.slot, record.device.clone());
+        if nic.is_none() && goes_back {
+            continue;
+        }
         if let Some(index) = record.ifindex
             && nic.is_none_or(|nic| nic.index != Some(index))
         {
@@ -168,7 +172,10 @@ mod tests {
     }
 
     fn steps(wanted: &[Wanted], actual: &[NicState]) -> Vec<String> {
-        plan(wanted, &actual.iter().cloned().collect(), Vec::new()).iter().map(ToString::to_string).collect()
+        plan(wanted, &actual.iter().cloned().collect(), Vec::new(), false)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -205,6 +212,12 @@ mod tests {
     }
 
     #[test]
+    fn a_nic_that_may_come_back_keeps_enforcing() {
+        let actual = Records::from_iter([in_force("eth0", 0, 2)]);
+        assert!(plan(&[], &actual, Vec::new(), true).is_empty());
+    }
+
+    #[test]
     fn a_device_that_is_gone_keeps_slot_and_policy_but_no_flows() {
         assert_eq!(
             steps(&[wanted("eth0", 0, None)], &[in_force("eth0", 0, 2)]),
@@ -215,7 +228,7 @@ mod tests {
     #[test]
     fn a_device_made_anew_is_attached_again() {
         let actual = Records::from_iter([in_force("eth0", 0, 2)]);
-        let steps = plan(&[wanted("eth0", 0, Some(9))], &actual, Vec::new());
+        let steps = plan(&[wanted("eth0", 0, Some(9))], &actual, Vec::new(), false);
         assert!(matches!(&steps[0], Step::Detach { device, .. } if device.index == 2));
         assert!(matches!(&steps[1], Step::ForgetFlows { .. }));
         assert_eq!(steps[2], Step::Record);
@@ -282,6 +295,7 @@ mod tests {
             &[Wanted { fingerprint: 2, ..wanted("eth0", 0, Some(2)) }],
             &Records::from_iter([in_force("eth0", 0, 2)]),
             vec![200],
+            false,
         );
         let reset = steps.iter().position(|step| matches!(step, Step::ResetCounters { .. })).unwrap();
         let publish = steps.iter().position(|step| matches!(step, Step::Publish { .. })).unwrap();

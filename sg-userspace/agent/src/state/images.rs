@@ -119,12 +119,13 @@ impl Images {
     }
 
     /// Prepares the images of the NICs of `policy` that are to be published, and the fingerprints of all. If one cannot be
-    /// compiled, all are refused.
+    /// compiled, all are refused. With `goes_back` none is patched: the image in force is to stay as it is.
     pub(crate) fn of(
         &mut self,
         policy: &Policy,
         numbers: &Numbers,
         asked: &[ImageRequest<'_>],
+        goes_back: bool,
     ) -> Result<PreparedImages, AgentError> {
         let before = self.kept.policy.clone();
         let before = before.as_deref().map(|before| (before, &self.known.sums));
@@ -136,6 +137,7 @@ impl Images {
         let mut compiled = BTreeMap::new();
         for ((asked, &input), fingerprint) in asked.iter().zip(&inputs).zip(&mut fingerprints) {
             if fingerprint.is_none()
+                && !goes_back
                 && let Some(patch) = self.patch(policy, numbers, asked)
             {
                 // A patched image differs from every compiled one; but an empty patch leaves the fingerprint unchanged.
@@ -186,6 +188,18 @@ impl Images {
         ImageOptions { generation: 0, counters: nic_block(slot), budget_words: self.budget_words }
     }
 
+    /// The image of a NIC by another policy and its numbers, compiled as a whole.
+    pub(crate) fn elsewhere(
+        &self,
+        policy: &Policy,
+        numbers: &Numbers,
+        nic: &Nic,
+        slot: u16,
+    ) -> Result<Image, AgentError> {
+        let number = &mut |decider| numbers.counter(slot, decider);
+        Ok(Compiler::new(policy).compile(nic, &self.options(slot), number)?)
+    }
+
     fn compile(
         &self,
         compiler: &mut Compiler<'_>,
@@ -201,11 +215,11 @@ impl Images {
     }
 
     /// Takes a slot's image out for publishing. Until [`Self::arrived`], nothing is cached for the slot. `None` if it is a patch
-    /// of an image that is not cached.
-    pub(crate) fn leave(&mut self, slot: u16, compiled: Compiled) -> Option<Leaving> {
+    /// of an image that is not cached. `change` is the id of the change that publishes it, if it is to be confirmed; else zero.
+    pub(crate) fn leave(&mut self, slot: u16, compiled: Compiled, change: u32) -> Option<Leaving> {
         let kept = self.kept.take(slot);
-        let Compiled { change, input, fingerprint } = compiled;
-        let (patchable, patch) = match change {
+        let Compiled { change: how, input, fingerprint } = compiled;
+        let (mut patchable, patch) = match how {
             Change::Whole(image) => (Patchable::new(image), None),
             Change::Patch(patch) => {
                 let mut patchable = kept?.patchable;
@@ -213,6 +227,7 @@ impl Images {
                 (patchable, Some(patch))
             }
         };
+        patchable.set_pending(change);
         Some(Leaving { slot, patch, entry: Entry { patchable, input, fingerprint } })
     }
 

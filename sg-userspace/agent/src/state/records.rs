@@ -86,8 +86,13 @@ impl Records {
     }
 
     /// Assigns a slot to each of `wanted`, in the same order. Existing NICs keep theirs. The slot of a NIC that leaves is reused
-    /// only if there is no other: it must be cleared first.
-    pub(crate) fn assign_slots(&self, wanted: &[&str], limit: u32) -> Result<Vec<u16>, AgentError> {
+    /// only if there is no other: it must be cleared first. With `goes_back` it is not reused, because the NIC may come back.
+    pub(crate) fn assign_slots(
+        &self,
+        wanted: &[&str],
+        limit: u32,
+        goes_back: bool,
+    ) -> Result<Vec<u16>, AgentError> {
         let staying: HashSet<&str> = wanted.iter().copied().collect();
         let (mut kept, mut leaving) = (HashMap::new(), BTreeSet::new());
         for NicState { nic, .. } in self.iter() {
@@ -101,7 +106,7 @@ impl Records {
         let limit = limit.min(1 << 16);
         let slots = || (0..limit).map(|slot| slot as u16).filter(|slot| !taken.contains(slot));
         let unused = slots().filter(|slot| !leaving.contains(slot));
-        let mut free = unused.chain(slots().filter(|slot| leaving.contains(slot)));
+        let mut free = unused.chain(slots().filter(|slot| leaving.contains(slot) && !goes_back));
         wanted
             .iter()
             .map(|device| {
@@ -122,19 +127,20 @@ mod tests {
     #[test]
     fn a_nic_keeps_its_slot_and_a_new_one_takes_an_unused_one() {
         let actual = Records::from_iter([record("a", 0, None), record("b", 1, None), record("c", 2, None)]);
-        assert_eq!(actual.assign_slots(&["c", "new", "a"], 8).unwrap(), [2, 3, 0]);
+        assert_eq!(actual.assign_slots(&["c", "new", "a"], 8, false).unwrap(), [2, 3, 0]);
     }
 
     #[test]
     fn a_leaving_nic_makes_room_where_there_is_no_other() {
         let actual = Records::from_iter([record("a", 0, None), record("b", 1, None)]);
-        assert_eq!(actual.assign_slots(&["b", "new"], 2).unwrap(), [1, 0]);
-        assert_eq!(actual.assign_slots(&["x", "y"], 2).unwrap(), [0, 1]);
+        assert_eq!(actual.assign_slots(&["b", "new"], 2, false).unwrap(), [1, 0]);
+        assert_eq!(actual.assign_slots(&["x", "y"], 2, false).unwrap(), [0, 1]);
+        assert!(actual.assign_slots(&["b", "new"], 2, true).is_err(), "it may come back");
     }
 
     #[test]
     fn more_nics_than_slots_are_refused() {
-        let refused = Records::default().assign_slots(&["a", "b", "c"], 2).unwrap_err();
+        let refused = Records::default().assign_slots(&["a", "b", "c"], 2, false).unwrap_err();
         assert!(matches!(refused, AgentError::TooManyNics { needed: 3, limit: 2 }));
     }
 }

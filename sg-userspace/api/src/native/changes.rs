@@ -28,22 +28,20 @@ pub(super) fn pending_change(native: &Native, request: &Request, operation: &str
 }
 
 /// Writes that something in the kernel was changed, if it was, and waits until it is written.
-pub(super) fn touched<T: Serialize>(
-    change: &PendingChange,
-    question: &impl Serialize,
-    result: &Result<T, Failed>,
-) {
-    let (number, failure) = match result {
-        Ok(result) => (serde_json::to_value(result).unwrap_or_default()["deleted"].to_string(), None),
+/// `question` is what was asked for.
+pub(super) fn touched(change: &PendingChange, question: &impl Serialize, result: Result<Object, &Failed>) {
+    let (object, failure) = match result {
+        Ok(object) => (object, None),
         Err(failed) => match failed.part() {
-            Some((number, why)) => (number.to_string(), Some(why)),
+            Some((number, why)) => {
+                let question = serde_json::to_value(question).ok();
+                (Object::new("flows", number.to_string(), String::new(), [question, None], &[]), Some(why))
+            }
             // Nothing was changed: it is a refusal like others.
             None => return,
         },
     };
-    let question = serde_json::to_value(question).ok();
-    let flows = Object::new("flows", number, String::new(), [question, None], &[]);
-    let changes = Changes { objects: vec![flows], more: 0 };
+    let changes = Changes { objects: vec![object], more: 0 };
     let (done, is_done) = sync_channel(1);
     let then = move || {
         let _ = done.send(());

@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Value, json};
+use sg_agent::AgentError;
 use sg_api_types::{ErrorBody, ErrorDetail};
 use sg_inspect::InspectError;
 use sg_records::KeyRole;
@@ -74,6 +75,13 @@ pub(super) enum Failed {
     },
     /// What is in force cannot be shown.
     Inspect(InspectError),
+    /// The agent refuses it.
+    Agent(Box<AgentError>),
+    /// A change was to be confirmed, and was over already.
+    TooLate {
+        /// Its id.
+        id: u32,
+    },
     /// As many as there may be at once are served already.
     TooMany(String),
     /// The body could not be read.
@@ -91,6 +99,12 @@ impl From<Refusal> for Failed {
 impl From<InspectError> for Failed {
     fn from(error: InspectError) -> Self {
         Self::Inspect(error)
+    }
+}
+
+impl From<AgentError> for Failed {
+    fn from(error: AgentError) -> Self {
+        Self::Agent(Box::new(error))
     }
 }
 
@@ -145,6 +159,11 @@ impl Failed {
             Self::NoGroup { group } => missing(format!("the document in force has no group {group:?}")),
             Self::NoNic { nic } => missing(format!("the document in force has no NIC {nic:?}")),
             Self::Inspect(error) => not_shown(&error),
+            Self::Agent(error) => by_agent(&error),
+            Self::TooLate { id } => {
+                let message = format!("change {id} is over: what was in force before it is in force again");
+                (StatusCode::CONFLICT, ErrorBody::new("reverted", message))
+            }
             Self::TooMany(message) => (StatusCode::TOO_MANY_REQUESTS, ErrorBody::new("too_many", message)),
             Self::Body(failure) => {
                 let (status, code) = match failure {
@@ -177,6 +196,22 @@ fn no_store(document: Option<&Path>) -> (StatusCode, ErrorBody) {
     let details = json!({ "document": document });
     let error = ErrorDetail { code: "no_store".to_owned(), message, details };
     (StatusCode::CONFLICT, ErrorBody { error })
+}
+
+/// Why the agent does not settle a change.
+fn by_agent(error: &AgentError) -> (StatusCode, ErrorBody) {
+    let (status, code, details) = match error {
+        AgentError::PendingConfirmation { id, owner, deadline } => {
+            let details = json!({ "id": id, "owner": owner, "deadline": deadline });
+            (StatusCode::CONFLICT, "pending_confirmation", details)
+        }
+        AgentError::NothingPending => (StatusCode::CONFLICT, "nothing_pending", Value::Null),
+        AgentError::OtherPending { id, .. } => (StatusCode::CONFLICT, "other_pending", json!({ "id": id })),
+        AgentError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "ending", Value::Null),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "kernel", Value::Null),
+    };
+    let error = ErrorDetail { code: code.to_owned(), message: error.to_string(), details };
+    (status, ErrorBody { error })
 }
 
 /// Why what is in force cannot be shown.

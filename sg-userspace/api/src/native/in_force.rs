@@ -5,8 +5,9 @@
 use sg_agent::{Applied, InForce, NicRecord, Origin, PublishedImage, Refused};
 use sg_api_types::{
     AppliedChange, DeleteFlows, DeletedFlows, EffectiveNic, FlowFilter, FlowLimit, FlowList, MOST_FLOWS,
-    NicStatus, PolicySource, RefusedPolicy, ShowQuery, Stats, StatsQuery, Status, StoreCounts,
+    NicStatus, PendingChange, PolicySource, RefusedPolicy, ShowQuery, Stats, StatsQuery, Status, StoreCounts,
 };
+use sg_audit::Object;
 use sg_inspect::{
     flows,
     show::{View, show},
@@ -61,14 +62,22 @@ pub(super) fn declare(routes: &mut Routes) {
         Ok(flows::list(&native.instance, &native.hits.in_force().catalog, &filter, limit)?)
     });
     let route = Route::post("/v1/flows/delete", "Delete flows").needs(Admin);
-    routes.touch::<DeleteFlows, DeletedFlows>(route, |native, DeleteFlows { filter: wanted, all }| {
-        if native.service.is_none() {
-            return Err(Failed::ReadOnly);
-        }
-        let filter = filter(native, wanted.clone())?;
-        let catalog = &native.hits.in_force().catalog;
-        Ok(DeletedFlows { deleted: flows::delete(&native.instance, catalog, &filter, *all)? })
-    });
+    let object = |wanted: &DeleteFlows, deleted: &DeletedFlows| {
+        let wanted = serde_json::to_value(wanted).ok();
+        Object::new("flows", deleted.deleted.to_string(), String::new(), [wanted, None], &[])
+    };
+    routes.touch::<DeleteFlows, DeletedFlows>(
+        route,
+        object,
+        |native, _, DeleteFlows { filter: wanted, all }| {
+            if native.service.is_none() {
+                return Err(Failed::ReadOnly);
+            }
+            let filter = filter(native, wanted.clone())?;
+            let catalog = &native.hits.in_force().catalog;
+            Ok(DeletedFlows { deleted: flows::delete(&native.instance, catalog, &filter, *all)? })
+        },
+    );
 }
 
 /// The filter with the device of its NIC.
@@ -124,6 +133,11 @@ fn status(native: &Native) -> Status {
             }
         },
         applied: applied.map(|Applied { at, cause }| AppliedChange { at, cause: cause.name().to_owned() }),
+        pending: catalog.pending.as_ref().map(|pending| PendingChange {
+            id: pending.id,
+            owner: pending.owner.clone(),
+            deadline: pending.deadline,
+        }),
         refused: refused.clone().map(|Refused { at, reason }| RefusedPolicy { at, reason }),
         delayed: delayed.to_vec(),
         store: state.map(store_counts),

@@ -11,7 +11,7 @@
 //! * `caller`: who sends a request, and whether it may.
 //! * `route`, `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `observe`, `whole`, `history`: the table, by noun. Every reference may be an
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `pending`, `observe`, `whole`, `history`: the table, by noun. Every reference may be an
 //!   id or a name.
 //! * `unused`: rules, and when they were used.
 //! * `changes`: what the audit trail has of a change.
@@ -31,6 +31,7 @@ mod in_force;
 mod lists;
 mod nics;
 mod observe;
+mod pending;
 mod places;
 mod request;
 mod route;
@@ -91,6 +92,7 @@ fn table() -> Routes {
     observe::declare(&mut routes);
     lists::declare(&mut routes);
     in_force::declare(&mut routes);
+    pending::declare(&mut routes);
     whole::declare(&mut routes);
     history::declare(&mut routes);
     routes

@@ -14,6 +14,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
+use sg_audit::Object;
 use sg_records::KeyRole;
 use sg_service::{Operation, State as Snapshot};
 use sg_store::Export;
@@ -147,20 +148,25 @@ impl Routes {
     }
 
     /// A request about what is in force that changes something in the kernel, with its parameters in a body.
-    pub(super) fn touch<Q, T>(&mut self, route: Route, handle: fn(&Native, &Q) -> Result<T, Failed>)
-    where
+    /// `object` is what changed, for the audit trail.
+    pub(super) fn touch<Q, T>(
+        &mut self,
+        route: Route,
+        object: fn(&Q, &T) -> Object,
+        handle: fn(&Native, &RequestContext, &Q) -> Result<T, Failed>,
+    ) where
         Q: Serialize + DeserializeOwned + ToSchema + Send + 'static,
         T: Serialize + ToSchema + Send + 'static,
     {
         let bodies = Bodies::returning::<T>().reading::<Q>();
         self.serve(Route { changes: true, ..route }, bodies, move |native, mut begun| async move {
             let question: Q = strictly(&begun.read().await?)?;
-            let change = begun.change();
+            let (change, context) = (begun.change(), begun.context.clone());
             aside(move || {
-                let result = handle(&native, &question);
+                let result = handle(&native, &context, &question);
                 // Here and not behind the `await`, where nobody may be left.
                 if let Some(change) = change {
-                    touched(&change, &question, &result);
+                    touched(&change, &question, result.as_ref().map(|result| object(&question, result)));
                 }
                 result
             })

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sg_agent::{Instance, Origin};
+use sg_agent::{Control, Instance, Origin};
 use sg_inspect::last_hits::LastHits;
 use sg_observe::history::Observed;
 use sg_service::Service;
@@ -38,6 +38,8 @@ pub struct Native {
     pub caller: Caller,
     /// The count of wrong secrets, over all APIs.
     pub attempts: Arc<Attempts>,
+    /// Settles changes that are to be confirmed; `None`: nobody does.
+    pub control: Option<Control>,
     /// Where changes and requests are recorded.
     pub recording: Recording,
 }

@@ -50,6 +50,7 @@ fn over(service: &Service, caller: Caller) -> Router {
         places: Arc::default(),
         caller,
         attempts: Arc::default(),
+        control: None,
         recording,
     })
 }
@@ -126,6 +127,7 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
         places: Arc::default(),
         caller: Caller::Socket,
         attempts: Arc::default(),
+        control: None,
         recording: Recording::default(),
     };
     let face = router(native);
@@ -254,6 +256,7 @@ async fn over_tcp_only_a_key_gets_in() {
         places: Arc::default(),
         caller: Caller::AccessKey,
         attempts: Arc::clone(&attempts),
+        control: None,
         recording: Recording::default(),
     });
     let with = |credentials: &str| {

@@ -19,6 +19,7 @@ pub(crate) mod member;
 pub(crate) mod membership;
 pub(crate) mod nic;
 pub(crate) mod observe;
+pub(crate) mod pending;
 pub(crate) mod quota;
 pub(crate) mod rule;
 pub(crate) mod show;
@@ -78,6 +79,9 @@ pub(crate) enum Served {
     Show(show::Args),
     Observe(observe::Args),
     Apply(apply::Args),
+    Confirm(pending::ConfirmArgs),
+    Cancel(pending::CancelArgs),
+    Extend(pending::ExtendArgs),
     Export(transfer::ExportArgs),
     Import(transfer::ImportArgs),
 }
@@ -124,6 +128,9 @@ impl Served {
             Self::Show(args) => show::run(&args, session),
             Self::Observe(args) => observe::run(&args, session),
             Self::Apply(args) => apply::run(args, session),
+            Self::Confirm(args) => pending::confirm(&args, session),
+            Self::Cancel(args) => pending::cancel(&args, session),
+            Self::Extend(args) => pending::extend(&args, session),
             Self::Export(args) => transfer::export(&args, session),
             Self::Import(args) => transfer::import(&args, session),
         }

@@ -35,6 +35,19 @@ impl Render for Status {
                 .map(|change| format!("{}, by {}", write_time(change.at), by(&change.cause)))
                 .unwrap_or_default()
         }),
+        Column::alone("TO-CONFIRM", |status| {
+            let pending = status.pending.as_ref();
+            pending
+                .map(|pending| {
+                    format!(
+                        "change {} of {}, until {}",
+                        pending.id,
+                        pending.owner,
+                        write_time(pending.deadline)
+                    )
+                })
+                .unwrap_or_default()
+        }),
         Column::alone("REFUSED-SINCE", |status| {
             let refused = status.refused.as_ref();
             refused

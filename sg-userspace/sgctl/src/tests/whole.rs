@@ -55,6 +55,7 @@ impl Agent {
                 places: Arc::default(),
                 caller,
                 attempts: Arc::default(),
+                control: None,
                 recording: recording.clone(),
             })
         };

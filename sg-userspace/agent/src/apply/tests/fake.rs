@@ -4,13 +4,15 @@ use std::{
     collections::BTreeSet,
     mem::take,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use sg_common::image::Header;
 use sg_compile::Image;
 use sg_kernel::{Denial, Device, FlowReport, Jiffies};
 use sg_model::Hook;
 
-use crate::apply::enforcer::{Enforcer, EnforcerError};
+use crate::apply::enforcer::{Enforcer, EnforcerError, Settle, Settled};
 
 /// The recorded calls, and the ones that fail.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +21,8 @@ pub(crate) struct Fake {
     pub(crate) refuses: Arc<Mutex<BTreeSet<String>>>,
     /// What flows have to report.
     pub(super) reports: Arc<Mutex<Vec<FlowReport>>>,
+    /// The deadline of the pending change has passed.
+    pub(super) is_over: Arc<Mutex<bool>>,
     /// Something of earlier layouts is left.
     pub(super) has_older: Arc<Mutex<bool>>,
 }
@@ -42,6 +46,35 @@ impl Enforcer for Fake {
             Hook::Tc => self.ask(format!("attach {slot} {}", device.index)),
             Hook::Xdp => self.ask(format!("attach {slot} {} by xdp", device.index)),
         }
+    }
+    fn attach_too(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
+        let by = if hook == Hook::Xdp { "xdp" } else { "tc" };
+        self.ask(format!("attach {slot} {} by {by}, too", device.index))
+    }
+    fn keep(&mut self, slots: &[u16], others: &[(u16, Image)]) -> Result<(), EnforcerError> {
+        let unfiltered = |image: &Image| image.words()[0] == Header::unfiltered();
+        let others =
+            others.iter().map(|(slot, image)| (slot, if unfiltered(image) { "nothing" } else { "it" }));
+        self.ask(format!("keep {slots:?} {:?}", others.collect::<Vec<_>>()))
+    }
+    fn begin(&mut self, last_id: u32, seconds: u32) -> Result<u32, EnforcerError> {
+        self.ask(format!("begin {} for {seconds}", last_id + 1))?;
+        Ok(last_id + 1)
+    }
+    fn settle(&mut self, id: u32, how: Settle) -> Result<Settled, EnforcerError> {
+        self.ask(format!("settle {id} {how:?}"))?;
+        if *self.is_over.lock().unwrap() {
+            return Ok(Settled::Over);
+        }
+        Ok(match how {
+            Settle::Look => Settled::Pending { left: Duration::from_mins(1) },
+            Settle::Confirm => Settled::Confirmed,
+            Settle::Cancel => Settled::Over,
+            Settle::Extend { seconds } => Settled::Pending { left: Duration::from_secs(seconds.into()) },
+        })
+    }
+    fn forget_kept(&mut self) -> Result<(), EnforcerError> {
+        self.ask("forget what was kept".to_owned())
     }
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
         self.ask(format!("detach {slot} {}", device.index))

@@ -4,6 +4,7 @@ mod fake;
 mod incremental;
 mod observed;
 mod patched;
+mod pending;
 
 use std::{
     net::IpAddr,

@@ -41,7 +41,7 @@ impl<E: Enforcer> Session<'_, E> {
     }
 
     /// Prepares a document, if nothing in it is guarded against.
-    pub(crate) fn prepare_document(&mut self, mut document: Document) -> Result<(), AgentError> {
+    pub(super) fn prepare_guarded(&mut self, mut document: Document) -> Result<(), AgentError> {
         if let Err(error) = self.check(&mut document) {
             self.guard.held_back = matches!(error, AgentError::Unfiltered { .. }).then_some(document);
             return Err(error);

@@ -36,6 +36,7 @@ async fn there_is_a_maximum_of_followers_and_of_readers() {
         places: Arc::default(),
         caller: Caller::Socket,
         attempts: Arc::default(),
+        control: None,
         recording: Recording::default(),
     });
     let ask = |path: &'static str| {

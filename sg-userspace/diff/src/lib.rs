@@ -11,6 +11,8 @@
 //! | `cell` | the paths of diagrams, merged |
 //! | `line` | a path as the match fields of a rule |
 //! | `written` | a line as JSON |
+//! | `words` | a line for people |
+//! | `start` | the line that a packet is in |
 
 mod align;
 mod cell;
@@ -19,13 +21,17 @@ mod decider;
 mod diagram;
 mod line;
 mod set;
+mod start;
 #[cfg(test)]
 mod tests;
+mod words;
 mod written;
 
 pub use self::{
     compare::{Difference, Options, Undecided, compare},
     decider::{By, Named},
     line::{Effect, Line, Outcome, Span, all_but},
+    start::{Finder, Start},
+    words::{AS_WRITTEN, Called},
     written::{Sample, SampleProtocol, WrittenLine, WrittenOutcome},
 };

@@ -161,14 +161,14 @@ fn short(text: &str) -> String {
 }
 
 /// The names of numbers in the tables.
-struct CatalogNames<'a> {
+pub(crate) struct CatalogNames<'a> {
     nics: HashMap<u16, &'a str>,
     /// Group and rule, by the number of the counter.
     rules: HashMap<u32, (&'a str, Option<&'a str>)>,
 }
 
 impl<'a> CatalogNames<'a> {
-    fn of(catalog: &'a Catalog) -> Self {
+    pub(crate) fn of(catalog: &'a Catalog) -> Self {
         let nics = catalog.nics.iter().map(|nic| (nic.slot, nic.device.as_str())).collect();
         let mut rules = HashMap::new();
         for group in &catalog.numbers.groups {
@@ -181,7 +181,7 @@ impl<'a> CatalogNames<'a> {
         Self { nics, rules }
     }
 
-    fn row(&self, key: &FlowKey, entry: &FlowEntry) -> FlowRow {
+    pub(crate) fn row(&self, key: &FlowKey, entry: &FlowEntry) -> FlowRow {
         let decision = Decision::from_word(entry.decision);
         let decided = decision.and_then(|decision| self.rules.get(&decision.number()));
         let text = |text: &str| text.to_owned();

@@ -160,7 +160,17 @@ impl Service {
     /// # Errors
     /// Why it would be refused.
     pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
-        perform(operation, &mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
+        self.would_be(operation).map(|(output, _)| output)
+    }
+
+    /// As [`Self::try_out`], with the state that there would be.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn would_be<O: Operation>(&self, operation: &O) -> Result<(O::Output, State), Refusal> {
+        let mut tx = Tx::new(State::clone(&self.snapshot()), Timestamp::now());
+        let output = perform(operation, &mut tx)?;
+        Ok((output, tx.into_state()))
     }
 
     /// Runs an operation that no client requested, and that is not in the audit trail.

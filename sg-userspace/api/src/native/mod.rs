@@ -11,11 +11,11 @@
 //! * `caller`: who sends a request, and whether it may.
 //! * `route`, `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `observe`, `whole`, `history`: the table, by noun. Every reference may be an
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `observe`, `whole`, `history`: the table, by noun. Every reference may be an
 //!   id or a name.
 //! * `unused`: rules, and when they were used.
 //! * `changes`: what the audit trail has of a change.
-//! * `places`: how many clients may observe at a time.
+//! * `places`: how many clients may observe or compare at a time.
 //! * `error`: how a refusal is reported.
 //!
 //! This API must never decide what is allowed: the service does. On the socket, the caller is a user whom the kernel identifies;
@@ -24,6 +24,7 @@
 
 mod caller;
 mod changes;
+mod diff;
 mod error;
 mod groups;
 mod history;
@@ -92,6 +93,7 @@ fn table() -> Routes {
     lists::declare(&mut routes);
     in_force::declare(&mut routes);
     whole::declare(&mut routes);
+    diff::declare(&mut routes);
     history::declare(&mut routes);
     routes
 }

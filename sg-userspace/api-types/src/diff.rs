@@ -134,7 +134,7 @@ pub struct FlowImpact {
     /// Live flows: half-open and established ones.
     pub total: usize,
     /// Of those, flows that would end: the rules would not accept their first packet.
-    pub cut: usize,
+    pub revoked: usize,
     /// Of those, flows that would live on, accepted by another rule.
     pub reattributed: usize,
     /// Of those, flows that the rules would not accept, but that live on: their NIC has `established: keep`.
@@ -142,12 +142,12 @@ pub struct FlowImpact {
     /// Of those, flows of which is not known what would become of them: there was no time to find out.
     pub undecided: usize,
     /// The flows that would end with the most bytes: at most ten.
-    pub largest: Vec<CutFlow>,
+    pub largest: Vec<RevokedFlow>,
 }
 
 /// A flow that would end. Its `group` and `rule` are those that accepted it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CutFlow {
+pub struct RevokedFlow {
     /// The flow.
     #[serde(flatten)]
     pub flow: FlowRow,
@@ -155,7 +155,7 @@ pub struct CutFlow {
     pub after: DiffOutcome,
 }
 
-impl CutFlow {
+impl RevokedFlow {
     /// Bytes of both ends.
     #[must_use]
     pub fn bytes(&self) -> u64 {

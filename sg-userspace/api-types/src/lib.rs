@@ -33,7 +33,7 @@ pub use apply::{Apply, Changed, Difference, Happens};
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 pub use diff::{
-    Comparison, CutFlow, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, UndecidedPart,
+    Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, RevokedFlow, UndecidedPart,
 };
 pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use flows::{

@@ -84,8 +84,8 @@ impl Entry<'_> {
     }
 }
 
-fn has<T: PartialOrd>(list: &[Span<T>], value: T) -> bool {
-    list.iter().any(|(first, last)| (first..=last).contains(&&value))
+fn has<T: PartialOrd + Copy>(list: &[Span<T>], value: T) -> bool {
+    list.iter().any(|&(first, last)| (first..=last).contains(&value))
 }
 
 fn is_in(ranges: Option<&[Range]>, key: u128) -> bool {

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, time::Instant};
 
 use sg_agent::{InForce, Instance};
-use sg_api_types::{CutFlow, DiffOutcome, FlowImpact, FlowRow};
+use sg_api_types::{DiffOutcome, FlowImpact, RevokedFlow};
 use sg_check::CompiledNic;
 use sg_common::{
     flow::{FlowEntry, FlowKey, State, flags},
@@ -55,7 +55,7 @@ fn of_flows(
     let mut now = in_force.policy.as_deref().map(Judge::new);
     let mut then = Judge::new(after);
     let (mut impact, mut in_lines) = (FlowImpact::default(), vec![0; lines.len()]);
-    let (mut cut, mut is_late) = (Vec::new(), false);
+    let (mut revoked, mut is_late) = (Vec::new(), false);
     for (key, entry) in flows {
         let Some(&(device, generation)) = nics.get(&key.l4.nic()) else { continue };
         if entry.is_revoked() || entry.state() == State::Closing as u8 {
@@ -71,8 +71,7 @@ fn of_flows(
         if let Some(count) = place.and_then(|place| in_lines.get_mut(place)) {
             *count += 1;
         }
-        let row = names.row(key, entry);
-        let mut before = Outcome::of_row(&row);
+        let mut before = Outcome::of_accepted(names.decided(entry));
         if entry.generation != generation
             && let Some(now) = now.as_mut().filter(|now| !now.keeps(device))
         {
@@ -96,40 +95,38 @@ fn of_flows(
             Verdict::Accept => impact.reattributed += 1,
             _ if then.keeps(device) => impact.kept += 1,
             _ => {
-                impact.cut += 1;
-                cut.push(CutFlow { flow: row, after: outcome.written() });
-                if cut.len() >= AT_ONCE {
-                    keep_largest(&mut cut);
+                impact.revoked += 1;
+                revoked.push(RevokedFlow { flow: names.row(key, entry), after: outcome.written() });
+                if revoked.len() >= AT_ONCE {
+                    keep_largest(&mut revoked);
                 }
             }
         }
     }
-    keep_largest(&mut cut);
-    impact.largest = cut;
+    keep_largest(&mut revoked);
+    impact.largest = revoked;
     (impact, in_lines)
 }
 
-fn keep_largest(cut: &mut Vec<CutFlow>) {
-    cut.sort_by_key(|flow| std::cmp::Reverse(flow.bytes()));
-    cut.truncate(LISTED);
+fn keep_largest(revoked: &mut Vec<RevokedFlow>) {
+    revoked.sort_by_key(|flow| std::cmp::Reverse(flow.bytes()));
+    revoked.truncate(LISTED);
 }
 
 /// What decides about a flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Outcome {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outcome<'a> {
     verdict: Verdict,
     /// The word of the reason; `None`: there is no filter.
-    reason: Option<String>,
-    group: Option<String>,
-    rule: Option<String>,
+    reason: Option<&'static str>,
+    group: Option<&'a str>,
+    rule: Option<&'a str>,
 }
 
-impl Outcome {
-    /// That of an accepted flow.
-    fn of_row(row: &FlowRow) -> Self {
-        let FlowRow { reason, group, rule, .. } = row;
-        let (reason, group, rule) = (Some(reason.clone()), group.clone(), rule.clone());
-        Self { verdict: Verdict::Accept, reason, group, rule }
+impl<'a> Outcome<'a> {
+    /// That of a flow which these accepted.
+    const fn of_accepted((reason, group, rule): (&'static str, Option<&'a str>, Option<&'a str>)) -> Self {
+        Self { verdict: Verdict::Accept, reason: Some(reason), group, rule }
     }
 
     fn written(self) -> DiffOutcome {
@@ -138,7 +135,8 @@ impl Outcome {
             Verdict::Drop => "drop",
             Verdict::Reject => "reject",
         };
-        DiffOutcome { verdict: verdict.to_owned(), group: self.group, rule: self.rule }
+        let text = |text: &str| text.to_owned();
+        DiffOutcome { verdict: text(verdict), group: self.group.map(text), rule: self.rule.map(text) }
     }
 }
 
@@ -160,7 +158,7 @@ impl<'a> Judge<'a> {
     }
 
     /// `None`: it cannot be found out.
-    fn judge(&mut self, device: &str, key: &FlowKey, entry: &FlowEntry) -> Option<Outcome> {
+    fn judge(&mut self, device: &str, key: &FlowKey, entry: &FlowEntry) -> Option<Outcome<'a>> {
         let Some(nic) = self.policy.nic(device) else {
             return Some(Outcome { verdict: Verdict::Accept, reason: None, group: None, rule: None });
         };
@@ -173,9 +171,9 @@ impl<'a> Judge<'a> {
         let written = result.written(self.policy);
         Some(Outcome {
             verdict: result.verdict,
-            reason: Some(written.reason.to_owned()),
-            group: written.group.map(str::to_owned),
-            rule: written.rule.map(str::to_owned),
+            reason: Some(written.reason),
+            group: written.group,
+            rule: written.rule,
         })
     }
 }
@@ -281,20 +279,26 @@ mod tests {
     }
 
     fn counts(impact: &FlowImpact) -> [usize; 5] {
-        let FlowImpact { total, cut, reattributed, kept, undecided, largest: _ } = impact;
-        [*total, *cut, *reattributed, *kept, *undecided]
+        let FlowImpact { total, revoked, reattributed, kept, undecided, largest: _ } = impact;
+        [*total, *revoked, *reattributed, *kept, *undecided]
     }
 
     #[test]
-    fn a_flow_is_cut_lives_on_or_gets_another_rule() {
+    fn a_flow_is_revoked_lives_on_or_gets_another_rule() {
         let flows = [flow(22, 200, 10), flow(80, 201, 20)];
         assert_eq!(counts(&of(&flows, &policy(OPEN, NIC))), [2, 0, 0, 0, 0]);
         let after = policy("{ id: other, protocol: tcp, ports: 80 }", NIC);
         let impact = of(&flows, &after);
         assert_eq!(counts(&impact), [2, 1, 1, 0, 0]);
-        let [cut] = &impact.largest[..] else { panic!("{impact:?}") };
-        assert_eq!((cut.flow.local_port, cut.flow.rule.as_deref(), cut.bytes()), (22, Some("ssh"), 11));
-        assert_eq!((cut.after.verdict.as_str(), &cut.after.group, &cut.after.rule), ("drop", &None, &None));
+        let [revoked] = &impact.largest[..] else { panic!("{impact:?}") };
+        assert_eq!(
+            (revoked.flow.local_port, revoked.flow.rule.as_deref(), revoked.bytes()),
+            (22, Some("ssh"), 11)
+        );
+        assert_eq!(
+            (revoked.after.verdict.as_str(), &revoked.after.group, &revoked.after.rule),
+            ("drop", &None, &None)
+        );
         // A NIC that the policy does not have is not filtered.
         assert_eq!(counts(&of(&flows, &policy(OPEN, ""))), [2, 0, 2, 0, 0]);
     }
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_that_what_is_in_force_ends_is_not_cut_by_the_change() {
+    fn a_flow_that_what_is_in_force_ends_is_not_revoked_by_the_change() {
         let nothing = policy("", NIC);
         // Judged by an earlier policy, which accepted port 23.
         let (key, mut earlier) = flow(23, 200, 1);
@@ -358,7 +362,7 @@ mod tests {
         let now = in_force(before.clone());
         let (impact, in_lines) = of_flows(&flows, &now, &after, &difference.lines, later());
         assert_eq!(counts(&impact), [1_000, 1_000, 0, 0, 0]);
-        let bytes: Vec<u64> = impact.largest.iter().map(CutFlow::bytes).collect();
+        let bytes: Vec<u64> = impact.largest.iter().map(RevokedFlow::bytes).collect();
         assert_eq!(bytes, (991..=1_000).rev().collect::<Vec<_>>());
         assert_eq!(in_lines.iter().sum::<usize>(), 1_000);
         for (line, flows) in difference.lines.iter().zip(&in_lines) {

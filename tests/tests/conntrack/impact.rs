@@ -23,7 +23,7 @@ ingress:
   - { id: eighty-one, protocol: tcp, ports: 81 }
   - { id: datagrams, protocol: udp, ports: 82 }
 ";
-/// Cuts port 81; another rule accepts port 80.
+/// Revokes port 81; another rule accepts port 80.
 const NARROW: &str = "
 ingress:
   - { id: other, protocol: tcp, ports: 80 }
@@ -32,7 +32,7 @@ ingress:
 const KEEP: &str = "\nestablished: keep\n";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("a_diff_says_which_flows_are_cut", a_diff_says_which_flows_are_cut);
+    suite.each("a_diff_says_which_flows_are_revoked", a_diff_says_which_flows_are_revoked);
     suite.over(&[Attach::Tcx], "a_diff_says_what_keep_keeps", a_diff_says_what_keep_keeps);
 }
 
@@ -73,16 +73,16 @@ fn speaks(pair: &mut dyn Pair, from: End, expected: bool) -> Result<()> {
     Ok(())
 }
 
-fn a_diff_says_which_flows_are_cut(lab: Lab, attach: Attach) -> Result<()> {
+fn a_diff_says_which_flows_are_revoked(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, OPEN))?;
     let new = web(Role::Host, NARROW);
     for family in Family::ALL {
         let mut kept = open(&scene, family, Service::Tcp(80))?;
-        let mut cut = open(&scene, family, Service::Tcp(81))?;
+        let mut revoked = open(&scene, family, Service::Tcp(81))?;
         let output = diff(&scene, &agent, &new, &[])?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.code() == Some(1), "{output:?}");
-        ensure!(text.contains("would cut 1 of 2 connections, re-attribute 1 to other rules\n"), "{text}");
+        ensure!(text.contains("would revoke 1 of 2 connections, re-attribute 1 to other rules\n"), "{text}");
         let ends = format!(" -> {}, ", SocketAddr::new(Server.address(family), 81));
         let row =
             text.lines().find(|line| line.contains(&ends)).with_context(|| format!("no row: {text}"))?;
@@ -98,16 +98,19 @@ fn a_diff_says_which_flows_are_cut(lab: Lab, attach: Attach) -> Result<()> {
 
         agent.apply(&new)?;
         for end in End::ALL {
-            speaks(&mut *cut, end, false).context("what is cut")?;
+            speaks(&mut *revoked, end, false).context("what is revoked")?;
             speaks(&mut *kept, end, true).context("what another rule accepts")?;
         }
         // Nothing is left to do.
         let output = diff(&scene, &agent, &new, &[])?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(output.status.code() == Some(0) && text.contains("would cut 0 of 1 connection\n"), "{text}");
+        ensure!(
+            output.status.code() == Some(0) && text.contains("would revoke 0 of 1 connection\n"),
+            "{text}"
+        );
 
         agent.apply(&web(Role::Host, OPEN))?;
-        drop((kept, cut));
+        drop((kept, revoked));
         let remote = Client.address(family).to_string();
         agent.sgctl(&["flows", "--instance", agent.instance(), "--delete", "--remote", &remote, "--yes"])?;
     }
@@ -123,10 +126,11 @@ fn a_diff_says_what_keep_keeps(lab: Lab, attach: Attach) -> Result<()> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let kept = text(&(web(Role::Host, NARROW) + KEEP))?;
-    let expected = "would cut 0 of 2 connections, keep 1 that the rules do not accept (established: keep)\n";
+    let expected =
+        "would revoke 0 of 2 connections, keep 1 that the rules do not accept (established: keep)\n";
     ensure!(kept.contains(expected), "{kept}");
     // Of the new document, the setting counts.
-    let cut = text(&web(Role::Host, NARROW))?;
-    ensure!(cut.contains("would cut 1 of 2 connections\n"), "{cut}");
+    let revoked = text(&web(Role::Host, NARROW))?;
+    ensure!(revoked.contains("would revoke 1 of 2 connections\n"), "{revoked}");
     Ok(())
 }

@@ -169,9 +169,9 @@ impl Next {
                 By::Reason(_) | By::Default | By::Unfiltered => {}
             }
         }
-        for cut in flows.iter().flat_map(|flows| &flows.largest) {
-            add(cut.flow.group.as_deref(), cut.flow.rule.as_deref());
-            add(cut.after.group.as_deref(), cut.after.rule.as_deref());
+        for revoked in flows.iter().flat_map(|flows| &flows.largest) {
+            add(revoked.flow.group.as_deref(), revoked.flow.rule.as_deref());
+            add(revoked.after.group.as_deref(), revoked.after.rule.as_deref());
         }
         names
     }

@@ -28,7 +28,7 @@ use crate::{
 
 /// Show the packets that two documents judge differently: exactly those, as few lines that do not overlap.
 ///
-/// One document alone is compared with what is in force, and live flows are looked at, too: which the document would cut, and which
+/// One document alone is compared with what is in force, and live flows are looked at, too: which the document would revoke, and which
 /// another rule would accept. Each line says what decides before and after, and shows a packet that `sgctl check` takes. What opens
 /// something comes first. Exit code: 0 if every packet is judged alike, 1 if not, 2 if that cannot be said.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use anyhow::anyhow;
 use hyper::Method;
-use sg_api_types::{Apply, Comparison, CutFlow, DiffOutcome, FlowImpact, UndecidedPart};
+use sg_api_types::{Apply, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart};
 use sg_model::text::{escaped, escaped_lines};
 
 use super::{Args, SHOWN, summary};
@@ -93,9 +93,9 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
 
 /// What becomes of live flows, in lines.
 pub(crate) fn impact(flows: &FlowImpact, names: &Names) -> Vec<String> {
-    let FlowImpact { total, cut, reattributed, kept, undecided, largest } = flows;
+    let FlowImpact { total, revoked, reattributed, kept, undecided, largest } = flows;
     let noun = if *total == 1 { "connection" } else { "connections" };
-    let mut text = format!("would cut {} of {} {noun}", thousands(*cut), thousands(*total));
+    let mut text = format!("would revoke {} of {} {noun}", thousands(*revoked), thousands(*total));
     if *reattributed > 0 {
         text += &format!(", re-attribute {} to other rules", thousands(*reattributed));
     }
@@ -106,32 +106,32 @@ pub(crate) fn impact(flows: &FlowImpact, names: &Names) -> Vec<String> {
         text += &format!("; of {} there was no time to find out", thousands(*undecided));
     }
     let mut lines = vec![text];
-    if largest.len() < *cut {
+    if largest.len() < *revoked {
         lines.push(format!("the {} largest:", largest.len()));
     }
     lines.extend(largest.iter().map(|flow| format!("    {}", row(flow, names))));
     lines
 }
 
-fn row(cut: &CutFlow, names: &Names) -> String {
+fn row(revoked: &RevokedFlow, names: &Names) -> String {
     let called = |id: &String| names.get(id).unwrap_or(id).clone();
     let by = |group: &Option<String>, rule: &Option<String>| match (group, rule) {
         (Some(group), Some(rule)) => format!("rule {} of group {}", called(rule), called(group)),
         (Some(group), None) => format!("inner access of group {}", called(group)),
         (None, _) => "default".to_owned(),
     };
-    let [source, destination] = cut.ends().map(|(address, port)| match port {
+    let [source, destination] = revoked.ends().map(|(address, port)| match port {
         0 => address.to_string(),
         port => SocketAddr::new(address, port).to_string(),
     });
-    let DiffOutcome { verdict, group, rule } = &cut.after;
+    let DiffOutcome { verdict, group, rule } = &revoked.after;
     format!(
         "{} {} {} {source} -> {destination}, {} bytes: {} -> {verdict} by {}",
-        cut.flow.nic,
-        cut.flow.direction,
-        cut.flow.protocol,
-        thousands(cut.bytes()),
-        by(&cut.flow.group, &cut.flow.rule),
+        revoked.flow.nic,
+        revoked.flow.direction,
+        revoked.flow.protocol,
+        thousands(revoked.bytes()),
+        by(&revoked.flow.group, &revoked.flow.rule),
         by(group, rule),
     )
 }
@@ -168,15 +168,15 @@ mod tests {
         let after = DiffOutcome { verdict: "drop".to_owned(), group: None, rule: None };
         let flows = FlowImpact {
             total: 12_032,
-            cut: 14,
+            revoked: 14,
             reattributed: 311,
             kept: 2,
             undecided: 0,
-            largest: vec![CutFlow { flow, after }],
+            largest: vec![RevokedFlow { flow, after }],
         };
         let names = Names::from([("sg-1".to_owned(), "web".to_owned())]);
         let lines = impact(&flows, &names);
-        let expected = "would cut 14 of 12,032 connections, re-attribute 311 to other rules, keep 2 that the rules do not accept \
+        let expected = "would revoke 14 of 12,032 connections, re-attribute 311 to other rules, keep 2 that the rules do not accept \
                         (established: keep)";
         assert_eq!(lines[0], expected);
         assert_eq!(lines[1], "the 1 largest:");
@@ -185,7 +185,7 @@ mod tests {
             "    eth0 ingress tcp 10.0.0.9:40000 -> [2001:db8::5]:22, 1,234 bytes: rule ssh of group web -> drop by default"
         );
         let one = FlowImpact { total: 1, ..FlowImpact::default() };
-        assert_eq!(impact(&one, &names), ["would cut 0 of 1 connection"]);
+        assert_eq!(impact(&one, &names), ["would revoke 0 of 1 connection"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -6,10 +6,14 @@ use std::{io, path::PathBuf};
 
 use sg_common::abi;
 use sg_compile::CompileError;
+use sg_guard::Lost;
 use sg_kernel::KernelError;
 use thiserror::Error;
 
-use super::{apply::enforcer::EnforcerError, host::error::HostError, input::trusted_file::Untrusted};
+use super::{
+    apply::enforcer::EnforcerError, host::error::HostError, input::trusted_file::Untrusted,
+    plan::leaving::Leavings,
+};
 
 #[derive(Debug, Error)]
 pub enum AgentError {
@@ -55,6 +59,20 @@ pub enum AgentError {
         /// The message of `sg-document`, with file, line and column.
         text: String,
     },
+    /// A document without a NIC whose device exists and is filtered.
+    #[error("{leaving}")]
+    Unfiltered {
+        /// The devices.
+        leaving: Leavings,
+    },
+    /// A document whose policy does not accept what it keeps.
+    #[error("{lost}; correct the policy, or take the probe out of `keep`")]
+    LostProbe { lost: Lost },
+    /// A document that would end a connection to the SSH server.
+    #[error(
+        "{lost}; let the policy accept it, or write `keep_ssh: false` in the document if such connections may end"
+    )]
+    LostSsh { lost: Lost },
     /// A policy with more NICs than there are slots.
     #[error(
         "the policy has {needed} NICs and this instance was made for {limit}: \
@@ -152,6 +170,8 @@ pub enum RefusalCause {
     Document,
     /// Others than root and the agent's user can change the document.
     Untrusted,
+    /// It would leave a filtered device unfiltered, or lose what must be kept.
+    Guard,
     /// It has more NICs or rules than there is room for.
     Capacity,
     /// A device cannot be filtered as the policy wants it.
@@ -164,8 +184,8 @@ pub enum RefusalCause {
 
 impl RefusalCause {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Document, Self::Untrusted, Self::Capacity, Self::Device, Self::Image, Self::Host];
+    pub const ALL: [Self; 7] =
+        [Self::Document, Self::Untrusted, Self::Guard, Self::Capacity, Self::Device, Self::Image, Self::Host];
 
     /// The word in metrics.
     #[must_use]
@@ -173,6 +193,7 @@ impl RefusalCause {
         match self {
             Self::Document => "document",
             Self::Untrusted => "untrusted",
+            Self::Guard => "guard",
             Self::Capacity => "capacity",
             Self::Device => "device",
             Self::Image => "image",
@@ -188,6 +209,7 @@ impl AgentError {
         match self {
             Self::Policy { .. } => RefusalCause::Document,
             Self::Untrusted { .. } => RefusalCause::Untrusted,
+            Self::Unfiltered { .. } | Self::LostProbe { .. } | Self::LostSsh { .. } => RefusalCause::Guard,
             Self::TooManyNics { .. } | Self::TooManyRules { .. } => RefusalCause::Capacity,
             Self::OtherHeader { .. } | Self::TunnelXdp { .. } | Self::TunnelEthertypes { .. } => {
                 RefusalCause::Device
@@ -233,7 +255,7 @@ impl AgentError {
         !matches!(self, Self::NotInForce { .. } | Self::Step { .. } | Self::Stopped)
     }
 
-    /// Whether the policy is at fault, not the host: `sgd` then exits with status 2.
+    /// Whether the policy is at fault, not the host: `sgd` then exits with status 2, or with 3 if the guard refuses it.
     #[must_use]
     pub fn concerns_policy(&self) -> bool {
         self.refusal_cause() != RefusalCause::Host

@@ -42,6 +42,7 @@ pub use lifecycle::{
     AgentOptions, AgentThread, InForceReader, Loaded, Measure, Traffic, TrafficNews, TrafficReceiver,
     TrafficSender, run, serve, traffic,
 };
-pub use state::{Applied, Cause, InForce, Origin, PublishedImage, Refused};
+pub use plan::leaving::{AllowUnfiltered, Leaving, Leavings};
+pub use state::{Applied, Cause, Filtered, InForce, Origin, PublishedImage, Refused};
 
 pub use sg_host::lock_file::{Holder, LockError};

@@ -23,6 +23,13 @@ pub struct Apply {
     /// Region of the document's VPC. Used only when the VPC is created. Default: `local`.
     #[serde(default)]
     pub region: String,
+    /// Apply a document that leaves out NICs whose devices exist and are filtered: everything will pass there. Otherwise such a
+    /// document is refused, unless it names them under `allow_unfiltered`. Default: false.
+    #[serde(default)]
+    pub allow_unfiltered: bool,
+    /// Whether the caller insists on losing what the document keeps. It is no part of the body.
+    #[serde(skip)]
+    pub force: bool,
     /// File name in errors and warnings. Default: the name of the document.
     #[serde(default)]
     pub file: String,

@@ -4,7 +4,7 @@
 //!
 //! 1. `yaml`: text → a tree of nodes, each of which knows its line and column. Text that is not YAML is refused here, and so are
 //!    documents that would take too much time or memory.
-//! 2. `lower` (with `rule`, `nic`, `ports`, `address`, `names`, `blame`): the tree → the parts of a policy. It reads each node as
+//! 2. `lower` (with `rule`, `nic`, `guard`, `ports`, `address`, `names`, `blame`): the tree → the parts of a policy. It reads each node as
 //!    the type it should have (`read`), so every value that does not fit has its place. It goes on after a failure
 //!    (`lowering`), and finds them all.
 //! 3. [`Policy::checked`](sg_model::Policy::checked): the parts → a policy. Its errors are mapped back to nodes. Of a valid
@@ -19,6 +19,7 @@ mod address;
 mod blame;
 pub mod elsewhere;
 mod error;
+mod guard;
 mod limits;
 mod load;
 mod lower;
@@ -40,6 +41,7 @@ mod words;
 mod yaml;
 
 pub use error::{DocumentError, Fault, Instead, Notice, SourceLine, Warning};
+pub use guard::{Guard, KeptProbe};
 pub use limits::{Limit, MAX_BYTES};
 pub use load::{Loaded, load, parse, read, read_opened};
 pub use place::{KeyPath, Position, Step};

@@ -12,6 +12,7 @@ use sg_model::Policy;
 
 use super::{
     error::{DocumentError, Fault, Warning},
+    guard::{Guard, KeptProbe, Unread},
     limits::MAX_BYTES,
     lower::{Lowered, lower},
     node::Node,
@@ -27,6 +28,8 @@ use super::{
 pub struct Loaded {
     /// The policy of the document.
     pub policy: Policy,
+    /// What the document says about changes to it.
+    pub guard: Guard,
     /// Warnings, in the order in which they were found.
     pub warnings: Vec<Warning>,
 }
@@ -96,14 +99,15 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
     };
     let root = yaml::read(text).map_err(|broken| with_lines(fail(broken)))?;
     match lower(&root) {
-        Ok(Lowered { policy, warnings }) => {
+        Ok(Lowered { policy, mut guard, keep, warnings }) => {
+            guard.keep = kept(name, &root, keep);
             let nodes: Vec<_> = warnings.iter().map(|&(node, _)| node).collect();
             let warnings = root
                 .paths(&nodes)
                 .into_iter()
                 .zip(warnings)
                 .map(|(path, (node, notice))| Warning { file: name.to_owned(), at: node.at, path, notice });
-            Ok(Loaded { warnings: warnings.collect(), policy })
+            Ok(Loaded { warnings: warnings.collect(), policy, guard })
         }
         Err(failures) => {
             let error = DocumentError {
@@ -114,6 +118,17 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
             Err(with_lines(error))
         }
     }
+}
+
+/// The packets to keep, with their places.
+fn kept(name: &str, root: &Node, keep: Unread<'_>) -> Vec<KeptProbe> {
+    let nodes: Vec<_> = keep.iter().map(|&(node, _)| node).collect();
+    let paths = root.paths(&nodes).into_iter();
+    let kept = paths.zip(keep).map(|(path, (node, line))| {
+        let place = format!("{name}:{}: {path}", node.at);
+        KeptProbe { place, line }
+    });
+    kept.collect()
 }
 
 /// The faults of a tree, in the order of the document. What an alias repeats is one fault.

@@ -14,6 +14,7 @@ use super::{
     blame::{blame, follows, key_of, node_of},
     elsewhere,
     error::Notice,
+    guard::{self, Guard, Unread},
     lowering::Lowering,
     names::{Directory, Looks},
     node::{Node, Value},
@@ -38,6 +39,9 @@ pub(super) const KEYS: Keys = Keys {
         "members",
         "groups",
         "nics",
+        "allow_unfiltered",
+        "keep",
+        "keep_ssh",
     ],
     meant: &[
         ("order", "precedence"),
@@ -90,6 +94,9 @@ const PREFIX: &str = "write an address or CIDR, such as 203.0.113.0/24 or \"2001
 /// The policy of a document, and what may not be meant.
 pub(super) struct Lowered<'d> {
     pub(super) policy: Policy,
+    /// What it says about changes, without the packets to keep.
+    pub(super) guard: Guard,
+    pub(super) keep: Unread<'d>,
     pub(super) warnings: Vec<(&'d Node, Notice)>,
 }
 
@@ -97,13 +104,17 @@ pub(super) struct Lowered<'d> {
 pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
     let mut lowering = Lowering::new();
     let parts = lowering.document(root);
+    let (guard, keep) = lowering.guard(root);
     let Lowering { mut failures, mut warnings, .. } = lowering;
     if !SECTIONS.iter().any(|key| root.get(key).is_some()) {
         // It is another kind of file, and may hold secrets: one of its words is enough to say so.
         failures.truncate(1);
     }
     let policy = match Policy::checked(parts, Failures::MOST) {
-        Ok(policy) if failures.all().is_empty() => policy,
+        Ok(policy) if failures.all().is_empty() => {
+            guard::check(&policy, &keep, &mut failures);
+            policy
+        }
         Ok(_) => return Err(failures.into_all()),
         Err(Invalid { first, rest }) => {
             let read = failures.all().len();
@@ -115,6 +126,9 @@ pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
             return Err(failures.into_all());
         }
     };
+    if !failures.all().is_empty() {
+        return Err(failures.into_all());
+    }
     if policy.nics().is_empty() {
         warnings.add(root, Notice::NothingProtected);
     }
@@ -123,7 +137,7 @@ pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
             warnings.add(node, notice);
         }
     }
-    Ok(Lowered { policy, warnings: warnings.into_all(root) })
+    Ok(Lowered { policy, guard, keep, warnings: warnings.into_all(root) })
 }
 
 /// `takeover`: a number of seconds, or a word.
@@ -165,6 +179,19 @@ impl<'d> Lowering<'d> {
             groups: self.every(groups, Self::group),
             nics: self.field(fields, "nics", Self::nics).unwrap_or_default(),
         }
+    }
+
+    /// What the document says about changes to it; its probes are read once there is a policy.
+    fn guard(&mut self, root: &'d Node) -> (Guard, Unread<'d>) {
+        // Its unknown keys are known as failures.
+        let fields = Fields { node: root, sound: true };
+        let usual = Guard::default();
+        let guard = Guard {
+            allow_unfiltered: self.field(fields, "allow_unfiltered", Self::devices).unwrap_or_default(),
+            keep: Vec::new(),
+            ssh_ports: self.field(fields, "keep_ssh", Self::ssh_ports).unwrap_or(usual.ssh_ports),
+        };
+        (guard, self.field(fields, "keep", Self::probes).unwrap_or_default())
     }
 
     /// The entries of a section, as long as failures are looked for.

@@ -157,7 +157,7 @@ fn mac(node: &Node) -> Read<'_, Mac> {
 }
 
 /// A name that Linux accepts for a device: `dev_valid_name` in net/core/dev.c.
-fn device_name(node: &Node) -> Read<'_, &str> {
+pub(super) fn device_name(node: &Node) -> Read<'_, &str> {
     let name = node.text()?;
     let fits = (1..=LONGEST_DEVICE).contains(&name.len())
         && !matches!(name, "." | "..")

@@ -182,6 +182,12 @@ pub enum Problem {
         /// The same address in IPv4.
         instead: String,
     },
+    /// A probe that is no packet, or that is about no NIC of the policy.
+    #[error("{why}")]
+    Probe {
+        /// What was found, and what is allowed.
+        why: String,
+    },
     /// A name that does not exist.
     #[error("no {what} is named {name}{near}{names}")]
     UnknownName {

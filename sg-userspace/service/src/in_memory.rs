@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use sg_agent::{AgentError, Enforced, Enforcement};
+use sg_agent::{AgentError, Enforced, Enforcement, Filtered};
 use sg_model::Policy;
 use sg_store::{Change, Key, Record, Store, StoreError};
 
@@ -49,6 +49,12 @@ impl Enforcement for InForce {
         }
         self.prepared = Some(policy);
         Ok(())
+    }
+
+    fn filtered(&self) -> Filtered {
+        let policies = self.policies.lock().unwrap();
+        let nics = policies.last().into_iter().flat_map(Policy::nics);
+        Filtered::These(Arc::new(nics.map(|nic| nic.device.clone()).collect()))
     }
 
     fn enforce(&mut self) -> Result<Enforced, AgentError> {

@@ -15,6 +15,7 @@ mod apply;
 mod check;
 mod clone;
 mod groups;
+mod guard;
 mod idempotency;
 #[cfg(any(test, feature = "in-memory"))]
 pub mod in_memory;
@@ -56,6 +57,7 @@ use tokio::sync::oneshot;
 
 pub use check::{check_common, check_packet};
 pub use groups::referencing;
+pub use guard::{Guarded, OwnConnection};
 pub use idempotency::Idempotent;
 pub use integrity::check_stored;
 pub use labels::DEFAULT_REGION;
@@ -80,11 +82,12 @@ pub use sg_api_types::{
     MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance, RegisterNic,
     RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
 };
+pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::Tx;
 
-use sg_agent::{AgentError, Enforcement};
+use sg_agent::{AgentError, Enforcement, Filtered};
 use sg_audit::{Api, Changes, Entry, Ticket, Trail, Who};
 use sg_store::{Store, StoreError};
 use tx::Mark;
@@ -118,6 +121,7 @@ fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Resul
 pub struct Service {
     queue: mpsc::Sender<Box<dyn Job>>,
     committed: Arc<ArcSwap<State>>,
+    filtered: Filtered,
 }
 
 impl fmt::Debug for Service {
@@ -142,11 +146,12 @@ impl Service {
             tracing::error!("{error}");
         }
         let committed = Arc::new(ArcSwap::from_pointee(state));
+        let filtered = enforcement.filtered();
         let (queue, waiting) = mpsc::channel();
         let writer = Writer { queue: waiting, committed: Arc::clone(&committed), store, enforcement };
         let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || writer.serve());
         let thread = thread.map_err(|source| StartError::Thread { source })?;
-        Ok((Self { queue, committed }, thread))
+        Ok((Self { queue, committed, filtered }, thread))
     }
 
     /// A snapshot of the current state, which never changes.
@@ -160,10 +165,11 @@ impl Service {
     /// # Errors
     /// Why it would be refused.
     pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
-        self.would_be(operation).map(|(output, _)| output)
+        let tx = Tx::new(State::clone(&self.snapshot()), Timestamp::now());
+        perform(operation, &mut tx.on(self.filtered.clone()))
     }
 
-    /// As [`Self::try_out`], with the state that there would be.
+    /// The state that there would be after an operation, whatever [`Self::try_out`] says about what is filtered.
     ///
     /// # Errors
     /// Why it would be refused.

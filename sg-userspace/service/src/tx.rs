@@ -5,6 +5,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
+use sg_agent::Filtered;
 use sg_records::Settings;
 use sg_store::{Change, Key, Record};
 
@@ -16,6 +17,8 @@ pub struct Tx {
     state: State,
     changes: Vec<Change>,
     now: Timestamp,
+    /// The devices that are filtered before the change.
+    filtered: Filtered,
 }
 
 /// A point to roll back to.
@@ -28,7 +31,17 @@ pub(super) struct Mark {
 impl Tx {
     /// Starts changing `state` at the time `now`.
     pub(super) fn new(state: State, now: Timestamp) -> Self {
-        Self { state, changes: Vec::new(), now }
+        Self { state, changes: Vec::new(), now, filtered: Filtered::default() }
+    }
+
+    /// The same on a host where these devices are filtered.
+    pub(super) fn on(self, filtered: Filtered) -> Self {
+        Self { filtered, ..self }
+    }
+
+    /// The devices that are filtered before the change.
+    pub(super) const fn filtered(&self) -> &Filtered {
+        &self.filtered
     }
 
     /// The time of all changes.

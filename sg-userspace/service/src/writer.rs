@@ -83,7 +83,7 @@ impl<E: Enforcement> Writer<E> {
     }
 
     fn begin(&self) -> Tx {
-        Tx::new(State::clone(&self.committed.load()), Timestamp::now())
+        Tx::new(State::clone(&self.committed.load()), Timestamp::now()).on(self.enforcement.filtered())
     }
 
     fn apply(&mut self, tx: Tx) -> Result<(), Refusal> {

@@ -222,6 +222,7 @@ fn common_of(words: &[String]) -> Common {
         server: server.or_else(|| variable("SGCTL_SERVER")),
         access_key_file: given("--access-key-file", "SGCTL_ACCESS_KEY_FILE").map(PathBuf::from),
         timeout: 1,
+        force: false,
         output: super::args::common::OutputArgs::default(),
     }
 }

@@ -13,7 +13,7 @@ pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done"),
     (1, "failed: sgd or the kernel refuses, `check --expect` is not met, or `diff` differs"),
     (2, "wrong input: an argument, document, probe, refused change, or a file that cannot be read"),
-    (3, "not found: a group, NIC, rule or other object that the command names does not exist"),
+    (3, "not found: what the command names; or guarded: a change that loses a filter or your access"),
 ];
 
 /// Why a command failed; the kind determines its exit code.
@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Input(anyhow::Error),
     /// 3: an object that the command names does not exist.
     NotFound(anyhow::Error),
+    /// 3: the change would leave a device unfiltered, or lose what must be kept.
+    Guarded(anyhow::Error),
     /// 1: anything else.
     Other(anyhow::Error),
     /// 1, without a message: the reader of our output is gone.
@@ -42,6 +44,11 @@ impl Failure {
         Self::NotFound(error.into())
     }
 
+    /// The change is guarded against, for this reason.
+    pub(crate) fn guarded(error: impl Into<anyhow::Error>) -> Self {
+        Self::Guarded(error.into())
+    }
+
     /// Something else failed, for this reason.
     pub(crate) fn other(error: impl Into<anyhow::Error>) -> Self {
         Self::Other(error.into())
@@ -52,6 +59,7 @@ impl Failure {
         match self {
             Self::Input(error) => Self::Input(error.context(file.to_owned())),
             Self::NotFound(error) => Self::NotFound(error.context(file.to_owned())),
+            Self::Guarded(error) => Self::Guarded(error.context(file.to_owned())),
             Self::Other(error) => Self::Other(error.context(file.to_owned())),
             Self::BrokenPipe => Self::BrokenPipe,
             Self::Different => Self::Different,
@@ -61,7 +69,9 @@ impl Failure {
     /// The error of this type that it is.
     pub(crate) fn is_a<E: Error + Send + Sync + 'static>(&self) -> Option<&E> {
         match self {
-            Self::Input(error) | Self::NotFound(error) | Self::Other(error) => error.downcast_ref(),
+            Self::Input(error) | Self::NotFound(error) | Self::Guarded(error) | Self::Other(error) => {
+                error.downcast_ref()
+            }
             Self::BrokenPipe | Self::Different => None,
         }
     }
@@ -69,7 +79,7 @@ impl Failure {
     pub(crate) const fn code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
-            Self::NotFound(_) => 3,
+            Self::NotFound(_) | Self::Guarded(_) => 3,
             Self::Other(_) | Self::BrokenPipe | Self::Different => 1,
         }
     }

@@ -25,7 +25,7 @@ use std::{
 use clap::{
     CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser,
 };
-use sg_agent::{AgentError, AgentOptions, Instance};
+use sg_agent::{AgentError, AgentOptions, AllowUnfiltered, Instance, RefusalCause};
 use sg_audit::Trail;
 use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder, remedy};
@@ -192,6 +192,8 @@ impl AgentArguments {
                 per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
             },
             rejects: RejectRate(self.reject_rate),
+            allow_unfiltered: AllowUnfiltered::default(),
+            started_over: None,
             trail: Trail::none(),
             traffic: None,
             measure: None,
@@ -246,9 +248,17 @@ fn main() -> ExitCode {
                     .for_each(|line| lines::warn(&format!("sgd: {line}"))),
                 logging::Format::Json => tracing::error!("{}", said(&error)),
             }
-            let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
-            ExitCode::from(if concerns_policy { 2 } else { 1 })
+            ExitCode::from(exit_code(&error))
         }
+    }
+}
+
+/// 2: the policy is at fault; 3: it would leave a device unfiltered or lose what must be kept; 1: anything else.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<AgentError>() {
+        Some(error) if error.refusal_cause() == RefusalCause::Guard => 3,
+        Some(error) if error.concerns_policy() => 2,
+        _ => 1,
     }
 }
 

@@ -9,12 +9,14 @@
 use std::{future::pending, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
-use sg_agent::{AgentThread, Instance, Measure};
+use clap::builder::NonEmptyStringValueParser;
+use sg_agent::{AgentThread, AllowUnfiltered, Instance, Measure};
 use sg_api::{
     listen::{Access, Exposure, Limits, ListenError},
     native::{self, Caller, Native},
     recording::Recording,
 };
+use sg_host::ssh_session;
 use sg_inspect::last_hits::LastHits;
 use sg_metrics::Measured;
 use sg_observe::history::Observed;
@@ -30,6 +32,17 @@ pub(super) struct Arguments {
     /// Policy document; reapplied whenever it changes.
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(super) policy: PathBuf,
+    /// Let the document leave out devices that exist and are filtered: these, or without a value all. Otherwise such a document
+    /// is refused, unless it names them under `allow_unfiltered`.
+    #[arg(
+        long,
+        value_name = "DEVICE,...",
+        num_args = 0..,
+        require_equals = true,
+        value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    allow_unfiltered: Option<Vec<String>>,
     /// Directory for the audit trail and the last hits of rules; created if missing. Default: /var/lib/sgd/INSTANCE.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -44,9 +57,21 @@ pub(super) struct Arguments {
     pub(super) agent: AgentArguments,
 }
 
+impl Arguments {
+    fn allow_unfiltered(&self) -> AllowUnfiltered {
+        match &self.allow_unfiltered {
+            None => AllowUnfiltered::default(),
+            Some(devices) if devices.is_empty() => AllowUnfiltered::Any,
+            Some(devices) => AllowUnfiltered::Named(devices.iter().cloned().collect()),
+        }
+    }
+}
+
 /// Runs the agent until a signal.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut options = arguments.agent.options()?;
+    options.allow_unfiltered = arguments.allow_unfiltered();
+    options.started_over = ssh_session::connection().and_then(|own| own.parse().ok());
     let metrics = &arguments.agent.metrics;
     let measured = metrics.are_wanted().then(Measured::default);
     options.measure = measured.clone().map(|measured| Arc::new(measured) as Arc<dyn Measure>);
@@ -132,5 +157,33 @@ async fn serve(
             tracing::error!("what is in force is enforced, and not served: {error:#}");
             ended.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn devices_that_may_be_left_out_are_named_or_all() {
+        let read = |more: &[&str]| {
+            let all = ["sgd", "--policy", "p.yaml"].iter().chain(more);
+            Command::try_parse_from(all).map(|command| command.arguments.allow_unfiltered())
+        };
+        let named = |devices: &[&str]| {
+            AllowUnfiltered::Named(devices.iter().map(|&device| device.to_owned()).collect())
+        };
+        assert_eq!(read(&[]).unwrap(), named(&[]));
+        assert_eq!(read(&["--allow-unfiltered"]).unwrap(), AllowUnfiltered::Any);
+        assert_eq!(read(&["--allow-unfiltered=tap0,eth1"]).unwrap(), named(&["eth1", "tap0"]));
+        assert!(read(&["--allow-unfiltered="]).is_err() && read(&["--allow-unfiltered", "eth1"]).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use sg_agent::{AgentOptions, AgentThread, Control, Enforced, Instance};
+use sg_agent::{AgentOptions, AgentThread, AllowUnfiltered, Control, Enforced, Instance};
 use sg_compile::LARGEST_WORDS;
 use sg_kernel::{Attachment, FlowOptions, Limits, RejectRate};
 use sg_model::Policy;
@@ -44,6 +44,8 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         traffic: None,
         measure: None,
         rejects: RejectRate::default(),
+        allow_unfiltered: AllowUnfiltered::default(),
+        started_over: None,
         trail: sg_audit::Trail::none(),
         limits: LIMITS,
     };

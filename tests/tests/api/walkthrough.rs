@@ -19,7 +19,7 @@ use crate::{
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/use/walkthroughs");
 /// Pages beside them that have commands, too.
-const PAGES: [&str; 1] = ["../observing"];
+const PAGES: [&str; 2] = ["../changing-safely", "../observing"];
 
 pub(crate) fn tests(suite: &mut Suite) {
     let files = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
@@ -66,8 +66,10 @@ fn walk(lab: Lab, name: &str) -> Result<()> {
     let place = tempfile::tempdir()?;
     write_scripts(&text, place.path())?;
     let lan = lab.lan()?;
-    let server = lan.host(&format!("{}-s", short(name)), &["10.77.0.1/24"])?;
-    let client = lan.host(&format!("{}-c", short(name)), &["10.77.0.2/24"])?;
+    // A port of the switch has the name of its host, and a device name has 15 bytes at most.
+    let host = &short(name)[..short(name).len().min(13)];
+    let server = lan.host(&format!("{host}-s"), &["10.77.0.1/24"])?;
+    let client = lan.host(&format!("{host}-c"), &["10.77.0.2/24"])?;
     let served = Served::start(&server)?;
     let mut steps = 0;
     for (line, command, expected) in commands(&text) {

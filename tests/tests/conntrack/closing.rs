@@ -49,6 +49,11 @@ fn states(agent: &Agent, family: Family) -> Result<Vec<String>> {
     Ok(flows.iter().map(|flow| flow["state"].as_str().unwrap_or_default().to_owned()).collect())
 }
 
+/// The policy that revokes the connections, which is meant.
+fn shut(role: Role) -> String {
+    format!("{}keep_ssh: false\n", web(role, SHUT))
+}
+
 fn open_pair(scene: &Scene, family: Family) -> Result<Streams> {
     let asked = question(Client, Server, family, SSH);
     let mut pair = Streams::open(scene.host(Client), scene.host(Server), &asked)?;
@@ -98,7 +103,7 @@ fn silence_revives_nothing(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     agent.start_with(&SHORT)?;
     let mut pairs =
         Family::ALL.map(|family| open_pair(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
-    agent.apply(&web(role, SHUT))?;
+    agent.apply(&shut(role))?;
     for pair in &mut pairs {
         nothing_arrives(pair, &[End::Initiator], "after the rule was taken away")?;
     }
@@ -118,7 +123,7 @@ fn a_reset_of_a_tombstone(lab: Lab, attach: Attach) -> Result<()> {
     agent.start_with(&SHORT[2..])?;
     for family in Family::ALL {
         let mut pair = open_pair(&scene, family)?;
-        agent.apply(&web(Role::Host, SHUT))?;
+        agent.apply(&shut(Role::Host))?;
         pair.send(End::Initiator)?;
         until("it is revoked", || Ok(states(&agent, family)? == ["revoked"]))
             .with_context(|| format!("{family}: {:?}", states(&agent, family)))?;
@@ -183,7 +188,7 @@ fn older_than_the_filter(lab: Lab, attach: Attach) -> Result<()> {
                 ensure!(pair.arrives(end.other(), PATIENCE)?, "what the {end:?} says arrives");
             }
         }
-        agent.apply(&web(Role::Host, SHUT))?;
+        agent.apply(&shut(Role::Host))?;
         for pair in &mut pairs {
             nothing_arrives(pair, &[End::Initiator, End::Responder], "without the rule")?;
         }

@@ -91,7 +91,8 @@ impl Policy {
         let [v4, v6] = LOCAL;
         let _ = writeln!(
             text,
-            "nics:\n  - {{ device: {device}, role: {role}, addresses: [{v4}, \"{v6}\"], anti_spoofing: false, groups: [{}] }}",
+            "nics:\n  - {{ device: {device}, role: {role}, addresses: [{v4}, \"{v6}\"], anti_spoofing: false, groups: [{}] }}\n\
+             allow_unfiltered: [{OUTER}, {INNER}]\nkeep_ssh: false",
             names.join(", ")
         );
         text

@@ -52,7 +52,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     }
 }
 
-const NOTHING: &str = "nics: []\n";
+const NOTHING: &str = "nics: []\nallow_unfiltered: [outer, inner]\n";
 
 /// A router with an agent.
 struct Filtered {

@@ -231,7 +231,9 @@ fn figures_are_what_the_kernel_counts(lab: Lab, attach: Attach) -> Result<()> {
     agent.apply(&web(Role::Host, "ingress: [{ id: eighty, protocol: tcp, ports: 80 }]"))?;
     let found = scrape(&scene)?;
     ensure!(!found.0.contains("refused\"") && found.0.contains("rule=\"eighty\""), "{}", found.0);
-    agent.apply("groups: { web: {} }\nnics: []\n")?;
+    agent.refuses("groups: { web: {} }\nnics: []\n")?;
+    ensure!(scrape(&scene)?.sum("sgd_policy_refused_total", &["cause=\"guard\""]) == 1);
+    agent.apply("groups: { web: {} }\nnics: []\nallow_unfiltered: [eth0]\n")?;
     let found = scrape(&scene)?;
     ensure!(!found.0.contains("eth0"), "{}", found.0);
     agent.refuses("groups: 7\n")?;

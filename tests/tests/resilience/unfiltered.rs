@@ -15,7 +15,8 @@ use crate::support::{
 };
 
 const EIGHTY: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
-const NO_NIC: &str = "groups: { web: {} }\n";
+/// Without the NIC, and meant so.
+const NO_NIC: &str = "groups: { web: {} }\nallow_unfiltered: [eth0]\n";
 
 pub(crate) fn tests(suite: &mut Suite) {
     suite.over(&[Attach::Tcx], "a_nic_that_leaves_the_document", a_nic_that_leaves_the_document);

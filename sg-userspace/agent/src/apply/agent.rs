@@ -199,6 +199,11 @@ impl<E: Enforcer> Agent<E> {
         self.settled && !self.unfit
     }
 
+    /// What is in force for each NIC.
+    pub(crate) const fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// The wanted policy.
     pub(crate) const fn policy(&self) -> Option<&Arc<Policy>> {
         self.policy.as_ref()

@@ -11,6 +11,7 @@ pub(crate) mod lock;
 pub(crate) mod numbers;
 pub(crate) mod pins;
 pub(crate) mod shared;
+pub(crate) mod ssh;
 
 pub use catalog::{Catalog, CatalogError, Left, NicRecord};
 pub use error::HostError;

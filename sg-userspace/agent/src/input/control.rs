@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use sg_model::Policy;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::error::AgentError;
+use crate::{error::AgentError, state::Filtered};
 
 /// What is in force now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,11 @@ pub trait Enforcement: Send {
     /// Why it cannot be in force on this host: [`AgentError::is_refusal`]. Nothing was changed.
     fn prepare(&mut self, policy: Policy) -> Result<(), AgentError>;
 
+    /// The devices that are filtered, now and at any later time it is asked.
+    fn filtered(&self) -> Filtered {
+        Filtered::default()
+    }
+
     /// Puts the policy prepared last in force. When it returns, no packet is judged by the previous policy. If nothing was
     /// prepared since the last call, it retries what failed.
     ///
@@ -42,6 +47,7 @@ pub trait Enforcement: Send {
 #[derive(Clone, Debug)]
 pub struct Control {
     orders: UnboundedSender<Order>,
+    filtered: Filtered,
 }
 
 /// Receives the orders of a [`Control`].
@@ -73,10 +79,15 @@ impl<T> Reply<T> {
 #[must_use]
 pub fn control() -> (Control, Orders) {
     let (orders, receiver) = unbounded_channel();
-    (Control { orders }, Orders { receiver })
+    (Control { orders, filtered: Filtered::default() }, Orders { receiver })
 }
 
 impl Control {
+    /// The same, of an agent that filters these devices.
+    pub(crate) fn with(self, filtered: Filtered) -> Self {
+        Self { filtered, ..self }
+    }
+
     /// See [`Enforcement::prepare`].
     ///
     /// # Errors
@@ -109,6 +120,10 @@ impl Control {
 impl Enforcement for Control {
     fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
         Self::prepare(self, policy)
+    }
+
+    fn filtered(&self) -> Filtered {
+        self.filtered.clone()
     }
 
     fn enforce(&mut self) -> Result<Enforced, AgentError> {

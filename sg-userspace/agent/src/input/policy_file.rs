@@ -16,6 +16,7 @@ use notify::{
     event::{AccessKind, AccessMode, ModifyKind},
     recommended_watcher,
 };
+use sg_document::Guard;
 use sg_model::Policy;
 
 use super::{
@@ -23,6 +24,14 @@ use super::{
     trusted_file::{self, Hands, NotOpened},
 };
 use crate::{error::AgentError, host::error::HostError};
+
+/// A document that was read.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) policy: Policy,
+    /// What it says about changes.
+    pub(crate) guard: Guard,
+}
 
 /// The policy file and its watches.
 #[derive(Debug)]
@@ -95,7 +104,7 @@ impl PolicyFile {
     }
 
     /// Reads the file. Warnings are logged.
-    pub(crate) fn load(&mut self) -> Result<Policy, AgentError> {
+    pub(crate) fn load(&mut self) -> Result<Document, AgentError> {
         // Before the file is read: a change in between wakes the agent again.
         if let Err(error) = self.watch_directories() {
             tracing::warn!("{error}; send SIGHUP after a change");
@@ -108,11 +117,11 @@ impl PolicyFile {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        Ok(loaded.policy)
+        Ok(Document { policy: loaded.policy, guard: loaded.guard })
     }
 
     /// Reads the file if it differs from what was read last.
-    pub(crate) fn load_changed(&mut self) -> Option<Result<Policy, AgentError>> {
+    pub(crate) fn load_changed(&mut self) -> Option<Result<Document, AgentError>> {
         let found = self.fingerprint(&self.bytes());
         if self.read == Some(found) { None } else { Some(self.load()) }
     }
@@ -139,7 +148,7 @@ impl PolicyFile {
 
     /// Reads the file if it is another one than was read last and no event reported it: a directory on the path was replaced, and
     /// the watch stayed with the old one. Or its owner or permissions changed. Call it every few seconds.
-    pub(crate) fn load_replaced(&mut self) -> Option<Result<Policy, AgentError>> {
+    pub(crate) fn load_replaced(&mut self) -> Option<Result<Document, AgentError>> {
         let found = identity(&self.path);
         if found.is_none() || found == self.identity {
             return None;

@@ -10,7 +10,10 @@ use std::{
 use sg_audit::{Api, Change, Changes, Entry, OBJECTS, Object, Outcome, Trail, Who};
 use sg_model::{DeviceFacts, Group, GroupIndex, Names, Nic, Policy, PolicyParts, Rule};
 
-use crate::{error::AgentError, state::Cause};
+use crate::{
+    error::{AgentError, RefusalCause},
+    state::Cause,
+};
 
 /// Who wrote a document, and why it was read.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +26,11 @@ pub(crate) struct Reading<'a> {
 
 /// Writes that a document was refused; nothing was changed.
 pub(crate) fn refused(trail: &Trail, reading: Reading<'_>, error: &AgentError) {
-    let code = if error.concerns_policy() { "invalid_document" } else { "refused" };
+    let code = match error.refusal_cause() {
+        RefusalCause::Guard => "guarded",
+        _ if error.concerns_policy() => "invalid_document",
+        _ => "refused",
+    };
     let mut entry = entry(reading);
     (entry.code, entry.message) = (Some(code.to_owned()), Some(error.to_string()));
     trail.write_soon(entry);

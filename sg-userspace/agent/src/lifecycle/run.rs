@@ -26,7 +26,7 @@ use crate::{
         policy_file::PolicyFile,
         sources,
     },
-    state::{Cause, Origin},
+    state::{Cause, Filtered, Origin},
 };
 
 /// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again. `started` is called once
@@ -48,7 +48,7 @@ pub async fn run(
         document_trail::refused(&options.trail, reading, &error);
         error
     };
-    let policy = file.load().map_err(|error| recorded(&file, error))?;
+    let document = file.load().map_err(|error| recorded(&file, error))?;
     let lock = options.instance.lock()?;
     sources::spawn_signals(&sender)?;
     sources::spawn(&sender)?;
@@ -56,7 +56,8 @@ pub async fn run(
     let session = Session::new(start(options)?, options.instance.name(), origin);
     let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
     session.record(options.trail.clone());
-    session.prepare(policy).map_err(|error| recorded(&file, error))?;
+    session.guarded(options.allow_unfiltered.clone(), options.instance.pins(), options.started_over);
+    session.prepare_document(document).map_err(|error| recorded(&file, error))?;
     started(session.reader());
     session.begin(file.path(), file.owner()).map_err(|error| recorded(&file, error))?;
     let why = session.serve(&mut Policies::File(file), &mut events).await;
@@ -115,6 +116,7 @@ impl AgentThread {
         };
         let thread = on_a_thread(move || async move { serve(&options, orders, told).await })?;
         let Ok(in_force) = has_started.recv() else { return Err(why_it_ended(thread)) };
+        let control = control.with(Filtered::Agent(InForceReader::clone(&in_force)));
         Ok(Self { control: Some(control), in_force, begin: None, thread })
     }
 

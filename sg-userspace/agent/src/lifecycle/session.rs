@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod ageing;
+mod guard;
 
 /// Where policies come from.
 pub(crate) enum Policies {
@@ -73,6 +74,8 @@ pub(crate) struct Session<'a, E> {
     traffic: Option<(TrafficSender, FlowInterval)>,
     /// Who gets figures.
     measure: Arc<dyn Measure>,
+    /// What documents are not allowed to do.
+    guard: guard::SessionGuard,
     /// The time that the next policy took so far, and the pass of ageing that is under way.
     preparing: Duration,
     ageing_took: Duration,
@@ -92,6 +95,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
             behind: None,
             traffic: None,
             measure: Arc::new(Unmeasured),
+            guard: guard::SessionGuard::default(),
             preparing: Duration::ZERO,
             ageing_took: Duration::ZERO,
         }
@@ -172,6 +176,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 None if wake.tick => file.load_replaced(),
                 None => None,
             }
+            .or_else(|| self.held_back_no_longer(&wake).map(Ok))
             .map(|loaded| (loaded, file.path(), file.owner())),
         };
         match loaded {
@@ -181,7 +186,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 let by_signal = wake.policy == Some(Reading::Anyway);
                 let cause = if by_signal { Cause::Signal } else { Cause::Policy };
                 let reading = DocumentReading { path, owner, cause };
-                if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
+                // Whatever the file says now, it is not that document any more.
+                self.guard.held_back = None;
+                if let Err(error) = loaded.and_then(|document| self.prepare_document(document)) {
                     tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
                     emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
                     self.refused(&error);

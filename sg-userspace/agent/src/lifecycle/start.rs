@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sg_audit::Trail;
 use sg_common::abi;
+use sg_guard::Connection;
 use sg_kernel::{
     Attachment, Datapath, FlowOptions, KernelError, Limits, Options, RejectRate, TcxOrder, bpffs,
     pins::{self, Moved},
@@ -24,6 +25,7 @@ use crate::{
         instance::Instance,
         pins::{remove_pins, set_aside},
     },
+    plan::leaving::AllowUnfiltered,
 };
 
 /// How often the program's own log is forwarded, if it is on.
@@ -53,6 +55,10 @@ pub struct AgentOptions {
     pub rejects: RejectRate,
     /// Where what is read about traffic goes; `None`: nobody observes it.
     pub traffic: Option<TrafficSender>,
+    /// The devices that documents may leave unfiltered.
+    pub allow_unfiltered: AllowUnfiltered,
+    /// The SSH connection of whoever starts the agent: a document that it begins with must not take it away.
+    pub started_over: Option<Connection>,
     /// The audit trail, for documents.
     pub trail: Trail,
     /// Who gets figures of the agent's work; `None`: nobody.

@@ -3,6 +3,9 @@
 //!
 //! Pure: it must never touch the kernel or a file. Called by `apply`.
 
+pub(crate) mod guard;
+pub(crate) mod leaving;
+mod names;
 pub(crate) mod prepare;
 pub(crate) mod renumber;
 pub(crate) mod steps;

@@ -58,13 +58,17 @@ impl Prepared {
     }
 }
 
+/// The facts of a device.
+pub(crate) fn facts_of<'a>(device: &str, devices: &'a Devices) -> &'a DeviceFacts {
+    devices.get(device).map_or(&NONE, |found| &found.facts)
+}
+
 /// Fills in the facts of the devices.
 pub(crate) fn fill_in(policy: &mut Arc<Policy>, devices: &Devices) {
-    let facts = |device: &str| devices.get(device).map_or(&NONE, |found| &found.facts);
-    let stale = |nic: &Nic| nic.device_facts != *facts(&nic.device);
+    let stale = |nic: &Nic| nic.device_facts != *facts_of(&nic.device, devices);
     // If the policy is shared, a copy is changed.
     if policy.nics().iter().any(stale) {
-        Arc::make_mut(policy).set_device_facts(|device| facts(device).clone());
+        Arc::make_mut(policy).set_device_facts(|device| facts_of(device, devices).clone());
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! It must never decide what comes next, and never touch the kernel. `plan` compares with it, `apply` keeps it true.
 
+pub(crate) mod filtered;
 pub(crate) mod image_cache;
 pub(crate) mod images;
 pub(crate) mod in_force;
 pub(crate) mod inputs;
 pub(crate) mod records;
 
+pub use filtered::Filtered;
 pub use in_force::{Applied, Cause, InForce, Origin, PublishedImage, Refused};

@@ -20,6 +20,10 @@ pub enum Peer {
     Address(SocketAddr),
 }
 
+/// The address of this host that a TCP client connected to; an extension of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local(pub SocketAddr);
+
 /// Who may use a unix socket.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Access {

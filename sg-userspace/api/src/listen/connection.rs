@@ -24,7 +24,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    Limits, Peer,
+    Limits, Local, Peer,
     body::{Bounded, LargeBody},
     deadlines::{Deadlines, TimeoutStream},
     memory::{Memory, Share},
@@ -65,6 +65,8 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     pub(super) peer: Peer,
+    /// The address that a TCP client connected to.
+    pub(super) local: Option<Local>,
     pub(super) admitted: bool,
 }
 
@@ -150,6 +152,9 @@ async fn serve(
             Body::new(Bounded::new(body, &shared.limits, large.clone(), share, pace))
         });
         request.extensions_mut().insert(caller.peer);
+        if let Some(local) = caller.local {
+            request.extensions_mut().insert(local);
+        }
         request.extensions_mut().insert(Claim(Arc::clone(&pace)));
         request.extensions_mut().insert(large);
         shared.router.oneshot(request).await?

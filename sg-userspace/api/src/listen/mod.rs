@@ -31,7 +31,7 @@ mod tcp;
 mod tests;
 mod unix;
 
-pub use access::{Access, Peer};
+pub use access::{Access, Local, Peer};
 pub use body::{BodyFailure, LargeBody, collect, failure};
 pub use connection::{Claim, HeldBack};
 pub use error::ListenError;

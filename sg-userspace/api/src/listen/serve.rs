@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    Access, Exposure, Limits, ListenError, Peer,
+    Access, Exposure, Limits, ListenError, Peer, access,
     connection::{Caller, Shared, drive},
     memory::Memory,
     seats::Seats,
@@ -108,7 +108,8 @@ impl Accept for TcpListener {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!("{address}: {error}");
         }
-        Ok((stream, Caller { peer: Peer::Address(address), admitted: true }))
+        let local = stream.local_addr().ok().map(access::Local);
+        Ok((stream, Caller { peer: Peer::Address(address), local, admitted: true }))
     }
 }
 
@@ -120,7 +121,7 @@ impl Accept for Local {
         let credentials = stream.peer_cred()?;
         let (uid, gid) = (credentials.uid(), credentials.gid());
         let peer = Peer::Process { uid, gid, pid: credentials.pid() };
-        Ok((stream, Caller { peer, admitted: self.access.admits(uid) }))
+        Ok((stream, Caller { peer, local: None, admitted: self.access.admits(uid) }))
     }
 }
 

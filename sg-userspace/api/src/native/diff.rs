@@ -126,7 +126,9 @@ impl Wanted {
 impl Next {
     fn of(native: &Native, document: &Apply) -> Result<Self, Failed> {
         let mut next = if let Some(service) = &native.service {
-            let (difference, state) = service.would_be(document)?;
+            // It is only looked at: what keeps an apply from harm does not keep from seeing it.
+            let insisting = Apply { allow_unfiltered: true, force: true, ..document.clone() };
+            let (difference, state) = service.would_be(&insisting)?;
             let policy =
                 policy(&state).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
             Self { policy, warnings: difference.warnings, state: Some(state) }

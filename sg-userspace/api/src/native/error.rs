@@ -246,6 +246,8 @@ const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::DeviceTaken { .. }
         | Refusal::Exists { .. }
         | Refusal::TokenReused { .. }
+        | Refusal::Unfiltered { .. }
+        | Refusal::LostAccess { .. }
         | Refusal::Unenforceable { .. } => StatusCode::CONFLICT,
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,

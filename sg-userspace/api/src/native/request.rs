@@ -6,7 +6,7 @@ use axum::{
     Json, RequestPartsExt as _,
     body::Body,
     extract::{Query, RawPathParams, Request},
-    http::{HeaderMap, Uri},
+    http::{HeaderMap, Uri, request::Parts},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
@@ -14,14 +14,14 @@ use http_body_util::{BodyExt as _, channel::Channel};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sg_records::KeyRole;
-use sg_service::{Idempotent, Operation, Refusal};
+use sg_service::{Connection, Guarded, Idempotent, NoConnection, Operation, OwnConnection, Refusal};
 use sg_store::{Export, StoreError};
 use tracing::Span;
 use utoipa::IntoParams;
 
 use super::{Native, caller::Identity, error::Failed};
 use crate::{
-    listen::{LargeBody, collect, failure},
+    listen::{LargeBody, Local, Peer, collect, failure},
     media,
     recording::PendingChange,
 };
@@ -33,6 +33,8 @@ pub(super) struct RequestContext {
     path: Vec<String>,
     uri: Uri,
     caller: Identity,
+    /// The caller's own connections to this host, which a change must not take away.
+    connections: Vec<OwnConnection>,
 }
 
 impl RequestContext {
@@ -62,6 +64,11 @@ impl RequestContext {
         self.caller.role
     }
 
+    /// Whether the caller insists on the change.
+    pub(super) fn is_forced(&self) -> bool {
+        self.query::<Trial>().is_ok_and(|trial| trial.force)
+    }
+
     /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
         self.caller.name == "uid 0"
@@ -74,6 +81,9 @@ impl RequestContext {
 pub(super) struct Trial {
     /// Return the result that the operation would have, without changing anything. Default: false.
     pub(super) dry_run: bool,
+    /// Make the change even if the caller's own connection, or what a document keeps, would not be accepted any more. The
+    /// caller's connections are that of a TCP client, and the one in the header `SSH-Connection`. Default: false.
+    pub(super) force: bool,
 }
 
 /// A request whose body has not been read yet.
@@ -127,7 +137,8 @@ impl Begun {
         if let Some((bytes, handle)) = &large {
             handle.allow(*bytes);
         }
-        let context = RequestContext { path, uri: parts.uri, caller };
+        let connections = own_connections(&parts)?;
+        let context = RequestContext { path, uri: parts.uri, caller, connections };
         let large = large.map(|(_, handle)| handle);
         Ok(Self { context, change, token, headers: parts.headers, kinds, body, large })
     }
@@ -172,21 +183,47 @@ impl Begun {
         O::Output: Serialize + DeserializeOwned,
     {
         let Self { context, change, token, large, .. } = self;
+        let trial = context.query::<Trial>()?;
+        let connections = if trial.force { Vec::new() } else { context.connections.clone() };
         let ticket = || change.as_ref().map(PendingChange::ticket).ok_or(Failed::Refused(Refusal::Ending));
-        if context.query::<Trial>()?.dry_run {
-            return aside(move || Ok(native.store()?.try_out(&operation)?)).await.map(json);
+        if trial.dry_run {
+            let guarded = Guarded::new(operation, connections);
+            return aside(move || Ok(native.store()?.try_out(&guarded)?)).await.map(json);
         }
         let output = match token {
-            None => native.store()?.submit_with(ticket()?, operation).await?,
+            None => native.store()?.submit_with(ticket()?, Guarded::new(operation, connections)).await?,
             Some(token) => {
-                let idempotent =
-                    Idempotent::new(&context.caller.name, &token, &operation, operation.clone())?;
+                let guarded = Guarded::new(operation.clone(), connections);
+                let idempotent = Idempotent::new(&context.caller.name, &token, &operation, guarded)?;
                 native.store()?.submit_with(ticket()?, idempotent).await?
             }
         };
         drop(large);
         Ok(json(output))
     }
+}
+
+/// The connections of a caller: that of a TCP client, and the one over which it says that its user came here.
+fn own_connections(parts: &Parts) -> Result<Vec<OwnConnection>, Failed> {
+    let mut connections = Vec::new();
+    let extensions = &parts.extensions;
+    if let (Some(Peer::Address(remote)), Some(Local(local))) = (extensions.get(), extensions.get()) {
+        connections.push(("your connection to the API", Connection::new(*remote, *local)));
+    }
+    let mut own = parts.headers.get_all("ssh-connection").iter();
+    if let Some(text) = own.next() {
+        if own.next().is_some() {
+            return Err(Failed::Malformed(
+                "the request has several SSH-Connection headers: send one".to_owned(),
+            ));
+        }
+        let text = text.to_str().unwrap_or_default();
+        let connection = text.parse().map_err(|error: NoConnection| {
+            Failed::Malformed(format!("the header SSH-Connection has {text:?}: {error}"))
+        })?;
+        connections.push(("your SSH connection", connection));
+    }
+    Ok(connections)
 }
 
 /// The idempotency key of a request.

@@ -2,6 +2,7 @@
 
 mod access;
 mod diff;
+mod guard;
 mod observing;
 mod recorded;
 mod roles;

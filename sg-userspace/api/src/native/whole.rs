@@ -143,7 +143,7 @@ pub(super) fn declare(routes: &mut Routes) {
     });
 
     let apply = Route::post("/v1/apply", "Apply a document").needs(Editor);
-    routes.change::<Apply>(apply.large(APPLY_BYTES), |_, _| {});
+    routes.change::<Apply>(apply.large(APPLY_BYTES), |apply, context| apply.force = context.is_forced());
 
     let export = Route::get("/v1/export", "Export the whole state").needs(Viewer).with::<ExportQuery>();
     routes.download(export, |_, state, context| {

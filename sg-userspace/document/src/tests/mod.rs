@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod files;
+mod guard;
 mod read;
 mod refused;
 

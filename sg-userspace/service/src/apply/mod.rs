@@ -16,7 +16,7 @@ use sg_api_types::{Apply, Difference};
 use sg_document::Notice;
 
 use super::{
-    Field, Operation, Refusal, Tx,
+    Field, Operation, Refusal, State, Tx, guard,
     labels::{document_name, region},
 };
 use plan::Plan;
@@ -36,9 +36,16 @@ impl Operation for Apply {
         let file = if self.file.is_empty() { &self.name } else { &self.file };
         let loaded = sg_document::parse(file, self.text.as_bytes())
             .map_err(|error| Refusal::Document { reason: error.to_string() })?;
+        let before = State::clone(tx);
         let mut plan = Plan::new(tx, &self.name, region(&self.region)?);
         plan.make(loaded.policy.parts())?;
         let changes = plan.changes;
+        if !self.allow_unfiltered {
+            guard::keep_filtered(&before, tx, &loaded.guard.allow_unfiltered)?;
+        }
+        if !self.force {
+            guard::keep_probes(tx, &loaded.guard)?;
+        }
         // NICs may come to its groups by other operations.
         let meant = loaded.warnings.iter().filter(|warning| warning.notice != Notice::NothingProtected);
         Ok(Difference { changes, warnings: meant.map(ToString::to_string).collect() })

@@ -29,6 +29,8 @@ fn apply(world: &mut World, text: &str) -> Result<Difference, Refusal> {
         name: "site".to_owned(),
         region: String::new(),
         file: String::new(),
+        allow_unfiltered: false,
+        force: false,
     })
 }
 
@@ -102,6 +104,8 @@ fn what_others_use_or_have_is_refused() {
         name: "other".to_owned(),
         region: String::new(),
         file: String::new(),
+        allow_unfiltered: false,
+        force: false,
     };
     assert!(matches!(world.run(&other), Err(Refusal::DeviceTaken { device, .. }) if device == "eth0"));
     let broken = apply(&mut world, "groups: { web: { ingress: [{ protocol: tcp, ports: 99999 }] } }");
@@ -113,7 +117,14 @@ fn a_path_that_errors_would_repeat_has_a_length() {
     let mut world = World::new();
     let mut named = |length: usize| {
         let (text, name) = (DOCUMENT.to_owned().into(), "site".to_owned());
-        world.run(&Apply { text, name, region: String::new(), file: "x".repeat(length) })
+        world.run(&Apply {
+            text,
+            name,
+            region: String::new(),
+            file: "x".repeat(length),
+            allow_unfiltered: false,
+            force: false,
+        })
     };
     assert!(named(4096).is_ok());
     let refused = named(4097).unwrap_err().to_string();

@@ -212,6 +212,27 @@ pub enum Refusal {
         /// The idempotency key.
         token: String,
     },
+    /// A document that leaves out NICs whose devices exist and are filtered.
+    #[error(
+        "the document does not name {}, which {} filtered: everything would pass there, and nothing was changed. Correct the \
+         document; if it is meant, write `allow_unfiltered: [{}]` in it, or allow it in the request",
+        some(devices), if devices.len() == 1 { "is" } else { "are" }, devices.join(", ")
+    )]
+    #[serde(rename = "unfiltered_device")]
+    Unfiltered { devices: Vec<String> },
+    /// What a document keeps, or a connection of the caller, would not be accepted any more.
+    #[error(
+        "{what}: {}{by}; nothing was changed. Let the rules accept it; if the loss is meant, force the change",
+        if device.is_empty() { String::new() } else { format!("NIC {device} would not accept it, ") }
+    )]
+    LostAccess {
+        /// What would be lost: a place in a document, or a connection.
+        what: String,
+        /// The device of the NIC; empty if the NIC is not there.
+        device: String,
+        /// The verdict, and the rule or the default that decides.
+        by: String,
+    },
     /// The agent cannot enforce the change, for example because an image exceeds its budget or there are too many NICs.
     #[error("the change cannot be enforced on this host, and nothing was changed: {reason}")]
     Unenforceable { reason: String },

@@ -41,8 +41,14 @@ fn populated(operations: &[super::model::Op]) -> Tx {
     }
     let mut world = both.world;
     world.group("site");
-    let apply =
-        Apply { text: DOCUMENT.into(), name: "doc".to_owned(), region: String::new(), file: String::new() };
+    let apply = Apply {
+        text: DOCUMENT.into(),
+        name: "doc".to_owned(),
+        region: String::new(),
+        file: String::new(),
+        allow_unfiltered: false,
+        force: false,
+    };
     world.run(&apply).unwrap();
     world.run(&CloneGroup { group: "a".to_owned(), label: named("copy"), ..CloneGroup::default() }).unwrap();
     world.run(&CreateAccessKey { description: "of a pipeline".to_owned(), role: KeyRole::Viewer }).unwrap();

@@ -85,6 +85,8 @@ fn a_group_that_names_itself_does_so_again() {
             name: "site".to_owned(),
             region: String::new(),
             file: String::new(),
+            allow_unfiltered: false,
+            force: false,
         })
         .unwrap();
     assert_eq!(clone(&mut world, None, Some("net"), false).unwrap(), (1, 0));

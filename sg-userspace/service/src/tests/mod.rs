@@ -2,6 +2,7 @@
 
 mod backup;
 mod copies;
+mod guard;
 mod model;
 mod names;
 mod operations;

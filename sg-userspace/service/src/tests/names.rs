@@ -36,7 +36,14 @@ fn renamed(group: &str, name: &str) -> ModifyGroup {
 
 fn applied(world: &mut World, name: &str, text: &str) -> Result<Difference, Refusal> {
     let (region, file) = (String::new(), String::new());
-    world.run(&Apply { text: text.into(), name: name.to_owned(), region, file })
+    world.run(&Apply {
+        text: text.into(),
+        name: name.to_owned(),
+        region,
+        file,
+        allow_unfiltered: false,
+        force: false,
+    })
 }
 
 #[test]

@@ -39,6 +39,9 @@ pub(crate) struct Common {
         value_parser = value_parser!(u32).range(1..)
     )]
     pub(crate) timeout: u32,
+    /// Make a change even if your own connection, or what a document keeps, would not be accepted any more
+    #[arg(long, global = true)]
+    pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// The flag for a place to ask that stands on the command line, if one does.

@@ -19,7 +19,7 @@ pub(crate) struct PolicyArg {
 
 /// Loads the document at `path`. Prints its warnings to standard error.
 pub(crate) fn load(path: &Path) -> Result<Policy, Failure> {
-    let Loaded { policy, warnings } = read(path)?;
+    let Loaded { policy, warnings, guard: _ } = read(path)?;
     warnings.iter().for_each(warn);
     Ok(policy)
 }

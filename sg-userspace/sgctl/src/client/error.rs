@@ -103,6 +103,8 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         if error.is_not_found() {
             Self::not_found(error)
+        } else if error.is_one_of(&["unfiltered_device", "lost_access"]) {
+            Self::guarded(error)
         } else if error.is_input() {
             Self::input(error)
         } else {

@@ -17,6 +17,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use sg_api_types::ErrorBody;
+use sg_guard::Connection;
+use sg_host::ssh_session;
 use tokio::{
     net::{TcpStream, UnixStream},
     runtime::{Builder, Runtime},
@@ -91,11 +93,21 @@ impl Call {
         self.method == Method::GET || self.token.is_some()
     }
 
-    fn request(&self, server: &Server, moved: &Arc<Moved>) -> Result<Request<Pieces>, ClientError> {
-        let mut request = Request::builder()
-            .method(&self.method)
-            .uri(&self.address)
-            .header(ACCEPT, "application/json, */*");
+    fn request(
+        &self,
+        server: &Server,
+        moved: &Arc<Moved>,
+        change: &ChangeContext,
+    ) -> Result<Request<Pieces>, ClientError> {
+        let changes = self.method != Method::GET;
+        let address = if changes && change.force {
+            let mark = if self.address.contains('?') { '&' } else { '?' };
+            format!("{}{mark}force=true", self.address)
+        } else {
+            self.address.clone()
+        };
+        let mut request =
+            Request::builder().method(&self.method).uri(address).header(ACCEPT, "application/json, */*");
         request = match server {
             // A socket has no host, but HTTP/1.1 requires the header.
             Server::Socket(_) => request.header(HOST, "sgd"),
@@ -105,6 +117,9 @@ impl Call {
         };
         if !self.body.is_empty() {
             request = request.header(CONTENT_TYPE, self.media);
+        }
+        if let Some(own) = change.own.as_ref().filter(|_| changes) {
+            request = request.header("ssh-connection", own);
         }
         if let Some(token) = &self.token {
             request = request.header(IDEMPOTENCY_KEY, token);
@@ -122,6 +137,16 @@ pub(crate) struct Client {
     runtime: Option<Runtime>,
     moved: Arc<Moved>,
     connection: Option<SendRequest<Pieces>>,
+    change: ChangeContext,
+}
+
+/// What is said with every change.
+#[derive(Clone, Debug, Default)]
+struct ChangeContext {
+    /// The SSH connection of the user.
+    own: Option<String>,
+    /// Whether the user insists.
+    force: bool,
 }
 
 impl Client {
@@ -129,7 +154,18 @@ impl Client {
     /// it.
     pub(crate) fn new(server: Server, timeout: Duration) -> Result<Self, ClientError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
-        Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None })
+        // That of a user of another host says nothing here: its server knows this client's address.
+        let own = matches!(server, Server::Socket(_)).then(ssh_session::connection).flatten();
+        // What the server would not understand says nothing, either.
+        let own = own.and_then(|own| own.parse::<Connection>().ok()).map(|own| own.to_string());
+        let change = ChangeContext { own, force: false };
+        Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None, change })
+    }
+
+    /// The same, for a user who insists on changes that are guarded against.
+    pub(crate) fn forcing(mut self, force: bool) -> Self {
+        self.change.force = force;
+        self
     }
 
     /// How long it waits for a response.
@@ -162,9 +198,9 @@ impl Client {
 
     /// Sends a request and returns the raw response.
     pub(crate) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
-        let Self { server, timeout, runtime, moved, connection } = self;
+        let Self { server, timeout, runtime, moved, connection, change } = self;
         let response = runtime.as_ref().ok_or_else(ended)?.block_on(async {
-            let mut exchange = pin!(exchange(server, connection, call, moved));
+            let mut exchange = pin!(exchange(server, connection, call, moved, change));
             loop {
                 let before = moved.bytes();
                 match time::timeout(*timeout, exchange.as_mut()).await {
@@ -187,13 +223,13 @@ impl Client {
 
     /// Sends a request whose response is lines, as they come; see [`Lines`].
     pub(crate) fn lines(&mut self, call: &Call) -> Result<Lines<'_>, ClientError> {
-        let Self { server, timeout, runtime, moved, connection: _ } = self;
+        let Self { server, timeout, runtime, moved, connection: _, change } = self;
         let runtime = runtime.as_ref().ok_or_else(ended)?;
         Lines::begin(runtime, server, *timeout, async {
             let broken = |source| ClientError::Broken { server: server.clone(), changes: false, source };
             // A connection of its own: it ends with the stream.
             let mut sender = connect(server).await?;
-            let response = sender.send_request(call.request(server, moved)?).await.map_err(broken)?;
+            let response = sender.send_request(call.request(server, moved, change)?).await.map_err(broken)?;
             let (status, body) = (response.status(), response.into_body());
             if status.is_success() {
                 return Ok(body);
@@ -235,10 +271,11 @@ async fn exchange(
     connection: &mut Option<SendRequest<Pieces>>,
     call: &Call,
     moved: &Arc<Moved>,
+    change: &ChangeContext,
 ) -> Result<(StatusCode, Bytes), ClientError> {
     let mut tries = 0;
     loop {
-        let broken = match attempt(server, connection, call, moved).await {
+        let broken = match attempt(server, connection, call, moved, change).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
@@ -262,6 +299,7 @@ async fn attempt(
     connection: &mut Option<SendRequest<Pieces>>,
     call: &Call,
     moved: &Arc<Moved>,
+    change: &ChangeContext,
 ) -> Result<(StatusCode, Bytes), ClientError> {
     let broken = |source| ClientError::Broken { server: server.clone(), changes: !call.repeatable(), source };
     let usable = connection.take_if(|sender| !sender.is_closed());
@@ -270,7 +308,8 @@ async fn attempt(
         None => connect(server).await?,
     };
     sender.ready().await.map_err(broken)?;
-    let response: Response<_> = sender.send_request(call.request(server, moved)?).await.map_err(broken)?;
+    let response: Response<_> =
+        sender.send_request(call.request(server, moved, change)?).await.map_err(broken)?;
     let status = response.status();
     let mut frames = response.into_body();
     moved.begin(frames.size_hint().exact().unwrap_or_default(), false);

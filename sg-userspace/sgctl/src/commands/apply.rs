@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// Region, on the first apply. Default: local.
     #[arg(long)]
     region: Option<String>,
+    /// Let the document leave out NICs whose devices exist and are filtered. Everything will pass there. Without it, such a
+    /// document is refused, unless it names the devices under `allow_unfiltered`.
+    #[arg(long)]
+    allow_unfiltered: bool,
     /// Show the difference and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -43,7 +47,15 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
     let text = file::read_text(path)?;
     let shown = if path == Path::new("-") { "<stdin>".into() } else { path.display().to_string() };
     let region = args.region.unwrap_or_default();
-    let body = Apply { text: text.into(), name: args.name, region, file: shown };
+    let body = Apply {
+        text: text.into(),
+        name: args.name,
+        region,
+        file: shown,
+        allow_unfiltered: args.allow_unfiltered,
+        // The client says it with every change.
+        force: false,
+    };
     let address = Address::of(&["apply"]);
     let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;
     let difference: Difference =

@@ -2,10 +2,12 @@
 
 use std::{io::Write, net::IpAddr};
 
+use anyhow::anyhow;
 use serde::Serialize;
 use sg_agent::devices::{self, Devices};
 use sg_check::CompiledNic;
 use sg_document::{Loaded, Warning};
+use sg_guard::lost_probe;
 use sg_model::{Ethertype, Hook, Ipsec, Nic, Policy, Role};
 
 use crate::{
@@ -58,10 +60,13 @@ struct NicSummary {
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
     output.without_table()?;
-    let Loaded { policy, warnings } = policy::read(&args.policy.policy)?;
+    let Loaded { policy, warnings, guard } = policy::read(&args.policy.policy)?;
     if !output.format.is_data() {
         // Programs get them with the summary.
         warnings.iter().for_each(policy::warn);
+    }
+    if let Some(lost) = lost_probe(&policy, &guard.keep) {
+        return Err(Failure::guarded(anyhow!("{lost}")));
     }
     let summary = Summary::of(&policy, &warnings)?;
     match output.format {

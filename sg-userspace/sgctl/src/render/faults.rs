@@ -46,12 +46,13 @@ impl<'e> Written<'e> {
 /// Prints a failure to standard error. The faults of a document have the format of the output.
 pub(crate) fn report(failure: &Failure, format: Format) {
     match failure {
-        Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error) => {
-            match error.downcast_ref() {
-                Some(document) => print(document, format),
-                None => say(&format!("sgctl: {}", escaped_lines(&format!("{error:#}")))),
-            }
-        }
+        Failure::Input(error)
+        | Failure::NotFound(error)
+        | Failure::Guarded(error)
+        | Failure::Other(error) => match error.downcast_ref() {
+            Some(document) => print(document, format),
+            None => say(&format!("sgctl: {}", escaped_lines(&format!("{error:#}")))),
+        },
         Failure::BrokenPipe | Failure::Different => {}
     }
 }

@@ -66,6 +66,26 @@ fn an_empty_list_is_an_empty_output() {
 }
 
 #[test]
+fn who_insists_says_so_with_every_change_and_no_query() {
+    let server = Server::new(vec![Response::Say(200, VPC), Response::Say(200, VPC)]);
+    ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--force"]);
+    ask(&server, &["vpc", "show", "prod", "--force"]);
+    assert_eq!(lines(&server), ["PATCH /v1/vpcs/prod?force=true", "GET /v1/vpcs/prod"]);
+}
+
+#[test]
+fn what_is_guarded_against_has_an_exit_code_of_its_own() {
+    for code in ["lost_access", "unfiltered_device"] {
+        let refused =
+            format!(r#"{{"error":{{"code":"{code}","message":"you would be locked out","details":{{}}}}}}"#);
+        let server = Server::new(vec![Response::Say(409, refused.leak())]);
+        let (_, exit, error) = ask(&server, &["vpc", "modify", "prod", "--order", "sequence"]);
+        assert_eq!(exit, 3, "{error}");
+        assert!(error.contains("locked out"), "{error}");
+    }
+}
+
+#[test]
 fn a_change_holds_what_changes_and_a_token() {
     let server = Server::new(vec![Response::Say(200, VPC)]);
     let (out, code, _) = ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--no-tags"]);

@@ -49,7 +49,10 @@ fn run(words: &[&str]) -> (String, u8, String) {
         Err(failure) => {
             let code = failure.code();
             let error = match failure {
-                Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error) => {
+                Failure::Input(error)
+                | Failure::NotFound(error)
+                | Failure::Guarded(error)
+                | Failure::Other(error) => {
                     format!("{error:#}")
                 }
                 Failure::BrokenPipe | Failure::Different => String::new(),

@@ -1,4 +1,4 @@
-use std::thread;
+use std::{path::PathBuf, thread};
 
 use sg_audit::{HistoryQuery, Outcome, ROTATION, TrailThread, read};
 use sg_kernel::{Attachment, Jiffies};
@@ -10,8 +10,10 @@ use crate::{
     input::{
         control::{Control, control},
         events::{Event, Sender, channel},
+        policy_file::Document,
     },
     lifecycle::traffic::{Traffic, traffic},
+    plan::leaving::AllowUnfiltered,
     samples::{LIMITS, group, policy},
     state::InForce,
 };
@@ -169,4 +171,59 @@ fn an_observer_that_takes_nothing_does_not_stop_ageing() {
     assert!(session.may_age(), "flows must expire");
     news.recv_timeout(Duration::ZERO).unwrap();
     assert!(session.may_age() && session.behind.is_none());
+}
+
+/// A document for the one device that every host has, or for none.
+fn document(text: &str) -> Document {
+    let loaded = sg_document::parse("p.yaml", text.as_bytes()).unwrap();
+    Document { policy: loaded.policy, guard: loaded.guard }
+}
+
+#[test]
+fn a_document_that_leaves_out_a_device_is_held_back_until_it_may() {
+    let (dir, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let mut session = over(&fake, &dir);
+    let lo = "groups: { g: }\nnics: [ { device: lo, groups: [g] } ]\n";
+    session.prepare_document(document(lo)).unwrap();
+    session.enforce(Cause::Policy).unwrap();
+    let refused = session.prepare_document(document("{}")).unwrap_err();
+    assert_eq!(refused.refusal_cause(), crate::error::RefusalCause::Guard);
+    assert!(refused.to_string().starts_with("lo is filtered"), "{refused}");
+    let devices = Wake { devices: true, ..Wake::default() };
+    assert!(session.held_back_no_longer(&devices).is_none(), "lo does not go");
+    session.guarded(AllowUnfiltered::Any, PathBuf::new(), None);
+    assert!(session.held_back_no_longer(&Wake::default()).is_none(), "nothing happened to devices");
+    let again = session.held_back_no_longer(&devices).unwrap();
+    session.prepare_document(again).unwrap();
+    session.enforce(Cause::Policy).unwrap();
+    assert!(session.agent.nics() == (0, 0) && session.guard.held_back.is_none());
+}
+
+#[test]
+fn a_document_that_loses_what_it_keeps_is_refused_and_not_held_back() {
+    let (dir, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let mut session = over(&fake, &dir);
+    let text = "groups: { g: }\nnics: [ { device: lo, groups: [g] } ]\n\
+                keep: [ { nic: lo, direction: ingress, protocol: tcp, src: 192.0.2.7, dst: 10.0.0.5, dport: 22 } ]\n";
+    let refused = session.prepare_document(document(text)).unwrap_err();
+    assert!(matches!(refused, AgentError::LostProbe { .. }), "{refused}");
+    assert!(refused.to_string().starts_with("p.yaml:3:9: keep[0]: NIC lo would not accept it"), "{refused}");
+    assert!(session.guard.held_back.is_none() && session.agent.policy().is_none());
+}
+
+#[test]
+fn the_first_document_does_not_take_away_the_connection_that_started_the_agent() {
+    let (dir, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+    let mut session = over(&fake, &dir);
+    let own = "192.0.2.7 50000 127.0.0.1 22".parse().unwrap();
+    session.guarded(AllowUnfiltered::default(), PathBuf::new(), Some(own));
+    let closed = "groups: { g: }\nnics: [ { device: lo, groups: [g] } ]\n";
+    let refused = session.prepare_document(document(closed)).unwrap_err();
+    assert!(matches!(refused, AgentError::LostSsh { .. }), "{refused}");
+    let said = "the SSH connection from 192.0.2.7 port 50000 to 127.0.0.1 port 22: NIC lo would not accept it, drop by default";
+    assert!(refused.to_string().starts_with(said), "{refused}");
+    session.prepare_document(document(&format!("{closed}keep_ssh: false\n"))).unwrap();
+    session.enforce(Cause::Policy).unwrap();
+    // From now on only what the flow table has is asked.
+    session.prepare_document(document(closed)).unwrap();
 }

@@ -136,7 +136,9 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
         | Refusal::Record { .. }
         | Refusal::Unexportable { .. } => (Is::BAD_REQUEST, "InvalidParameter"),
         Refusal::TokenReused { .. } => (Is::BAD_REQUEST, "IdempotentParameterMismatch"),
-        Refusal::Unenforceable { .. } => (Is::FORBIDDEN, "OperationDenied"),
+        Refusal::Unenforceable { .. } | Refusal::Unfiltered { .. } | Refusal::LostAccess { .. } => {
+            (Is::FORBIDDEN, "OperationDenied")
+        }
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => {
             (Is::INTERNAL_SERVER_ERROR, "InternalError")
         }

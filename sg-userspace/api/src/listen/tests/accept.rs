@@ -40,7 +40,7 @@ impl Accept for Failing {
         let stream = self.stream.lock().unwrap().take();
         let Some(stream) = stream else { return std::future::pending().await };
         let peer = Peer::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        Ok((stream, Caller { peer, admitted: true }))
+        Ok((stream, Caller { peer, local: None, admitted: true }))
     }
 }
 

@@ -24,11 +24,11 @@ const ADMIN: [&str; 6] = [
 /// Queries that carry their question in a body.
 const QUESTIONS: [&str; 2] = ["post_check", "post_diff"];
 
-async fn key(service: &Service, role: KeyRole) -> NewAccessKey {
+pub(super) async fn key(service: &Service, role: KeyRole) -> NewAccessKey {
     service.submit(CreateAccessKey { role, ..CreateAccessKey::default() }).await.unwrap()
 }
 
-fn signed(key: &NewAccessKey, method: &str, path: &str) -> Request<Body> {
+pub(super) fn signed(key: &NewAccessKey, method: &str, path: &str) -> Request<Body> {
     let credentials = STANDARD.encode(format!("{}:{}", key.id, key.secret));
     let request = Request::builder().method(method.parse::<Method>().unwrap()).uri(path);
     let request = request.header("content-type", "application/json");

@@ -26,7 +26,14 @@ pub(super) fn run(args: &Args, new: &Path, session: &mut Session<'_>) -> Result<
     let text = file::read_text(new)?;
     let shown = if new == Path::new("-") { "<stdin>".into() } else { new.display().to_string() };
     let name = args.name.clone().unwrap_or_else(|| "document".to_owned());
-    let body = Apply { text: text.into(), name, region: String::new(), file: shown };
+    let body = Apply {
+        text: text.into(),
+        name,
+        region: String::new(),
+        file: shown,
+        allow_unfiltered: false,
+        force: false,
+    };
     let address = Address::of(&["diff"])
         .with_some("nic", args.nic.as_ref())
         .with("attribution", args.attribution)
@@ -95,16 +102,14 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
 pub(crate) fn impact(flows: &FlowImpact, names: &Names) -> Vec<String> {
     let FlowImpact { total, revoked, reattributed, kept, undecided, largest } = flows;
     let noun = if *total == 1 { "connection" } else { "connections" };
-    let mut text = format!("would revoke {} of {} {noun}", thousands(*revoked), thousands(*total));
-    if *reattributed > 0 {
-        text += &format!(", re-attribute {} to other rules", thousands(*reattributed));
-    }
-    if *kept > 0 {
-        text += &format!(", keep {} that the rules do not accept (established: keep)", thousands(*kept));
-    }
-    if *undecided > 0 {
-        text += &format!("; of {} there was no time to find out", thousands(*undecided));
-    }
+    let parts = [
+        Some(format!("would revoke {} of {} {noun}", thousands(*revoked), thousands(*total))),
+        (*reattributed > 0).then(|| format!(", re-attribute {} to other rules", thousands(*reattributed))),
+        (*kept > 0)
+            .then(|| format!(", keep {} that the rules do not accept (established: keep)", thousands(*kept))),
+        (*undecided > 0).then(|| format!("; of {} there was no time to find out", thousands(*undecided))),
+    ];
+    let text: String = parts.into_iter().flatten().collect();
     let mut lines = vec![text];
     if largest.len() < *revoked {
         lines.push(format!("the {} largest:", largest.len()));
@@ -137,7 +142,7 @@ fn row(revoked: &RevokedFlow, names: &Names) -> String {
 }
 
 /// A number for people: `12,032`.
-fn thousands(number: impl ToString) -> String {
+fn thousands<T: ToString + Copy>(number: T) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -186,6 +191,6 @@ mod tests {
         );
         let one = FlowImpact { total: 1, ..FlowImpact::default() };
         assert_eq!(impact(&one, &names), ["would revoke 0 of 1 connection"]);
-        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands::<u64>), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -114,7 +114,10 @@ fn client(common: &Common) -> Result<Client, Failure> {
 /// What to show of a failure.
 fn trouble(part: Part, failure: &Failure) -> News {
     let why = match failure {
-        Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error) => format!("{error:#}"),
+        Failure::Input(error)
+        | Failure::NotFound(error)
+        | Failure::Guarded(error)
+        | Failure::Other(error) => format!("{error:#}"),
         Failure::BrokenPipe | Failure::Different => "the connection broke".to_owned(),
     };
     News::Trouble(part, why)

@@ -22,6 +22,7 @@ mod conntrack {
     pub(crate) mod close_detection;
     pub(crate) mod closing;
     pub(crate) mod flows;
+    pub(crate) mod impact;
     pub(crate) mod policy_changes;
     pub(crate) mod replies;
     pub(crate) mod takeover;
@@ -114,6 +115,7 @@ fn main() -> Result<ExitCode> {
             anti_spoofing::vrrp,
             exceptions::multicast,
             conntrack::flows,
+            conntrack::impact,
             observe::metrics,
             observe::records,
             observe::floods,

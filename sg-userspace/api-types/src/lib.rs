@@ -10,6 +10,7 @@ mod access;
 mod apply;
 mod check;
 mod clone;
+mod diff;
 mod error;
 mod flows;
 mod groups;
@@ -32,6 +33,9 @@ pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
+pub use diff::{
+    Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, RevokedFlow, UndecidedPart,
+};
 pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use flows::{
     DeleteFlows, DeletedFlows, FlowFilter, FlowLimit, FlowList, FlowProgress, FlowRow, MOST_FLOWS,

@@ -4,7 +4,7 @@ use sg_common::{
     dhcp::Kind,
     discovery::Message,
     exceptions::{self, Exception},
-    flow::{Direction, packet_keys},
+    flow::{Direction, First, FlowKey, packet_keys},
     guest,
     image::{CLASS_WORDS, Dimension, Header, Keys, Walk, flags, header},
     packet::{ETHERNET, Packet, Parsed, parse},
@@ -135,6 +135,23 @@ impl CompiledNic {
             return Ok(CheckResult::without_policy(Verdict::Drop, Reason::AntiSpoofing));
         }
         self.decided(walk(header::ROOTS + direction as usize * 2 + family, &keys)?)
+    }
+
+    /// What the rules decide about a flow of `key` that began with `first`; with `either`, and if they accept it, also about one that
+    /// began in the other direction: as the datapath judges a flow again. What comes before the rules is about single packets,
+    /// and ends no flow.
+    ///
+    /// # Errors
+    /// If the image is defective.
+    pub fn judge_flow(&self, key: &FlowKey, first: First, either: bool) -> Result<CheckResult, ImageFault> {
+        let words = self.image.words();
+        Header::read(words).ok_or(ImageFault::Version)?;
+        let walk = |first: First| {
+            let root = header::ROOTS + first.direction() as usize * 2 + key.l4.family() as usize;
+            Walk::from(words, root).run(words, &Keys::of(&key.original(first))).ok_or(ImageFault::Walk)
+        };
+        let decision = walk(first)?;
+        self.decided(if either && decision.accepts() { walk(first.reversed())? } else { decision })
     }
 
     /// The result for a decision of the program or the image.

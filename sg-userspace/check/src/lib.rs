@@ -7,7 +7,7 @@
 //! | kernel | the eBPF program, on a real packet |
 //!
 //! The three must always agree; tests and `sgctl check` compare them. This crate must never touch an interface, nor decide
-//! anything itself. `sgctl`, `sg-service` and the tests call it.
+//! anything itself. `sgctl`, `sg-service`, `sg-inspect` and the tests call it.
 
 mod engine;
 mod image;

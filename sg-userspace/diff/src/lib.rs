@@ -13,6 +13,8 @@
 //! | `cell` | the paths of diagrams, merged |
 //! | `line` | a path as the match fields of a rule |
 //! | `written` | a line as JSON |
+//! | `words` | a line for people |
+//! | `start` | the line that a packet is in |
 
 mod active;
 mod align;
@@ -23,13 +25,17 @@ mod diagram;
 mod line;
 mod lists;
 mod set;
+mod start;
 #[cfg(test)]
 mod tests;
+mod words;
 mod written;
 
 pub use self::{
     compare::{Difference, Options, Undecided, compare},
     decider::{By, Named},
     line::{Effect, Line, Outcome, Span, all_but},
+    start::{Finder, Start},
+    words::{AS_WRITTEN, Called},
     written::{Sample, SampleProtocol, WrittenLine, WrittenOutcome},
 };

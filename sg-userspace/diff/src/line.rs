@@ -14,7 +14,7 @@ use sg_model::{Direction, Family};
 use super::{
     cell::Keys,
     decider::{By, Dimension, Named, parts_of},
-    set::{Range, normal, without},
+    set::{Range, normal, range_of, without},
 };
 
 /// From the first to the last, both included.
@@ -238,12 +238,8 @@ fn nets_of(Range { first, last }: Range, family: Family) -> Vec<IpNet> {
 /// The prefixes of all addresses of a family that are in none of these, which are of that family.
 #[must_use]
 pub fn all_but(nets: &[IpNet], family: Family) -> Vec<IpNet> {
-    let range = |net: &IpNet| match net {
-        IpNet::V4(net) => Range::new(net.network().to_bits().into(), net.broadcast().to_bits().into()),
-        IpNet::V6(net) => Range::new(net.network().to_bits(), net.broadcast().to_bits()),
-    };
     let all = [Range::new(0, Dimension::Remote.top(family))];
-    let left = without(&all, &normal(nets.iter().map(range).collect()));
+    let left = without(&all, &normal(nets.iter().map(range_of).collect()));
     left.into_iter().flat_map(|range| nets_of(range, family)).collect()
 }
 

@@ -1,9 +1,10 @@
 //! Sets of keys of one dimension: sorted, disjoint ranges that do not touch, each set stored once. It must never know what a key
-//! means. `decider` makes them, `diagram` walks them, `line` writes them.
+//! means, but for addresses. `decider` makes them, `diagram` walks them, `line` writes them.
 
 use std::rc::Rc;
 
 use foldhash::{HashMap, HashMapExt as _};
+use ipnet::IpNet;
 
 /// Keys from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +37,14 @@ pub(super) fn normal(mut ranges: Vec<Range>) -> Vec<Range> {
         touches
     });
     ranges
+}
+
+/// The addresses of a prefix.
+pub(super) fn range_of(net: &IpNet) -> Range {
+    match net {
+        IpNet::V4(net) => Range::new(net.network().to_bits().into(), net.broadcast().to_bits().into()),
+        IpNet::V6(net) => Range::new(net.network().to_bits(), net.broadcast().to_bits()),
+    }
 }
 
 /// The keys of `all` that are not in `set`.

@@ -9,7 +9,7 @@ use sg_model::{Direction, Family, HeaderNumbers, Policy};
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts, Reader};
 
-use super::{Difference, Line, Options, Span, WrittenOutcome, compare};
+use super::{Difference, Finder, Line, Options, Span, Start, WrittenOutcome, compare};
 
 fn policy(document: &str) -> Policy {
     match sg_document::parse("generated", document.as_bytes()) {
@@ -299,6 +299,28 @@ fn written<'a>(policy: &'a Policy, oracle: &mut Oracle<'_>, probe: &Probe) -> Wr
     WrittenOutcome { verdict: result.verdict, group: result.group, rule: result.rule }
 }
 
+fn start(probe: &Probe) -> Start {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    let (source_port, detail) = match probe.content() {
+        sg_probe::Content::Ports { source, destination } => (source, destination),
+        sg_probe::Content::Icmp { kind, code } => (0, u16::from_be_bytes([kind, code])),
+        sg_probe::Content::Bare => (0, 0),
+    };
+    Start {
+        direction: probe.direction(),
+        family: probe.ends().family(),
+        remote: bits(probe.remote()),
+        local: bits(probe.local()),
+        protocol: probe.protocol(),
+        source_port,
+        detail,
+        dscp: probe.dscp(),
+    }
+}
+
 /// Asks the oracle under both policies, and the lines.
 fn hold(
     documents: [&str; 2],
@@ -309,12 +331,15 @@ fn hold(
 ) {
     assert!(difference.undecided.is_empty(), "undecided");
     let [mut old, mut new] = [Oracle::new(before), Oracle::new(after)];
+    let finder = Finder::new(&difference.lines);
     let mut check = |probe: &Probe| {
         let told = [written(before, &mut old, probe), written(after, &mut new, probe)];
         let lines: Vec<_> = difference.lines.iter().filter(|line| has(line, probe)).collect();
         let context = || {
             format!("{probe}: {told:?}\n{lines:?}\n--- before\n{}--- after\n{}", documents[0], documents[1])
         };
+        let found = finder.find("eth0", &start(probe)).map(|number| &difference.lines[number]);
+        assert_eq!(found, lines.first().copied(), "{}", context());
         match lines.as_slice() {
             [] => assert_eq!(told[0].verdict, told[1].verdict, "no line has {}", context()),
             [line] => assert_eq!([line.before.written(), line.after.written()], told, "{}", context()),

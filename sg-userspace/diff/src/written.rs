@@ -113,7 +113,7 @@ impl SampleProtocol {
     }
 }
 
-const fn name_of(direction: Direction) -> &'static str {
+pub(super) const fn name_of(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "ingress",
         Direction::Egress => "egress",

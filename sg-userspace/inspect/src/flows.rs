@@ -12,7 +12,7 @@ use sg_api_types::{FlowFilter, FlowList, FlowProgress, FlowRow};
 use sg_common::{
     flow::{FlowEntry, FlowKey, State},
     packet::{Family, Tag, Vlan, ethertype},
-    verdict::Decision,
+    verdict::{Decision, Reason},
 };
 use sg_kernel::{Flows, KernelError};
 use sg_records::Protocol;
@@ -161,14 +161,14 @@ fn short(text: &str) -> String {
 }
 
 /// The names of numbers in the tables.
-struct CatalogNames<'a> {
+pub(crate) struct CatalogNames<'a> {
     nics: HashMap<u16, &'a str>,
     /// Group and rule, by the number of the counter.
     rules: HashMap<u32, (&'a str, Option<&'a str>)>,
 }
 
 impl<'a> CatalogNames<'a> {
-    fn of(catalog: &'a Catalog) -> Self {
+    pub(crate) fn of(catalog: &'a Catalog) -> Self {
         let nics = catalog.nics.iter().map(|nic| (nic.slot, nic.device.as_str())).collect();
         let mut rules = HashMap::new();
         for group in &catalog.numbers.groups {
@@ -181,9 +181,16 @@ impl<'a> CatalogNames<'a> {
         Self { nics, rules }
     }
 
-    fn row(&self, key: &FlowKey, entry: &FlowEntry) -> FlowRow {
+    /// The word of the reason, the group and the rule that decided about a flow.
+    pub(crate) fn decided(&self, entry: &FlowEntry) -> (&'static str, Option<&'a str>, Option<&'a str>) {
         let decision = Decision::from_word(entry.decision);
         let decided = decision.and_then(|decision| self.rules.get(&decision.number()));
+        let reason = decision.and_then(|decision| decision.reason().ok()).map_or("", Reason::name);
+        (reason, decided.map(|(group, _)| *group), decided.and_then(|(_, rule)| *rule))
+    }
+
+    pub(crate) fn row(&self, key: &FlowKey, entry: &FlowEntry) -> FlowRow {
+        let (reason, group, rule) = self.decided(entry);
         let text = |text: &str| text.to_owned();
         // Of an echo flow, the remote port is its identifier, and the local one says which end sent the request.
         let echo = matches!(key.l4.protocol(), 1 | 58);
@@ -205,11 +212,9 @@ impl<'a> CatalogNames<'a> {
                 state if state == State::Established as u8 => FlowProgress::Established,
                 _ => FlowProgress::Closing,
             },
-            group: decided.map(|(group, _)| text(group)),
-            rule: decided.and_then(|(_, rule)| rule.map(text)),
-            reason: decision
-                .and_then(|decision| decision.reason().ok())
-                .map_or_else(String::new, |reason| text(reason.name())),
+            group: group.map(text),
+            rule: rule.map(text),
+            reason: text(reason),
             packets: entry.packets,
             bytes: entry.bytes,
         }

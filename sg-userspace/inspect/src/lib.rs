@@ -12,6 +12,7 @@
 //! | [`stats`] | the counters of rules, defaults and reasons |
 //! | [`flows`] | the flows in the tables: which, and deleting them |
 //! | [`show`] | the rules of a NIC in order of evaluation |
+//! | [`impact`] | what another policy would do to live flows |
 //! | [`last_hits`] | when a counter moved last, and since when it is observed |
 //!
 //! It reads; all that it changes are flows that somebody asks it to delete. It must never decide what is in force, and never know
@@ -19,6 +20,7 @@
 
 mod error;
 pub mod flows;
+pub mod impact;
 pub mod last_hits;
 pub mod show;
 pub mod stats;

@@ -169,6 +169,16 @@ impl Service {
         perform(operation, &mut tx.on(self.filtered.clone()))
     }
 
+    /// The state that there would be after an operation, whatever [`Self::try_out`] says about what is filtered.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn would_be<O: Operation>(&self, operation: &O) -> Result<(O::Output, State), Refusal> {
+        let mut tx = Tx::new(State::clone(&self.snapshot()), Timestamp::now());
+        let output = perform(operation, &mut tx)?;
+        Ok((output, tx.into_state()))
+    }
+
     /// Runs an operation that no client requested, and that is not in the audit trail.
     ///
     /// # Errors

@@ -177,7 +177,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("check common", &["sgctl check common eth0 --remote 203.0.113.9"]),
     ("check probes", &["sgctl check probes probes.jsonl -f policy.yaml --json"]),
     ("validate", &["sgctl validate -f policy.yaml"]),
-    ("diff", &["sgctl diff policy.yaml new.yaml", "sgctl diff policy.yaml new.yaml --nic eth0 --all --json"]),
+    (
+        "diff",
+        &[
+            "sgctl diff new.yaml",
+            "sgctl diff policy.yaml new.yaml",
+            "sgctl diff policy.yaml new.yaml --nic eth0 --all --json",
+        ],
+    ),
     ("status", &["sgctl status", "sgctl status --json"]),
     ("stats", &["sgctl stats", "sgctl stats --nic eth0 --all", "sgctl stats --watch 5"]),
     (

@@ -11,11 +11,12 @@
 //! * `caller`: who sends a request, and whether it may.
 //! * `route`, `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `pending`, `observe`, `whole`, `history`: the table, by noun. Every reference may be an
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `pending`,
+//!   `observe`, `whole`, `history`: the table, by noun. Every reference may be an
 //!   id or a name.
 //! * `unused`: rules, and when they were used.
 //! * `changes`: what the audit trail has of a change.
-//! * `places`: how many clients may observe at a time.
+//! * `places`: how many clients may observe or compare at a time.
 //! * `error`: how a refusal is reported.
 //!
 //! This API must never decide what is allowed: the service does. On the socket, the caller is a user whom the kernel identifies;
@@ -24,6 +25,7 @@
 
 mod caller;
 mod changes;
+mod diff;
 mod error;
 mod groups;
 mod history;
@@ -94,6 +96,7 @@ fn table() -> Routes {
     in_force::declare(&mut routes);
     pending::declare(&mut routes);
     whole::declare(&mut routes);
+    diff::declare(&mut routes);
     history::declare(&mut routes);
     routes
 }

@@ -1,7 +1,7 @@
-//! How many clients may observe at a time, over all listeners: those that follow, each of which costs the observer a look at every
-//! record, and those that read the past, each of which holds a thread. Viewers leave some places to others: whoever is to stop
-//! something must be able to see it. It must never know records. `observe` takes places; whoever starts listeners makes one of these
-//! for all.
+//! How many clients may do at a time what is dear, over all listeners: follow what is observed, which costs the observer a look at
+//! every record; read the past, which holds a thread; compare, which holds a processor for seconds. Viewers leave some places to
+//! others: whoever is to stop something must be able to see it. It must never know records. `observe` and `diff` take places; whoever
+//! starts listeners makes one of these for all.
 
 use std::sync::Arc;
 
@@ -10,16 +10,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Failed;
 
-/// Places of either kind.
+/// Places of those that observe, of either kind.
 const PLACES: usize = 8;
 /// Of those, places that viewers may have.
 const OF_VIEWERS: usize = 6;
+/// Places of those that compare, and of those, of viewers.
+const COMPARING: [usize; 2] = [3, 2];
 
-/// The places of clients that observe.
-#[derive(Debug, Default)]
+/// The places of clients.
+#[derive(Debug)]
 pub struct Places {
     following: Kind,
     reading: Kind,
+    comparing: Kind,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        let observing = || Kind::of([PLACES, OF_VIEWERS]);
+        Self { following: observing(), reading: observing(), comparing: Kind::of(COMPARING) }
+    }
 }
 
 /// A place, until it is dropped.
@@ -33,17 +43,19 @@ pub(super) struct Place {
 struct Kind {
     all: Arc<Semaphore>,
     of_viewers: Arc<Semaphore>,
-}
-
-impl Default for Kind {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(PLACES)), of_viewers: Arc::new(Semaphore::new(OF_VIEWERS)) }
-    }
+    /// How many places there are, and of those, of viewers.
+    most: [usize; 2],
 }
 
 impl Kind {
-    /// `does` is what they do.
-    fn take(&self, role: KeyRole, does: &str) -> Result<Place, Failed> {
+    fn of(most: [usize; 2]) -> Self {
+        let [all, of_viewers] = most.map(|places| Arc::new(Semaphore::new(places)));
+        Self { all, of_viewers, most }
+    }
+
+    /// `does` is what they do, `then` what helps.
+    fn take(&self, role: KeyRole, does: &str, then: &str) -> Result<Place, Failed> {
+        let [places, for_viewers] = self.most;
         let is_viewer = role == KeyRole::Viewer;
         let one = |from: &Arc<Semaphore>| Arc::clone(from).try_acquire_owned().ok();
         let of_viewers = is_viewer.then(|| one(&self.of_viewers));
@@ -53,10 +65,8 @@ impl Kind {
         };
         place.ok_or_else(|| {
             let kept =
-                if is_viewer { format!(", or {OF_VIEWERS} with the role viewer") } else { String::new() };
-            Failed::TooMany(format!(
-                "{PLACES} clients {does} already{kept}, which is the maximum: end one of them"
-            ))
+                if is_viewer { format!(", or {for_viewers} with the role viewer") } else { String::new() };
+            Failed::TooMany(format!("{places} clients {does} already{kept}, which is the maximum: {then}"))
         })
     }
 }
@@ -64,12 +74,17 @@ impl Kind {
 impl Places {
     /// A place for a client that follows.
     pub(super) fn following(&self, role: KeyRole) -> Result<Place, Failed> {
-        self.following.take(role, "follow")
+        self.following.take(role, "follow", "end one of them")
     }
 
     /// A place for a client that reads what is remembered.
     pub(super) fn reading(&self, role: KeyRole) -> Result<Place, Failed> {
-        self.reading.take(role, "read the past")
+        self.reading.take(role, "read the past", "end one of them")
+    }
+
+    /// A place for a client that compares.
+    pub(super) fn comparing(&self, role: KeyRole) -> Result<Place, Failed> {
+        self.comparing.take(role, "compare", "ask again in a few seconds")
     }
 }
 
@@ -94,6 +109,12 @@ mod tests {
         let others: Vec<_> = (0..PLACES).map(|_| places.reading(KeyRole::Admin).unwrap()).collect();
         (0..20).for_each(|_| assert!(places.reading(KeyRole::Viewer).is_err()));
         drop(others);
+        let comparing: Vec<_> =
+            (0..COMPARING[1]).map(|_| places.comparing(KeyRole::Viewer).unwrap()).collect();
+        let Err(Failed::TooMany(message)) = places.comparing(KeyRole::Viewer) else { panic!("too many") };
+        assert!(message.contains("3 clients compare already, or 2 with the role viewer"), "{message}");
+        places.comparing(KeyRole::Admin).unwrap();
+        drop(comparing);
         assert!((0..OF_VIEWERS).map(|_| places.reading(KeyRole::Viewer)).all(|place| place.is_ok()));
     }
 }

@@ -147,6 +147,22 @@ impl Routes {
         });
     }
 
+    /// A query of what is in force, which needs no store, with its question in a body.
+    pub(super) fn inquire<Q, T>(
+        &mut self,
+        route: Route,
+        handle: fn(&Native, &RequestContext, Q) -> Result<T, Failed>,
+    ) where
+        Q: Serialize + DeserializeOwned + ToSchema + Send + 'static,
+        T: Serialize + ToSchema + Send + 'static,
+    {
+        let bodies = Bodies::returning::<T>().reading::<Q>();
+        self.serve(route, bodies, move |native, mut begun| async move {
+            let question: Q = strictly(&begun.read().await?)?;
+            aside(move || handle(&native, &begun.context, question)).await.map(json)
+        });
+    }
+
     /// A request about what is in force that changes something in the kernel, with its parameters in a body.
     /// `object` is what changed, for the audit trail.
     pub(super) fn touch<Q, T>(

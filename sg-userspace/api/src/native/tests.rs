@@ -1,6 +1,7 @@
 //! The router, called as clients call it.
 
 mod access;
+mod diff;
 mod guard;
 mod observing;
 mod recorded;
@@ -143,7 +144,7 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
     let document = serde_json::to_value(super::document()).unwrap();
     let mut refused = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let shows = ["status", "show", "stats", "flows", "lint", "history", "observe"]
+        let shows = ["status", "show", "stats", "flows", "lint", "history", "observe", "diff"]
             .contains(&path.trim_start_matches("/v1/"));
         let path = path.split('/').map(|part| if part.starts_with('{') { "nothing" } else { part });
         let path = path.collect::<Vec<_>>().join("/");
@@ -417,10 +418,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_body_makes_it_fail(body in any::<Vec<u8>>(), text in "[{}\\[\\]\":,a-z0-9]{0,60}", route in 0_usize..8) {
-        const ROUTES: [&str; 8] = [
+    fn no_body_makes_it_fail(body in any::<Vec<u8>>(), text in "[{}\\[\\]\":,a-z0-9]{0,60}", route in 0_usize..9) {
+        const ROUTES: [&str; 9] = [
             "/v1/groups", "/v1/groups/x/rules", "/v1/nics", "/v1/join", "/v1/apply", "/v1/check", "/v1/import",
-            "/v1/prefix-lists",
+            "/v1/prefix-lists", "/v1/diff",
         ];
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {

@@ -62,7 +62,7 @@ struct ExportQuery {
 }
 
 /// The maximum size of a document as a JSON text, in bytes. Characters other than letters take two bytes there.
-const APPLY_BYTES: usize = 2 * sg_document::MAX_BYTES as usize + (1 << 20);
+pub(super) const APPLY_BYTES: usize = 2 * sg_document::MAX_BYTES as usize + (1 << 20);
 
 /// The export of a state that an import accepts, of at most `longest` bytes.
 fn exportable(state: &State, secrets: bool, longest: u64) -> Result<Export, Failed> {
@@ -107,7 +107,7 @@ fn no_export(error: &ImportError) -> Failed {
 }
 
 /// The facts about this host's devices.
-fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
+pub(super) fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
     let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
     Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use hyper::Method;
-use sg_api_types::{Apply, Changed, Difference, Happens};
+use sg_api_types::{Apply, Changed, Comparison, Difference, Happens};
 use sg_model::text::escaped_lines;
 
 use crate::{
     args::{PolicyArg, named},
     client::{Address, Call, ClientError},
+    commands::diff::in_force,
     failure::Failure,
     file,
     render::{Output, Yes, cell, count},
@@ -57,17 +58,14 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
     };
     let address = Address::of(&["apply"]);
     let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;
-    let difference: Difference = session.waiting("comparing", &try_out).map_err(|error| match error {
-        // The server decides; here the faults that it found have their lines.
-        ClientError::Refused { .. } => sg_document::parse(&body.file, body.text.as_bytes())
-            .map_or_else(Failure::input, |_| Failure::from(error)),
-        error => Failure::from(error),
-    })?;
+    let difference: Difference =
+        session.waiting("comparing", &try_out).map_err(|error| in_force::refused(error, &body))?;
     for warning in &difference.warnings {
         say(&format!("sgctl: warning: {}", escaped_lines(warning)));
     }
     if args.dry_run {
-        return show(session, &difference);
+        show(session, &difference)?;
+        return if session.output.format.is_table() { live_flows(session, &body) } else { Ok(()) };
     }
     if difference.changes.is_empty() {
         return finish(session, &difference);
@@ -89,6 +87,19 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
         show(session, &done)?;
     }
     finish(session, &done)
+}
+
+/// Shows what would become of live flows.
+fn live_flows(session: &mut Session<'_>, body: &Apply) -> Result<(), Failure> {
+    let call = Call::change(Method::POST, Address::of(&["diff"]).with("limit", 0)).with_json(body)?;
+    let compared: Comparison = match session.waiting("comparing live flows", &call) {
+        Ok(compared) => compared,
+        // An agent of an earlier version, one that has just started, or one that is busy.
+        Err(ClientError::Refused { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let lines = compared.flows.iter().flat_map(|flows| in_force::impact(flows, &compared.names));
+    lines.collect::<Vec<_>>().iter().try_for_each(|line| session.output.line(line))
 }
 
 /// Whether the applied difference is the one that was shown. New objects have other ids each time.

@@ -1,4 +1,7 @@
-//! `sgctl diff`: the packets that two documents judge differently, exactly.
+//! `sgctl diff`: the packets that two documents judge differently, exactly; or what is in force and a document, with what becomes of
+//! live flows. It must never compare by itself: `sg-diff` does, or the agent. `mod.rs` calls it.
+
+pub(crate) mod in_force;
 
 use std::{
     io::Write,
@@ -7,31 +10,35 @@ use std::{
 };
 
 use anyhow::anyhow;
-use ipnet::IpNet;
-use sg_common::{packet::protocol, verdict::Verdict};
-use sg_diff::{By, Difference, Effect, Line, Named, Options, Outcome, Span, Undecided, all_but, compare};
-use sg_model::{Direction, Family, FamilyName, Policy, ProtocolName, shortest, text::escaped};
+use sg_api_types::LineCounts;
+use sg_diff::{AS_WRITTEN, Difference, Effect, Line, Options, Undecided, compare};
+use sg_model::{Direction, FamilyName, Policy, text::escaped};
 
 use crate::{
     args::{
         common::{Common, Format},
         policy,
+        values::named,
     },
     failure::Failure,
     render::output::{Output, count},
+    session::Session,
     stderr::say,
 };
 
 /// Show the packets that two documents judge differently: exactly those, as few lines that do not overlap.
 ///
-/// Each line says what decides before and after, and shows a packet that `sgctl check` takes. What opens something comes first. Live
-/// flows are not looked at. Exit code: 0 if every packet is judged alike, 1 if not, 2 if that cannot be said.
+/// One document alone is compared with what is in force, and live flows are looked at, too: which the document would revoke, and which
+/// another rule would accept. Each line says what decides before and after, and shows a packet that `sgctl check` takes. What opens
+/// something comes first. Exit code: 0 if every packet is judged alike, 1 if not, 2 if that cannot be said.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Policy document before the change
-    old: PathBuf,
-    /// Policy document after the change; `-` for either reads standard input
-    new: PathBuf,
+    /// Policy documents before and after the change; one alone: after it. `-` reads standard input
+    #[arg(required = true, num_args = 1..=2, value_name = "DOCUMENT")]
+    documents: Vec<PathBuf>,
+    /// Name of the document in the store of `sgd serve`, as for `sgctl apply`. Default: document
+    #[arg(long, value_parser = named())]
+    name: Option<String>,
     /// Only this NIC, by its device
     #[arg(long, value_name = "DEVICE")]
     nic: Option<String>,
@@ -48,8 +55,6 @@ pub(crate) struct Args {
 
 /// Lines that are shown without `--all`.
 const SHOWN: usize = 20;
-/// Prefixes or ranges that are shown of a list, for people.
-const OF_A_LIST: usize = 6;
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
@@ -59,10 +64,20 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
             "a difference is for people, or --json: leave -o yaml and name out"
         )));
     }
-    if args.old == Path::new("-") && args.new == Path::new("-") {
+    let [old, new] = match &args.documents[..] {
+        [old, new] => [old, new],
+        [new] => return in_force::run(args, new, &mut Session::new(common, out)?),
+        _ => return Err(Failure::input(anyhow!("name one or two documents"))),
+    };
+    if args.name.is_some() {
+        return Err(Failure::input(anyhow!(
+            "--name is of a document that is compared with what is in force: leave it out"
+        )));
+    }
+    if old == Path::new("-") && new == Path::new("-") {
         return Err(Failure::input(anyhow!("standard input can be one of the documents: name the other")));
     }
-    let [before, after] = [&args.old, &args.new].map(|path| policy::load(path));
+    let [before, after] = [old, new].map(|path| policy::load(path));
     let (before, after) = (before?, after?);
     if let Some(nic) = &args.nic
         && before.nic(nic).is_none()
@@ -77,7 +92,7 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
         undecided.retain(|part| part.nic == nic);
     }
     if output.format.is_table() && (!lines.is_empty() || undecided.is_empty()) {
-        output.line(&summary(&lines))?;
+        output.line(&summary(&counts(&lines)))?;
     }
     let most = if args.all { lines.len() } else { SHOWN };
     for line in lines.iter().take(most) {
@@ -87,7 +102,7 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
             output.line(&serde_json::to_string(&written).map_err(Failure::other)?)?;
         } else {
             let sample = serde_json::to_string(&written.sample).map_err(Failure::other)?;
-            output.line(&words(line))?;
+            output.painted(&line.words(AS_WRITTEN))?;
             output.line(&format!("    such as {sample}"))?;
         }
     }
@@ -110,7 +125,7 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
 fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     const NAMED: usize = 5;
     let Undecided { nic, direction, family, changed } = part;
-    let mut names: Vec<String> = changed.iter().map(|by| by_words(*by)).collect();
+    let mut names: Vec<String> = changed.iter().map(|by| by.words(AS_WRITTEN)).collect();
     names.dedup();
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
@@ -129,14 +144,24 @@ fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     )
 }
 
-/// Counts first.
-fn summary(lines: &[Line<'_>]) -> String {
+fn counts(lines: &[Line<'_>]) -> LineCounts {
     let number = |wanted: &[Effect]| lines.iter().filter(|line| wanted.contains(&line.effect())).count();
+    LineCounts {
+        opens: number(&[Effect::OpensToAny, Effect::Opens]),
+        closes: number(&[Effect::Closes]),
+        refuses: number(&[Effect::Refuses]),
+        attributes: number(&[Effect::Attributes]),
+    }
+}
+
+/// Counts first.
+fn summary(counts: &LineCounts) -> String {
+    let LineCounts { opens, closes, refuses, attributes } = *counts;
     let parts = [
-        (number(&[Effect::OpensToAny, Effect::Opens]), "opens"),
-        (number(&[Effect::Closes]), "closes"),
-        (number(&[Effect::Refuses]), "drops or rejects differently"),
-        (number(&[Effect::Attributes]), "decides by another rule"),
+        (opens, "opens"),
+        (closes, "closes"),
+        (refuses, "drops or rejects differently"),
+        (attributes, "decides by another rule"),
     ];
     let parts: Vec<_> = parts
         .iter()
@@ -154,133 +179,5 @@ const fn direction_word(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "ingress",
         Direction::Egress => "egress",
-    }
-}
-
-/// A line for people.
-fn words(line: &Line<'_>) -> String {
-    let Line {
-        nic,
-        direction,
-        family,
-        remote,
-        local,
-        protocols,
-        ports,
-        source_ports,
-        icmp,
-        dscp,
-        before,
-        after,
-    } = line;
-    let sign = match line.effect() {
-        Effect::OpensToAny | Effect::Opens => '+',
-        Effect::Closes => '-',
-        Effect::Refuses => '~',
-        Effect::Attributes => '=',
-    };
-    let (towards, own) = match direction {
-        Direction::Ingress => ("from", "to"),
-        Direction::Egress => ("to", "from"),
-    };
-    let mut text = format!("{sign} {} {} {}:", escaped(nic), direction_word(*direction), FamilyName(*family));
-    let mut add = |name: &str, list: Option<String>| {
-        if let Some(list) = list {
-            text.extend([" ", name, " ", &list]);
-        }
-    };
-    add("packets of", Some(services(protocols.as_ref(), *family)));
-    add("to port", ports.as_ref().map(|list| spans(list)));
-    add("from port", source_ports.as_ref().map(|list| spans(list)));
-    add(
-        "type/code",
-        icmp.as_ref()
-            .map(|list| short(list.iter().map(|[kinds, codes]| format!("{}/{}", span(kinds), span(codes))))),
-    );
-    add("DSCP", dscp.as_ref().map(|list| spans(list)));
-    add(towards, Some(remote.as_ref().map_or_else(|| "any".to_owned(), |nets| addresses(nets, *family))));
-    let named = [after, before].into_iter().find_map(|outcome| outcome.named);
-    if remote.is_some() {
-        add(
-            "of",
-            named.map(|named| match named {
-                Named::Group(name) => format!("group {}", escaped(name)),
-                Named::PrefixList(name) => format!("prefix list {}", escaped(name)),
-            }),
-        );
-    }
-    add(own, local.as_ref().map(|nets| addresses(nets, *family)));
-    format!("{text}: {} -> {}", outcome(before), outcome(after))
-}
-
-fn services(protocols: Option<&Vec<Span<u8>>>, family: Family) -> String {
-    let Some(list) = protocols else { return "any protocol".to_owned() };
-    short(list.iter().map(|(first, last)| {
-        let is_foreign = *first == protocol::ICMP && family == Family::V6;
-        if first == last && !is_foreign {
-            ProtocolName(*first).to_string()
-        } else {
-            format!("protocols {first}-{last}")
-        }
-    }))
-}
-
-fn span<T: PartialEq + ToString>((first, last): &Span<T>) -> String {
-    if first == last { first.to_string() } else { format!("{}-{}", first.to_string(), last.to_string()) }
-}
-
-fn spans<T: PartialEq + ToString>(list: &[Span<T>]) -> String {
-    short(list.iter().map(span))
-}
-
-/// Prefixes, or those that are left out of the shortest that has them all, where these are fewer.
-fn addresses(nets: &[IpNet], family: Family) -> String {
-    let whole = nets.first().zip(nets.last()).map(|(first, last)| common(*first, *last));
-    if let Some(whole) = whole {
-        let others: Vec<_> = all_but(nets, family).into_iter().filter(|net| whole.contains(net)).collect();
-        if !others.is_empty() && others.len() < nets.len() {
-            let whole = if whole.prefix_len() == 0 { "any".to_owned() } else { shortest(whole) };
-            return format!("{whole} but {}", short(others.iter().map(|net| shortest(*net))));
-        }
-    }
-    short(nets.iter().map(|net| shortest(*net)))
-}
-
-/// The longest prefix that has both, which are of one family.
-fn common(one: IpNet, other: IpNet) -> IpNet {
-    let mut net = one;
-    while !net.contains(&other) {
-        match net.supernet() {
-            Some(wider) => net = wider,
-            None => break,
-        }
-    }
-    net
-}
-
-/// The first of a list.
-fn short(list: impl ExactSizeIterator<Item = String>) -> String {
-    let more = list.len().saturating_sub(OF_A_LIST);
-    let shown: Vec<_> = list.take(OF_A_LIST).collect();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", shown.join(","))
-}
-
-fn outcome(outcome: &Outcome<'_>) -> String {
-    let verdict = match outcome.verdict {
-        Verdict::Accept => "accept",
-        Verdict::Drop => "drop",
-        Verdict::Reject => "reject",
-    };
-    format!("{verdict} by {}", by_words(outcome.by))
-}
-
-fn by_words(by: By<'_>) -> String {
-    match by {
-        By::Reason(reason) => reason.name().to_owned(),
-        By::Group(group) => format!("inner access of group {}", escaped(group)),
-        By::Rule { group, rule } => format!("rule {} of group {}", escaped(rule), escaped(group)),
-        By::Default => "default".to_owned(),
-        By::Unfiltered => "no filter".to_owned(),
     }
 }

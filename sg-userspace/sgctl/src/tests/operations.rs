@@ -85,7 +85,7 @@ const COMMANDS: &[(&str, Needs)] = &[
     ("check common", Operations(&["get /v1/check/common"])),
     ("check probes", Nothing("it judges by a document")),
     ("validate", Nothing("it reads a document")),
-    ("diff", Nothing("it reads two documents")),
+    ("diff", Operations(&["post /v1/diff"])),
     ("status", Operations(&["get /v1/status"])),
     ("stats", Operations(&["get /v1/stats"])),
     ("flows", Operations(&["get /v1/flows", "post /v1/flows/delete"])),

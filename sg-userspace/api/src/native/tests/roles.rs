@@ -22,7 +22,7 @@ const ADMIN: [&str; 6] = [
     "post_import",
 ];
 /// Queries that carry their question in a body.
-const QUESTIONS: [&str; 1] = ["post_check"];
+const QUESTIONS: [&str; 2] = ["post_check", "post_diff"];
 
 pub(super) async fn key(service: &Service, role: KeyRole) -> NewAccessKey {
     service.submit(CreateAccessKey { role, ..CreateAccessKey::default() }).await.unwrap()

@@ -1,0 +1,196 @@
+//! What is in force compared with a document: the agent compares, and knows what becomes of live flows. This only displays its
+//! response. `sgctl diff` and `sgctl apply --dry-run` call it.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+
+use anyhow::anyhow;
+use hyper::Method;
+use sg_api_types::{Apply, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart};
+use sg_model::text::{escaped, escaped_lines};
+
+use super::{Args, SHOWN, summary};
+use crate::{
+    args::common::Format,
+    client::{address::Address, error::ClientError, http::Call},
+    failure::Failure,
+    file,
+    render::output::{Output, count},
+    session::Session,
+    stderr::say,
+};
+
+/// The names of ids in a store.
+type Names = BTreeMap<String, String>;
+
+pub(super) fn run(args: &Args, new: &Path, session: &mut Session<'_>) -> Result<(), Failure> {
+    let text = file::read_text(new)?;
+    let shown = if new == Path::new("-") { "<stdin>".into() } else { new.display().to_string() };
+    let name = args.name.clone().unwrap_or_else(|| "document".to_owned());
+    let body = Apply {
+        text: text.into(),
+        name,
+        region: String::new(),
+        file: shown,
+        allow_unfiltered: false,
+        force: false,
+    };
+    let address = Address::of(&["diff"])
+        .with_some("nic", args.nic.as_ref())
+        .with("attribution", args.attribution)
+        .with("time", args.time);
+    let address = if args.all { address.with("all", true) } else { address.with("limit", SHOWN) };
+    // A query; it is no GET only because of its length.
+    let call = Call::change(Method::POST, address).with_json(&body)?;
+    let compared: Comparison = session.waiting("comparing", &call).map_err(|error| refused(error, &body))?;
+    display(&compared, &mut session.output)
+}
+
+/// The server decides; here the faults that it found have their lines.
+pub(crate) fn refused(error: ClientError, body: &Apply) -> Failure {
+    match error {
+        ClientError::Refused { .. } => sg_document::parse(&body.file, body.text.as_bytes())
+            .map_or_else(Failure::input, |_| Failure::from(error)),
+        error => Failure::from(error),
+    }
+}
+
+fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure> {
+    let Comparison { counts, lines, left_out, undecided, flows, names, warnings } = compared;
+    for warning in warnings {
+        say(&format!("sgctl: warning: {}", escaped_lines(warning)));
+    }
+    let is_table = output.format.is_table();
+    if is_table && (!lines.is_empty() || *left_out > 0 || undecided.is_empty()) {
+        output.line(&summary(counts))?;
+    }
+    if is_table && let Some(flows) = flows {
+        for line in impact(flows, names) {
+            output.line(&line)?;
+        }
+    }
+    for line in lines {
+        if output.format == Format::Json {
+            output.line(&serde_json::to_string(line).map_err(Failure::other)?)?;
+            continue;
+        }
+        let live = line.flows.filter(|flows| *flows > 0);
+        let live = live.map_or_else(String::new, |flows| format!(" ({})", count(flows, "live flow")));
+        output.line(&format!("{}{live}", line.text))?;
+        output.line(&format!("    such as {}", line.sample))?;
+    }
+    if *left_out > 0 {
+        output.remark(&format!("and {}: --all shows every line", count(*left_out, "line")));
+    }
+    for part in undecided {
+        let UndecidedPart { nic, direction, family, changed } = part;
+        say(&format!(
+            "sgctl: warning: not known within the time: what changes of {} do to {direction} of NIC {}, IPv{family}",
+            escaped(&changed.join(", ")),
+            escaped(nic),
+        ));
+    }
+    match (lines.is_empty() && *left_out == 0, undecided.is_empty()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Failure::input(anyhow!(
+            "no difference was found in that time, which may be too short: compare two documents with --time"
+        ))),
+        (false, _) => Err(Failure::Different),
+    }
+}
+
+/// What becomes of live flows, in lines.
+pub(crate) fn impact(flows: &FlowImpact, names: &Names) -> Vec<String> {
+    let FlowImpact { total, revoked, reattributed, kept, undecided, largest } = flows;
+    let noun = if *total == 1 { "connection" } else { "connections" };
+    let parts = [
+        Some(format!("would revoke {} of {} {noun}", thousands(*revoked), thousands(*total))),
+        (*reattributed > 0).then(|| format!(", re-attribute {} to other rules", thousands(*reattributed))),
+        (*kept > 0)
+            .then(|| format!(", keep {} that the rules do not accept (established: keep)", thousands(*kept))),
+        (*undecided > 0).then(|| format!("; of {} there was no time to find out", thousands(*undecided))),
+    ];
+    let text: String = parts.into_iter().flatten().collect();
+    let mut lines = vec![text];
+    if largest.len() < *revoked {
+        lines.push(format!("the {} largest:", largest.len()));
+    }
+    lines.extend(largest.iter().map(|flow| format!("    {}", row(flow, names))));
+    lines
+}
+
+fn row(revoked: &RevokedFlow, names: &Names) -> String {
+    let called = |id: &String| names.get(id).unwrap_or(id).clone();
+    let by = |group: &Option<String>, rule: &Option<String>| match (group, rule) {
+        (Some(group), Some(rule)) => format!("rule {} of group {}", called(rule), called(group)),
+        (Some(group), None) => format!("inner access of group {}", called(group)),
+        (None, _) => "default".to_owned(),
+    };
+    let [source, destination] = revoked.ends().map(|(address, port)| match port {
+        0 => address.to_string(),
+        port => SocketAddr::new(address, port).to_string(),
+    });
+    let DiffOutcome { verdict, group, rule } = &revoked.after;
+    format!(
+        "{} {} {} {source} -> {destination}, {} bytes: {} -> {verdict} by {}",
+        revoked.flow.nic,
+        revoked.flow.direction,
+        revoked.flow.protocol,
+        thousands(revoked.bytes()),
+        by(&revoked.flow.group, &revoked.flow.rule),
+        by(group, rule),
+    )
+}
+
+/// A number for people: `12,032`.
+fn thousands<T: ToString + Copy>(number: T) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use sg_api_types::FlowRow;
+    use sg_records::Direction;
+
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_flows_is_said_in_words() {
+        let row = serde_json::json!({
+            "nic": "eth0", "vlan": null, "protocol": "tcp", "direction": "ingress", "remote": "10.0.0.9",
+            "remote_port": 40000, "local": "2001:db8::5", "local_port": 22, "state": "established", "group": "sg-1",
+            "rule": "ssh", "reason": "rule", "packets": [1, 2], "bytes": [1200, 34],
+        });
+        let flow: FlowRow = serde_json::from_value(row).unwrap();
+        assert_eq!(flow.direction, Direction::Ingress);
+        let after = DiffOutcome { verdict: "drop".to_owned(), group: None, rule: None };
+        let flows = FlowImpact {
+            total: 12_032,
+            revoked: 14,
+            reattributed: 311,
+            kept: 2,
+            undecided: 0,
+            largest: vec![RevokedFlow { flow, after }],
+        };
+        let names = Names::from([("sg-1".to_owned(), "web".to_owned())]);
+        let lines = impact(&flows, &names);
+        let expected = "would revoke 14 of 12,032 connections, re-attribute 311 to other rules, keep 2 that the rules do not accept \
+                        (established: keep)";
+        assert_eq!(lines[0], expected);
+        assert_eq!(lines[1], "the 1 largest:");
+        assert_eq!(
+            lines[2],
+            "    eth0 ingress tcp 10.0.0.9:40000 -> [2001:db8::5]:22, 1,234 bytes: rule ssh of group web -> drop by default"
+        );
+        let one = FlowImpact { total: 1, ..FlowImpact::default() };
+        assert_eq!(impact(&one, &names), ["would revoke 0 of 1 connection"]);
+        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands::<u64>), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

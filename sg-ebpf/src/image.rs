@@ -38,10 +38,24 @@ impl Image {
     /// costs that a load, of a line that it reads anyway, and a branch.
     #[inline(always)]
     pub fn of(slot: u32) -> Option<Self> {
-        let image = Self::at(slot)?;
-        let change = image.word(header::PENDING);
-        if change == 0 || !pending::is_over(change) {
-            return Some(image);
+        // Asked where the class is known, not after the four ways have met.
+        if let Some(image) = IMAGES_64K.get_value(slot, &0) {
+            if pending::stays(image[header::PENDING]) {
+                return Some(Self::K64(image));
+            }
+        } else if let Some(image) = IMAGES_1M.get_value(slot, &0) {
+            if pending::stays(image[header::PENDING]) {
+                return Some(Self::M1(image));
+            }
+        } else if let Some(image) = IMAGES_16M.get_value(slot, &0) {
+            if pending::stays(image[header::PENDING]) {
+                return Some(Self::M16(image));
+            }
+        } else {
+            let image = IMAGES_64M.get_value(slot, &0)?;
+            if pending::stays(image[header::PENDING]) {
+                return Some(Self::M64(image));
+            }
         }
         Self::at(settings().previous_images + slot)
     }

@@ -7,10 +7,10 @@ use sg_common::pending::Pending;
 
 use crate::{helpers, maps::PENDING, subprograms};
 
-/// Whether the change with this id was cancelled, or its deadline has passed.
+/// Whether an image that the change with this id has published is in force. Zero: it needs no confirmation.
 #[inline(always)]
-pub fn is_over(id: u64) -> bool {
-    sg_is_over(id) != 0
+pub fn stays(id: u64) -> bool {
+    id == 0 || sg_is_over(id) == 0
 }
 
 const _: subprograms::IsOver = sg_is_over;

@@ -240,7 +240,14 @@ fn goes_on_after_a_restart(lab: Lab, attach: Attach) -> Result<()> {
     agent.sgctl(&["confirm", &id, "--instance", agent.instance()])?;
     agent.kill()?;
     agent.start_with(WINDOW)?;
-    meets(&scene, true, "after it was confirmed")
+    meets(&scene, true, "after it was confirmed")?;
+    // A host that starts anew has nothing in its kernel and in /run, and a document that was not confirmed.
+    change(&agent, &policy(false))?;
+    agent.kill()?;
+    agent.detach()?;
+    agent.start_with(WINDOW)?;
+    says(&agent, "reverted cause=restart")?;
+    meets(&scene, true, "after the host started anew")
 }
 
 /// As somebody's SSH connection would: without a new one.

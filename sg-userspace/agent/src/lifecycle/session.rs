@@ -44,6 +44,9 @@ mod guard;
 
 use confirming::Confirming;
 
+/// How long a pass waits for an observer that is behind, before it looks again.
+const BEHIND: Duration = Duration::from_millis(5);
+
 /// Where policies come from.
 pub(crate) enum Policies {
     /// A file that is read when it changes. Orders settle changes of it only.
@@ -196,7 +199,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 }
                 // When there is nothing else to do: a full table takes a tenth of a second.
                 () = yield_now(), if self.ageing && may_age => self.age_some(),
-                () = sleep(ageing::BEHIND), if self.ageing && !may_age => {}
+                () = sleep(BEHIND), if self.ageing && !may_age => {}
             }
         }
     }

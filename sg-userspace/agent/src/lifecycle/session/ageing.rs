@@ -15,8 +15,6 @@ use crate::{
     lifecycle::traffic::Traffic,
 };
 
-/// How long a pass waits for an observer that is behind, before it looks again.
-pub(super) const BEHIND: Duration = Duration::from_millis(5);
 /// How long it does so. An observer that keeps up takes a message in some milliseconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -41,6 +41,7 @@ fn over(service: Option<Service>, policy: Option<sg_model::Policy>, places: &Arc
         places: Arc::clone(places),
         caller: Caller::Socket,
         attempts: Arc::default(),
+        control: None,
         recording: crate::recording::Recording::default(),
     })
 }

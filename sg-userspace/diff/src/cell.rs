@@ -19,6 +19,13 @@ pub(super) struct Cell {
     pub(super) after: u32,
 }
 
+impl Cell {
+    /// The bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.keys.iter().flatten().map(|keys| size_of_val(&**keys)).sum::<usize>()
+    }
+}
+
 /// Joins disjoint cells that differ in one dimension only, until none do. `tops` are the largest keys.
 pub(super) fn merged(mut cells: Vec<Cell>, tops: &[u128; Dimension::ALL.len()]) -> Vec<Cell> {
     loop {

@@ -52,8 +52,8 @@ pub struct Undecided<'a> {
     pub changed: Vec<By<'a>>,
 }
 
-/// The most numbers that a diagram remembers, of four bytes: half of 256 MiB.
-const MEMORY: usize = 32 << 20;
+/// The most bytes for a diagram and for cells. Merging cells and writing lines take as much again.
+const MEMORY: usize = 96 << 20;
 
 /// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
 /// NIC that only one of them has is not filtered under the other.
@@ -97,10 +97,14 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options) -> D
                 let tops = Dimension::ALL.map(|dimension| dimension.top(family));
                 let lists = Lists::new(lists, &sets, tops, options.attribution);
                 let (mut cells, mut undecided) = (Vec::new(), Vec::new());
+                let mut memory = MEMORY;
                 for focus in lists.changed() {
-                    let memory = MEMORY.saturating_sub(cells.len() * size_of::<Cell>());
                     match lists.around(focus, &mut sets, Bounds { until, memory }) {
-                        Ok(found) => cells.extend(merged(found, &tops)),
+                        Ok(found) => {
+                            let found = merged(found, &tops);
+                            memory = memory.saturating_sub(found.iter().map(Cell::bytes).sum());
+                            cells.extend(found);
+                        }
                         Err(Exhausted) => undecided.push(focus),
                     }
                 }

@@ -19,7 +19,7 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) until: Instant,
-    /// The most numbers of entries in all parts that are remembered at a time, of four bytes each, and of cells.
+    /// The most bytes for what is remembered of a diagram, and for the cells of all.
     pub(super) memory: usize,
 }
 
@@ -54,10 +54,9 @@ impl Problem {
     ///
     /// # Errors
     /// If there is no time, or no memory.
-    pub(super) fn solve(self, mut keys: Keys, sets: &Sets, bounds: Bounds) -> Result<Vec<Cell>, Exhausted> {
+    pub(super) fn solve(self, keys: Keys, sets: &Sets, bounds: Bounds) -> Result<Vec<Cell>, Exhausted> {
         let Self { focus, keys: base, before, others } = self;
         let mut diagram = Diagram {
-            focus,
             base,
             shapes: Vec::new(),
             shape_ids: HashMap::new(),
@@ -65,8 +64,7 @@ impl Problem {
             nodes: vec![Node::Alike],
             known: HashMap::new(),
             parts: HashMap::new(),
-            remembered: 0,
-            bounds,
+            budget: Budget { bounds, bytes: 0 },
         };
         let mut before: Vec<u32> = before.into_iter().map(|shape| diagram.shape_id(shape)).collect();
         before.sort_unstable();
@@ -74,9 +72,10 @@ impl Problem {
         let others = 0..diagram.others.len() as u32;
         let part: Part = [before.len() as u32].into_iter().chain(before).chain(others).collect();
         let root = diagram.solve(ALL, &part, sets)?;
-        let mut cells = Vec::new();
-        diagram.walk(root, &mut keys, &mut cells);
-        Ok(cells)
+        let Diagram { nodes, budget, .. } = diagram;
+        let mut paths = Paths { focus, nodes: &nodes, budget, keys, cells: Vec::new() };
+        paths.walk(root)?;
+        Ok(paths.cells)
     }
 }
 
@@ -111,7 +110,6 @@ struct Parts {
 const ALL: u8 = (1 << Dimension::ALL.len()) - 1;
 
 struct Diagram {
-    focus: u32,
     /// The keys of the entry in focus.
     base: [Box<[Range]>; Dimension::ALL.len()],
     shapes: Vec<Shape>,
@@ -120,8 +118,7 @@ struct Diagram {
     nodes: Vec<Node>,
     known: HashMap<Node, NodeId>,
     parts: HashMap<(u8, Part), NodeId>,
-    remembered: usize,
-    bounds: Bounds,
+    budget: Budget,
 }
 
 impl Diagram {
@@ -194,10 +191,7 @@ impl Diagram {
                 known
             } else {
                 let next = self.solve(left, &key.1, sets)?;
-                self.remembered += key.1.len();
-                if Instant::now() >= self.bounds.until || self.remembered > self.bounds.memory {
-                    return Err(Exhausted);
-                }
+                self.budget.spend(size_of::<(u8, Part, NodeId)>() + size_of_val(&*key.1))?;
                 self.parts.insert(key, next);
                 next
             };
@@ -302,7 +296,7 @@ impl Diagram {
                 continue;
             }
             steps += 1;
-            if steps.is_multiple_of(256) && Instant::now() >= self.bounds.until {
+            if steps.is_multiple_of(256) && Instant::now() >= self.budget.bounds.until {
                 return Err(Exhausted);
             }
             match self.part_here(&state, &kinds, elements, (steps, &mut stamps), &mut part) {
@@ -390,27 +384,60 @@ impl Diagram {
         }
         Here::Part
     }
+}
 
-    fn walk(&self, id: NodeId, keys: &mut Keys, cells: &mut Vec<Cell>) {
+/// What has been used of the bounds.
+#[derive(Debug)]
+struct Budget {
+    bounds: Bounds,
+    bytes: usize,
+}
+
+impl Budget {
+    /// Counts bytes that are kept.
+    fn spend(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        self.bytes += bytes;
+        if Instant::now() >= self.bounds.until || self.bytes > self.bounds.memory {
+            return Err(Exhausted);
+        }
+        Ok(())
+    }
+}
+
+/// The paths of a diagram.
+struct Paths<'n> {
+    focus: u32,
+    nodes: &'n [Node],
+    budget: Budget,
+    keys: Keys,
+    cells: Vec<Cell>,
+}
+
+impl Paths<'_> {
+    fn walk(&mut self, id: NodeId) -> Result<(), Exhausted> {
         match self.nodes.get(id as usize) {
             None | Some(Node::Alike) => {}
             Some(&Node::Differ(other)) => {
                 let [before, after] =
                     if self.focus < other { [self.focus, other] } else { [other, self.focus] };
-                cells.push(Cell { keys: keys.clone(), before, after });
+                let cell = Cell { keys: self.keys.clone(), before, after };
+                self.budget.spend(cell.bytes())?;
+                self.cells.push(cell);
             }
             Some(Node::Split(dimension, edges)) => {
-                let Some(before) = keys.get(usize::from(*dimension)).cloned() else { return };
+                let dimension = usize::from(*dimension);
+                let before = self.keys.get(dimension).cloned().flatten();
                 for (ranges, next) in edges {
-                    if let Some(place) = keys.get_mut(usize::from(*dimension)) {
+                    if let Some(place) = self.keys.get_mut(dimension) {
                         *place = Some(ranges.clone());
                     }
-                    self.walk(*next, keys, cells);
+                    self.walk(*next)?;
                 }
-                if let Some(place) = keys.get_mut(usize::from(*dimension)) {
+                if let Some(place) = self.keys.get_mut(dimension) {
                     *place = before;
                 }
             }
         }
+        Ok(())
     }
 }

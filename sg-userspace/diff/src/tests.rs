@@ -380,8 +380,7 @@ fn a_packet_is_in_a_line_exactly_if_it_is_judged_differently() {
         for line in &mut back.lines {
             std::mem::swap(&mut line.before, &mut line.after);
         }
-        let probes = || (0..300).map(|_| probe(&mut Rng::new()));
-        for probe in probes() {
+        for probe in (0..300).map(|_| probe(&mut random)) {
             let find = |lines: &[Line<'_>]| {
                 lines
                     .iter()

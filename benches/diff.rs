@@ -87,7 +87,15 @@ fn measure(plan: &Plan, name: &str, before: &Policy, after: &Policy) {
         let start = Instant::now();
         let Difference { lines: found, undecided } = compare(before, after, options);
         let took = start.elapsed();
-        assert!(undecided.is_empty(), "{name}: undecided after a minute");
+        if !undecided.is_empty() {
+            // Rules of firewalls that leave one end open differ in too many pieces.
+            println!(
+                "{name}: {} lines, and not known for {} lists: no time or memory",
+                found.len(),
+                undecided.len()
+            );
+            return;
+        }
         (least, lines) = (least.min(took), found.len());
         if took > Duration::from_secs(2) {
             break;

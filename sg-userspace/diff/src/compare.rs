@@ -53,7 +53,7 @@ pub struct Undecided<'a> {
 }
 
 /// The most bytes for a diagram and for cells. Merging cells and writing lines take as much again.
-const MEMORY: usize = 96 << 20;
+const MEMORY: usize = 72 << 20;
 
 /// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
 /// NIC that only one of them has is not filtered under the other.

@@ -41,8 +41,9 @@ impl<O: Operation> Operation for Guarded<O> {
         // Maps of a state share their structure, so this is cheap.
         let before = State::clone(tx);
         let output = self.operation.run(tx)?;
+        let facts = facts()?;
         for &(name, connection) in &self.connections {
-            keep_connection(&before, tx, name, connection)?;
+            keep_connection(&before, tx, name, connection, &facts)?;
         }
         Ok(output)
     }
@@ -64,13 +65,18 @@ pub(crate) fn keep_probes(tx: &Tx, guard: &Guard) -> Result<(), Refusal> {
         return Ok(());
     }
     let mut policy = policy(tx).map_err(|error| unenforceable(&error))?;
-    policy.set_device_facts(facts());
+    policy.set_device_facts(facts()?);
     lost_probe(&policy, &guard.keep).map_or(Ok(()), |lost| Err(refusal(lost)))
 }
 
-fn keep_connection(before: &State, after: &State, name: &str, connection: Connection) -> Result<(), Refusal> {
+fn keep_connection(
+    before: &State,
+    after: &State,
+    name: &str,
+    connection: Connection,
+    facts: &impl Fn(&str) -> DeviceFacts,
+) -> Result<(), Refusal> {
     let local = connection.local();
-    let facts = facts();
     // Of all NICs of the host, only those with its address count.
     let has_it = |nic: &Arc<Nic>| {
         let device = nic.device.as_deref().unwrap_or_default();
@@ -79,10 +85,9 @@ fn keep_connection(before: &State, after: &State, name: &str, connection: Connec
             && if own.is_empty() { facts(device).addresses.contains(&local) } else { own.contains(&local) }
     };
     for nic in after.local_nics().filter(|nic| has_it(nic)) {
-        let policy = policy_for(after, nic, &facts).map_err(|error| unenforceable(&error))?;
+        let policy = policy_for(after, nic, facts).map_err(|error| unenforceable(&error))?;
         // Before there was such a NIC, everything passed.
-        let former =
-            || before.nic(&nic.id).and_then(|nic| policy_for(before, nic, &facts).ok()).map(Arc::new);
+        let former = || before.nic(&nic.id).and_then(|nic| policy_for(before, nic, facts).ok()).map(Arc::new);
         if let Some(lost) = lost_connection(&policy, former, [(None, connection)], name) {
             return Err(refusal(lost));
         }
@@ -90,12 +95,12 @@ fn keep_connection(before: &State, after: &State, name: &str, connection: Connec
     Ok(())
 }
 
-fn facts() -> impl Fn(&str) -> DeviceFacts {
-    let devices = devices::scan().unwrap_or_else(|error| {
-        tracing::warn!("the guard of changes knows no addresses of devices: {error}");
-        devices::Devices::default()
-    });
-    move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default()
+/// The facts about this host's devices, by name.
+fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Refusal> {
+    let devices = devices::scan().map_err(|error| Refusal::Unenforceable {
+        reason: format!("what is guarded cannot be asked, the devices of this host cannot be read: {error}"),
+    })?;
+    Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
 }
 
 fn unenforceable(error: &ProjectError) -> Refusal {

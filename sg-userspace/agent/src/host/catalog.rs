@@ -224,7 +224,10 @@ impl Catalog {
     pub fn load_earlier(path: &Path) -> Result<(Self, u32), CatalogError> {
         let catalog = Self::read(path, |versions| versions.abi_version < abi::VERSION)?;
         let Self { abi_version, .. } = catalog;
-        Ok((Self { abi_version: abi::VERSION, image_version: image::VERSION, ..catalog }, abi_version))
+        // The word that says what became of a pending change is of that layout, too: it was not confirmed.
+        let current =
+            Self { abi_version: abi::VERSION, image_version: image::VERSION, pending: None, ..catalog };
+        Ok((current, abi_version))
     }
 
     fn read(path: &Path, fits: impl FnOnce(&Versions) -> bool) -> Result<Self, CatalogError> {

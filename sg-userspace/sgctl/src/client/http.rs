@@ -49,6 +49,8 @@ pub(crate) struct Call {
     media: &'static str,
     /// Without a token, a request that changes something is sent only once.
     token: Option<String>,
+    /// Whether the server guards against what it does, so that the user may insist.
+    guarded: bool,
 }
 
 impl Call {
@@ -60,13 +62,19 @@ impl Call {
             body: Bytes::new(),
             media: "application/json",
             token: None,
+            guarded: false,
         }
     }
 
     /// A request that changes something. It carries a token, so a retry cannot run it twice.
     pub(crate) fn change(method: Method, address: impl Into<String>) -> Self {
         let token = Some(Uuid::new_v4().simple().to_string());
-        Self { method, token, ..Self::get(address) }
+        Self { method, token, guarded: true, ..Self::get(address) }
+    }
+
+    /// A request with a body that changes nothing which the server guards.
+    pub(crate) fn unguarded(self) -> Self {
+        Self { guarded: false, ..self }
     }
 
     /// A request whose response the server must not keep, which it would with a token.
@@ -100,7 +108,7 @@ impl Call {
         change: &ChangeContext,
     ) -> Result<Request<Pieces>, ClientError> {
         let changes = self.method != Method::GET;
-        let address = if changes && change.force {
+        let address = if self.guarded && change.force {
             let mark = if self.address.contains('?') { '&' } else { '?' };
             format!("{}{mark}force=true", self.address)
         } else {

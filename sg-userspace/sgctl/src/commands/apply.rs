@@ -91,7 +91,8 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
 
 /// Shows what would become of live flows.
 fn live_flows(session: &mut Session<'_>, body: &Apply) -> Result<(), Failure> {
-    let call = Call::change(Method::POST, Address::of(&["diff"]).with("limit", 0)).with_json(body)?;
+    let call =
+        Call::change(Method::POST, Address::of(&["diff"]).with("limit", 0)).with_json(body)?.unguarded();
     let compared: Comparison = match session.waiting("comparing live flows", &call) {
         Ok(compared) => compared,
         // An agent of an earlier version, one that has just started, or one that is busy.

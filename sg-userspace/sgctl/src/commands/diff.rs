@@ -108,7 +108,8 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     }
     let left = lines.len().saturating_sub(most);
     if left > 0 {
-        output.remark(&format!("and {}: --all shows every line", count(left, "line")));
+        // For programs, too.
+        say(&format!("sgctl: and {}: --all shows every line", count(left, "line")));
     }
     for part in &undecided {
         say(&format!("sgctl: warning: {}", not_known(part, &before, &after)));

@@ -171,7 +171,7 @@ fn delete(args: &Args, filter: &FlowFilter, common: &Common, output: &mut Output
     }
     output.confirm(&format!("Delete {}?", count(found, "flow")), args.yes)?;
     let order = DeleteFlows { filter: filter.clone(), all: *filter == FlowFilter::default() };
-    let call = Call::change(Method::POST, Address::of(&["flows", "delete"])).with_json(&order)?;
+    let call = Call::change(Method::POST, Address::of(&["flows", "delete"])).with_json(&order)?.unguarded();
     let deleted = if let Some(DeletedFlows { deleted }) = ask_agent(common, &call)? {
         deleted
     } else {

@@ -67,10 +67,13 @@ fn an_empty_list_is_an_empty_output() {
 
 #[test]
 fn who_insists_says_so_with_every_change_and_no_query() {
-    let server = Server::new(vec![Response::Say(200, VPC), Response::Say(200, VPC)]);
+    let server =
+        Server::new(vec![Response::Say(200, VPC), Response::Say(200, VPC), Response::Say(200, "{}")]);
     ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--force"]);
     ask(&server, &["vpc", "show", "prod", "--force"]);
-    assert_eq!(lines(&server), ["PATCH /v1/vpcs/prod?force=true", "GET /v1/vpcs/prod"]);
+    // It has a body, and changes nothing.
+    ask(&server, &["check", "packet", "eth0", "--protocol", "gre", "--remote", "192.0.2.1", "--force"]);
+    assert_eq!(lines(&server), ["PATCH /v1/vpcs/prod?force=true", "GET /v1/vpcs/prod", "POST /v1/check"]);
 }
 
 #[test]

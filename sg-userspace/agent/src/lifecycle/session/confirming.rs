@@ -101,7 +101,8 @@ impl<E: Enforcer> Session<'_, E> {
                 self.tell_reverted(id, cause);
                 Ok(then)
             }
-            None if is_confirmed => self.prepare_guarded(document).map(|()| Then::Nothing),
+            // It was confirmed: what it does is meant.
+            None if is_confirmed => self.prepare(document.policy).map(|()| Then::Nothing),
             None => {
                 self.prepare(file.parse(&confirmed)?.policy)?;
                 if is_unconfirmed {
@@ -215,7 +216,7 @@ impl<E: Enforcer> Session<'_, E> {
                     && let Err(error) = documents.confirm()
                 {
                     tracing::error!(
-                        "the confirmation holds until the host starts again, and is not recorded: {error}"
+                        "the confirmation holds until the agent starts again, and is not recorded: {error}"
                     );
                 }
                 emit(&StatusEvent::Confirmed { id });

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, new: &Path, session: &mut Session<'_>) -> Result<
         .with("time", args.time);
     let address = if args.all { address.with("all", true) } else { address.with("limit", SHOWN) };
     // A query; it is no GET only because of its length.
-    let call = Call::change(Method::POST, address).with_json(&body)?;
+    let call = Call::change(Method::POST, address).with_json(&body)?.unguarded();
     let compared: Comparison = session.waiting("comparing", &call).map_err(|error| refused(error, &body))?;
     display(&compared, &mut session.output)
 }
@@ -79,7 +79,8 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
         output.line(&format!("    such as {}", line.sample))?;
     }
     if *left_out > 0 {
-        output.remark(&format!("and {}: --all shows every line", count(*left_out, "line")));
+        // For programs, too.
+        say(&format!("sgctl: and {}: --all shows every line", count(*left_out, "line")));
     }
     for part in undecided {
         let UndecidedPart { nic, direction, family, changed } = part;

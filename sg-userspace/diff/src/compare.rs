@@ -1,5 +1,5 @@
 //! Compares two policies: each NIC, direction and family, NICs that are alike once. It must never know what the lists of deciders
-//! mean. `sgctl`, the API and `search` call it.
+//! mean. `sgctl` and the API call it.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::{
     align::align,
     cell::merged,
     decider::{By, Decider, Deciders, Dimension},
-    diagram::{Bounds, Cell, Exhausted, Lists},
+    diagram::{Bounds, Cell, Exhausted, Lists, Sought},
     line::{Line, Outcome},
     set::Sets,
 };
@@ -52,7 +52,7 @@ pub struct Undecided<'a> {
 }
 
 /// The most numbers that a diagram remembers, of four bytes: half of 256 MiB.
-const MEMORY: usize = 32 << 20;
+pub(super) const MEMORY: usize = 32 << 20;
 
 /// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
 /// NIC that only one of them has is not filtered under the other.
@@ -94,11 +94,12 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options) -> D
                     continue;
                 }
                 let tops = Dimension::ALL.map(|dimension| dimension.top(family));
-                let lists = Lists::new(lists, &sets, tops, options.attribution);
+                let lists = Lists::new(lists, &sets, tops);
+                let sought = if options.attribution { Sought::OtherDecider } else { Sought::OtherVerdict };
                 let (mut cells, mut undecided) = (Vec::new(), Vec::new());
                 for focus in lists.changed() {
                     let memory = MEMORY.saturating_sub(cells.len() * size_of::<Cell>());
-                    match lists.around(focus, &mut sets, Bounds { until, memory }) {
+                    match lists.around(focus, sought, &mut sets, Bounds { until, memory }) {
                         Ok(found) => cells.extend(merged(found, &tops)),
                         Err(Exhausted) => undecided.push(focus),
                     }
@@ -140,7 +141,7 @@ impl<'a> Difference<'a> {
 }
 
 /// Whether packets of both are judged by the same groups and settings.
-fn is_alike(one: Option<&Nic>, other: Option<&Nic>) -> bool {
+pub(super) fn is_alike(one: Option<&Nic>, other: Option<&Nic>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => {
             let Nic {

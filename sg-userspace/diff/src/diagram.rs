@@ -5,7 +5,7 @@
 //! One entry at a time is enough. Say that two lists judge a packet differently, and that what decides it in either list is in both:
 //! then the earlier of these two matches in both lists, and would decide in both. So one of them has changed.
 //!
-//! It must never know what a key means, but for the order of service and source port. `compare` calls it.
+//! It must never know what a key means, but for the order of service and source port. `compare` and `ask` call it.
 
 use std::{ops::Range as Numbers, time::Instant};
 
@@ -13,7 +13,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::{
     align::Entry,
-    decider::Dimension,
+    decider::{Decider, Dimension},
     set::{Range, SetId, Sets, intersection, meets, normal},
 };
 
@@ -48,7 +48,17 @@ pub(super) struct Lists<'a> {
     ranks: Vec<u32>,
     /// All keys of each dimension.
     all: [[Range; 1]; Dimension::ALL.len()],
-    by_name: bool,
+}
+
+/// Which entries of the other list make a difference where the focus decides.
+#[derive(Clone, Copy)]
+pub(super) enum Sought<'s, 'a> {
+    /// Those with another verdict.
+    OtherVerdict,
+    /// Those with another verdict or another name.
+    OtherDecider,
+    /// Those of which this is true. The focus is alone: what its list has before it decides nothing.
+    Such(&'s dyn Fn(&Decider<'a>) -> bool),
 }
 
 /// What is left to be asked of an entry, within the packets of another.
@@ -92,12 +102,11 @@ const LOOKED_AT: [Dimension; 2] = [Dimension::Remote, Dimension::Service];
 pub(super) struct Exhausted;
 
 impl<'a> Lists<'a> {
-    /// The last entry of either list matches every packet. `tops` are the largest keys. `by_name`: another decider with the same verdict is a difference.
+    /// The last entry of a list that is asked about an entry of the other one matches every packet. `tops` are the largest keys.
     pub(super) fn new(
         [before, after]: [Vec<Entry<'a>>; 2],
         sets: &Sets,
         tops: [u128; Dimension::ALL.len()],
-        by_name: bool,
     ) -> Self {
         let first = before.len() as u32;
         let entries: Vec<_> = before.into_iter().chain(after).collect();
@@ -118,7 +127,7 @@ impl<'a> Lists<'a> {
             own
         });
         let ranks = ranks.collect();
-        Self { entries, first, spans, ranks, all: tops.map(|top| [Range::new(0, top)]), by_name }
+        Self { entries, first, spans, ranks, all: tops.map(|top| [Range::new(0, top)]) }
     }
 
     pub(super) fn entry(&self, number: u32) -> Option<&Entry<'a>> {
@@ -130,12 +139,18 @@ impl<'a> Lists<'a> {
         (0..).zip(&self.entries).filter(|(_, entry)| entry.is_changed).map(|(number, _)| number)
     }
 
-    /// The packets that entry `focus` decides and that the other list judges differently, without those that a changed entry of the
+    /// The packets that entry `focus` decides and about which the other list differs, without those that a changed entry of the
     /// first list decides there. Disjoint.
     ///
     /// # Errors
     /// If there is no time.
-    pub(super) fn around(&self, focus: u32, sets: &mut Sets, bounds: Bounds) -> Result<Vec<Cell>, Exhausted> {
+    pub(super) fn around(
+        &self,
+        focus: u32,
+        sought: Sought<'_, 'a>,
+        sets: &mut Sets,
+        bounds: Bounds,
+    ) -> Result<Vec<Cell>, Exhausted> {
         let Some(entry) = self.entry(focus) else { return Ok(Vec::new()) };
         if Instant::now() >= bounds.until {
             return Err(Exhausted);
@@ -144,6 +159,7 @@ impl<'a> Lists<'a> {
         let mut diagram = Diagram {
             lists: self,
             focus,
+            sought,
             base,
             clipped: Vec::new(),
             nodes: vec![Node::Alike],
@@ -159,6 +175,7 @@ impl<'a> Lists<'a> {
         } else {
             (self.first..focus + 1, 0..self.first)
         };
+        let own = if matches!(sought, Sought::Such(_)) { focus..focus + 1 } else { own };
         let own = diagram.clip(own, |_| true, sets);
         // What has its like before the focus matches nothing where the focus decides.
         let rank = |number: u32| self.ranks.get(number as usize).copied().unwrap_or_default();
@@ -177,6 +194,7 @@ impl<'a> Lists<'a> {
 struct Diagram<'d, 'a> {
     lists: &'d Lists<'a>,
     focus: u32,
+    sought: Sought<'d, 'a>,
     /// The sets of the entry in focus.
     base: [SetId; Dimension::ALL.len()],
     clipped: Vec<Clipped>,
@@ -188,7 +206,7 @@ struct Diagram<'d, 'a> {
     clips: HashMap<(SetId, u8), Option<SetId>>,
 }
 
-impl Diagram<'_, '_> {
+impl<'a> Diagram<'_, 'a> {
     /// What is left of these entries within the focus, up to the first that matches all of it. Returns their places.
     fn clip(&mut self, numbers: Numbers<u32>, which: impl Fn(u32) -> bool, sets: &mut Sets) -> Numbers<u32> {
         let from = self.clipped.len() as u32;
@@ -242,7 +260,7 @@ impl Diagram<'_, '_> {
         set.copied().unwrap_or(SetId::FULL)
     }
 
-    fn entry(&self, place: u32) -> Option<(&Entry<'_>, u32)> {
+    fn entry(&self, place: u32) -> Option<(&Entry<'a>, u32)> {
         let number = self.clipped.get(place as usize)?.number;
         Some((self.lists.entry(number)?, number))
     }
@@ -266,8 +284,13 @@ impl Diagram<'_, '_> {
         let Some(focus) = self.lists.entry(self.focus) else { return false };
         // Where both have changed, the entry of the first list reports it.
         let is_reported = entry.is_changed && number < self.lists.first;
-        let is_other = entry.decider.verdict != focus.decider.verdict;
-        !is_reported && (is_other || self.lists.by_name && entry.decider.by != focus.decider.by)
+        let is_other = || entry.decider.verdict != focus.decider.verdict;
+        !is_reported
+            && match self.sought {
+                Sought::OtherVerdict => is_other(),
+                Sought::OtherDecider => is_other() || entry.decider.by != focus.decider.by,
+                Sought::Such(is_such) => is_such(&entry.decider),
+            }
     }
 
     /// The node that needs no split, if that can be seen.

@@ -28,6 +28,15 @@ pub struct Tested<'a> {
     pub idle: Vec<usize>,
 }
 
+impl Tested<'_> {
+    /// The tests that fail, each with the reason, and those of which no packet is.
+    #[must_use]
+    pub fn in_words(self) -> (Vec<(usize, String)>, Vec<usize>) {
+        let Self { failed, idle } = self;
+        (failed.into_iter().map(|Failed { test, why }| (test, why.to_string())).collect(), idle)
+    }
+}
+
 /// A test that fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed<'a> {

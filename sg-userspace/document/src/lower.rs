@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 use sg_model::{
-    Direction, Established, Group, GroupIndex, GroupType, Invalid, MidStream, Nic, Place, Policy,
-    PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover, Unmatched,
+    Direction, Established, Expectation, Group, GroupIndex, GroupType, Invalid, MidStream, Nic, Place,
+    Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover, Unmatched,
     identifies,
 };
 
@@ -38,6 +38,7 @@ pub(super) const KEYS: Keys = Keys {
         "members",
         "groups",
         "nics",
+        "tests",
     ],
     meant: &[
         ("order", "precedence"),
@@ -50,6 +51,8 @@ pub(super) const KEYS: Keys = Keys {
         ("interfaces", "nics"),
         ("devices", "nics"),
         ("ports", "nics"),
+        ("test", "tests"),
+        ("expectations", "tests"),
     ],
 };
 
@@ -90,13 +93,14 @@ const PREFIX: &str = "write an address or CIDR, such as 203.0.113.0/24 or \"2001
 /// The policy of a document, and what may not be meant.
 pub(super) struct Lowered<'d> {
     pub(super) policy: Policy,
+    pub(super) tests: Vec<(&'d Node, Expectation)>,
     pub(super) warnings: Vec<(&'d Node, Notice)>,
 }
 
 /// Converts the tree of a document, or returns its failures: one or more, at most [`Failures::MOST`].
 pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
     let mut lowering = Lowering::new();
-    let parts = lowering.document(root);
+    let (parts, tests) = lowering.document(root);
     let Lowering { mut failures, mut warnings, .. } = lowering;
     if !SECTIONS.iter().any(|key| root.get(key).is_some()) {
         // It is another kind of file, and may hold secrets: one of its words is enough to say so.
@@ -123,7 +127,7 @@ pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
             warnings.add(node, notice);
         }
     }
-    Ok(Lowered { policy, warnings: warnings.into_all(root) })
+    Ok(Lowered { policy, tests, warnings: warnings.into_all(root) })
 }
 
 /// `takeover`: a number of seconds, or a word.
@@ -138,7 +142,7 @@ fn takeover(node: &Node) -> Read<'_, Takeover> {
 }
 
 impl<'d> Lowering<'d> {
-    fn document(&mut self, root: &'d Node) -> PolicyParts {
+    fn document(&mut self, root: &'d Node) -> (PolicyParts, Vec<(&'d Node, Expectation)>) {
         let fields = self.fields(root, &KEYS);
         let prefix_lists = self.field(fields, "prefix_lists", |me, node| me.named("a prefix list", node));
         let port_lists = self.field(fields, "port_lists", |me, node| me.named("a port list", node));
@@ -158,13 +162,28 @@ impl<'d> Lowering<'d> {
         self.default = self
             .field(fields, "default", |_, node| node.one_of_meant(DEFAULTS, elsewhere::ACTIONS))
             .unwrap_or_default();
-        PolicyParts {
+        let parts = PolicyParts {
             prefix_lists: self.every(prefix_lists, |me, name, list| (name.to_owned(), me.prefixes(list))),
             port_lists: self.every(port_lists, |me, name, list| (name.to_owned(), me.port_ranges(list))),
             members: self.field(fields, "members", Self::members).unwrap_or_default(),
             groups: self.every(groups, Self::group),
             nics: self.field(fields, "nics", Self::nics).unwrap_or_default(),
-        }
+        };
+        let tests = self.field(fields, "tests", |me, node| me.tests(node, fields)).unwrap_or_default();
+        (parts, tests)
+    }
+
+    fn tests(&mut self, node: &'d Node, fields: Fields<'d>) -> Read<'d, Vec<(&'d Node, Expectation)>> {
+        let nics = fields.get("nics").and_then(|nics| nics.items("").ok()).into_iter().flatten();
+        let devices = nics.filter_map(|nic| {
+            let device = nic.get("device")?;
+            Some((device.text().ok()?, device))
+        });
+        let devices: Vec<_> = devices.collect();
+        let nics = Directory::new("NIC", |position| position, &devices);
+        let allowed = "write a list of tests, - { nic: eth0, direction: ingress, protocol: tcp, ports: 22, expect: drop }";
+        let all = self.each(node, allowed, |me, test| Ok((test, me.expectation(test, &nics)?)))?;
+        Ok(all.into_iter().filter_map(|(node, test)| Some((node, test?))).collect())
     }
 
     /// The entries of a section, as long as failures are looked for.

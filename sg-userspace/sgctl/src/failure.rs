@@ -13,7 +13,7 @@ pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done"),
     (
         1,
-        "failed: sgd cannot be reached, the kernel refuses, or `check --expect` is not met; `diff` found a difference",
+        "failed: sgd cannot be reached, the kernel refuses, or `check --expect` is not met; `diff` found a difference, or `search` a packet",
     ),
     (2, "wrong input: an argument, document, probe, refused change, or a file that cannot be read"),
     (3, "not found: a group, NIC, rule or other object that the command names does not exist"),

@@ -16,13 +16,17 @@ use notify::{
     event::{AccessKind, AccessMode, ModifyKind},
     recommended_watcher,
 };
+use sg_document::{DocumentError, Loaded};
 use sg_model::Policy;
 
 use super::{
     events::{Event, Sender},
     trusted_file::{self, Hands, NotOpened},
 };
-use crate::{error::AgentError, host::error::HostError};
+use crate::{
+    error::AgentError,
+    host::{devices, error::HostError},
+};
 
 /// The policy file and its watches.
 #[derive(Debug)]
@@ -94,7 +98,7 @@ impl PolicyFile {
         Ok(())
     }
 
-    /// Reads the file. Warnings are logged.
+    /// Reads the file, and asks whether its tests hold, with the addresses that the devices have now. Warnings are logged.
     pub(crate) fn load(&mut self) -> Result<Policy, AgentError> {
         // Before the file is read: a change in between wakes the agent again.
         if let Err(error) = self.watch_directories() {
@@ -103,8 +107,9 @@ impl PolicyFile {
         self.identity = identity(&self.path);
         let bytes = self.bytes();
         self.read = Some(self.fingerprint(&bytes));
-        let loaded = sg_document::parse(&self.path.display().to_string(), &bytes?)
-            .map_err(|error| AgentError::Policy { text: error.to_string() })?;
+        let refused = |error: DocumentError| AgentError::Policy { text: error.to_string() };
+        let loaded = sg_document::parse(&self.path.display().to_string(), &bytes?).map_err(refused)?;
+        let loaded = tested(loaded)?.map_err(refused)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -150,6 +155,18 @@ impl PolicyFile {
         self.identity = found;
         self.watch_directories().err().map(Err).or_else(|| self.load_changed())
     }
+}
+
+/// The document, unless one of its tests does not hold.
+fn tested(loaded: Loaded) -> Result<Result<Loaded, DocumentError>, AgentError> {
+    if loaded.tests.is_empty() {
+        return Ok(Ok(loaded));
+    }
+    let mut policy = loaded.policy.clone();
+    let found = devices::scan()?;
+    policy.set_device_facts(|device| found.get(device).map(|one| one.facts.clone()).unwrap_or_default());
+    let (failed, idle) = sg_diff::test(&policy, &loaded.tests, sg_diff::TIME).in_words();
+    Ok(loaded.tested(failed, idle))
 }
 
 /// The identity of a file whatever its name: inode, directory, ownership and permissions.

@@ -7,7 +7,7 @@ use sg_api_types::{Apply, Changed, Difference, Happens};
 use sg_model::text::escaped_lines;
 
 use crate::{
-    args::{PolicyArg, named},
+    args::{PolicyArg, named, policy},
     client::{Address, Call, ClientError},
     failure::Failure,
     file,
@@ -48,7 +48,9 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
     let difference: Difference = session.waiting("comparing", &try_out).map_err(|error| match error {
         // The server decides; here the faults that it found have their lines.
         ClientError::Refused { .. } => sg_document::parse(&body.file, body.text.as_bytes())
-            .map_or_else(Failure::input, |_| Failure::from(error)),
+            .map_err(Failure::input)
+            .and_then(policy::tested)
+            .map_or_else(|failure| failure, |_| Failure::from(error)),
         error => Failure::from(error),
     })?;
     for warning in &difference.warnings {

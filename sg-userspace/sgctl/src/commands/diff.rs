@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 /// Lines that are shown without `--all`.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
 /// Prefixes or ranges that are shown of a list, for people.
 const OF_A_LIST: usize = 6;
 
@@ -150,7 +150,7 @@ fn summary(lines: &[Line<'_>]) -> String {
     }
 }
 
-const fn direction_word(direction: Direction) -> &'static str {
+pub(super) const fn direction_word(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "ingress",
         Direction::Egress => "egress",
@@ -159,6 +159,17 @@ const fn direction_word(direction: Direction) -> &'static str {
 
 /// A line for people.
 fn words(line: &Line<'_>) -> String {
+    let sign = match line.effect() {
+        Effect::OpensToAny | Effect::Opens => '+',
+        Effect::Closes => '-',
+        Effect::Refuses => '~',
+        Effect::Attributes => '=',
+    };
+    format!("{sign} {}: {} -> {}", packets(line), outcome(&line.before), outcome(&line.after))
+}
+
+/// The packets of a line for people.
+pub(super) fn packets(line: &Line<'_>) -> String {
     let Line {
         nic,
         direction,
@@ -173,17 +184,11 @@ fn words(line: &Line<'_>) -> String {
         before,
         after,
     } = line;
-    let sign = match line.effect() {
-        Effect::OpensToAny | Effect::Opens => '+',
-        Effect::Closes => '-',
-        Effect::Refuses => '~',
-        Effect::Attributes => '=',
-    };
     let (towards, own) = match direction {
         Direction::Ingress => ("from", "to"),
         Direction::Egress => ("to", "from"),
     };
-    let mut text = format!("{sign} {} {} {}:", escaped(nic), direction_word(*direction), FamilyName(*family));
+    let mut text = format!("{} {} {}:", escaped(nic), direction_word(*direction), FamilyName(*family));
     let mut add = |name: &str, list: Option<String>| {
         if let Some(list) = list {
             text.extend([" ", name, " ", &list]);
@@ -210,7 +215,7 @@ fn words(line: &Line<'_>) -> String {
         );
     }
     add(own, local.as_ref().map(|nets| addresses(nets, *family)));
-    format!("{text}: {} -> {}", outcome(before), outcome(after))
+    text
 }
 
 fn services(protocols: Option<&Vec<Span<u8>>>, family: Family) -> String {
@@ -250,7 +255,7 @@ fn short(list: impl ExactSizeIterator<Item = String>) -> String {
     format!("{}{more}", shown.join(","))
 }
 
-fn outcome(outcome: &Outcome<'_>) -> String {
+pub(super) fn outcome(outcome: &Outcome<'_>) -> String {
     let verdict = match outcome.verdict {
         Verdict::Accept => "accept",
         Verdict::Drop => "drop",

@@ -12,8 +12,9 @@ use super::{
     cell::merged,
     compare::{MEMORY, is_alike},
     decider::{By, Decider, Deciders, Dimension},
-    diagram::{Bounds, Exhausted, Lists, Sought},
+    diagram::{Bounds, Exhausted},
     line::{Line, Outcome},
+    lists::{Lists, Sought},
     set::{Range, SetId, Sets, normal, without},
 };
 

@@ -1,12 +1,23 @@
-//! Merges cells into as few as it finds. It must never know what a key means. `compare` calls it.
+//! A cell: packets with keys in one set for each dimension, all decided alike. Merges cells into as few as it finds. It must never
+//! know what a key means. `diagram` makes cells, `compare` merges them, `line` writes them.
 
 use foldhash::{HashMap, HashMapExt as _};
 
 use super::{
     decider::Dimension,
-    diagram::{Cell, Keys},
     set::{Range, normal},
 };
+
+/// Keys by dimension; `None` is all of them.
+pub(super) type Keys = [Option<Box<[Range]>>; Dimension::ALL.len()];
+
+/// Packets that one entry of each list decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) keys: Keys,
+    pub(super) before: u32,
+    pub(super) after: u32,
+}
 
 /// Joins disjoint cells that differ in one dimension only, until none do. `tops` are the largest keys.
 pub(super) fn merged(mut cells: Vec<Cell>, tops: &[u128; Dimension::ALL.len()]) -> Vec<Cell> {

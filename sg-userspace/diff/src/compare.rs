@@ -7,10 +7,11 @@ use sg_model::{Direction, Family, Nic, Policy};
 
 use super::{
     align::align,
-    cell::merged,
+    cell::{Cell, merged},
     decider::{By, Decider, Deciders, Dimension},
-    diagram::{Bounds, Cell, Exhausted, Lists, Sought},
+    diagram::{Bounds, Exhausted},
     line::{Line, Outcome},
+    lists::{Lists, Sought},
     set::Sets,
 };
 

@@ -2,31 +2,18 @@
 //! them of whole firewalls, of the packets that one entry matches. Each step splits one dimension into ranges in which every entry
 //! matches all keys or none; parts with the same entries left are one.
 //!
-//! One entry at a time is enough. Say that two lists judge a packet differently, and that what decides it in either list is in both:
-//! then the earlier of these two matches in both lists, and would decide in both. So one of them has changed.
-//!
-//! It must never know what a key means, but for the order of service and source port. `compare` and `ask` call it.
+//! It must never know what a key means, but for the order of service and source port. `lists` calls it.
 
-use std::{ops::Range as Numbers, time::Instant};
+use std::time::Instant;
 
 use foldhash::{HashMap, HashMapExt as _};
 
 use super::{
-    align::Entry,
-    decider::{Decider, Dimension},
+    active::{Active, Bits, Element, Here, Kinds, Shape, elements, is_total},
+    cell::{Cell, Keys},
+    decider::Dimension,
     set::{Range, SetId, Sets, intersection, meets, normal},
 };
-
-/// Keys by dimension; `None` is all of them.
-pub(super) type Keys = [Option<Box<[Range]>>; Dimension::ALL.len()];
-
-/// Packets that one entry of each list decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cell {
-    pub(super) keys: Keys,
-    pub(super) before: u32,
-    pub(super) after: u32,
-}
 
 /// Limits of the work on one pair of lists.
 #[derive(Clone, Copy, Debug)]
@@ -36,36 +23,61 @@ pub(super) struct Bounds {
     pub(super) memory: usize,
 }
 
-/// Two lists of entries, numbered through.
+/// There was no time, or no memory.
 #[derive(Debug)]
-pub(super) struct Lists<'a> {
-    entries: Vec<Entry<'a>>,
-    /// The number of entries of the first list.
-    first: u32,
-    /// By entry: the lowest and the highest key of remote and service, to leave most entries out at a glance.
-    spans: Vec<[Range; 2]>,
-    /// By entry: how many unchanged ones its list has before it. Those with one number are the same in both lists.
-    ranks: Vec<u32>,
-    /// All keys of each dimension.
-    all: [[Range; 1]; Dimension::ALL.len()],
-}
+pub(super) struct Exhausted;
 
-/// Which entries of the other list make a difference where the focus decides.
-#[derive(Clone, Copy)]
-pub(super) enum Sought<'s, 'a> {
-    /// Those with another verdict.
-    OtherVerdict,
-    /// Those with another verdict or another name.
-    OtherDecider,
-    /// Those of which this is true. The focus is alone: what its list has before it decides nothing.
-    Such(&'s dyn Fn(&Decider<'a>) -> bool),
-}
-
-/// What is left to be asked of an entry, within the packets of another.
+/// An entry of the other list.
 #[derive(Clone, Copy, Debug)]
-struct Clipped {
-    sets: [SetId; Dimension::ALL.len()],
-    number: u32,
+pub(super) struct Other {
+    pub(super) shape: Shape,
+    pub(super) number: u32,
+    /// Whether it is a difference to report where it and the focus decide.
+    pub(super) differs: bool,
+}
+
+/// What to find: the packets that one entry decides, and that the other list judges differently.
+#[derive(Debug)]
+pub(super) struct Problem {
+    /// The number of the entry.
+    pub(super) focus: u32,
+    /// What it matches.
+    pub(super) keys: [Box<[Range]>; Dimension::ALL.len()],
+    /// What is left, within that, of the entries before it in its own list.
+    pub(super) before: Vec<Shape>,
+    /// What could decide in the other list, in order, to the first that matches everything.
+    pub(super) others: Vec<Other>,
+}
+
+impl Problem {
+    /// The packets, as disjoint cells. `keys` are those of the focus.
+    ///
+    /// # Errors
+    /// If there is no time, or no memory.
+    pub(super) fn solve(self, mut keys: Keys, sets: &Sets, bounds: Bounds) -> Result<Vec<Cell>, Exhausted> {
+        let Self { focus, keys: base, before, others } = self;
+        let mut diagram = Diagram {
+            focus,
+            base,
+            shapes: Vec::new(),
+            shape_ids: HashMap::new(),
+            others,
+            nodes: vec![Node::Alike],
+            known: HashMap::new(),
+            parts: HashMap::new(),
+            remembered: 0,
+            bounds,
+        };
+        let mut before: Vec<u32> = before.into_iter().map(|shape| diagram.shape_id(shape)).collect();
+        before.sort_unstable();
+        before.dedup();
+        let others = 0..diagram.others.len() as u32;
+        let part: Part = [before.len() as u32].into_iter().chain(before).chain(others).collect();
+        let root = diagram.solve(ALL, &part, sets)?;
+        let mut cells = Vec::new();
+        diagram.walk(root, &mut keys, &mut cells);
+        Ok(cells)
+    }
 }
 
 type NodeId = u32;
@@ -82,7 +94,9 @@ enum Node {
     Split(u8, Box<[(Box<[Range]>, NodeId)]>),
 }
 
-/// Places of entries that can decide, in order: the number of those of the list that has changed, those, and the other list's.
+/// What can decide: the number of shapes of entries before the focus, those in order, and places of the other list's entries. Of
+/// entries before the focus, only what they match matters; what these match already, and what the other list has had, decides
+/// nothing.
 type Part = Box<[u32]>;
 
 /// The parts along a dimension in which something may differ, each with its keys.
@@ -95,216 +109,42 @@ struct Parts {
 }
 
 const ALL: u8 = (1 << Dimension::ALL.len()) - 1;
-const LOOKED_AT: [Dimension; 2] = [Dimension::Remote, Dimension::Service];
 
-/// There was no time, or no memory.
-#[derive(Debug)]
-pub(super) struct Exhausted;
-
-impl<'a> Lists<'a> {
-    /// The last entry of a list that is asked about an entry of the other one matches every packet. `tops` are the largest keys.
-    pub(super) fn new(
-        [before, after]: [Vec<Entry<'a>>; 2],
-        sets: &Sets,
-        tops: [u128; Dimension::ALL.len()],
-    ) -> Self {
-        let first = before.len() as u32;
-        let entries: Vec<_> = before.into_iter().chain(after).collect();
-        let span = |entry: &Entry<'a>, dimension| {
-            let ranges = sets.ranges(entry.decider.set(dimension));
-            let (first, last) =
-                (ranges.first().map_or(0, |range| range.first), ranges.last().map_or(0, |range| range.last));
-            Range::new(first, last)
-        };
-        let spans = entries.iter().map(|entry| LOOKED_AT.map(|dimension| span(entry, dimension))).collect();
-        let mut rank = 0;
-        let ranks = (0..).zip(&entries).map(|(number, entry)| {
-            if number == first {
-                rank = 0;
-            }
-            let own = rank;
-            rank += u32::from(!entry.is_changed);
-            own
-        });
-        let ranks = ranks.collect();
-        Self { entries, first, spans, ranks, all: tops.map(|top| [Range::new(0, top)]) }
-    }
-
-    pub(super) fn entry(&self, number: u32) -> Option<&Entry<'a>> {
-        self.entries.get(number as usize)
-    }
-
-    /// The entries that have changed, in order.
-    pub(super) fn changed(&self) -> impl Iterator<Item = u32> {
-        (0..).zip(&self.entries).filter(|(_, entry)| entry.is_changed).map(|(number, _)| number)
-    }
-
-    /// The packets that entry `focus` decides and about which the other list differs, without those that a changed entry of the
-    /// first list decides there. Disjoint.
-    ///
-    /// # Errors
-    /// If there is no time.
-    pub(super) fn around(
-        &self,
-        focus: u32,
-        sought: Sought<'_, 'a>,
-        sets: &mut Sets,
-        bounds: Bounds,
-    ) -> Result<Vec<Cell>, Exhausted> {
-        let Some(entry) = self.entry(focus) else { return Ok(Vec::new()) };
-        if Instant::now() >= bounds.until {
-            return Err(Exhausted);
-        }
-        let base = entry.decider.sets;
-        let mut diagram = Diagram {
-            lists: self,
-            focus,
-            sought,
-            base,
-            clipped: Vec::new(),
-            nodes: vec![Node::Alike],
-            known: HashMap::new(),
-            parts: HashMap::new(),
-            remembered: 0,
-            bounds,
-            clips: HashMap::new(),
-        };
-        let all = self.entries.len() as u32;
-        let (own, other) = if focus < self.first {
-            (0..focus + 1, self.first..all)
-        } else {
-            (self.first..focus + 1, 0..self.first)
-        };
-        let own = if matches!(sought, Sought::Such(_)) { focus..focus + 1 } else { own };
-        let own = diagram.clip(own, |_| true, sets);
-        // What has its like before the focus matches nothing where the focus decides.
-        let rank = |number: u32| self.ranks.get(number as usize).copied().unwrap_or_default();
-        let is_behind =
-            |number| rank(number) >= rank(focus) || self.entry(number).is_some_and(|entry| entry.is_changed);
-        let other = diagram.clip(other, is_behind, sets);
-        let part: Part = [own.end].into_iter().chain(own).chain(other).collect();
-        let root = diagram.solve(ALL, &part, sets)?;
-        let mut cells = Vec::new();
-        let mut keys = base.map(|set| (set != SetId::FULL).then(|| sets.ranges(set).into()));
-        diagram.walk(root, &mut keys, &mut cells);
-        Ok(cells)
-    }
-}
-
-struct Diagram<'d, 'a> {
-    lists: &'d Lists<'a>,
+struct Diagram {
     focus: u32,
-    sought: Sought<'d, 'a>,
-    /// The sets of the entry in focus.
-    base: [SetId; Dimension::ALL.len()],
-    clipped: Vec<Clipped>,
+    /// The keys of the entry in focus.
+    base: [Box<[Range]>; Dimension::ALL.len()],
+    shapes: Vec<Shape>,
+    shape_ids: HashMap<Shape, u32>,
+    others: Vec<Other>,
     nodes: Vec<Node>,
     known: HashMap<Node, NodeId>,
     parts: HashMap<(u8, Part), NodeId>,
     remembered: usize,
     bounds: Bounds,
-    clips: HashMap<(SetId, u8), Option<SetId>>,
 }
 
-impl<'a> Diagram<'_, 'a> {
-    /// What is left of these entries within the focus, up to the first that matches all of it. Returns their places.
-    fn clip(&mut self, numbers: Numbers<u32>, which: impl Fn(u32) -> bool, sets: &mut Sets) -> Numbers<u32> {
-        let from = self.clipped.len() as u32;
-        let lists = self.lists;
-        let Some(own) = lists.spans.get(self.focus as usize) else { return from..from };
-        for number in numbers.filter(|&number| which(number)) {
-            let is_near = lists.spans.get(number as usize).is_some_and(|spans| {
-                spans.iter().zip(own).all(|(span, own)| span.first <= own.last && own.first <= span.last)
-            });
-            let Some(entry) = lists.entry(number).filter(|_| is_near) else { continue };
-            if let Some(clipped) = self.clipped(entry.decider.sets, sets) {
-                self.clipped.push(Clipped { sets: clipped, number });
-                if clipped.iter().all(|set| *set == SetId::FULL) {
-                    break;
-                }
-            }
-        }
-        from..self.clipped.len() as u32
+impl Diagram {
+    fn shape_id(&mut self, shape: Shape) -> u32 {
+        *self.shape_ids.entry(shape).or_insert_with(|| {
+            self.shapes.push(shape);
+            self.shapes.len() as u32 - 1
+        })
     }
 
-    fn clipped(
-        &mut self,
-        of: [SetId; Dimension::ALL.len()],
-        sets: &mut Sets,
-    ) -> Option<[SetId; Dimension::ALL.len()]> {
-        let mut clipped = of;
-        for ((set, base), dimension) in clipped.iter_mut().zip(self.base).zip(0..) {
-            if *set == SetId::FULL || *set == base {
+    /// The shape of what has this place in a part, with these dimensions left.
+    fn shape(&self, of: Element, left: u8) -> Shape {
+        let mut shape = match of {
+            Element::Before(id) => self.shapes.get(id as usize).copied(),
+            Element::Other(place) => self.others.get(place as usize).map(|other| other.shape),
+        }
+        .unwrap_or([SetId::FULL; Dimension::ALL.len()]);
+        for (dimension, set) in shape.iter_mut().enumerate() {
+            if left >> dimension & 1 == 0 {
                 *set = SetId::FULL;
-            } else if base != SetId::FULL {
-                let clip = |sets: &mut Sets| {
-                    let (own, base) = (sets.ranges(*set), sets.ranges(base));
-                    if !meets(own, base) {
-                        return None;
-                    }
-                    let both = intersection(own, base);
-                    if both == base { Some(SetId::FULL) } else { sets.id(both, u128::MAX) }
-                };
-                let key = (*set, dimension);
-                let known = self.clips.get(&key).copied();
-                let found = known.unwrap_or_else(|| clip(sets));
-                self.clips.insert(key, found);
-                *set = found?;
             }
         }
-        Some(clipped)
-    }
-
-    fn set(&self, place: u32, dimension: u8) -> SetId {
-        let set = self.clipped.get(place as usize).and_then(|one| one.sets.get(usize::from(dimension)));
-        set.copied().unwrap_or(SetId::FULL)
-    }
-
-    fn entry(&self, place: u32) -> Option<(&Entry<'a>, u32)> {
-        let number = self.clipped.get(place as usize)?.number;
-        Some((self.lists.entry(number)?, number))
-    }
-
-    /// Appends places, to the first whose entry matches everything that is left.
-    fn take(&self, left: u8, places: impl IntoIterator<Item = u32>, part: &mut Vec<u32>) {
-        for place in places {
-            part.push(place);
-            let is_total = |sets: &[SetId]| {
-                (0..).zip(sets).all(|(dimension, set)| left >> dimension & 1 == 0 || *set == SetId::FULL)
-            };
-            if self.clipped.get(place as usize).is_none_or(|one| is_total(&one.sets)) {
-                return;
-            }
-        }
-    }
-
-    /// Whether an entry of the other list that decides where the focus does is a difference to report.
-    fn differs(&self, place: u32) -> bool {
-        let Some((entry, number)) = self.entry(place) else { return false };
-        let Some(focus) = self.lists.entry(self.focus) else { return false };
-        // Where both have changed, the entry of the first list reports it.
-        let is_reported = entry.is_changed && number < self.lists.first;
-        let is_other = || entry.decider.verdict != focus.decider.verdict;
-        !is_reported
-            && match self.sought {
-                Sought::OtherVerdict => is_other(),
-                Sought::OtherDecider => is_other() || entry.decider.by != focus.decider.by,
-                Sought::Such(is_such) => is_such(&entry.decider),
-            }
-    }
-
-    /// The node that needs no split, if that can be seen.
-    fn known(&self, own: &[u32], other: &[u32]) -> Option<Node> {
-        let is_focus =
-            |place: u32| self.clipped.get(place as usize).is_some_and(|one| one.number == self.focus);
-        // Something before the focus decides all of it, or nothing that could decide is a difference.
-        if !own.last().copied().is_some_and(is_focus) || !other.iter().any(|&place| self.differs(place)) {
-            return Some(Node::Alike);
-        }
-        match (own, other) {
-            ([_], &[place]) => Some(Node::Differ(self.clipped.get(place as usize)?.number)),
-            _ => None,
-        }
+        shape
     }
 
     fn add(&mut self, node: Node) -> NodeId {
@@ -322,16 +162,27 @@ impl<'a> Diagram<'_, 'a> {
 
     /// The node of a part, with these dimensions left.
     fn solve(&mut self, left: u8, part: &[u32], sets: &Sets) -> Result<NodeId, Exhausted> {
-        let Some((&count, places)) = part.split_first() else { return Ok(ALIKE) };
-        let Some((own, other)) = places.split_at_checked(count as usize) else { return Ok(ALIKE) };
-        if let Some(node) = self.known(own, other) {
-            return Ok(self.add(node));
+        let elements = elements(part);
+        let is_difference = |element: &Element| match *element {
+            Element::Before(_) => false,
+            Element::Other(place) => self.others.get(place as usize).is_some_and(|other| other.differs),
+        };
+        if !elements.iter().any(is_difference) {
+            return Ok(ALIKE);
         }
-        let Some(dimension) = self.dimension(left, places, sets) else { return Ok(ALIKE) };
+        let Some(dimension) = self.dimension(left, &elements, sets) else {
+            // Nothing before the focus, and the first of the others matches everything.
+            let number = match elements.first() {
+                Some(Element::Other(place)) => self.others.get(*place as usize).filter(|other| other.differs),
+                _ => None,
+            };
+            let number = number.map(|other| other.number);
+            return Ok(number.map_or(ALIKE, |number| self.add(Node::Differ(number))));
+        };
         let left = left & !(1 << dimension);
         let mut edges: Vec<(Vec<Range>, NodeId)> = Vec::new();
         let mut by_node: HashMap<NodeId, usize> = HashMap::new();
-        let Parts { leaves, groups } = self.split(dimension, left, count, places, sets)?;
+        let Parts { leaves, groups } = self.split(dimension, left, &elements, sets)?;
         for (number, ranges) in leaves {
             let next = self.add(Node::Differ(number));
             by_node.insert(next, edges.len());
@@ -369,16 +220,14 @@ impl<'a> Diagram<'_, 'a> {
     }
 
     /// The dimension to split: of those in which some entry has a condition, the one with the fewest ranges. `None` if none has.
-    fn dimension(&self, left: u8, places: &[u32], sets: &Sets) -> Option<u8> {
+    fn dimension(&self, left: u8, elements: &[Element], sets: &Sets) -> Option<u8> {
+        let shapes: Vec<Shape> = elements.iter().map(|&element| self.shape(element, left)).collect();
         let ranges_in = |dimension: u8| {
-            let mut found: Vec<SetId> = places.iter().map(|&place| self.set(place, dimension)).collect();
+            let set = |shape: &Shape| shape.get(usize::from(dimension)).copied().unwrap_or(SetId::FULL);
+            let mut found: Vec<SetId> = shapes.iter().map(set).filter(|set| *set != SetId::FULL).collect();
             found.sort_unstable();
             found.dedup();
-            found
-                .into_iter()
-                .filter(|set| *set != SetId::FULL)
-                .map(|set| sets.ranges(set).len())
-                .sum::<usize>()
+            found.into_iter().map(|set| sets.ranges(set).len()).sum::<usize>()
         };
         let counts = (0..Dimension::ALL.len() as u8).map(|dimension| {
             let count = if left >> dimension & 1 == 0 { 0 } else { ranges_in(dimension) };
@@ -396,84 +245,77 @@ impl<'a> Diagram<'_, 'a> {
     }
 
     fn split(
-        &self,
+        &mut self,
         dimension: u8,
         left: u8,
-        count: u32,
-        places: &[u32],
+        elements: &[Element],
         sets: &Sets,
     ) -> Result<Parts, Exhausted> {
-        let mut active = Active::new(places.len());
-        let mut by_set: HashMap<SetId, Vec<u32>> = HashMap::new();
-        for (index, &place) in (0..).zip(places) {
-            match self.set(place, dimension) {
-                SetId::FULL => active.toggle(index as usize),
+        let place = usize::from(dimension);
+        let kinds = self.kinds(left, elements);
+        let Some(base) = self.base.get(place) else { return Ok(Parts::default()) };
+        let mut state = Active {
+            before: Bits::new(kinds.ids.len()),
+            counts: vec![0; kinds.ids.len()],
+            total_before: 0,
+            others: Bits::new(elements.len()),
+        };
+        let toggle = |state: &mut Active, index: usize, is_on: bool| match (
+            elements.get(index),
+            kinds.of.get(index),
+        ) {
+            (Some(Element::Before(_)), Some(&kind)) => state.count(kind, is_on, &kinds.total),
+            (Some(Element::Other(_)), _) => state.others.toggle(index),
+            _ => {}
+        };
+        let mut by_set: HashMap<SetId, Vec<usize>> = HashMap::new();
+        for (index, &element) in elements.iter().enumerate() {
+            match self.shape(element, 1 << dimension).get(place).copied().unwrap_or(SetId::FULL) {
+                SetId::FULL => toggle(&mut state, index, true),
                 set => by_set.entry(set).or_default().push(index),
             }
         }
         let by_set: Vec<_> = by_set.into_iter().collect();
-        let (Some(&own), Some(all)) =
-            (self.base.get(usize::from(dimension)), self.lists.all.get(usize::from(dimension)))
-        else {
-            return Ok(Parts::default());
-        };
-        let base = if own == SetId::FULL { all } else { sets.ranges(own) };
-        // Where the keys of the focus begin and end, nothing is toggled.
-        let mut bounds: Vec<(u128, u32)> = vec![(0, u32::MAX)];
-        let mut add = |range: &Range, number: u32| {
-            bounds.push((range.first, number));
-            bounds.extend(range.last.checked_add(1).map(|next| (next, number)));
-        };
-        for (number, (set, _)) in (0..).zip(&by_set) {
+        // At each key, what begins or ends there.
+        let mut bounds: Vec<(u128, bool, usize)> = vec![(0, true, usize::MAX)];
+        for (number, (set, _)) in by_set.iter().enumerate() {
             for range in sets.ranges(*set) {
-                add(range, number);
+                bounds.push((range.first, true, number));
+                bounds.extend(range.last.checked_add(1).map(|next| (next, false, number)));
             }
         }
         bounds.sort_unstable();
         let (mut leaves, mut groups) = <(HashMap<u32, Vec<Range>>, HashMap<Part, Vec<Range>>)>::default();
-        let (mut part, mut steps) = (Vec::new(), 0_u32);
+        let (mut part, mut stamps, mut steps) = (Vec::new(), vec![0; kinds.ids.len()], 0_u32);
         let mut bounds = bounds.into_iter().peekable();
-        while let Some((key, number)) = bounds.next() {
-            if let Some((_, members)) = by_set.get(number as usize) {
-                for &index in members {
-                    active.toggle(index as usize);
-                }
+        while let Some((key, is_on, number)) = bounds.next() {
+            for &index in by_set.get(number).map_or(&[][..], |(_, members)| members) {
+                toggle(&mut state, index, is_on);
             }
             let last = match bounds.peek() {
-                Some((next, _)) if *next == key => continue,
-                Some((next, _)) => next - 1,
+                Some((next, ..)) if *next == key => continue,
+                Some((next, ..)) => next - 1,
                 None => u128::MAX,
             };
             let here = Range::new(key, last);
-            if !meets(&[here], base) {
+            if state.total_before > 0 || !meets(&[here], base) {
                 continue;
             }
             steps += 1;
             if steps.is_multiple_of(256) && Instant::now() >= self.bounds.until {
                 return Err(Exhausted);
             }
-            part.clear();
-            part.push(0);
-            self.take(
-                left,
-                active.between(0, count as usize).filter_map(|index| places.get(index).copied()),
-                &mut part,
-            );
-            let own = part.len() - 1;
-            if let Some(place) = part.first_mut() {
-                *place = own as u32;
+            match self.part_here(&state, &kinds, elements, (steps, &mut stamps), &mut part) {
+                Here::Alike => continue,
+                Here::Leaf(number) => {
+                    leaves.entry(number).or_default().push(here);
+                    continue;
+                }
+                Here::Part => {}
             }
-            let others = active.between(count as usize, places.len());
-            self.take(left, others.filter_map(|index| places.get(index).copied()), &mut part);
-            let (own, other) =
-                part.get(1..).and_then(|places| places.split_at_checked(own)).unwrap_or_default();
-            match self.known(own, other) {
-                Some(Node::Differ(number)) => leaves.entry(number).or_default().push(here),
-                Some(Node::Alike | Node::Split(..)) => {}
-                None => match groups.get_mut(part.as_slice()) {
-                    Some(ranges) => ranges.push(here),
-                    None => drop(groups.insert(part.as_slice().into(), vec![here])),
-                },
+            match groups.get_mut(part.as_slice()) {
+                Some(ranges) => ranges.push(here),
+                None => drop(groups.insert(part.as_slice().into(), vec![here])),
             }
         }
         for ranges in leaves.values_mut().chain(groups.values_mut()) {
@@ -485,6 +327,68 @@ impl<'a> Diagram<'_, 'a> {
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_unstable_by(|one, other| one.1.cmp(&other.1));
         Ok(Parts { leaves, groups })
+    }
+
+    /// What elements are once these dimensions are left.
+    fn kinds(&mut self, left: u8, elements: &[Element]) -> Kinds {
+        let mut shapes = Vec::with_capacity(elements.len());
+        for &element in elements {
+            let shape = self.shape(element, left);
+            shapes.push(self.shape_id(shape));
+        }
+        let mut ids = shapes.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        let of = shapes.iter().map(|shape| ids.partition_point(|id| id < shape)).collect();
+        let total = ids.iter().map(|&id| self.shapes.get(id as usize).is_some_and(is_total)).collect();
+        Kinds { ids, of, total }
+    }
+
+    /// Writes the part of the keys at hand. `step` is another number each time, and `stamps` are for it.
+    fn part_here(
+        &self,
+        state: &Active,
+        kinds: &Kinds,
+        elements: &[Element],
+        (step, stamps): (u32, &mut [u32]),
+        part: &mut Vec<u32>,
+    ) -> Here {
+        part.clear();
+        part.push(0);
+        part.extend(state.before.iter().filter_map(|kind| kinds.ids.get(kind)));
+        let before = part.len() - 1;
+        // Behind the last difference, nothing matters.
+        let (mut end, mut is_leaf) = (before + 1, false);
+        for index in state.others.iter() {
+            let (Some(&Element::Other(place)), Some(&kind)) = (elements.get(index), kinds.of.get(index))
+            else {
+                continue;
+            };
+            let Some(stamp) = stamps.get_mut(kind) else { continue };
+            if *stamp == step || state.before.has(kind) {
+                continue;
+            }
+            *stamp = step;
+            part.push(place);
+            if self.others.get(place as usize).is_some_and(|other| other.differs) {
+                end = part.len();
+            }
+            if kinds.total.get(kind).copied().unwrap_or(false) {
+                is_leaf = before == 0 && part.len() == 2;
+                break;
+            }
+        }
+        part.truncate(end);
+        let Some(first) = part.get(before + 1).and_then(|&place| self.others.get(place as usize)) else {
+            return Here::Alike;
+        };
+        if is_leaf {
+            return Here::Leaf(first.number);
+        }
+        if let Some(count) = part.first_mut() {
+            *count = before as u32;
+        }
+        Here::Part
     }
 
     fn walk(&self, id: NodeId, keys: &mut Keys, cells: &mut Vec<Cell>) {
@@ -508,34 +412,5 @@ impl<'a> Diagram<'_, 'a> {
                 }
             }
         }
-    }
-}
-
-/// Places in a list that are active, in order.
-struct Active(Vec<u64>);
-
-impl Active {
-    fn new(places: usize) -> Self {
-        Self(vec![0; places.div_ceil(64)])
-    }
-
-    fn toggle(&mut self, place: usize) {
-        if let Some(word) = self.0.get_mut(place / 64) {
-            *word ^= 1 << (place % 64);
-        }
-    }
-
-    fn between(&self, from: usize, to: usize) -> impl Iterator<Item = usize> {
-        let words = self.0.iter().enumerate().skip(from / 64).take(to.div_ceil(64).saturating_sub(from / 64));
-        words
-            .flat_map(|(number, &word)| {
-                let mut left = word;
-                std::iter::from_fn(move || {
-                    let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
-                    left &= left - 1;
-                    Some(number * 64 + bit)
-                })
-            })
-            .filter(move |place| (from..to).contains(place))
     }
 }

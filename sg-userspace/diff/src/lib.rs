@@ -11,11 +11,14 @@
 //! | `decider` | everything that can decide, in order, as sets of keys |
 //! | `set` | sets of keys of one dimension |
 //! | `align` | which deciders of two lists have changed |
+//! | `lists` | what to ask around a decider that has changed |
 //! | `diagram` | where a changed decider makes a difference: an interval decision diagram |
+//! | `active` | what of a part matches the keys at hand |
 //! | `cell` | the paths of diagrams, merged |
 //! | `line` | a path as the match fields of a rule |
 //! | `written` | a line as JSON |
 
+mod active;
 mod align;
 mod ask;
 mod cell;
@@ -24,6 +27,7 @@ mod decider;
 mod diagram;
 mod expect;
 mod line;
+mod lists;
 mod search;
 mod set;
 #[cfg(test)]

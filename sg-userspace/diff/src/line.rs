@@ -12,8 +12,8 @@ use sg_common::{
 use sg_model::{Direction, Family};
 
 use super::{
+    cell::Keys,
     decider::{By, Dimension, Named, parts_of},
-    diagram::Keys,
     set::{Range, normal, without},
 };
 

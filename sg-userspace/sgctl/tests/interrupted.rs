@@ -42,8 +42,13 @@ fn interrupted(words: &[&str], responses: &'static [&'static str]) -> ExitStatus
             }
         }
     });
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sgctl"));
-    command.args(words).arg("--socket").arg(&socket);
+    // What runs tests in the background may ignore the signal, and its children with it.
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_sgctl")])
+        .args(words)
+        .arg("--socket")
+        .arg(&socket);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     waiting.recv_timeout(Duration::from_secs(20)).unwrap();
     kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();

@@ -238,13 +238,29 @@ fn spans<T: PartialEq + ToString>(list: &[Span<T>]) -> String {
     short(list.iter().map(span))
 }
 
-/// Prefixes, or those that are left out where they are fewer.
+/// Prefixes, or those that are left out of the shortest that has them all, where these are fewer.
 fn addresses(nets: &[IpNet], family: Family) -> String {
-    let others = all_but(nets, family);
-    if others.len() < nets.len() {
-        return format!("any but {}", short(others.iter().map(|net| shortest(*net))));
+    let whole = nets.first().zip(nets.last()).map(|(first, last)| common(*first, *last));
+    if let Some(whole) = whole {
+        let others: Vec<_> = all_but(nets, family).into_iter().filter(|net| whole.contains(net)).collect();
+        if !others.is_empty() && others.len() < nets.len() {
+            let whole = if whole.prefix_len() == 0 { "any".to_owned() } else { shortest(whole) };
+            return format!("{whole} but {}", short(others.iter().map(|net| shortest(*net))));
+        }
     }
     short(nets.iter().map(|net| shortest(*net)))
+}
+
+/// The longest prefix that has both, which are of one family.
+fn common(one: IpNet, other: IpNet) -> IpNet {
+    let mut net = one;
+    while !net.contains(&other) {
+        match net.supernet() {
+            Some(wider) => net = wider,
+            None => break,
+        }
+    }
+    net
 }
 
 /// The first of a list.

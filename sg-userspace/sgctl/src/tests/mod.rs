@@ -48,10 +48,13 @@ fn run(words: &[&str]) -> (String, u8, String) {
         Ok(()) => (0, String::new()),
         Err(failure) => {
             let code = failure.code();
-            let (Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error)) = failure else {
-                return Default::default();
+            let error = match failure {
+                Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error) => {
+                    format!("{error:#}")
+                }
+                Failure::BrokenPipe | Failure::Different => String::new(),
             };
-            (code, format!("{error:#}"))
+            (code, error)
         }
     };
     (String::from_utf8(out).unwrap(), code, error)

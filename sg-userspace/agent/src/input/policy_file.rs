@@ -109,11 +109,26 @@ impl PolicyFile {
         self.read = Some(self.fingerprint(&bytes));
         let refused = |error: DocumentError| AgentError::Policy { text: error.to_string() };
         let loaded = sg_document::parse(&self.path.display().to_string(), &bytes?).map_err(refused)?;
-        let loaded = tested(loaded)?.map_err(refused)?;
+        let loaded = self.tested(loaded)?.map_err(refused)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
         Ok(loaded.policy)
+    }
+
+    /// The document, unless one of its tests does not hold.
+    fn tested(&self, loaded: Loaded) -> Result<Result<Loaded, DocumentError>, AgentError> {
+        if loaded.tests.is_empty() {
+            return Ok(Ok(loaded));
+        }
+        let found = devices::scan().map_err(|error| {
+            let text = format!("{}: its tests cannot be asked: {error}", self.path.display());
+            AgentError::Policy { text }
+        })?;
+        let mut policy = loaded.policy.clone();
+        policy.set_device_facts(|device| found.get(device).map(|one| one.facts.clone()).unwrap_or_default());
+        let (failed, idle) = sg_diff::test(&policy, &loaded.tests, sg_diff::TIME).in_words();
+        Ok(loaded.tested(failed, idle))
     }
 
     /// Reads the file if it differs from what was read last.
@@ -155,18 +170,6 @@ impl PolicyFile {
         self.identity = found;
         self.watch_directories().err().map(Err).or_else(|| self.load_changed())
     }
-}
-
-/// The document, unless one of its tests does not hold.
-fn tested(loaded: Loaded) -> Result<Result<Loaded, DocumentError>, AgentError> {
-    if loaded.tests.is_empty() {
-        return Ok(Ok(loaded));
-    }
-    let mut policy = loaded.policy.clone();
-    let found = devices::scan()?;
-    policy.set_device_facts(|device| found.get(device).map(|one| one.facts.clone()).unwrap_or_default());
-    let (failed, idle) = sg_diff::test(&policy, &loaded.tests, sg_diff::TIME).in_words();
-    Ok(loaded.tested(failed, idle))
 }
 
 /// The identity of a file whatever its name: inode, directory, ownership and permissions.

@@ -125,16 +125,17 @@ fn a_document_with_a_test_that_fails_changes_nothing() {
     let mut world = World::new();
     let test = |expect: &str| {
         format!(
-            "{DOCUMENT}tests:\n  - {{ group: web, direction: ingress, from: {{ group: ops }}, protocol: tcp, ports: 22, expect: {expect}, \
-             rule: ssh }}\n"
+            "{DOCUMENT}tests:\n  - {{ group: web, direction: ingress, from: {{ prefix_list: office }}, protocol: tcp, ports: 80, \
+             expect: {expect}, rule: web/ingress/0 }}\n"
         )
     };
     let Err(Refusal::Document { reason }) = apply(&mut world, &test("drop")) else {
         panic!("it was applied")
     };
     assert!(
-        reason.starts_with("site:16:5: tests[0]: this test fails: expected drop by rule ssh, but {")
-            && reason.ends_with("gets accept by rule ssh of group web"),
+        reason
+            .starts_with("site:16:5: tests[0]: this test fails: expected drop by rule web/ingress/0, but {")
+            && reason.ends_with("gets accept by rule web/ingress/0 of group web"),
         "{reason}"
     );
     assert!(world.tx.nics().is_empty() && world.tx.rules().is_empty());

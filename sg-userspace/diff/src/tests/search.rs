@@ -146,7 +146,7 @@ fn a_packet_is_found_exactly_if_it_is_of_the_set_and_gets_the_verdict() {
                 &[Verdict::Drop, Verdict::Reject],
             ],
         );
-        let found = search(&policy, &packets, verdicts, None, Duration::from_secs(60));
+        let found = search(&policy, &packets, verdicts, None, Duration::from_mins(1));
         assert!(found.undecided.is_empty());
         let mut oracle = Oracle::new(&policy);
         let reader = Reader::new(&policy);
@@ -199,7 +199,7 @@ fn a_test_fails_exactly_if_some_packet_of_it_gets_something_else() {
                 rule: None,
             })
             .collect();
-        let told = test(&policy, &tests, Duration::from_secs(60));
+        let told = test(&policy, &tests, Duration::from_mins(1));
         let mut oracle = Oracle::new(&policy);
         let reader = Reader::new(&policy);
         let probes: Vec<Probe> = (0..300).map(|_| probe(&mut random)).collect();
@@ -220,7 +220,7 @@ fn a_test_fails_exactly_if_some_packet_of_it_gets_something_else() {
                     for probe in probes.iter().filter(|probe| is_of(&one.packets, probe, &policy)) {
                         assert!(!is_idle, "{probe} is of {one:#?}\n{document}");
                         let result = oracle.judge(probe).written(&policy);
-                        let is_before = ["own-source", "anti-spoofing"].contains(&&*result.reason);
+                        let is_before = ["own-source", "anti-spoofing"].contains(&result.reason);
                         assert!(
                             is_before || result.verdict == one.action.to_string(),
                             "{probe}: {} {one:#?}\n{document}",
@@ -261,7 +261,7 @@ fn expectation(remote: &str, action: Action, rule: Option<&str>) -> Expectation 
 fn a_test_may_name_the_rule() {
     let policy = policy(DOCUMENT);
     let told = |remote, action, rule| {
-        let tested = test(&policy, &[expectation(remote, action, rule)], Duration::from_secs(60));
+        let tested = test(&policy, &[expectation(remote, action, rule)], Duration::from_mins(1));
         tested.failed.first().map(|failed| failed.why.to_string())
     };
     assert_eq!(told("10.0.0.0/9", Action::Accept, Some("ssh")), None);
@@ -283,7 +283,7 @@ fn a_test_may_name_the_rule() {
 fn nics_that_are_alike_have_a_line_each_and_rules_are_found_by_id() {
     let policy = policy(DOCUMENT);
     let packets = Packets { direction: Some(Direction::Ingress), ..Packets::default() };
-    let found = search(&policy, &packets, &[Verdict::Accept], Some("ssh"), Duration::from_secs(60));
+    let found = search(&policy, &packets, &[Verdict::Accept], Some("ssh"), Duration::from_mins(1));
     let nics: Vec<_> = found.lines.iter().map(|line| line.nic).collect();
     assert_eq!(nics, ["eth0", "eth1"]);
     assert!(found.lines.iter().all(|line| line.after.by == By::Rule { group: "web", rule: "ssh" }));

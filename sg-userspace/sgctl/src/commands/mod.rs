@@ -39,7 +39,6 @@ use sg_records::{PortEntry, PrefixEntry};
 use super::{args::common::Common, failure::Failure, session::Session};
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Command {
     #[command(flatten)]
     Served(Served),

@@ -189,7 +189,7 @@ fn boxes_of<'a>(
 }
 
 /// The addresses of an end; `None` if there are none of the family.
-fn end<'a>(end: &End, family: Family, deciders: &mut Deciders<'a>, sets: &mut Sets) -> Option<SetId> {
+fn end(end: &End, family: Family, deciders: &mut Deciders<'_>, sets: &mut Sets) -> Option<SetId> {
     let top = Dimension::Remote.top(family);
     let mut all = |remotes: &[sg_model::Remote], sets: &mut Sets| {
         let mut ranges = Vec::new();

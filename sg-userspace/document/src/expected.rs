@@ -79,12 +79,8 @@ const NO_REMOTES: &str =
     "write any, an address or CIDR, { group: NAME }, { prefix_list: NAME }, or a list of these";
 
 impl<'d> Lowering<'d> {
-    /// A test, and the node where it is.
-    pub(super) fn expectation(
-        &mut self,
-        node: &'d Node,
-        nics: &Directory<'d, usize>,
-    ) -> Read<'d, Option<Expectation>> {
+    /// A test; `None` if what it needs is missing or cannot be read, which is a failure.
+    pub(super) fn expectation(&mut self, node: &'d Node, nics: &Directory<'d, usize>) -> Option<Expectation> {
         let fields = self.fields(node, &KEYS);
         let over = match (fields.get("nic"), fields.get("group")) {
             (Some(nic), None) => {
@@ -121,8 +117,8 @@ impl<'d> Lowering<'d> {
         });
         let rule = self.field(fields, "rule", |_, node| node.name("a rule"));
         self.field(fields, "description", |_, node| description(node));
-        let (Some(over), Some(direction), Some(action)) = (over, direction, action) else { return Ok(None) };
-        Ok(Some(expectation(over, direction, [from, to], service, action, rule)))
+        let (Some(over), Some(direction), Some(action)) = (over, direction, action) else { return None };
+        Some(expectation(over, direction, [from, to], service, action, rule))
     }
 
     /// Any of several remotes, or one.

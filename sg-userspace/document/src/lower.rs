@@ -182,7 +182,7 @@ impl<'d> Lowering<'d> {
         let devices: Vec<_> = devices.collect();
         let nics = Directory::new("NIC", |position| position, &devices);
         let allowed = "write a list of tests, - { nic: eth0, direction: ingress, protocol: tcp, ports: 22, expect: drop }";
-        let all = self.each(node, allowed, |me, test| Ok((test, me.expectation(test, &nics)?)))?;
+        let all = self.each(node, allowed, |me, test| Ok((test, me.expectation(test, &nics))))?;
         Ok(all.into_iter().filter_map(|(node, test)| Some((node, test?))).collect())
     }
 

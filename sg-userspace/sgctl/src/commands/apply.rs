@@ -98,7 +98,9 @@ fn live_flows(session: &mut Session<'_>, body: &Apply) -> Result<(), Failure> {
         Err(ClientError::Refused { .. }) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let lines = compared.flows.iter().flat_map(|flows| in_force::impact(flows, &compared.names));
+    // Without live flows there is nothing to say.
+    let flows = compared.flows.iter().filter(|flows| flows.total > 0);
+    let lines = flows.flat_map(|flows| in_force::impact(flows, &compared.names));
     lines.collect::<Vec<_>>().iter().try_for_each(|line| session.output.line(line))
 }
 

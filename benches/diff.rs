@@ -11,7 +11,7 @@ use std::{
 use fastrand::Rng;
 use sg_benches::{Figure, Plan, Unit, cloud};
 use sg_diff::{Difference, Options, compare};
-use sg_model::{Action, Direction, Family, Policy, PolicyParts, Rule};
+use sg_model::{Action, Direction, End, Expectation, Family, Over, Packets, Policy, PolicyParts, Rule};
 use sg_tests::generate::Shape;
 
 const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 5);
@@ -28,6 +28,7 @@ fn main() {
             measure(&plan, &format!("cloud-{size}/{edits}"), &before, &edited(&before, edits));
         }
         measure(&plan, &format!("cloud-{size}/unrelated"), &before, &other);
+        measure_tests(&plan, &format!("tests-{size}"), &before);
         for shape in [Shape::AccessList, Shape::Firewall] {
             if plan.quick && rules > 1_000 {
                 continue;
@@ -40,6 +41,51 @@ fn main() {
             }
         }
     }
+}
+
+/// A thousand tests, all of which hold: of what single rules accept, and of a port that none does.
+fn expectations(policy: &Policy) -> Vec<Expectation> {
+    let group = policy.groups().iter().max_by_key(|group| group.ingress.len()).expect("there are groups");
+    let rules = group.ingress.iter().filter(|rule| rule.action == Action::Accept).cycle();
+    rules
+        .take(1_000)
+        .enumerate()
+        .map(|(number, rule)| {
+            let mut service = rule.matches.clone();
+            let is_closed = number % 2 == 0;
+            if is_closed {
+                service = sg_model::Match::of(sg_model::Protocol::Number(47));
+            }
+            let packets = Packets {
+                over: Over::Every,
+                direction: Some(Direction::Ingress),
+                family: Some(Family::V4),
+                remote: End { of: vec![rule.matches.remote], not_of: Vec::new() },
+                local: End::default(),
+                services: vec![service],
+            };
+            let action = if is_closed { Action::Drop } else { Action::Accept };
+            Expectation { packets, action, rule: None }
+        })
+        .collect()
+}
+
+fn measure_tests(plan: &Plan, name: &str, policy: &Policy) {
+    let name = format!("diff/{name}");
+    if !plan.wants(&name) {
+        return;
+    }
+    let tests = expectations(policy);
+    let mut least = Duration::MAX;
+    let mut failed = 0;
+    for _ in 0..plan.rounds(20, 3) {
+        let start = Instant::now();
+        let tested = sg_diff::test(policy, &tests, Duration::from_mins(1));
+        least = least.min(start.elapsed());
+        failed = tested.failed.len();
+    }
+    println!("{name}: {failed} of {} tests fail", tests.len());
+    plan.record(&Figure::new(name, least.as_secs_f64() * 1e3, Unit::Milliseconds));
 }
 
 fn parsed(rules: &[cloud::Rule]) -> Policy {

@@ -1,5 +1,5 @@
 //! Compares two policies: each NIC, direction and family, NICs that are alike once. It must never know what the lists of deciders
-//! mean. `sgctl`, the API and `search` call it.
+//! mean. `sgctl` and the API call it.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::{
     decider::{By, Decider, Deciders, Dimension},
     diagram::{Bounds, Exhausted},
     line::{Line, Outcome},
-    lists::Lists,
+    lists::{Lists, Sought},
     set::Sets,
 };
 
@@ -53,7 +53,7 @@ pub struct Undecided<'a> {
 }
 
 /// The most bytes for a diagram and for cells. Merging cells and writing lines take as much again.
-const MEMORY: usize = 72 << 20;
+pub(super) const MEMORY: usize = 72 << 20;
 
 /// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
 /// NIC that only one of them has is not filtered under the other.
@@ -95,11 +95,12 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options) -> D
                     continue;
                 }
                 let tops = Dimension::ALL.map(|dimension| dimension.top(family));
-                let lists = Lists::new(lists, &sets, tops, options.attribution);
+                let lists = Lists::new(lists, &sets, tops);
+                let sought = if options.attribution { Sought::OtherDecider } else { Sought::OtherVerdict };
                 let (mut cells, mut undecided) = (Vec::new(), Vec::new());
                 let mut memory = MEMORY;
                 for focus in lists.changed() {
-                    match lists.around(focus, &mut sets, Bounds { until, memory }) {
+                    match lists.around(focus, sought, &mut sets, Bounds { until, memory }) {
                         Ok(found) => {
                             let found = merged(found, &tops);
                             memory = memory.saturating_sub(found.iter().map(Cell::bytes).sum());
@@ -145,7 +146,7 @@ impl<'a> Difference<'a> {
 }
 
 /// Whether packets of both are judged by the same groups and settings.
-fn is_alike(one: Option<&Nic>, other: Option<&Nic>) -> bool {
+pub(super) fn is_alike(one: Option<&Nic>, other: Option<&Nic>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => {
             let Nic {

@@ -1,6 +1,6 @@
 //! What decides a packet that starts a flow over a NIC, in order, each with its packets as sets of keys: what a NIC does before its
 //! rules, its groups with inner access, its rules, its default. This is the one place that says which match field is of which
-//! dimension. It must never compare policies. `compare` makes two such lists.
+//! dimension. It must never compare policies. `compare` makes two such lists, `ask` one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -290,7 +290,7 @@ impl<'a> Deciders<'a> {
     }
 
     /// The keys of a service, and source ports.
-    fn services(&self, service: Service<'_>) -> (Vec<Range>, Vec<Range>) {
+    pub(super) fn services(&self, service: Service<'_>) -> (Vec<Range>, Vec<Range>) {
         let every = |dimension: Dimension| vec![Range::new(0, dimension.top(self.family))];
         let any_source = every(Dimension::SourcePort);
         match service {
@@ -328,7 +328,7 @@ impl<'a> Deciders<'a> {
     }
 
     /// The addresses of a remote; `None` if there are none of the family.
-    fn remote(&mut self, remote: Remote, sets: &mut Sets) -> Option<SetId> {
+    pub(super) fn remote(&mut self, remote: Remote, sets: &mut Sets) -> Option<SetId> {
         if let Some(known) = self.known.get(&remote) {
             return *known;
         }

@@ -1,9 +1,13 @@
-//! The exact set of packets that start a flow and that two policies judge differently, as lines. It must never touch the kernel,
-//! and shares no code with the compiler nor the oracle, which tests hold it against. `sgctl` and the API call it.
+//! Exact sets of packets that start a flow, as lines: those that two policies judge differently, those that one policy judges in
+//! some way, and whether the tests of a document hold. It must never touch the kernel, and shares no code with the compiler nor the
+//! oracle, which tests hold it against. `sgctl`, the agent and `sg-service` call it.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `compare` | two policies, NIC by NIC |
+//! | `ask` | one policy and sets of packets, NIC by NIC |
+//! | `search` | the packets of a set that get some verdict |
+//! | `expect` | whether tests hold |
 //! | `decider` | everything that can decide, in order, as sets of keys |
 //! | `set` | sets of keys of one dimension |
 //! | `align` | which deciders of two lists have changed |
@@ -18,12 +22,15 @@
 
 mod active;
 mod align;
+mod ask;
 mod cell;
 mod compare;
 mod decider;
 mod diagram;
+mod expect;
 mod line;
 mod lists;
+mod search;
 mod set;
 mod start;
 #[cfg(test)]
@@ -34,8 +41,10 @@ mod written;
 pub use self::{
     compare::{Difference, Options, Undecided, compare},
     decider::{By, Named},
+    expect::{Failed, TIME, Tested, Why, test},
     line::{Effect, Line, Outcome, Span, all_but},
+    search::{Found, search},
     start::{Finder, Start},
     words::{AS_WRITTEN, Called},
-    written::{Sample, SampleProtocol, WrittenLine, WrittenOutcome},
+    written::{Sample, SampleProtocol, WrittenFound, WrittenLine, WrittenOutcome},
 };

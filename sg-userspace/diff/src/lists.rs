@@ -4,7 +4,7 @@
 //! One entry at a time is enough. Say that two lists judge a packet differently, and that what decides it in either list is in both:
 //! then the earlier of these two matches in both lists, and would decide in both. So one of them has changed.
 //!
-//! It must never know what a key means. `compare` calls it.
+//! It must never know what a key means. `compare` and `ask` call it.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use super::{
     active::{Shape, is_total},
     align::Entry,
     cell::Cell,
-    decider::Dimension,
+    decider::{Decider, Dimension},
     diagram::{Bounds, Exhausted, Other, Problem},
     set::{Range, SetId, Sets, intersection},
 };
@@ -31,18 +31,27 @@ pub(super) struct Lists<'a> {
     ranks: Vec<u32>,
     /// All keys of each dimension.
     all: [[Range; 1]; Dimension::ALL.len()],
-    by_name: bool,
+}
+
+/// Which entries of the other list make a difference where the focus decides.
+#[derive(Clone, Copy)]
+pub(super) enum Sought<'s, 'a> {
+    /// Those with another verdict.
+    OtherVerdict,
+    /// Those with another verdict or another name.
+    OtherDecider,
+    /// Those of which this is true. The focus is alone: what its list has before it decides nothing.
+    Such(&'s dyn Fn(&Decider<'a>) -> bool),
 }
 
 const LOOKED_AT: [Dimension; 2] = [Dimension::Remote, Dimension::Service];
 
 impl<'a> Lists<'a> {
-    /// The last entry of either list matches every packet. `tops` are the largest keys. `by_name`: another decider with the same verdict is a difference.
+    /// The last entry of a list that is asked about an entry of the other one matches every packet. `tops` are the largest keys.
     pub(super) fn new(
         [before, after]: [Vec<Entry<'a>>; 2],
         sets: &Sets,
         tops: [u128; Dimension::ALL.len()],
-        by_name: bool,
     ) -> Self {
         let first = before.len() as u32;
         let entries: Vec<_> = before.into_iter().chain(after).collect();
@@ -63,7 +72,7 @@ impl<'a> Lists<'a> {
             own
         });
         let ranks = ranks.collect();
-        Self { entries, first, spans, ranks, all: tops.map(|top| [Range::new(0, top)]), by_name }
+        Self { entries, first, spans, ranks, all: tops.map(|top| [Range::new(0, top)]) }
     }
 
     pub(super) fn entry(&self, number: u32) -> Option<&Entry<'a>> {
@@ -75,12 +84,18 @@ impl<'a> Lists<'a> {
         (0..).zip(&self.entries).filter(|(_, entry)| entry.is_changed).map(|(number, _)| number)
     }
 
-    /// The packets that entry `focus` decides and that the other list judges differently, without those that a changed entry of the
-    /// first list decides there. Disjoint.
+    /// The packets that entry `focus` decides and where what is sought decides in the other list, without those that a changed entry
+    /// of the first list decides there. Disjoint.
     ///
     /// # Errors
     /// If there is no time.
-    pub(super) fn around(&self, focus: u32, sets: &mut Sets, bounds: Bounds) -> Result<Vec<Cell>, Exhausted> {
+    pub(super) fn around(
+        &self,
+        focus: u32,
+        sought: Sought<'_, 'a>,
+        sets: &mut Sets,
+        bounds: Bounds,
+    ) -> Result<Vec<Cell>, Exhausted> {
         let Some(entry) = self.entry(focus) else { return Ok(Vec::new()) };
         if Instant::now() >= bounds.until {
             return Err(Exhausted);
@@ -89,6 +104,7 @@ impl<'a> Lists<'a> {
         let all = self.entries.len() as u32;
         let (own, other) =
             if focus < self.first { (0..focus, self.first..all) } else { (self.first..focus, 0..self.first) };
+        let own = if matches!(sought, Sought::Such(_)) { focus..focus } else { own };
         // What has its like before the focus matches nothing where the focus decides.
         let rank = |number: u32| self.ranks.get(number as usize).copied().unwrap_or_default();
         let is_behind = |number: &u32| {
@@ -107,11 +123,14 @@ impl<'a> Lists<'a> {
         let mut others = Vec::new();
         for number in other.filter(is_behind) {
             if let Some(shape) = self.clipped(number, focus, &mut clips, sets) {
-                others.push(Other { shape, number, differs: self.differs(number, focus) });
+                others.push(Other { shape, number, differs: self.differs(number, focus, sought) });
                 if is_total(&shape) {
                     break;
                 }
             }
+        }
+        if !others.iter().any(|other| other.differs) {
+            return Ok(Vec::new());
         }
         let mut keys = self.all.map(|all| -> Box<[Range]> { all.into() });
         for (keys, set) in keys.iter_mut().zip(base) {
@@ -146,12 +165,17 @@ impl<'a> Lists<'a> {
     }
 
     /// Whether an entry of the other list that decides where the focus does is a difference to report.
-    fn differs(&self, number: u32, focus: u32) -> bool {
+    fn differs(&self, number: u32, focus: u32, sought: Sought<'_, 'a>) -> bool {
         let (Some(entry), Some(focus)) = (self.entry(number), self.entry(focus)) else { return false };
         // Where both have changed, the entry of the first list reports it.
         let is_reported = entry.is_changed && number < self.first;
-        let is_other = entry.decider.verdict != focus.decider.verdict;
-        !is_reported && (is_other || self.by_name && entry.decider.by != focus.decider.by)
+        let is_other = || entry.decider.verdict != focus.decider.verdict;
+        !is_reported
+            && match sought {
+                Sought::OtherVerdict => is_other(),
+                Sought::OtherDecider => is_other() || entry.decider.by != focus.decider.by,
+                Sought::Such(is_such) => is_such(&entry.decider),
+            }
     }
 }
 

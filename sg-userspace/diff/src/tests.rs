@@ -1,6 +1,8 @@
 //! Differences of generated policies, held against the oracle: a packet is judged differently exactly if it is in a line, and as
 //! that line says. The keys of packets are the edges of all fields, and their neighbours.
 
+mod search;
+
 use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
 use fastrand::Rng;

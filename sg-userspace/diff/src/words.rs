@@ -23,7 +23,28 @@ impl Line<'_> {
     /// The line for people, escaped.
     #[must_use]
     pub fn words(&self, called: Called<'_>) -> String {
-        words(self, called)
+        let sign = match self.effect() {
+            Effect::OpensToAny | Effect::Opens => '+',
+            Effect::Closes => '-',
+            Effect::Refuses => '~',
+            Effect::Attributes => '=',
+        };
+        let [before, after] = [&self.before, &self.after].map(|outcome| outcome.words(called));
+        format!("{sign} {}: {before} -> {after}", self.packets(called))
+    }
+
+    /// Its packets for people, escaped.
+    #[must_use]
+    pub fn packets(&self, called: Called<'_>) -> String {
+        packets(self, called)
+    }
+}
+
+impl Outcome<'_> {
+    /// The verdict and who decides, for people, escaped.
+    #[must_use]
+    pub fn words(&self, called: Called<'_>) -> String {
+        outcome(self, called)
     }
 }
 
@@ -44,7 +65,7 @@ impl By<'_> {
     }
 }
 
-fn words(line: &Line<'_>, called: Called<'_>) -> String {
+fn packets(line: &Line<'_>, called: Called<'_>) -> String {
     let Line {
         nic,
         direction,
@@ -59,17 +80,11 @@ fn words(line: &Line<'_>, called: Called<'_>) -> String {
         before,
         after,
     } = line;
-    let sign = match line.effect() {
-        Effect::OpensToAny | Effect::Opens => '+',
-        Effect::Closes => '-',
-        Effect::Refuses => '~',
-        Effect::Attributes => '=',
-    };
     let (towards, own) = match direction {
         Direction::Ingress => ("from", "to"),
         Direction::Egress => ("to", "from"),
     };
-    let mut text = format!("{sign} {} {} {}:", escaped(nic), direction_word(*direction), FamilyName(*family));
+    let mut text = format!("{} {} {}:", escaped(nic), direction_word(*direction), FamilyName(*family));
     let mut add = |name: &str, list: Option<String>| {
         if let Some(list) = list {
             text.extend([" ", name, " ", &list]);
@@ -97,7 +112,7 @@ fn words(line: &Line<'_>, called: Called<'_>) -> String {
         );
     }
     add(own, local.as_ref().map(|nets| addresses(nets, *family)));
-    format!("{text}: {} -> {}", outcome(before, called), outcome(after, called))
+    text
 }
 
 fn services(protocols: Option<&Vec<Span<u8>>>, family: Family) -> String {

@@ -54,6 +54,64 @@ pub struct WrittenLine<'a> {
     pub sample: Sample<'a>,
 }
 
+/// A line of a search as JSON: the same without before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WrittenFound<'a> {
+    /// The device.
+    pub nic: &'a str,
+    /// `ingress` or `egress`.
+    pub direction: &'static str,
+    /// 4 or 6.
+    pub family: u8,
+    /// Prefixes of remote addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Vec<String>>,
+    /// Prefixes of local addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<Vec<String>>,
+    /// Protocols.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocols: Option<Vec<String>>,
+    /// Destination ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<String>>,
+    /// Source ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ports: Option<Vec<String>>,
+    /// ICMP types and codes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<Vec<String>>,
+    /// DSCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dscp: Option<Vec<String>>,
+    /// What decides.
+    #[serde(flatten)]
+    pub by: WrittenOutcome<'a>,
+    /// A packet of the line, as `sgctl check` takes it.
+    pub sample: Sample<'a>,
+}
+
+impl<'a> From<WrittenLine<'a>> for WrittenFound<'a> {
+    fn from(line: WrittenLine<'a>) -> Self {
+        let WrittenLine {
+            nic,
+            direction,
+            family,
+            remote,
+            local,
+            protocols,
+            ports,
+            source_ports,
+            icmp,
+            dscp,
+            before: _,
+            after: by,
+            sample,
+        } = line;
+        Self { nic, direction, family, remote, local, protocols, ports, source_ports, icmp, dscp, by, sample }
+    }
+}
+
 /// What decides, as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct WrittenOutcome<'a> {

@@ -142,6 +142,12 @@ pub enum Notice {
         /// The EtherType.
         Carrier,
     ),
+    /// A test of which no packet is.
+    #[error(
+        "this test says nothing: no packet is of it, because no NIC holds its group, its group or list has no addresses, or \
+         its addresses and protocol are of different families"
+    )]
+    IdleTest,
     /// A document without NICs.
     #[error("the document has no nics: nothing is protected")]
     NothingProtected,

@@ -4,11 +4,14 @@
 //!
 //! 1. `yaml`: text → a tree of nodes, each of which knows its line and column. Text that is not YAML is refused here, and so are
 //!    documents that would take too much time or memory.
-//! 2. `lower` (with `rule`, `nic`, `guard`, `ports`, `address`, `names`, `blame`): the tree → the parts of a policy. It reads each node as
+//! 2. `lower` (with `rule`, `nic`, `guard`, `expected`, `ports`, `address`, `names`, `blame`): the tree → the parts of a policy. It reads each node as
 //!    the type it should have (`read`), so every value that does not fit has its place. It goes on after a failure
 //!    (`lowering`), and finds them all.
 //! 3. [`Policy::checked`](sg_model::Policy::checked): the parts → a policy. Its errors are mapped back to nodes. Of a valid
 //!    policy, `shadow` finds the rules that never decide.
+//!
+//! A test of a document is read here. Who applies the document asks whether it holds, and refuses the document with
+//! [`Loaded::tested`] if one does not.
 //!
 //! `source` keeps the lines that faults are about, for those who may see them.
 //!
@@ -19,6 +22,7 @@ mod address;
 mod blame;
 pub mod elsewhere;
 mod error;
+mod expected;
 mod guard;
 mod limits;
 mod load;

@@ -8,10 +8,10 @@ use std::{
 };
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use sg_model::Policy;
+use sg_model::{Expectation, Policy};
 
 use super::{
-    error::{DocumentError, Fault, Warning},
+    error::{DocumentError, Fault, Notice, SourceLine, Warning},
     guard::{Guard, KeptProbe, Unread},
     limits::MAX_BYTES,
     lower::{Lowered, lower},
@@ -30,8 +30,68 @@ pub struct Loaded {
     pub policy: Policy,
     /// What the document says about changes to it.
     pub guard: Guard,
+    /// Its tests. Nobody has asked yet whether they hold.
+    pub tests: Vec<Expectation>,
     /// Warnings, in the order in which they were found.
     pub warnings: Vec<Warning>,
+    file: String,
+    /// Of the tests.
+    places: Vec<TestPlace>,
+}
+
+/// Where a test is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TestPlace {
+    at: Position,
+    path: KeyPath,
+    line: Option<SourceLine>,
+}
+
+impl Loaded {
+    /// The document after its tests were asked. `failed`: the places of those that do not hold, in order, and why. `idle`: of
+    /// those of which no packet is.
+    ///
+    /// # Errors
+    /// If one does not hold: the document must be refused.
+    pub fn tested(
+        mut self,
+        failed: impl IntoIterator<Item = (usize, String)>,
+        idle: impl IntoIterator<Item = usize>,
+    ) -> Result<Self, DocumentError> {
+        let mut failed = failed.into_iter();
+        let faults = failed.by_ref().take(Failures::MOST).filter_map(|(place, why)| {
+            let TestPlace { at, path, line } = self.places.get(place)?.clone();
+            let problem = Problem::FailingTest(why).into();
+            Some(Fault { at: Some(at), path, problem, line })
+        });
+        let faults: Vec<Fault> = faults.collect();
+        if !faults.is_empty() {
+            return Err(DocumentError { file: self.file, faults, more: failed.next().is_some() });
+        }
+        let warnings = idle.into_iter().take(Failures::MOST).filter_map(|place| {
+            let TestPlace { at, path, line: _ } = self.places.get(place)?.clone();
+            Some(Warning { file: self.file.clone(), at, path, notice: Notice::IdleTest })
+        });
+        self.warnings.extend(warnings);
+        Ok(self)
+    }
+}
+
+/// The places of tests, with their lines for those who may see them.
+fn places_of(root: &Node, text: &str, nodes: &[&Node]) -> Vec<TestPlace> {
+    // Faults that nobody is told of, but for their lines.
+    let mut faults: Vec<Fault> = root
+        .paths(nodes)
+        .into_iter()
+        .zip(nodes)
+        .map(|(path, node)| {
+            let problem = Problem::FailingTest(String::new()).into();
+            Fault { at: Some(node.at), path, problem, line: None }
+        })
+        .collect();
+    source::add_lines(text, &mut faults);
+    let placed = faults.into_iter().zip(nodes);
+    placed.map(|(Fault { path, line, .. }, node)| TestPlace { at: node.at, path, line }).collect()
 }
 
 /// Loads the document in a file, or in a pipe.
@@ -99,7 +159,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
     };
     let root = yaml::read(text).map_err(|broken| with_lines(fail(broken)))?;
     match lower(&root) {
-        Ok(Lowered { policy, mut guard, keep, warnings }) => {
+        Ok(Lowered { policy, mut guard, keep, tests, warnings }) => {
             guard.keep = kept(name, &root, keep);
             let nodes: Vec<_> = warnings.iter().map(|&(node, _)| node).collect();
             let warnings = root
@@ -107,7 +167,15 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
                 .into_iter()
                 .zip(warnings)
                 .map(|(path, (node, notice))| Warning { file: name.to_owned(), at: node.at, path, notice });
-            Ok(Loaded { warnings: warnings.collect(), policy, guard })
+            let (nodes, tests): (Vec<_>, Vec<_>) = tests.into_iter().unzip();
+            Ok(Loaded {
+                warnings: warnings.collect(),
+                policy,
+                guard,
+                places: places_of(&root, text, &nodes),
+                tests,
+                file: name.to_owned(),
+            })
         }
         Err(failures) => {
             let error = DocumentError {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 use sg_model::{
-    Direction, Established, Group, GroupIndex, GroupType, Invalid, MidStream, Nic, Place, Policy,
-    PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover, Unmatched,
+    Direction, Established, Expectation, Group, GroupIndex, GroupType, Invalid, MidStream, Nic, Place,
+    Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover, Unmatched,
     identifies,
 };
 
@@ -42,6 +42,7 @@ pub(super) const KEYS: Keys = Keys {
         "allow_unfiltered",
         "keep",
         "keep_ssh",
+        "tests",
     ],
     meant: &[
         ("order", "precedence"),
@@ -54,6 +55,8 @@ pub(super) const KEYS: Keys = Keys {
         ("interfaces", "nics"),
         ("devices", "nics"),
         ("ports", "nics"),
+        ("test", "tests"),
+        ("expectations", "tests"),
     ],
 };
 
@@ -97,13 +100,14 @@ pub(super) struct Lowered<'d> {
     /// What it says about changes, without the packets to keep.
     pub(super) guard: Guard,
     pub(super) keep: Unread<'d>,
+    pub(super) tests: Vec<(&'d Node, Expectation)>,
     pub(super) warnings: Vec<(&'d Node, Notice)>,
 }
 
 /// Converts the tree of a document, or returns its failures: one or more, at most [`Failures::MOST`].
 pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
     let mut lowering = Lowering::new();
-    let parts = lowering.document(root);
+    let (parts, tests) = lowering.document(root);
     let (guard, keep) = lowering.guard(root);
     let Lowering { mut failures, mut warnings, .. } = lowering;
     if !SECTIONS.iter().any(|key| root.get(key).is_some()) {
@@ -137,7 +141,7 @@ pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
             warnings.add(node, notice);
         }
     }
-    Ok(Lowered { policy, guard, keep, warnings: warnings.into_all(root) })
+    Ok(Lowered { policy, guard, keep, tests, warnings: warnings.into_all(root) })
 }
 
 /// `takeover`: a number of seconds, or a word.
@@ -152,7 +156,7 @@ fn takeover(node: &Node) -> Read<'_, Takeover> {
 }
 
 impl<'d> Lowering<'d> {
-    fn document(&mut self, root: &'d Node) -> PolicyParts {
+    fn document(&mut self, root: &'d Node) -> (PolicyParts, Vec<(&'d Node, Expectation)>) {
         let fields = self.fields(root, &KEYS);
         let prefix_lists = self.field(fields, "prefix_lists", |me, node| me.named("a prefix list", node));
         let port_lists = self.field(fields, "port_lists", |me, node| me.named("a port list", node));
@@ -172,13 +176,28 @@ impl<'d> Lowering<'d> {
         self.default = self
             .field(fields, "default", |_, node| node.one_of_meant(DEFAULTS, elsewhere::ACTIONS))
             .unwrap_or_default();
-        PolicyParts {
+        let parts = PolicyParts {
             prefix_lists: self.every(prefix_lists, |me, name, list| (name.to_owned(), me.prefixes(list))),
             port_lists: self.every(port_lists, |me, name, list| (name.to_owned(), me.port_ranges(list))),
             members: self.field(fields, "members", Self::members).unwrap_or_default(),
             groups: self.every(groups, Self::group),
             nics: self.field(fields, "nics", Self::nics).unwrap_or_default(),
-        }
+        };
+        let tests = self.field(fields, "tests", |me, node| me.tests(node, fields)).unwrap_or_default();
+        (parts, tests)
+    }
+
+    fn tests(&mut self, node: &'d Node, fields: Fields<'d>) -> Read<'d, Vec<(&'d Node, Expectation)>> {
+        let nics = fields.get("nics").and_then(|nics| nics.items("").ok()).into_iter().flatten();
+        let devices = nics.filter_map(|nic| {
+            let device = nic.get("device")?;
+            Some((device.text().ok()?, device))
+        });
+        let devices: Vec<_> = devices.collect();
+        let nics = Directory::new("NIC", |position| position, &devices);
+        let allowed = "write a list of tests, - { nic: eth0, direction: ingress, protocol: tcp, ports: 22, expect: drop }";
+        let all = self.each(node, allowed, |me, test| Ok((test, me.expectation(test, &nics))))?;
+        Ok(all.into_iter().filter_map(|(node, test)| Some((node, test?))).collect())
     }
 
     /// What the document says about changes to it; its probes are read once there is a policy.

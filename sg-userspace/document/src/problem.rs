@@ -245,6 +245,12 @@ pub enum Problem {
     /// An ICMP code without a type.
     #[error("a code means nothing without a type: write icmp_type too, or leave icmp_code out")]
     CodeWithoutType,
+    /// A test that does not hold.
+    #[error("this test fails: {0}")]
+    FailingTest(
+        /// What was expected, and a packet that gets something else.
+        String,
+    ),
     /// Well-formed, but not a valid policy.
     #[error("{0}")]
     Invalid(

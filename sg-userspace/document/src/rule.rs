@@ -124,7 +124,7 @@ const REMOTE_KEYS: Keys = Keys {
 const PORT_KEYS: Keys =
     Keys { allowed: &["port_list"], meant: &[("list", "port_list"), ("port_lists", "port_list")] };
 
-const ACTIONS: &[(&str, Action)] =
+pub(super) const ACTIONS: &[(&str, Action)] =
     &[("accept", Action::Accept), ("drop", Action::Drop), ("reject", Action::Reject)];
 
 const PROTOCOL: &str = "write tcp, udp, icmp, icmpv6, gre, sctp, all or a number from 0 to 255";
@@ -209,7 +209,7 @@ impl<'d> Lowering<'d> {
     }
 
     /// The protocol, and the fields that only some protocols have.
-    fn of_protocol(&mut self, fields: Fields<'d>) -> Match {
+    pub(super) fn of_protocol(&mut self, fields: Fields<'d>) -> Match {
         let named = self.required(fields, MatchField::Protocol.key(), PROTOCOL);
         let protocol = named.and_then(|named| self.keep(protocol_of(named)));
         let mut read = Match::of(protocol.unwrap_or(Protocol::All));
@@ -282,7 +282,7 @@ impl<'d> Lowering<'d> {
         }
     }
 
-    fn remote(&mut self, node: &'d Node) -> Read<'d, Remote> {
+    pub(super) fn remote(&mut self, node: &'d Node) -> Read<'d, Remote> {
         match &node.value {
             Value::Map(_) => {
                 let fields = self.fields(node, &REMOTE_KEYS);

@@ -11,7 +11,7 @@ use sg_inspect::InspectError;
 /// The exit codes of every command.
 pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
     (0, "done"),
-    (1, "failed: sgd or the kernel refuses, `check --expect` is not met, or `diff` differs"),
+    (1, "failed: sgd or the kernel refuses, `--expect` is not met, `diff` or `search` finds"),
     (2, "wrong input: an argument, document, probe, refused change, or a file that cannot be read"),
     (3, "not found: what the command names; or guarded: a change that loses a filter or your access"),
 ];

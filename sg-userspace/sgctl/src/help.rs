@@ -185,6 +185,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "sgctl diff policy.yaml new.yaml --nic eth0 --all --json",
         ],
     ),
+    (
+        "search",
+        &[
+            "sgctl search -f policy.yaml --nic eth0 --direction ingress --port 22 --not-remote 10.0.0.0/8,2001:db8::/32",
+            "sgctl search -f policy.yaml --group web --verdict drop,reject --protocol tcp --port 443 --all --json",
+        ],
+    ),
     ("status", &["sgctl status", "sgctl status --json"]),
     ("stats", &["sgctl stats", "sgctl stats --nic eth0 --all", "sgctl stats --watch 5"]),
     (

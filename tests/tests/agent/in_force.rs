@@ -91,7 +91,17 @@ fn status_says_what_is_in_force_and_why(lab: Lab, attach: Attach) -> Result<()> 
     ensure!(refused["applied"] == status["applied"] && nic(&refused) == first, "{refused}");
     eighty(&scene).context("what was in force stays in force")?;
 
-    agent.apply(&policy().replace("ports: 81", "ports: 82"))?;
+    // A test that fails refuses a document that is valid otherwise, and would take the rule away.
+    let without = policy().replace("ports: 80", "ports: 82");
+    let test = "tests:\n  - { nic: eth0, direction: ingress, from: 10.77.0.0/24, protocol: tcp, ports: 80, expect: accept }\n";
+    agent.refuses(&format!("{without}{test}"))?;
+    let refused = json(&agent, &["status"])?;
+    let reason = refused["refused"]["reason"].as_str().context("nothing is refused")?;
+    ensure!(reason.contains("tests[0]: this test fails: expected accept, but {"), "{reason}");
+    ensure!(refused["applied"] == status["applied"] && nic(&refused) == first, "{refused}");
+    eighty(&scene).context("a test that fails leaves in force what was")?;
+
+    agent.apply(&format!("{}{test}", policy().replace("ports: 81", "ports: 82")))?;
     let applied = json(&agent, &["status"])?;
     ensure!(applied["applied"]["cause"] == "policy" && applied.get("refused").is_none(), "{applied}");
     ensure!(nic(&applied)["generation"].as_u64() > first["generation"].as_u64(), "{applied}");

@@ -295,11 +295,12 @@ fn a_full_table_is_complete() {
         let [exact, prefix, others, spare] = seen.folds;
         // Each address sends once, so a packet with a name of its own takes an entry; two addresses share a prefix.
         assert!(exact > 0 && exact + prefix / 2 <= u64::from(entries), "{:?}", seen.folds);
-        assert!(
-            others > sent / 3 && if is_enough { spare == 0 } else { spare > sent / 3 },
-            "{:?}",
-            seen.folds
-        );
+        if is_enough {
+            assert!(others > sent / 3 && spare == 0, "{:?}", seen.folds);
+        } else {
+            // Both processors may have made a name of their packet at once: then there is none for decisions.
+            assert!(others + spare > sent / 2 && spare > sent / 3, "{:?}", seen.folds);
+        }
     }
 }
 

@@ -16,14 +16,17 @@ use notify::{
     event::{AccessKind, AccessMode, ModifyKind},
     recommended_watcher,
 };
-use sg_document::Guard;
+use sg_document::{DocumentError, Guard, Loaded};
 use sg_model::Policy;
 
 use super::{
     events::{Event, Sender},
     trusted_file::{self, Hands, NotOpened},
 };
-use crate::{error::AgentError, host::error::HostError};
+use crate::{
+    error::AgentError,
+    host::{devices, error::HostError},
+};
 
 /// A document that was read.
 #[derive(Debug)]
@@ -118,7 +121,7 @@ impl PolicyFile {
         Ok(())
     }
 
-    /// Reads the file. Warnings are logged.
+    /// Reads the file, and asks whether its tests hold, with the addresses that the devices have now. Warnings are logged.
     pub(crate) fn load(&mut self) -> Result<Document, AgentError> {
         // Before the file is read: a change in between wakes the agent again.
         if let Err(error) = self.watch_directories() {
@@ -128,13 +131,29 @@ impl PolicyFile {
         let bytes = self.bytes();
         self.read = Some(self.fingerprint(&bytes));
         let bytes = bytes?;
-        let loaded = sg_document::parse(&self.path.display().to_string(), &bytes)
-            .map_err(|error| AgentError::Policy { text: error.to_string() })?;
+        let refused = |error: DocumentError| AgentError::Policy { text: error.to_string() };
+        let loaded = sg_document::parse(&self.path.display().to_string(), &bytes).map_err(refused)?;
+        let loaded = self.tested(loaded)?.map_err(refused)?;
         self.text = Some(bytes);
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
         Ok(Document { policy: loaded.policy, guard: loaded.guard })
+    }
+
+    /// The document, unless one of its tests does not hold.
+    fn tested(&self, loaded: Loaded) -> Result<Result<Loaded, DocumentError>, AgentError> {
+        if loaded.tests.is_empty() {
+            return Ok(Ok(loaded));
+        }
+        let found = devices::scan().map_err(|error| {
+            let text = format!("{}: its tests cannot be asked: {error}", self.path.display());
+            AgentError::Policy { text }
+        })?;
+        let mut policy = loaded.policy.clone();
+        policy.set_device_facts(|device| found.get(device).map(|one| one.facts.clone()).unwrap_or_default());
+        let (failed, idle) = sg_diff::test(&policy, &loaded.tests, sg_diff::TIME).in_words();
+        Ok(loaded.tested(failed, idle))
     }
 
     /// Reads the file if it differs from what was read last.

@@ -1,6 +1,7 @@
 //! The document as its users see it: what is accepted, what is refused, and the messages.
 
 mod arbitrary;
+mod expected;
 mod files;
 mod guard;
 mod read;

@@ -13,7 +13,7 @@ mod steps;
 mod tests;
 
 use sg_api_types::{Apply, Difference};
-use sg_document::Notice;
+use sg_document::{DocumentError, Notice};
 
 use super::{
     Field, Operation, Refusal, State, Tx, guard,
@@ -34,8 +34,10 @@ impl Operation for Apply {
             return Err(Refusal::invalid(Field::File, &self.file, allowed));
         }
         let file = if self.file.is_empty() { &self.name } else { &self.file };
-        let loaded = sg_document::parse(file, self.text.as_bytes())
-            .map_err(|error| Refusal::Document { reason: error.to_string() })?;
+        let refused = |error: DocumentError| Refusal::Document { reason: error.to_string() };
+        let loaded = sg_document::parse(file, self.text.as_bytes()).map_err(refused)?;
+        let (failed, idle) = sg_diff::test(&loaded.policy, &loaded.tests, sg_diff::TIME).in_words();
+        let loaded = loaded.tested(failed, idle).map_err(refused)?;
         let before = State::clone(tx);
         let mut plan = Plan::new(tx, &self.name, region(&self.region)?);
         plan.make(loaded.policy.parts())?;

@@ -130,3 +130,26 @@ fn a_path_that_errors_would_repeat_has_a_length() {
     let refused = named(4097).unwrap_err().to_string();
     assert!(refused.contains("at most 4096 bytes") && refused.len() < 200, "{refused}");
 }
+
+#[test]
+fn a_document_with_a_test_that_fails_changes_nothing() {
+    let mut world = World::new();
+    let test = |expect: &str| {
+        format!(
+            "{DOCUMENT}tests:\n  - {{ group: web, direction: ingress, from: {{ prefix_list: office }}, protocol: tcp, ports: 80, \
+             expect: {expect}, rule: web/ingress/0 }}\n"
+        )
+    };
+    let Err(Refusal::Document { reason }) = apply(&mut world, &test("drop")) else {
+        panic!("it was applied")
+    };
+    assert!(
+        reason
+            .starts_with("site:16:5: tests[0]: this test fails: expected drop by rule web/ingress/0, but {")
+            && reason.ends_with("gets accept by rule web/ingress/0 of group web"),
+        "{reason}"
+    );
+    assert!(world.tx.nics().is_empty() && world.tx.rules().is_empty());
+    apply(&mut world, &test("accept")).unwrap();
+    assert_eq!(world.tx.rules().len(), 3);
+}

@@ -19,7 +19,7 @@ pub(crate) struct PolicyArg {
 
 /// Loads the document at `path`. Prints its warnings to standard error.
 pub(crate) fn load(path: &Path) -> Result<Policy, Failure> {
-    let Loaded { policy, warnings, guard: _ } = read(path)?;
+    let Loaded { policy, warnings, .. } = read(path)?;
     warnings.iter().for_each(warn);
     Ok(policy)
 }
@@ -41,4 +41,10 @@ pub(crate) fn read(path: &Path) -> Result<Loaded, Failure> {
         .policy
         .set_device_facts(|device| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default());
     Ok(loaded)
+}
+
+/// The document, unless one of its tests does not hold.
+pub(crate) fn tested(loaded: Loaded) -> Result<Loaded, Failure> {
+    let (failed, idle) = sg_diff::test(&loaded.policy, &loaded.tests, sg_diff::TIME).in_words();
+    loaded.tested(failed, idle).map_err(Failure::input)
 }

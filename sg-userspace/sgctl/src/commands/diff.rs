@@ -54,7 +54,7 @@ pub(crate) struct Args {
 }
 
 /// Lines that are shown without `--all`.
-const SHOWN: usize = 20;
+pub(super) const SHOWN: usize = 20;
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
@@ -176,7 +176,7 @@ fn summary(counts: &LineCounts) -> String {
     }
 }
 
-const fn direction_word(direction: Direction) -> &'static str {
+pub(super) const fn direction_word(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "ingress",
         Direction::Egress => "egress",

@@ -22,6 +22,7 @@ pub(crate) mod observe;
 pub(crate) mod pending;
 pub(crate) mod quota;
 pub(crate) mod rule;
+pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod status;
@@ -38,13 +39,13 @@ use sg_records::{PortEntry, PrefixEntry};
 use super::{args::common::Common, failure::Failure, session::Session};
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Command {
     #[command(flatten)]
     Served(Served),
     Check(check::Args),
     Validate(validate::Args),
     Diff(diff::Args),
+    Search(search::Args),
     Status(status::Args),
     Stats(stats::Args),
     Flows(flows::Args),
@@ -99,6 +100,7 @@ impl Command {
             Self::Check(args) => check::run(args, common, out),
             Self::Validate(args) => validate::run(&args, common, out),
             Self::Diff(args) => diff::run(&args, common, out),
+            Self::Search(args) => search::run(&args, common, out),
             Self::Status(args) => status::run(&args, common, out),
             Self::Stats(args) => stats::run(&args, common, out),
             Self::Flows(args) => flows::run(&args, common, out),

@@ -16,7 +16,7 @@ use crate::{
     render::{Output, count},
 };
 
-/// Validate and compile a policy document without applying it; root is not needed.
+/// Validate and compile a policy document and ask whether its tests hold, without applying it; root is not needed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -60,7 +60,7 @@ struct NicSummary {
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
     output.without_table()?;
-    let Loaded { policy, warnings, guard } = policy::read(&args.policy.policy)?;
+    let Loaded { policy, warnings, guard, .. } = policy::tested(policy::read(&args.policy.policy)?)?;
     if !output.format.is_data() {
         // Programs get them with the summary.
         warnings.iter().for_each(policy::warn);

@@ -139,6 +139,55 @@ fn validate_says_what_a_document_comes_to() {
 }
 
 #[test]
+fn a_document_with_a_test_that_fails_is_not_valid() {
+    let with = |test: &str| {
+        file(&format!("{POLICY}tests:\n  - {{ nic: no-such-dev0, direction: ingress, {test} }}\n"))
+    };
+    let holds = with("from: 10.0.0.9, protocol: tcp, ports: 9999, expect: drop");
+    assert_eq!(run(&["validate", "-f", holds.path().to_str().unwrap()]).1, 0);
+    let fails = with("protocol: tcp, ports: \"22,9999\", expect: accept");
+    let fails = fails.path().to_str().unwrap();
+    let (_, code, error) = run(&["validate", "-f", fails]);
+    assert_eq!(code, 2);
+    assert!(error.contains("tests[0]: this test fails: expected accept, but {"), "{error}");
+    // The packet is shown as `check` reads it, which a failing test does not keep from judging.
+    let packet = &error[error.find('{').unwrap()..=error.find('}').unwrap()];
+    let probe = file(packet);
+    let (out, code, error) = run(&["check", "probes", probe.path().to_str().unwrap(), "-f", fails, "--json"]);
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("\"verdict\":\"drop\""), "{out}");
+}
+
+#[test]
+fn a_search_finds_its_packets_and_an_exit_code() {
+    let policy = file(POLICY);
+    let policy = policy.path().to_str().unwrap();
+    let search = |words: &[&str]| run(&[&["search", "-f", policy], words].concat());
+    let (out, code, error) = search(&["--direction", "ingress", "--protocol", "tcp", "--port", "9999"]);
+    assert_eq!((out.as_str(), code, error.as_str()), ("no packet\n", 0, ""));
+    let (out, code, _) = search(&["--nic", "no-such-dev0", "--direction", "ingress", "--port", "22"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("packets of tcp to port 22"), "{out}");
+    let (out, code, _) = search(&["--verdict", "accept,drop,reject", "--json", "--all"]);
+    assert_eq!(code, 1);
+    for line in out.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let sample = file(&line["sample"].to_string());
+        let (out, _, error) =
+            run(&["check", "probes", sample.path().to_str().unwrap(), "-f", policy, "--json"]);
+        let verdict: serde_json::Value = serde_json::from_str(&out).expect(&error);
+        for field in ["verdict", "group", "rule"] {
+            assert_eq!(verdict[field], line[field], "{field} of {line}");
+        }
+    }
+    assert_eq!(search(&["--nic", "eth7"]).1, 3);
+    assert_eq!(search(&["--remote", "group:nobody"]).1, 3);
+    assert_eq!(search(&["--protocol", "gre", "--port", "22"]).1, 2);
+    assert_eq!(search(&["--port", "22", "--icmp-type", "8"]).1, 2);
+    assert_eq!(search(&["-o", "yaml"]).1, 2);
+}
+
+#[test]
 fn a_difference_is_its_packets_and_an_exit_code() {
     let (old, new) = (file(POLICY), file(&POLICY.replace("ports: 22", "ports: 23")));
     let [old, new] = [&old, &new].map(|file| file.path().to_str().unwrap());

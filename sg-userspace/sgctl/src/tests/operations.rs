@@ -86,6 +86,7 @@ const COMMANDS: &[(&str, Needs)] = &[
     ("check probes", Nothing("it judges by a document")),
     ("validate", Nothing("it reads a document")),
     ("diff", Operations(&["post /v1/diff"])),
+    ("search", Nothing("it reads a document")),
     ("status", Operations(&["get /v1/status"])),
     ("stats", Operations(&["get /v1/stats"])),
     ("flows", Operations(&["get /v1/flows", "post /v1/flows/delete"])),

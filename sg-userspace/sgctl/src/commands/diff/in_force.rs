@@ -10,7 +10,7 @@ use sg_model::text::{escaped, escaped_lines};
 
 use super::{Args, SHOWN, summary};
 use crate::{
-    args::common::Format,
+    args::{common::Format, policy},
     client::{address::Address, error::ClientError, http::Call},
     failure::Failure,
     file,
@@ -49,7 +49,9 @@ pub(super) fn run(args: &Args, new: &Path, session: &mut Session<'_>) -> Result<
 pub(crate) fn refused(error: ClientError, body: &Apply) -> Failure {
     match error {
         ClientError::Refused { .. } => sg_document::parse(&body.file, body.text.as_bytes())
-            .map_or_else(Failure::input, |_| Failure::from(error)),
+            .map_err(Failure::input)
+            .and_then(policy::tested)
+            .map_or_else(|failure| failure, |_| Failure::from(error)),
         error => Failure::from(error),
     }
 }

@@ -1,0 +1,52 @@
+//! The packets of a set that a policy judges in some way. It must never know what they are searched for. `sgctl` calls it.
+
+use std::time::{Duration, Instant};
+
+use sg_common::verdict::Verdict;
+use sg_model::{Direction, Family, Packets, Policy};
+
+use super::{
+    ask::{Part, Question, ask},
+    decider::By,
+    line::Line,
+};
+
+/// What was found in a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// Disjoint lines: NIC by NIC, those with any remote first. `before` and `after` of each are what decides it.
+    pub lines: Vec<Line<'a>>,
+    /// NICs, with direction and family, of which there was no time to find out.
+    pub undecided: Vec<(&'a str, Direction, Family)>,
+}
+
+/// The packets that get one of these verdicts; by rules of this id only, if there is one.
+#[must_use]
+pub fn search<'a>(
+    policy: &'a Policy,
+    packets: &Packets,
+    verdicts: &[Verdict],
+    rule: Option<&str>,
+    time: Duration,
+) -> Found<'a> {
+    let until = Instant::now() + time;
+    let question = Question {
+        packets,
+        sought: Box::new(|decider| {
+            let is_of = |id| matches!(decider.by, By::Rule { rule, .. } if rule == id);
+            verdicts.contains(&decider.verdict) && rule.is_none_or(is_of)
+        }),
+        is_possible: false,
+    };
+    let mut found = Found::default();
+    for Part { question: _, devices, direction, family, lines } in ask(policy, &[question], until) {
+        for nic in devices {
+            match &lines {
+                Some(lines) => found.lines.extend(lines.iter().map(|line| Line { nic, ..line.clone() })),
+                None => found.undecided.push((nic, direction, family)),
+            }
+        }
+    }
+    found.lines.sort_by_key(|line| line.remote.is_some());
+    found
+}

@@ -9,7 +9,10 @@ use std::{
 use serde_json::Value;
 use sg_api_types::{Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, UndecidedPart};
 use sg_diff::{By, Difference, Effect, Line, Options, Undecided, WrittenLine, WrittenOutcome, compare};
-use sg_inspect::{InspectError, impact::impact};
+use sg_inspect::{
+    InspectError,
+    impact::{After, impact},
+};
 use sg_model::{Family, Policy};
 use sg_records::{KeyRole::Viewer, RuleId};
 use sg_service::{Apply, Refusal, State, group_of, policy};
@@ -36,7 +39,7 @@ pub(super) fn declare(routes: &mut Routes) {
         .needs(Viewer)
         .with::<DiffQuery>();
     routes.inquire::<Apply, Comparison>(route.large(APPLY_BYTES), |native, context, document| {
-        Wanted::of(native, context)?.compare(native, context, &document)
+        Wanted::of(native, context)?.compare(native, document)
     });
 }
 
@@ -46,6 +49,7 @@ struct Wanted {
     attribution: bool,
     most: usize,
     time: Duration,
+    until: Instant,
 }
 
 /// What would be in force.
@@ -69,17 +73,14 @@ impl Wanted {
         }
         let nic = nic.map(|nic| device(native, nic)).transpose()?;
         let most = if all { usize::MAX } else { most };
-        Ok(Self { nic, attribution, most, time: Duration::from_secs(u64::from(time)) })
+        let time = Duration::from_secs(u64::from(time));
+        Ok(Self { nic, attribution, most, time, until: Instant::now() + time })
     }
 
-    fn compare(
-        &self,
-        native: &Native,
-        context: &RequestContext,
-        document: &Apply,
-    ) -> Result<Comparison, Failed> {
-        let _place = native.places.comparing(context.role())?;
-        let next = Next::of(native, document)?;
+    fn compare(&self, native: &Native, document: Apply) -> Result<Comparison, Failed> {
+        let next = Next::of(native, &document)?;
+        // Its text may be large.
+        drop(document);
         let in_force = native.hits.in_force();
         let before = in_force.policy.as_deref().ok_or(InspectError::Nothing)?;
         if let Some(nic) = &self.nic
@@ -88,16 +89,14 @@ impl Wanted {
         {
             return Err(Failed::NoNic { nic: nic.clone() });
         }
-        let until = Instant::now() + self.time;
+        let only = self.nic.as_deref();
         // The rest is for live flows.
-        let options = Options { attribution: self.attribution, time: self.time * 2 / 3 };
-        let Difference { mut lines, mut undecided } = compare(before, &next.policy, options);
-        if let Some(nic) = &self.nic {
-            lines.retain(|line| line.nic == nic);
-            undecided.retain(|part| part.nic == nic);
-        }
+        let time = (self.time * 2 / 3).min(self.until.saturating_duration_since(Instant::now()));
+        let options = Options { attribution: self.attribution, time, nic: only };
+        let Difference { lines, undecided } = compare(before, &next.policy, options);
         let mut warnings = next.warnings.clone();
-        let (flows, in_lines) = match impact(&native.instance, &in_force, &next.policy, &lines, until) {
+        let after = After { policy: &next.policy, lines: &lines, nic: only };
+        let (flows, in_lines) = match impact(&native.instance, &in_force, &after, self.until) {
             Ok((flows, in_lines)) => (Some(flows), in_lines),
             Err(error) => {
                 warnings.push(format!("live flows are not known: {error}"));

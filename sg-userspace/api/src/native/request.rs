@@ -64,6 +64,11 @@ impl RequestContext {
         self.caller.role
     }
 
+    /// The name of the caller: `uid 0` or `key ak-…`.
+    pub(super) fn caller(&self) -> &str {
+        &self.caller.name
+    }
+
     /// Whether the caller insists on the change.
     pub(super) fn is_forced(&self) -> bool {
         self.query::<Trial>().is_ok_and(|trial| trial.force)
@@ -141,6 +146,18 @@ impl Begun {
         let context = RequestContext { path, uri: parts.uri, caller, connections };
         let large = large.map(|(_, handle)| handle);
         Ok(Self { context, change, token, headers: parts.headers, kinds, body, large })
+    }
+
+    /// Lets its body be large without being the listener's large one. The request must have a place of which there are few.
+    pub(super) fn stand_apart(&self) {
+        if let Some(large) = &self.large {
+            large.stand_apart();
+        }
+    }
+
+    /// The context alone, after the body was read: nothing counts as large any more.
+    pub(super) fn into_context(self) -> RequestContext {
+        self.context
     }
 
     /// The change that it asks for, unless it is a dry run.

@@ -85,12 +85,9 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     {
         return Err(Failure::not_found(anyhow!("neither document has a NIC {}", escaped(nic))));
     }
-    let options = Options { attribution: args.attribution, time: Duration::from_secs(args.time) };
-    let Difference { mut lines, mut undecided } = compare(&before, &after, options);
-    if let Some(nic) = &args.nic {
-        lines.retain(|line| line.nic == nic);
-        undecided.retain(|part| part.nic == nic);
-    }
+    let time = Duration::from_secs(args.time);
+    let options = Options { attribution: args.attribution, time, nic: args.nic.as_deref() };
+    let Difference { lines, undecided } = compare(&before, &after, options);
     if output.format.is_table() && (!lines.is_empty() || undecided.is_empty()) {
         output.line(&summary(&counts(&lines)))?;
     }

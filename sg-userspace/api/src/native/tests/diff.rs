@@ -120,7 +120,7 @@ async fn what_is_not_understood_is_refused_by_name() {
 async fn few_compare_at_a_time() {
     let places = Arc::<Places>::default();
     let face = over(None, Some(parsed(DOCUMENT)), &places);
-    let taken: Vec<_> = (0..3).map(|_| places.comparing(KeyRole::Admin).unwrap()).collect();
+    let taken: Vec<_> = (0..3).map(|_| places.comparing(KeyRole::Admin, "uid 0").unwrap()).collect();
     let (status, response) = diff(&face, "", DOCUMENT).await;
     assert_eq!(status, 429, "{response}");
     drop(taken);

@@ -61,6 +61,9 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
     for warning in warnings {
         say(&format!("sgctl: warning: {}", escaped_lines(warning)));
     }
+    if let Some(why) = not_known(flows.as_ref()) {
+        say(&format!("sgctl: warning: {why}"));
+    }
     let is_table = output.format.is_table();
     if is_table && (!lines.is_empty() || *left_out > 0 || undecided.is_empty()) {
         output.line(&summary(counts))?;
@@ -92,12 +95,31 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
             escaped(nic),
         ));
     }
-    match (lines.is_empty() && *left_out == 0, undecided.is_empty()) {
-        (true, true) => Ok(()),
-        (true, false) => Err(Failure::input(anyhow!(
+    if output.format == Format::Json
+        && let Some(flows) = flows
+    {
+        // The last line, and the only one without a NIC.
+        output.line(&serde_json::json!({ "flows": flows }).to_string())?;
+    }
+    let rules = undecided.len();
+    match (lines.is_empty() && *left_out == 0, rules, not_known(flows.as_ref())) {
+        (false, ..) => Err(Failure::Different),
+        (true, 0, None) => Ok(()),
+        (true, 0, Some(why)) => Err(Failure::input(anyhow!("every packet is judged alike, but {why}"))),
+        (true, ..) => Err(Failure::input(anyhow!(
             "no difference was found in that time, which may be too short: compare two documents with --time"
         ))),
-        (false, _) => Err(Failure::Different),
+    }
+}
+
+/// Why it is not known what becomes of live flows.
+pub(crate) fn not_known(flows: Option<&FlowImpact>) -> Option<String> {
+    match flows {
+        None => Some("what would become of live flows is not known".to_owned()),
+        Some(FlowImpact { undecided: 0, .. }) => None,
+        Some(FlowImpact { undecided, .. }) => {
+            Some(format!("what would become of {} is not known", count(*undecided, "live flow")))
+        }
     }
 }
 
@@ -163,6 +185,7 @@ mod tests {
     use sg_records::Direction;
 
     use super::*;
+    use crate::args::common::OutputArgs;
 
     #[test]
     fn what_becomes_of_flows_is_said_in_words() {
@@ -192,8 +215,41 @@ mod tests {
             lines[2],
             "    eth0 ingress tcp 10.0.0.9:40000 -> [2001:db8::5]:22, 1,234 bytes: rule ssh of group web -> drop by default"
         );
+        assert_eq!(not_known(Some(&flows)), None);
+        let late = FlowImpact { undecided: 3, ..flows };
+        assert_eq!(not_known(Some(&late)).unwrap(), "what would become of 3 live flows is not known");
         let one = FlowImpact { total: 1, ..FlowImpact::default() };
         assert_eq!(impact(&one, &names), ["would revoke 0 of 1 connection"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands::<u64>), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    /// What is displayed of a comparison without lines, and how it ends.
+    fn displayed(flows: Option<FlowImpact>, undecided: Vec<UndecidedPart>) -> (String, Result<(), Failure>) {
+        let mut out = Vec::new();
+        let mut output = Output::new(&OutputArgs::default(), &mut out).unwrap();
+        output.format = Format::Json;
+        let result = display(&Comparison { flows, undecided, ..Comparison::default() }, &mut output);
+        (String::from_utf8(out).unwrap(), result)
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_harmless() {
+        let known = FlowImpact { total: 2, ..FlowImpact::default() };
+        let (out, result) = displayed(Some(known.clone()), Vec::new());
+        let line: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&line["flows"]["total"], &line["flows"]["largest"]), (&2.into(), &serde_json::json!([])));
+        result.unwrap();
+        let late = FlowImpact { undecided: 1, ..known.clone() };
+        for flows in [Some(late), None] {
+            let failure = displayed(flows, Vec::new()).1.unwrap_err();
+            assert!(failure.code() == 2 && format!("{failure:?}").contains("is not known"), "{failure:?}");
+        }
+        let part = UndecidedPart {
+            nic: "eth0".to_owned(),
+            direction: Direction::Ingress,
+            family: 4,
+            changed: Vec::new(),
+        };
+        assert_eq!(displayed(Some(known), vec![part]).1.unwrap_err().code(), 2);
     }
 }

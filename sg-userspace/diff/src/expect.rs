@@ -79,11 +79,7 @@ impl fmt::Display for Why<'_> {
             f,
             "expected {expected}{expected_by}, but {} gets {}",
             escaped(&packet),
-            match line.after.verdict {
-                Verdict::Accept => "accept",
-                Verdict::Drop => "drop",
-                Verdict::Reject => "reject",
-            },
+            line.after.verdict.name(),
         )?;
         match line.after.by {
             By::Reason(reason) => write!(f, " before the rules ({})", reason.name()),

@@ -142,13 +142,12 @@ impl<'a> Outcome<'a> {
     }
 
     fn written(self) -> DiffOutcome {
-        let verdict = match self.verdict {
-            Verdict::Accept => "accept",
-            Verdict::Drop => "drop",
-            Verdict::Reject => "reject",
-        };
         let text = |text: &str| text.to_owned();
-        DiffOutcome { verdict: text(verdict), group: self.group.map(text), rule: self.rule.map(text) }
+        DiffOutcome {
+            verdict: text(self.verdict.name()),
+            group: self.group.map(text),
+            rule: self.rule.map(text),
+        }
     }
 }
 

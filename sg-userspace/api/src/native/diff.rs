@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 use sg_api_types::{Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, UndecidedPart};
-use sg_diff::{By, Difference, Effect, Line, Options, Undecided, WrittenLine, WrittenOutcome, compare};
+use sg_diff::{By, Counts, Difference, Line, Options, Undecided, WrittenLine, WrittenOutcome, compare};
 use sg_inspect::{
     InspectError,
     impact::{After, impact},
@@ -179,27 +179,17 @@ impl Next {
 }
 
 fn counts(lines: &[Line<'_>]) -> LineCounts {
-    let mut counts = LineCounts::default();
-    for line in lines {
-        match line.effect() {
-            Effect::OpensToAny | Effect::Opens => counts.opens += 1,
-            Effect::Closes => counts.closes += 1,
-            Effect::Refuses => counts.refuses += 1,
-            Effect::Attributes => counts.attributes += 1,
-        }
-    }
-    counts
+    let Counts { opens, closes, refuses, attributes } = Counts::of(lines);
+    LineCounts { opens, closes, refuses, attributes }
 }
 
 fn unknown(part: &Undecided<'_>, called: sg_diff::Called<'_>) -> UndecidedPart {
-    let Undecided { nic, direction, family, changed } = part;
-    let mut changed: Vec<String> = changed.iter().map(|by| by.words(called)).collect();
-    changed.dedup();
+    let Undecided { nic, direction, family, changed: _ } = part;
     UndecidedPart {
         nic: (*nic).to_owned(),
         direction: (*direction).into(),
         family: if *family == Family::V4 { 4 } else { 6 },
-        changed,
+        changed: part.words(called),
     }
 }
 

@@ -10,9 +10,8 @@ use std::{
 };
 
 use anyhow::anyhow;
-use sg_api_types::LineCounts;
-use sg_diff::{AS_WRITTEN, Difference, Effect, Line, Options, Undecided, compare};
-use sg_model::{Direction, FamilyName, Policy, text::escaped};
+use sg_diff::{AS_WRITTEN, Counts, Difference, Options, Undecided, compare};
+use sg_model::{FamilyName, Policy, text::escaped};
 
 use crate::{
     args::{
@@ -89,7 +88,7 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     let options = Options { attribution: args.attribution, time, nic: args.nic.as_deref() };
     let Difference { lines, undecided } = compare(&before, &after, options);
     if output.format.is_table() && (!lines.is_empty() || undecided.is_empty()) {
-        output.line(&summary(&counts(&lines)))?;
+        output.line(&summary(Counts::of(&lines)))?;
     }
     let most = if args.all { lines.len() } else { SHOWN };
     for line in lines.iter().take(most) {
@@ -122,9 +121,8 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
 
 fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     const NAMED: usize = 5;
-    let Undecided { nic, direction, family, changed } = part;
-    let mut names: Vec<String> = changed.iter().map(|by| by.words(AS_WRITTEN)).collect();
-    names.dedup();
+    let Undecided { nic, direction, family, changed: _ } = part;
+    let mut names = part.words(AS_WRITTEN);
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -134,7 +132,7 @@ fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     format!(
         "not known within the time: what changes of {}{more} do to {} of NIC {}, {} ({} and {} rules); --time raises it",
         names.join(", "),
-        direction_word(*direction),
+        direction.name(),
         escaped(nic),
         FamilyName(*family),
         rules[0],
@@ -142,19 +140,9 @@ fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     )
 }
 
-fn counts(lines: &[Line<'_>]) -> LineCounts {
-    let number = |wanted: &[Effect]| lines.iter().filter(|line| wanted.contains(&line.effect())).count();
-    LineCounts {
-        opens: number(&[Effect::OpensToAny, Effect::Opens]),
-        closes: number(&[Effect::Closes]),
-        refuses: number(&[Effect::Refuses]),
-        attributes: number(&[Effect::Attributes]),
-    }
-}
-
 /// Counts first.
-fn summary(counts: &LineCounts) -> String {
-    let LineCounts { opens, closes, refuses, attributes } = *counts;
+fn summary(counts: Counts) -> String {
+    let Counts { opens, closes, refuses, attributes } = counts;
     let parts = [
         (opens, "opens"),
         (closes, "closes"),
@@ -170,12 +158,5 @@ fn summary(counts: &LineCounts) -> String {
         "every packet is judged alike".to_owned()
     } else {
         format!("{} of packets", parts.join(", "))
-    }
-}
-
-pub(super) const fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
     }
 }

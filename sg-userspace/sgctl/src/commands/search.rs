@@ -11,7 +11,7 @@ use sg_model::{
 };
 use sg_records::{Action, GroupId, Ids, Match, PortListId, Ports, PrefixListId, Protocol, Remote};
 
-use super::diff::{self, SHOWN};
+use super::diff::SHOWN;
 use crate::{
     args::{
         PolicyArg,
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     for (nic, direction, family) in &undecided {
         say(&format!(
             "sgctl: warning: not known within the time: {} of NIC {}, {}; --time raises it, and what is searched for can be narrower",
-            diff::direction_word(*direction),
+            direction.name(),
             escaped(nic),
             FamilyName(*family),
         ));

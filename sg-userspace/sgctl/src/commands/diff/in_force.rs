@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use anyhow::anyhow;
 use hyper::Method;
-use sg_api_types::{Apply, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart};
+use sg_api_types::{Apply, Comparison, DiffOutcome, FlowImpact, LineCounts, RevokedFlow, UndecidedPart};
+use sg_diff::Counts;
 use sg_model::text::{escaped, escaped_lines};
 
 use super::{Args, SHOWN, summary};
@@ -66,7 +67,8 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
     }
     let is_table = output.format.is_table();
     if is_table && (!lines.is_empty() || *left_out > 0 || undecided.is_empty()) {
-        output.line(&summary(counts))?;
+        let LineCounts { opens, closes, refuses, attributes } = *counts;
+        output.line(&summary(Counts { opens, closes, refuses, attributes }))?;
     }
     if is_table && let Some(flows) = flows {
         for line in impact(flows, names) {

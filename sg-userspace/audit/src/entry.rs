@@ -42,6 +42,12 @@ pub struct Entry {
     pub who: Who,
     /// Where the request came from: `socket`, an address and a port, or `file`.
     pub from: String,
+    /// Whether whoever requested it insisted on losing access. Absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Whether whoever requested it insisted on tests that may fail. Absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_tests: bool,
     /// What came of it.
     pub outcome: Outcome,
     /// Code of the refusal or failure.
@@ -61,6 +67,11 @@ pub struct Entry {
     /// each.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -295,6 +306,8 @@ impl Entry {
             target: None,
             who,
             from: from.into(),
+            force: false,
+            skip_tests: false,
             outcome: Outcome::Refused,
             code: None,
             message: None,

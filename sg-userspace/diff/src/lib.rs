@@ -41,7 +41,7 @@ mod written;
 pub use self::{
     compare::{Difference, Options, Undecided, compare},
     decider::{By, Named},
-    expect::{Failed, TIME, Tested, Why, test},
+    expect::{Failed, TIME, Tested, Why, test, test_called},
     line::{Counts, Effect, Line, Outcome, Span, all_but},
     search::{Found, search},
     start::{Finder, Start},

@@ -35,10 +35,11 @@ pub enum Remote<R: References = Indices> {
 written_schema!(Remote);
 
 impl<R: References> Remote<R> {
-    pub(super) fn try_map<T: References, E>(
-        &self,
-        to: &mut impl Resolve<R, T, Error = E>,
-    ) -> Result<Remote<T>, E> {
+    /// The same, with another reference.
+    ///
+    /// # Errors
+    /// If `to` does not find it.
+    pub fn try_map<T: References, E>(&self, to: &mut impl Resolve<R, T, Error = E>) -> Result<Remote<T>, E> {
         Ok(match self {
             Self::Any => Remote::Any,
             Self::Net(net) => Remote::Net(*net),

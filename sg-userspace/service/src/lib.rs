@@ -14,6 +14,7 @@ mod access;
 mod apply;
 mod check;
 mod clone;
+mod demands;
 mod groups;
 mod guard;
 mod idempotency;
@@ -56,6 +57,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use check::{check_common, check_packet};
+pub use demands::{Insists, TestsRun, demanded_tests, resolved, run_tests};
 pub use groups::referencing;
 pub use guard::{Guarded, OwnConnection};
 pub use idempotency::Idempotent;
@@ -64,7 +66,7 @@ pub use labels::DEFAULT_REGION;
 pub use lint::{Scope, lint};
 pub use lists::StoredEntry;
 pub use pagination::paginate;
-pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_for};
+pub use project::{Namer, ProjectError, device_of, group_of, model_name, policy, policy_for, policy_with};
 pub use query::{
     Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
     instance_view, list_associations, references,
@@ -78,9 +80,10 @@ pub use sg_api_types::{
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
     DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
     Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
-    LeftOut, ListView, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move,
-    MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance, RegisterNic,
-    RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
+    LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc,
+    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance,
+    RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules, Restored, Revoke,
+    RuleQuery, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
@@ -104,10 +107,12 @@ pub trait Operation: Send + 'static {
     fn run(&self, tx: &mut Tx) -> Result<Self::Output, Refusal>;
 }
 
-/// Runs an operation and checks the state afterwards. If it is refused, the caller must discard its changes.
+/// Runs an operation, checks the state afterwards, and asks what is demanded of it. If it is refused, the caller must discard its changes.
 fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
     let mark = tx.mark();
-    perform_since(&mark, operation, tx)
+    let output = perform_since(&mark, operation, tx)?;
+    demands::check(&mark.state, tx)?;
+    Ok(output)
 }
 
 fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
@@ -175,6 +180,8 @@ impl Service {
     /// Why it would be refused.
     pub fn would_be<O: Operation>(&self, operation: &O) -> Result<(O::Output, State), Refusal> {
         let mut tx = Tx::new(State::clone(&self.snapshot()), Timestamp::now());
+        // It is only looked at.
+        tx.insist(Insists { force: true, skip_tests: true });
         let output = perform(operation, &mut tx)?;
         Ok((output, tx.into_state()))
     }

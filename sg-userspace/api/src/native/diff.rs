@@ -28,11 +28,11 @@ use super::{
 };
 
 /// How many lines are returned, unless the request says otherwise.
-const LINES: usize = 1_000;
+pub(super) const LINES: usize = 1_000;
 /// The most lines that a request may ask for by number.
-const MOST_LINES: usize = 100_000;
+pub(super) const MOST_LINES: usize = 100_000;
 /// How long a comparison may take, in seconds.
-const LONGEST: u32 = 3;
+pub(super) const LONGEST: u32 = 3;
 
 pub(super) fn declare(routes: &mut Routes) {
     let route = Route::post("/v1/diff", "Compare what is in force with a document: packets and live flows")

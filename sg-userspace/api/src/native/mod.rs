@@ -11,8 +11,8 @@
 //! * `caller`: who sends a request, and whether it may.
 //! * `route`, `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `pending`, `observe`, `whole`, `history`: the table, by noun. Every
-//!   reference may be an id or a name.
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `search`, `policy_tests`, `pending`, `observe`, `whole`, `history`: the
+//!   table, by noun. Every reference may be an id or a name.
 //! * `unused`: rules, and when they were used.
 //! * `changes`: what the audit trail has of a change.
 //! * `places`: how many clients may observe or compare at a time.
@@ -34,10 +34,12 @@ mod nics;
 mod observe;
 mod pending;
 mod places;
+mod policy_tests;
 mod request;
 mod route;
 mod routes;
 mod rules;
+mod search;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -96,6 +98,8 @@ fn table() -> Routes {
     pending::declare(&mut routes);
     whole::declare(&mut routes);
     diff::declare(&mut routes);
+    search::declare(&mut routes);
+    policy_tests::declare(&mut routes);
     history::declare(&mut routes);
     routes
 }

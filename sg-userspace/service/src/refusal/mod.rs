@@ -233,6 +233,17 @@ pub enum Refusal {
         /// The verdict, and the rule or the default that decides.
         by: String,
     },
+    /// A test that is demanded of every change fails.
+    #[error(
+        "{test}: this test fails: {why}; nothing was changed. Let the rules do what it expects, or replace the test; if the \
+         failure is meant, skip the tests"
+    )]
+    FailingTest {
+        /// The test: its place, and its document.
+        test: String,
+        /// Why: what was expected, and a packet that gets something else.
+        why: String,
+    },
     /// The agent cannot enforce the change, for example because an image exceeds its budget or there are too many NICs.
     #[error("the change cannot be enforced on this host, and nothing was changed: {reason}")]
     Unenforceable { reason: String },

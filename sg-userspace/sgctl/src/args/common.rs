@@ -42,6 +42,9 @@ pub(crate) struct Common {
     /// Make a change even if your own connection, or what a document keeps, would not be accepted any more
     #[arg(long, global = true)]
     pub(crate) force: bool,
+    /// Make a change even if tests of the policy fail afterwards; the history says who did
+    #[arg(long, global = true)]
+    pub(crate) skip_tests: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// The flag for a place to ask that stands on the command line, if one does.

@@ -108,12 +108,13 @@ impl Call {
         change: &ChangeContext,
     ) -> Result<Request<Pieces>, ClientError> {
         let changes = self.method != Method::GET;
-        let address = if self.guarded && change.force {
-            let mark = if self.address.contains('?') { '&' } else { '?' };
-            format!("{}{mark}force=true", self.address)
-        } else {
-            self.address.clone()
-        };
+        let mut address = self.address.clone();
+        for (insisted, parameter) in [(change.force, "force=true"), (change.skip_tests, "skip_tests=true")] {
+            if self.guarded && insisted {
+                address.push(if address.contains('?') { '&' } else { '?' });
+                address.push_str(parameter);
+            }
+        }
         let mut request =
             Request::builder().method(&self.method).uri(address).header(ACCEPT, "application/json, */*");
         request = match server {
@@ -155,6 +156,8 @@ struct ChangeContext {
     own: Option<String>,
     /// Whether the user insists.
     force: bool,
+    /// Whether tests may fail afterwards.
+    skip_tests: bool,
 }
 
 impl Client {
@@ -166,13 +169,13 @@ impl Client {
         let own = matches!(server, Server::Socket(_)).then(ssh_session::connection).flatten();
         // What the server would not understand says nothing, either.
         let own = own.and_then(|own| own.parse::<Connection>().ok()).map(|own| own.to_string());
-        let change = ChangeContext { own, force: false };
+        let change = ChangeContext { own, force: false, skip_tests: false };
         Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None, change })
     }
 
-    /// The same, for a user who insists on changes that are guarded against.
-    pub(crate) fn forcing(mut self, force: bool) -> Self {
-        self.change.force = force;
+    /// The same, for a user who insists on changes that are guarded against, or after which tests fail.
+    pub(crate) fn forcing(mut self, force: bool, skip_tests: bool) -> Self {
+        (self.change.force, self.change.skip_tests) = (force, skip_tests);
         self
     }
 

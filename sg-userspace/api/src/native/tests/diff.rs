@@ -15,7 +15,7 @@ use super::{Caller, Native, ask, code, router, service};
 use crate::native::Places;
 
 /// A device that no host has.
-const DOCUMENT: &str = "
+pub(super) const DOCUMENT: &str = "
 groups:
   web:
     ingress:
@@ -25,7 +25,11 @@ nics:
   - { device: no-such-dev0, groups: [web], addresses: [10.0.0.5] }
 ";
 
-fn over(service: Option<Service>, policy: Option<sg_model::Policy>, places: &Arc<Places>) -> Router {
+pub(super) fn over(
+    service: Option<Service>,
+    policy: Option<sg_model::Policy>,
+    places: &Arc<Places>,
+) -> Router {
     let instance = Instance::new("diff-test").unwrap();
     let limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
     let in_force = InForce {
@@ -46,11 +50,11 @@ fn over(service: Option<Service>, policy: Option<sg_model::Policy>, places: &Arc
     })
 }
 
-fn parsed(text: &str) -> sg_model::Policy {
+pub(super) fn parsed(text: &str) -> sg_model::Policy {
     sg_document::parse("policy.yaml", text.as_bytes()).unwrap().policy
 }
 
-fn without_store() -> Router {
+pub(super) fn without_store() -> Router {
     over(None, Some(parsed(DOCUMENT)), &Arc::default())
 }
 

@@ -22,7 +22,7 @@ const ADMIN: [&str; 6] = [
     "post_import",
 ];
 /// Queries that carry their question in a body.
-const QUESTIONS: [&str; 2] = ["post_check", "post_diff"];
+const QUESTIONS: [&str; 4] = ["post_check", "post_diff", "post_search", "post_tests"];
 
 pub(super) async fn key(service: &Service, role: KeyRole) -> NewAccessKey {
     service.submit(CreateAccessKey { role, ..CreateAccessKey::default() }).await.unwrap()

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use sg_guard::Connection;
-use sg_model::{Established, Policy, Role};
+use sg_model::{Policy, Role};
 
 use super::Session;
 use crate::{
@@ -79,10 +79,9 @@ impl<E: Enforcer> Session<'_, E> {
             self.agent.records().iter().map(|record| (record.nic.slot, &record.nic)).collect();
         let flows = flows.into_iter().filter_map(|flow| {
             let nic = records.get(&flow.slot)?;
-            let is_kept = policy.nic(&nic.device).is_some_and(|nic| nic.established == Established::Keep);
-            // Only the policy in force could say that it accepts one which an earlier policy accepted, and it is not known yet.
+            // Whether the policy in force accepts one that an earlier policy accepted is not known yet.
             let is_unknown = is_first && flow.generation != nic.generation;
-            (!is_kept && !is_unknown).then(|| (Some(nic.device.clone()), flow.connection))
+            (!is_unknown).then(|| (Some(nic.device.clone()), flow.connection))
         });
         flows.chain(own.map(|own| (None, own))).collect()
     }

@@ -59,7 +59,9 @@ fn every_packet_of_a_small_universe_is_in_a_line_exactly_if_it_is_judged_differe
         let [before, after] = [policy(&documents[0]), policy(&documents[1])];
         let difference = compare(&before, &after, Options::default());
         let mut judges = Judges::new([&documents[0], &documents[1]], [&before, &after], &difference);
-        probes.iter().for_each(|probe| judges.check(probe));
+        for probe in &probes {
+            judges.check(probe);
+        }
     }
 }
 

@@ -81,6 +81,15 @@ impl Host {
         Ok((Running { session, policies, trail: Some(trail) }, then))
     }
 
+    /// An agent that has begun with a document, and tries another.
+    fn trying(&self) -> Running {
+        self.write("a");
+        let (mut running, _) = self.start().unwrap();
+        self.write("b");
+        running.reads();
+        running
+    }
+
     /// The audit trail, once the agent has ended.
     fn recorded(&self) -> Vec<Entry> {
         read(&self.dir.path().join("audit.jsonl"), &HistoryQuery::default()).unwrap().items
@@ -155,10 +164,7 @@ fn a_confirmation_is_recorded_before_the_change_is_forgotten() {
 #[test]
 fn a_document_waits_until_a_change_that_is_over_is_taken_back_everywhere() {
     let host = Host::new();
-    host.write("a");
-    let (mut running, _) = host.start().unwrap();
-    host.write("b");
-    running.reads();
+    let mut running = host.trying();
     host.fake.refuses.lock().unwrap().insert("publish 0".to_owned());
     running.session.settle(None, Settle::Cancel, "cancelled").unwrap();
     host.write("c");
@@ -198,11 +204,7 @@ fn a_change_that_cannot_begin_is_refused() {
 #[test]
 fn a_start_says_which_document_is_in_force() {
     let host = Host::new();
-    host.write("a");
-    let (mut running, _) = host.start().unwrap();
-    host.write("b");
-    running.reads();
-    drop(running);
+    drop(host.trying());
     *host.fake.is_over.lock().unwrap() = true;
     let (running, then) = host.start().unwrap();
     assert_eq!(then, Then::GoneBack { path: host.documents().confirmed_path(), tries: false });
@@ -215,11 +217,7 @@ fn a_start_says_which_document_is_in_force() {
 #[test]
 fn what_was_resumed_goes_back_by_the_clock_of_the_kernel() {
     let host = Host::new();
-    host.write("a");
-    let (mut running, _) = host.start().unwrap();
-    host.write("b");
-    running.reads();
-    drop(running);
+    drop(host.trying());
     // Somebody has set the clock since.
     let path = host.dir.path().join("catalog.json");
     let mut catalog: Catalog = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -234,11 +232,7 @@ fn what_was_resumed_goes_back_by_the_clock_of_the_kernel() {
 #[test]
 fn a_pending_change_is_not_confirmed_by_a_document_that_is_gone() {
     let host = Host::new();
-    host.write("a");
-    let (mut running, _) = host.start().unwrap();
-    host.write("b");
-    running.reads();
-    drop(running);
+    drop(host.trying());
     fs::remove_file(host.documents().confirmed_path()).unwrap();
     let refused = host.start().map(drop).unwrap_err();
     assert!(matches!(refused, AgentError::NoConfirmedDocument { id: 1, .. }), "{refused}");

@@ -52,7 +52,7 @@ impl Loaded {
     /// Where a test is: `policy.yaml:12:5: tests[2]`.
     #[must_use]
     pub fn test_place(&self, test: usize) -> String {
-        let Some(TestPlace { at, path, line: _ }) = self.places.get(test) else { return self.file.clone() };
+        let Some(TestPlace { at, path }) = self.places.get(test) else { return self.file.clone() };
         format!("{}:{at}: {path}", self.file)
     }
 

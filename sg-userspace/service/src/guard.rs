@@ -6,12 +6,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use sg_agent::devices;
-use sg_guard::{Connection, Lost, lost_connection};
+use sg_guard::{Connection, lost_connection};
 use sg_model::{DeviceFacts, Role};
 use sg_records::Nic;
 
-use super::{Insists, Operation, ProjectError, Refusal, State, Tx, policy_for};
+use super::{Insists, Operation, ProjectError, Refusal, State, Tx, host::facts, policy_for};
 
 /// A connection of the caller, and what to call it.
 pub type OwnConnection = (&'static str, Connection);
@@ -86,24 +85,12 @@ fn keep_connection(
         // Before there was such a NIC, everything passed.
         let former = || before.nic(&nic.id).and_then(|nic| policy_for(before, nic, facts).ok()).map(Arc::new);
         if let Some(lost) = lost_connection(&policy, former, [(None, connection)], name) {
-            return Err(refusal(lost));
+            return Err(lost.into());
         }
     }
     Ok(())
 }
 
-/// The facts about this host's devices, by name.
-pub(crate) fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Refusal> {
-    let devices = devices::scan().map_err(|error| Refusal::Unenforceable {
-        reason: format!("what is guarded cannot be asked, the devices of this host cannot be read: {error}"),
-    })?;
-    Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
-}
-
 fn unenforceable(error: &ProjectError) -> Refusal {
     Refusal::Unenforceable { reason: error.to_string() }
-}
-
-pub(crate) fn refusal(Lost { what, device, by }: Lost) -> Refusal {
-    Refusal::LostAccess { what, device, by }
 }

@@ -17,6 +17,7 @@ mod clone;
 mod demands;
 mod groups;
 mod guard;
+mod host;
 mod idempotency;
 #[cfg(any(test, feature = "in-memory"))]
 pub mod in_memory;
@@ -34,6 +35,7 @@ mod quota;
 mod recorded;
 mod refusal;
 mod replace;
+mod replace_tests;
 mod restore;
 mod rule_check;
 mod rules;
@@ -57,7 +59,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use check::{check_common, check_packet};
-pub use demands::{Insists, TestsRun, demanded_tests, resolved, run_tests};
+pub use demands::{TestsRun, run_tests};
 pub use groups::referencing;
 pub use guard::{Guarded, OwnConnection};
 pub use idempotency::Idempotent;
@@ -74,6 +76,7 @@ pub use query::{
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
+pub use replace_tests::{demanded_tests, resolved};
 pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
@@ -88,7 +91,7 @@ pub use sg_api_types::{
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
-pub use tx::Tx;
+pub use tx::{Insists, Tx};
 
 use sg_agent::{AgentError, Enforcement, Filtered};
 use sg_audit::{Api, Changes, Entry, Ticket, Trail, Who};

@@ -9,7 +9,16 @@ use sg_agent::Filtered;
 use sg_records::{DocumentName, Settings};
 use sg_store::{Change, Key, Record};
 
-use super::{Insists, State};
+use super::State;
+
+/// On what a caller insists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Insists {
+    /// Whether access may be lost, also that which documents keep.
+    pub force: bool,
+    /// Whether tests may fail.
+    pub skip_tests: bool,
+}
 
 /// A state under change.
 #[derive(Debug)]

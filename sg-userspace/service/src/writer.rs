@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use sg_agent::{AgentError, Enforcement};
 use sg_store::Store;
 
-use super::{Insists, Refusal, State, Tx, demands, project};
+use super::{Refusal, State, Tx, demands, project, tx::Insists};
 
 /// The maximum number of operations in one batch.
 const BATCH: usize = 1024;

@@ -9,6 +9,7 @@ mod subject;
 use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
+use sg_guard::Lost;
 use sg_records::{GroupId, NicId, RuleId};
 use thiserror::Error;
 
@@ -259,6 +260,12 @@ pub enum Refusal {
     /// The service is stopping. Nothing was changed.
     #[error("sgd is stopping, and nothing was changed: try again later")]
     Ending,
+}
+
+impl From<Lost> for Refusal {
+    fn from(Lost { what, device, by }: Lost) -> Self {
+        Self::LostAccess { what, device, by }
+    }
 }
 
 impl Refusal {

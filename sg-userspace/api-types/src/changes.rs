@@ -85,6 +85,8 @@ pub struct Rollback {
 /// What going back did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RolledBack {
+    /// Number of this change.
+    pub number: u64,
     /// Number of the change after which the policy was what it is again.
     pub change: u64,
     /// Number of changes that were undone.

@@ -38,7 +38,8 @@ pub use changes::{
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 pub use diff::{
-    Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, RevokedFlow, UndecidedPart,
+    Compare, ComparedPolicy, Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts,
+    RevokedFlow, UndecidedPart,
 };
 pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use flows::{

@@ -76,6 +76,7 @@ pub use query::{
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
+pub use rollback::number as change_number;
 pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
@@ -89,7 +90,7 @@ pub use sg_api_types::{
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
-pub use summary::{policies_of, summarise};
+pub use summary::{summarise, summary_of};
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::Tx;
 

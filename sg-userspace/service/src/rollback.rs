@@ -9,7 +9,10 @@ use sg_store::Change;
 use super::{Field, Operation, Refusal, State, Tx, guard, history::between, integrity::check_stored};
 
 /// The number of a change in a request: `7` or `@7`.
-pub(crate) fn number(text: &str) -> Result<u64, Refusal> {
+///
+/// # Errors
+/// If it is none.
+pub fn number(text: &str) -> Result<u64, Refusal> {
     let digits = text.strip_prefix('@').unwrap_or(text);
     digits
         .parse()
@@ -47,6 +50,6 @@ impl Operation for Rollback {
         if !self.allow_unfiltered {
             guard::keep_filtered(&before, tx, &[])?;
         }
-        Ok(RolledBack { change, undone, removed, put })
+        Ok(RolledBack { number: tx.history().newest() + 1, change, undone, removed, put })
     }
 }

@@ -14,22 +14,6 @@ use super::{Committed, ProjectError, Refusal, State, guard::facts, policy};
 /// A comparison that had so long is not tried again.
 const ENOUGH: Duration = Duration::from_millis(500);
 
-/// The states before and after a change, and their policies.
-///
-/// # Errors
-/// If they are not known any more.
-pub fn policies_of(committed: &Committed, number: u64) -> Result<[(State, Policy); 2], Refusal> {
-    let facts = facts()?;
-    let after = committed.history.state_after(number, &committed.state)?;
-    let before = committed.history.state_after(number.saturating_sub(1), &committed.state)?;
-    let of = |state: State| {
-        let policy = on_this_host(&state, &facts);
-        let policy = policy.map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
-        Ok((state, policy))
-    };
-    Ok([of(before)?, of(after)?])
-}
-
 /// Finds out what the newest `most` changes opened and closed, from the last one back, as far as the time suffices.
 ///
 /// # Errors
@@ -67,7 +51,9 @@ pub fn summarise(committed: &Committed, most: usize, until: Instant) -> Result<(
     Ok(())
 }
 
-fn summary_of(before: &Policy, after: &Policy, time: Duration) -> ChangeSummary {
+/// What lies between two policies, as far as the time suffices.
+#[must_use]
+pub fn summary_of(before: &Policy, after: &Policy, time: Duration) -> ChangeSummary {
     let Difference { lines, undecided } = compare(before, after, Options { attribution: true, time });
     let mut counts = LineCounts::default();
     for line in &lines {

@@ -10,10 +10,10 @@ use std::{future::pending, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
-use sg_agent::{AgentThread, AllowUnfiltered, ConfirmChanges, Instance, Measure};
+use sg_agent::{AgentThread, AllowUnfiltered, ConfirmChanges, DocumentHistory, Instance, Measure};
 use sg_api::{
     listen::{Access, Exposure, Limits, ListenError},
-    native::{self, Caller, Native},
+    native::{self, Caller, Documents, Native},
     recording::Recording,
 };
 use sg_host::ssh_session;
@@ -99,6 +99,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         arguments.confirm_changes.map(|seconds| ConfirmChanges { seconds, directory: state.clone() });
     let recorded = Recorded::start(&arguments.record, &state)?;
     options.trail = recorded.recording().trail;
+    let kept = DocumentHistory::start(&state);
+    let kept =
+        kept.inspect_err(|error| tracing::error!("no documents are kept for the history: {error}")).ok();
+    let (history, writer) = kept.unzip();
+    options.history = history.clone();
     let mut agent = match AgentThread::follow(arguments.policy.clone(), options) {
         Ok(agent) => agent,
         Err(error) => {
@@ -121,11 +126,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         (Ok(_), _) => {}
     }
     let (recording, observed) = (recorded.measured(measured.as_ref()), traffic.observed());
-    runtime.block_on(serve(arguments, &instance, access, hits, observed, recording, &mut agent));
+    let documents = history.clone().map(Documents::of);
+    runtime.block_on(serve(arguments, &instance, access, hits, observed, recording, documents, &mut agent));
     drop(runtime);
     let ended = agent.join();
     traffic.join();
     recorded.end();
+    if let (Some(history), Some(writer)) = (history, writer) {
+        history.end();
+        let _ = writer.join();
+    }
     let _ = observer.join();
     Ok(ended?)
 }
@@ -138,6 +148,7 @@ async fn serve(
     hits: LastHits,
     observed: Arc<Observed>,
     recording: Recording,
+    documents: Option<Documents>,
     agent: &mut AgentThread,
 ) {
     let listening = arguments.socket.listen(instance, access).await;
@@ -156,6 +167,7 @@ async fn serve(
                 caller: Caller::Socket,
                 attempts: Arc::default(),
                 control: Some(agent.control()),
+                documents,
                 recording,
             };
             listener.serve(native::router(native), Limits::default(), ended).await;

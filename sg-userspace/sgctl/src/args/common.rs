@@ -42,11 +42,18 @@ pub(crate) struct Common {
     /// Make a change even if your own connection, or what a document keeps, would not be accepted any more
     #[arg(long, global = true)]
     pub(crate) force: bool,
+    /// Why you make a change, for the history: up to 500 characters
+    #[arg(long, global = true, value_name = "TEXT", value_parser = reason)]
+    pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// The flag for a place to ask that stands on the command line, if one does.
     #[arg(skip)]
     pub(crate) typed_place: Option<&'static str>,
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    sg_audit::check_reason(text).map(|()| text.to_owned())
 }
 
 /// How to print.

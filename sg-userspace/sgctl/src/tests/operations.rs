@@ -74,7 +74,16 @@ const COMMANDS: &[(&str, Needs)] = &[
     ("lint", Operations(&["get /v1/lint"])),
     ("show", Operations(&["get /v1/show"])),
     ("observe", Operations(&["get /v1/observe"])),
-    ("history", Operations(&["get /v1/history"])),
+    ("history", Operations(&["get /v1/history", "get /v1/changes", "get /v1/changes/{change}"])),
+    (
+        "rollback",
+        Operations(&[
+            "get /v1/changes",
+            "get /v1/changes/{change}/text",
+            "post /v1/changes/{change}/rollback",
+            "post /v1/diff",
+        ]),
+    ),
     ("apply", Operations(&["post /v1/apply"])),
     ("confirm", Operations(&["post /v1/pending/confirm"])),
     ("cancel", Operations(&["post /v1/pending/cancel"])),

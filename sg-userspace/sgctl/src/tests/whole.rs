@@ -56,6 +56,7 @@ impl Agent {
                 caller,
                 attempts: Arc::default(),
                 control: None,
+                documents: None,
                 recording: recording.clone(),
             })
         };

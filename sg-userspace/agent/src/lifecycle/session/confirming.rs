@@ -113,6 +113,20 @@ impl<E: Enforcer> Session<'_, E> {
         }
     }
 
+    /// The text of the first policy.
+    pub(crate) fn first_text(&self, file: &PolicyFile, then: Then) -> Vec<u8> {
+        let confirmed = match then {
+            Then::Nothing | Then::Try => self.confirmed_text(),
+            Then::Confirmed | Then::Resumed => None,
+        };
+        confirmed.unwrap_or_else(|| file.text().to_vec())
+    }
+
+    /// The text that was confirmed last, if changes are confirmed.
+    fn confirmed_text(&self) -> Option<Vec<u8>> {
+        self.documents().and_then(|(documents, _)| documents.confirmed().ok()?)
+    }
+
     /// What follows the first policy, once it is in force.
     pub(crate) fn after_first(&mut self, file: &PolicyFile, then: Then) {
         self.agent.forget_reverted();
@@ -245,7 +259,8 @@ impl<E: Enforcer> Session<'_, E> {
 
     fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
         emit(&StatusEvent::Reverted { id, cause });
-        document_trail::reverted(&self.trail, id, cause);
+        let text = self.confirmed_text();
+        document_trail::reverted((&self.trail, self.history.as_ref()), text.as_deref(), id, cause);
         let what = id.map_or_else(|| "the document".to_owned(), |id| format!("change {id}"));
         tracing::warn!("{what} was not confirmed: what was in force before it is again ({cause})");
     }
@@ -276,7 +291,7 @@ impl<E: Enforcer> Session<'_, E> {
                 // Errors were reported already.
                 let delayed = self.enforce(cause).err();
                 self.tell_pending();
-                self.record_applied(reading, before.as_deref(), delayed.as_ref());
+                self.record_applied(reading, file.text(), before.as_deref(), delayed.as_ref());
             }
         }
     }

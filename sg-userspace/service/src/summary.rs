@@ -54,7 +54,7 @@ pub fn summarise(committed: &Committed, most: usize, until: Instant) -> Result<(
 /// What lies between two policies, as far as the time suffices.
 #[must_use]
 pub fn summary_of(before: &Policy, after: &Policy, time: Duration) -> ChangeSummary {
-    let Difference { lines, undecided } = compare(before, after, Options { attribution: true, time });
+    let Difference { lines, undecided } = compare(before, after, Options { attribution: false, time });
     let mut counts = LineCounts::default();
     for line in &lines {
         match line.effect() {

@@ -1,20 +1,13 @@
 //! `sgctl rollback`: makes the policy that which was in force after an earlier change. With a store, the server does; under `sgd run` the
-//! document is written back to its file, for the agent to read. It must never decide what can be undone. `mod.rs` calls it.
+//! document is written back to its file. It must never decide what can be undone. `mod.rs` calls it.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    process, thread,
-    time::{Duration, Instant},
-};
+mod document;
 
-use anyhow::{Context as _, anyhow};
+use std::path::Path;
+
+use anyhow::anyhow;
 use hyper::Method;
-use sg_api_types::{
-    ChangeView, Compare, ComparedPolicy, Comparison, DocumentText, Rollback, RolledBack, Status,
-};
+use sg_api_types::{Compare, ComparedPolicy, Comparison, Rollback, RolledBack};
 
 use crate::{
     client::{Address, Call},
@@ -26,9 +19,6 @@ use crate::{
     render::{Yes, count},
     session::Session,
 };
-
-/// How often the agent is asked whether it has read the document.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Go back to the policy after an earlier change: everything after it is undone.
 ///
@@ -59,7 +49,7 @@ pub(crate) fn run(args: &Args, session: &mut Session<'_>) -> Result<(), Failure>
     })?;
     let page = newest(session, 1, 0)?;
     match (page.document, page.items.into_iter().next()) {
-        (Some(path), Some(last)) => of_document(args, change, Path::new(&path), &last, session),
+        (Some(path), Some(last)) => document::write_back(args, change, Path::new(&path), &last, session),
         (Some(_), None) => Err(Failure::not_found(anyhow!("no document is in the history yet"))),
         (None, _) => of_store(args, change, session),
     }
@@ -116,119 +106,4 @@ fn say(back: &RolledBack, words: [&str; 3], session: &mut Session<'_>) -> Result
         "change {number} goes back to the policy after change {change}: {} {undone}, {removed} {}, {put} {}",
         words[0], words[1], words[2]
     ))
-}
-
-fn of_document(
-    args: &Args,
-    change: u64,
-    path: &Path,
-    last: &ChangeView,
-    session: &mut Session<'_>,
-) -> Result<(), Failure> {
-    let text = |number: u64| Address::of(&["changes", &number.to_string(), "text"]);
-    let wanted: DocumentText = session.get(text(change))?;
-    let in_force: DocumentText = session.get(text(last.change.number))?;
-    if wanted.text == in_force.text {
-        return session.output.line(&format!("nothing to change: the document is that of change {change}"));
-    }
-    show(change, session)?;
-    let target =
-        fs::canonicalize(path).with_context(|| path.display().to_string()).map_err(Failure::Input)?;
-    let found = fs::read(&target).with_context(|| target.display().to_string()).map_err(Failure::Input)?;
-    if found != in_force.text.as_bytes() && !session.client.is_forcing() {
-        return Err(Failure::guarded(anyhow!(
-            "{} is not what is in force: it was edited since, or refused. Save what you need of it, and say --force",
-            target.display()
-        )));
-    }
-    if args.dry_run {
-        return session
-            .output
-            .line(&format!("the document of change {change} would be written to {}", target.display()));
-    }
-    let question = format!("Write the document of change {change} to {}?", target.display());
-    session.output.confirm(&question, args.yes.yes)?;
-    let refused = |session: &mut Session<'_>| -> Result<_, Failure> {
-        let status: Status = session.get(Address::of(&["status"]))?;
-        Ok(status.refused.map(|refused| (refused.at, refused.reason)))
-    };
-    let known = refused(session)?;
-    let failed = |error: io::Error| Failure::other(anyhow!("cannot write {}: {error}", target.display()));
-    replace(&target, wanted.text.as_bytes()).map_err(failed)?;
-    let until = Instant::now() + session.client.timeout();
-    loop {
-        let newest = newest(session, 1, 0)?.items.into_iter().next();
-        if let Some(newest) = newest.filter(|newest| newest.change.number > last.change.number) {
-            let number = newest.change.number;
-            return if session.output.format.is_data() {
-                session.output.data(&newest)
-            } else {
-                let text = format!("in force: the document of change {change} again, as change {number}");
-                session.output.line(&text)
-            };
-        }
-        let now = refused(session)?;
-        if now != known
-            && let Some((_, reason)) = now
-        {
-            // The file says again what is in force.
-            replace(&target, &found).map_err(failed)?;
-            return Err(Failure::other(anyhow!(
-                "the agent refuses the document of change {change}, and {} has its former text again:\n{reason}",
-                target.display()
-            )));
-        }
-        if Instant::now() >= until {
-            return Err(Failure::other(anyhow!(
-                "the document of change {change} is in {}, and the agent has not read it in {} seconds: see `sgctl status`",
-                target.display(),
-                session.client.timeout().as_secs()
-            )));
-        }
-        thread::sleep(PAUSE);
-    }
-}
-
-/// Replaces the content of a file at once, and leaves its owner and mode as they are.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let metadata = fs::metadata(path)?;
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.new", process::id()));
-    let new: PathBuf = path.with_file_name(name);
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(text)?;
-        std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid()))?;
-        file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-    };
-    let written = write();
-    if written.is_err() {
-        // It may not be there.
-        let _ = fs::remove_file(&new);
-    }
-    written
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_keeps_its_mode_and_is_never_half() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("policy.yaml");
-        fs::write(&path, "old").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let before = fs::File::open(&path).unwrap();
-        replace(&path, b"new").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
-        assert_eq!(io::read_to_string(before).unwrap(), "old", "whoever has it open reads the old one");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        assert!(replace(&directory.path().join("none"), b"x").is_err());
-    }
 }

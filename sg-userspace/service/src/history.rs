@@ -153,6 +153,7 @@ impl History {
     }
 
     /// All changes, by number.
+    #[must_use]
     pub fn changes(&self) -> impl DoubleEndedIterator<Item = &Arc<Kept>> {
         self.entries.iter()
     }

@@ -32,6 +32,8 @@ use crate::host::error::HostError;
 const MOST: usize = 200;
 /// The maximum size of all files together. A document that alone is larger is kept without its text.
 const BYTES: u64 = 16 << 20;
+/// The maximum size of texts that wait to be written. A single one may be larger.
+const WAITING: usize = 64 << 20;
 /// The name of the directory.
 const DIRECTORY: &str = "document-history";
 
@@ -70,7 +72,7 @@ pub struct PastDocument {
 
 /// What the thread does.
 enum Job {
-    Write(PolicyChange, Arc<[u8]>),
+    Write(Box<PolicyChange>, Arc<[u8]>),
     Remove(u64),
 }
 
@@ -133,6 +135,7 @@ impl DocumentHistory {
     }
 
     /// A document is in force: adds it, unless it is the last one already; returns its number.
+    #[must_use]
     pub fn add(&self, text: &[u8], entry: &Entry, changes: &Changes) -> Option<u64> {
         let last = self.known().documents.back().map(|last| last.change.number);
         if let Some(last) = last
@@ -144,16 +147,26 @@ impl DocumentHistory {
         let number = known.next;
         known.next += 1;
         let change = PolicyChange::of(number, Timestamp::now(), entry, changes);
-        let text: Arc<[u8]> = text.into();
-        let job = Job::Write(change.clone(), Arc::clone(&text));
-        let bytes = text.len() as u64;
-        known.documents.push_back(PastDocument { change, has_text: true, bytes, text: Some(text) });
+        let waiting: usize =
+            known.documents.iter().filter_map(|one| one.text.as_ref()).map(|text| text.len()).sum();
+        // A disk that hangs must not fill the memory.
+        let kept = (waiting + text.len() <= WAITING || waiting == 0).then(|| Arc::<[u8]>::from(text));
+        let document = PastDocument {
+            change: change.clone(),
+            has_text: kept.is_some(),
+            bytes: text.len() as u64,
+            text: kept.clone(),
+        };
+        known.documents.push_back(document);
         let excess = known.documents.len().saturating_sub(MOST);
         let gone: Vec<u64> = known.documents.drain(..excess).map(|one| one.change.number).collect();
+        let write = kept.map(|text| Job::Write(Box::new(change), text));
+        let remove = gone.into_iter().map(Job::Remove);
         if let Some(queue) = &known.queue {
-            // The thread ends after the queue.
-            let _ = queue.send(job);
-            gone.into_iter().for_each(|number| drop(queue.send(Job::Remove(number))));
+            for job in write.into_iter().chain(remove) {
+                // The thread ends after the queue.
+                let _ = queue.send(job);
+            }
         }
         Some(number)
     }
@@ -197,7 +210,9 @@ impl DocumentHistory {
                 self.path(change.number)
             );
         }
-        gone.into_iter().for_each(|number| self.remove(number));
+        for number in gone {
+            self.remove(number);
+        }
     }
 
     /// Writes a document; returns the size of its file, and whether its text is in it.
@@ -382,7 +397,7 @@ mod tests {
         let kept = history.numbers();
         assert!((4..=6).contains(&kept.len()) && kept.last() == Some(&12), "{kept:?}");
         history.0.known().most_bytes = 1_000;
-        history.add(&text(13));
+        assert_eq!(history.add(&text(13)), Some(13));
         drop(history);
         let history = start(state.path());
         assert_eq!((history.numbers(), history.text(13)), (vec![13], None), "without its text");

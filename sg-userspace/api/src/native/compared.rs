@@ -38,7 +38,7 @@ impl Compared {
                 let name = name.unwrap_or_else(|| "document".to_owned());
                 // It is only looked at: what keeps an apply from harm does not keep from seeing it.
                 let (allow_unfiltered, force) = (true, true);
-                Self::document(native, Apply { text, name, region, allow_unfiltered, force, file })
+                Self::document(native, &Apply { text, name, region, allow_unfiltered, force, file })
             }
         }
     }
@@ -61,9 +61,9 @@ impl Compared {
     }
 
     /// What a document would make of the store, or is by itself.
-    fn document(native: &Native, document: Apply) -> Result<Self, Failed> {
+    fn document(native: &Native, document: &Apply) -> Result<Self, Failed> {
         if let Some(service) = &native.service {
-            let (difference, state) = service.would_be(&document)?;
+            let (difference, state) = service.would_be(document)?;
             return Self::of_state(state, difference.warnings);
         }
         let file = if document.file.is_empty() { &document.name } else { &document.file };

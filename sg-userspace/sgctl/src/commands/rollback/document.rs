@@ -84,7 +84,7 @@ pub(super) fn write_back(
     let known = Seen::now(session)?;
     back.write(back.wanted.as_bytes())?;
     if is_in_force {
-        back.is_read(&known, session)?;
+        known.changes(session)?;
         let text = format!("{file} says again what is in force: the document of change {change}");
         return session.output.line(&text);
     }
@@ -97,6 +97,16 @@ impl Seen {
         let refused = refused.map(|refused| (refused.at, refused.reason));
         Ok(Self { applied: applied.map(|applied| applied.at), refused })
     }
+
+    /// Waits until the agent has done something since.
+    fn changes(&self, session: &mut Session<'_>) -> Result<(), Failure> {
+        // It may have read it before it was asked what it has done last.
+        let until = Instant::now() + session.client.timeout().min(Duration::from_secs(5));
+        while Self::now(session)? == *self && Instant::now() < until {
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
 }
 
 impl WriteBack {
@@ -104,16 +114,6 @@ impl WriteBack {
         let failed =
             |error: io::Error| Failure::other(anyhow!("cannot write {}: {error}", self.target.display()));
         replace(&self.target, text).map_err(failed)
-    }
-
-    /// Waits until the agent has read the document, which changes nothing.
-    fn is_read(&self, known: &Seen, session: &mut Session<'_>) -> Result<(), Failure> {
-        // It may have read it before it was asked what it has done last.
-        let until = Instant::now() + session.client.timeout().min(Duration::from_secs(5));
-        while Seen::now(session)? == *known && Instant::now() < until {
-            thread::sleep(PAUSE);
-        }
-        Ok(())
     }
 
     /// Waits until the document is in force, or refused.

@@ -48,8 +48,14 @@ pub struct Entry {
     /// Whether whoever requested it insisted on tests that may fail. Absent if not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub skip_tests: bool,
+    /// Why, in the words of whoever requested it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What came of it.
     pub outcome: Outcome,
+    /// Number of the change in the history, if it changed the policy: see `GET /v1/changes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
     /// Code of the refusal or failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -308,7 +314,9 @@ impl Entry {
             from: from.into(),
             force: false,
             skip_tests: false,
+            reason: None,
             outcome: Outcome::Refused,
+            change: None,
             code: None,
             message: None,
             objects: Vec::new(),
@@ -320,7 +328,7 @@ impl Entry {
     /// The same within the bounds of an entry.
     #[must_use]
     pub fn bounded(mut self) -> Self {
-        for text in [&mut self.message, &mut self.target].into_iter().flatten() {
+        for text in [&mut self.message, &mut self.target, &mut self.reason].into_iter().flatten() {
             if let Some((end, _)) = text.char_indices().nth(TEXT) {
                 text.truncate(end);
                 text.push('…');

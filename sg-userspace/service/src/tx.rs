@@ -6,10 +6,11 @@ use std::{collections::BTreeSet, ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
 use sg_agent::Filtered;
+use sg_audit::{Changes, Entry};
 use sg_records::{DocumentName, Settings};
 use sg_store::{Change, Key, Record};
 
-use super::State;
+use super::{State, history::History};
 
 /// On what a caller insists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub struct Insists {
 pub struct Tx {
     state: State,
     changes: Vec<Change>,
+    history: History,
     now: Timestamp,
     /// The devices that are filtered before the change.
     filtered: Filtered,
@@ -47,17 +49,34 @@ pub(super) struct Mark {
     pub(super) state: State,
     changes: usize,
     asking: Asking,
+    history: History,
 }
 
 impl Tx {
     /// Starts changing `state` at the time `now`.
     pub(super) fn new(state: State, now: Timestamp) -> Self {
-        Self { state, changes: Vec::new(), now, filtered: Filtered::default(), asking: Asking::default() }
+        let (changes, history, asking) = (Vec::new(), History::default(), Asking::default());
+        Self { state, changes, history, now, filtered: Filtered::default(), asking }
     }
 
     /// The same on a host where these devices are filtered.
     pub(super) fn on(self, filtered: Filtered) -> Self {
         Self { filtered, ..self }
+    }
+
+    /// The same with the history of changes so far.
+    pub(super) fn after(self, history: History) -> Self {
+        Self { history, ..self }
+    }
+
+    /// The history of changes so far.
+    pub(super) const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Adds what changed since a mark to the history, with what undoes it; returns its number, if it changed the policy.
+    pub(super) fn remember(&mut self, undo: &[Change], entry: &Entry, changes: &Changes) -> Option<u64> {
+        self.history.add(undo, entry, changes, self.now)
     }
 
     /// The devices that are filtered before the change.
@@ -135,12 +154,14 @@ impl Tx {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark { state: self.state.clone(), changes: self.changes.len(), asking: self.asking.clone() }
+        let (changes, history) = (self.changes.len(), self.history.clone());
+        Mark { state: self.state.clone(), changes, history, asking: self.asking.clone() }
     }
 
     pub(super) fn go_back(&mut self, mark: Mark) {
         (self.state, self.asking) = (mark.state, mark.asking);
         self.changes.truncate(mark.changes);
+        self.history = mark.history;
     }
 
     pub(super) fn changes(&self) -> &[Change] {
@@ -153,6 +174,10 @@ impl Tx {
 
     pub(super) fn into_state(self) -> State {
         self.state
+    }
+
+    pub(super) fn into_parts(self) -> (State, History) {
+        (self.state, self.history)
     }
 }
 

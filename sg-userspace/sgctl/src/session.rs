@@ -97,7 +97,8 @@ impl<'a> Session<'a> {
             ));
         }
         let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?
-            .forcing(common.force, common.skip_tests);
+            .forcing(common.force, common.skip_tests)
+            .because(common.reason.clone());
         Ok(Self { client, output })
     }
 

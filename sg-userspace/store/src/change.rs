@@ -119,7 +119,8 @@ kinds! {
     Settings "settings" (Settings, ()) = |_settings| ();
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Change {
     /// Inserts the record, or replaces the one with its key.
     Put(Record),

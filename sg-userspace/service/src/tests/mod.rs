@@ -4,6 +4,7 @@ mod backup;
 mod copies;
 mod demands;
 mod guard;
+mod history;
 mod model;
 mod names;
 mod operations;

@@ -46,6 +46,7 @@ pub(super) fn over(
         caller: Caller::Socket,
         attempts: Arc::default(),
         control: None,
+        documents: None,
         recording: crate::recording::Recording::default(),
     })
 }

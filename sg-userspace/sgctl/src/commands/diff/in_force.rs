@@ -1,15 +1,16 @@
-//! What is in force compared with a document: the agent compares, and knows what becomes of live flows. This only displays its
-//! response. `sgctl diff` and `sgctl apply --dry-run` call it.
+//! Policies that the agent compares: what is or was in force, documents, exports. It knows what becomes of live flows, too. This only
+//! displays its response. `sgctl diff`, `sgctl rollback` and `sgctl apply --dry-run` call it.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::anyhow;
 use hyper::Method;
-use sg_api_types::{Apply, Comparison, DiffOutcome, FlowImpact, LineCounts, RevokedFlow, UndecidedPart};
-use sg_diff::Counts;
+use sg_api_types::{
+    Compare, ComparedPolicy, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart,
+};
 use sg_model::text::{escaped, escaped_lines};
 
-use super::{Args, SHOWN, summary};
+use super::{Args, SHOWN, Side, received, summary};
 use crate::{
     args::{common::Format, policy},
     client::{address::Address, error::ClientError, http::Call},
@@ -23,52 +24,94 @@ use crate::{
 /// The names of ids in a store.
 type Names = BTreeMap<String, String>;
 
-pub(super) fn run(args: &Args, new: &Path, session: &mut Session<'_>) -> Result<(), Failure> {
-    let text = file::read_text(new)?;
-    let shown = if new == Path::new("-") { "<stdin>".into() } else { new.display().to_string() };
-    let name = args.name.clone().unwrap_or_else(|| "document".to_owned());
-    let body = Apply {
-        text: text.into(),
-        name,
-        region: String::new(),
-        file: shown,
-        allow_unfiltered: false,
-        force: false,
-    };
+pub(super) fn run(args: &Args, sides: [&Side; 2], session: &mut Session<'_>) -> Result<(), Failure> {
+    let is_stdin = |side: &&Side| matches!(side, Side::File(path) if path == Path::new("-"));
+    if sides.iter().all(is_stdin) {
+        return Err(Failure::input(anyhow!("standard input can be one of the policies: name the other")));
+    }
+    if sides.iter().all(|side| matches!(side, Side::InForce)) {
+        return Err(Failure::input(anyhow!(
+            "what is in force does not differ from itself: name another policy"
+        )));
+    }
+    let [old, new] = sides.map(|side| compared(args, side));
+    let (old, new) = (old?, new?);
+    let documents: Vec<(String, Arc<str>)> =
+        [&old, &new].into_iter().filter_map(|one| Some((one.file.clone(), one.text.clone()?))).collect();
     let address = Address::of(&["diff"])
         .with_some("nic", args.nic.as_ref())
         .with("attribution", args.attribution)
         .with("time", args.time);
     let address = if args.all { address.with("all", true) } else { address.with("limit", SHOWN) };
+    let body = Compare::of(old, new);
     // A query; it is no GET only because of its length.
-    let call = Call::change(Method::POST, address).with_json(&body)?.unguarded();
-    let compared: Comparison = session.waiting("comparing", &call).map_err(|error| refused(error, &body))?;
-    display(&compared, &mut session.output)
+    let call = Call::change(Method::POST, address).with_json(&body)?.question();
+    let compared: Comparison = session.waiting("comparing", &call).map_err(|error| {
+        let documents = documents.iter().map(|(file, text)| (file.as_str(), text.as_bytes()));
+        refused(error, documents)
+    })?;
+    let has_flows = matches!(sides, [Side::InForce, _]);
+    display(&compared, has_flows, &mut session.output)?;
+    end(&compared, has_flows)
 }
 
-/// The server decides; here the faults that it found have their lines.
-pub(crate) fn refused(error: ClientError, body: &Apply) -> Failure {
-    match error {
-        ClientError::Refused { .. } => sg_document::parse(&body.file, body.text.as_bytes())
-            .map_err(Failure::input)
-            .and_then(policy::tested)
-            .map_or_else(|failure| failure, |_| Failure::from(error)),
-        error => Failure::from(error),
+/// How the command ends: what is not known is not equal.
+fn end(compared: &Comparison, has_flows: bool) -> Result<(), Failure> {
+    let is_equal = compared.lines.is_empty() && compared.left_out == 0;
+    let unknown = has_flows.then(|| not_known(compared.flows.as_ref())).flatten();
+    match (is_equal, compared.undecided.is_empty(), unknown) {
+        (false, ..) => Err(Failure::Different),
+        (true, true, None) => Ok(()),
+        (true, true, Some(why)) => Err(Failure::input(anyhow!("every packet is judged alike, but {why}"))),
+        (true, false, _) => Err(Failure::input(anyhow!(
+            "no difference was found in that time, which may be too short: compare two documents with --time"
+        ))),
     }
 }
 
-fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure> {
+fn compared(args: &Args, side: &Side) -> Result<ComparedPolicy, Failure> {
+    let path = match side {
+        Side::InForce => return Ok(ComparedPolicy::default()),
+        Side::After(change) => {
+            return Ok(ComparedPolicy { change: Some(*change), ..ComparedPolicy::default() });
+        }
+        Side::File(path) => path,
+    };
+    let text = file::read_text(path)?.into();
+    let file = if path == Path::new("-") { "<stdin>".into() } else { path.display().to_string() };
+    Ok(ComparedPolicy { text: Some(text), name: args.name.clone(), file, ..ComparedPolicy::default() })
+}
+
+/// The server decides; here the faults that it found in documents have their lines.
+pub(crate) fn refused<'a>(
+    error: ClientError,
+    documents: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Failure {
+    if !matches!(error, ClientError::Refused { .. }) {
+        return Failure::from(error);
+    }
+    let parse =
+        |(file, text)| sg_document::parse(file, text).map_err(Failure::input).and_then(policy::tested);
+    let mut wrong = documents.into_iter().filter_map(|document| parse(document).err());
+    wrong.next().unwrap_or_else(|| Failure::from(error))
+}
+
+/// Shows what differs. `has_flows`: the first policy is what is in force, so live flows are compared, too.
+pub(crate) fn display(
+    compared: &Comparison,
+    has_flows: bool,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
     let Comparison { counts, lines, left_out, undecided, flows, names, warnings } = compared;
     for warning in warnings {
         say(&format!("sgctl: warning: {}", escaped_lines(warning)));
     }
-    if let Some(why) = not_known(flows.as_ref()) {
+    if has_flows && let Some(why) = not_known(flows.as_ref()) {
         say(&format!("sgctl: warning: {why}"));
     }
     let is_table = output.format.is_table();
     if is_table && (!lines.is_empty() || *left_out > 0 || undecided.is_empty()) {
-        let LineCounts { opens, closes, refuses, attributes } = *counts;
-        output.line(&summary(Counts { opens, closes, refuses, attributes }))?;
+        output.line(&summary(received(counts)))?;
     }
     if is_table && let Some(flows) = flows {
         for line in impact(flows, names) {
@@ -103,15 +146,7 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
         // The last line, and the only one without a NIC.
         output.line(&serde_json::json!({ "flows": flows }).to_string())?;
     }
-    let rules = undecided.len();
-    match (lines.is_empty() && *left_out == 0, rules, not_known(flows.as_ref())) {
-        (false, ..) => Err(Failure::Different),
-        (true, 0, None) => Ok(()),
-        (true, 0, Some(why)) => Err(Failure::input(anyhow!("every packet is judged alike, but {why}"))),
-        (true, ..) => Err(Failure::input(anyhow!(
-            "no difference was found in that time, which may be too short: compare two documents with --time"
-        ))),
-    }
+    Ok(())
 }
 
 /// Why it is not known what becomes of live flows.
@@ -230,8 +265,9 @@ mod tests {
         let mut out = Vec::new();
         let mut output = Output::new(&OutputArgs::default(), &mut out).unwrap();
         output.format = Format::Json;
-        let result = display(&Comparison { flows, undecided, ..Comparison::default() }, &mut output);
-        (String::from_utf8(out).unwrap(), result)
+        let compared = Comparison { flows, undecided, ..Comparison::default() };
+        display(&compared, true, &mut output).unwrap();
+        (String::from_utf8(out).unwrap(), end(&compared, true))
     }
 
     #[test]

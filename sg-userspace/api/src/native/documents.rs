@@ -12,7 +12,7 @@ use sg_api_types::{ChangeSummary, ChangeView};
 use sg_model::Policy;
 use sg_service::{Refusal, summary_of};
 
-use super::{Native, error::Failed, whole::facts};
+use super::{Native, error::Failed, host::facts};
 
 /// The documents, and what is known of what they changed.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@
 //! * `unused`: rules, and when they were used.
 //! * `policy_changes`: the history of changes of the policy, and going back.
 //! * `documents`: the documents that were in force.
-//! * `compared`: the policies that a request compares.
+//! * `compared`: the policies that a request compares; `host`: what the devices of this host are.
 //! * `changes`: what the audit trail has of a change.
 //! * `places`: how many clients may observe or compare at a time.
 //! * `error`: how a refusal is reported.
@@ -33,6 +33,7 @@ mod documents;
 mod error;
 mod groups;
 mod history;
+mod host;
 mod in_force;
 mod lists;
 mod nics;

@@ -3,8 +3,8 @@
 //! cost as much as one, and a response means "stored, and in force on this host".
 //!
 //! ```text
-//! queue ─► run each on a copy ─► agent: prepare ─► store: commit ─► agent: enforce ─► responses
-//!          refused: dropped      may refuse        durable          no packet meets the old policy
+//! queue ─► run each on a copy ─► demands ─► agent: prepare ─► store: commit ─► agent: enforce ─► responses
+//!          refused: dropped      tests hold  may refuse        durable          no packet meets the old policy
 //! ```
 //!
 //! It must never know what an operation does. `Service` starts it.
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use sg_agent::{AgentError, Enforcement};
 use sg_store::Store;
 
-use super::{Committed, Refusal, State, Tx, project};
+use super::{Committed, Refusal, State, Tx, demands, project, tx::Insists};
 
 /// The maximum number of operations in one batch.
 const BATCH: usize = 1024;
@@ -72,8 +72,14 @@ impl<E: Enforcement> Writer<E> {
                 job.reply(Ok(()));
             }
         }
+        // Whoever insists, insists for one change.
+        if done.len() > 1 && tx.insists() != Insists::default() {
+            return done.into_iter().for_each(|job| self.together(vec![job]));
+        }
         match self.apply(tx) {
-            Err(Refusal::Unenforceable { .. }) if done.len() > 1 => {
+            Err(Refusal::Unenforceable { .. } | Refusal::FailingTest { .. } | Refusal::LostAccess { .. })
+                if done.len() > 1 =>
+            {
                 for job in done {
                     self.together(vec![job]);
                 }
@@ -92,6 +98,7 @@ impl<E: Enforcement> Writer<E> {
         if tx.changes().is_empty() {
             return Ok(());
         }
+        demands::check(&self.committed.load().state, &tx)?;
         let unenforceable = |reason: String| Refusal::Unenforceable { reason };
         let policy = project::policy(&tx).map_err(|error| unenforceable(error.to_string()))?;
         self.enforcement.prepare(policy).map_err(|error| match error {

@@ -39,13 +39,15 @@ impl Why {
 /// The change that a request makes. `None`: it is a dry run, which changes nothing.
 pub(super) fn pending_change(native: &Native, request: &Request, operation: &str) -> Option<PendingChange> {
     let trial = Query::<Trial>::try_from_uri(request.uri());
-    if trial.is_ok_and(|Query(trial)| trial.dry_run) {
+    let trial = trial.map(|Query(trial)| trial).unwrap_or_default();
+    if trial.dry_run {
         return None;
     }
     let extensions = request.extensions();
     let who = extensions.get::<Identity>().map(|caller| caller.who.clone()).unwrap_or_default();
     let from = recording::from(extensions.get().copied());
     let mut entry = Entry::new(sg_audit::Api::Native, operation, who, from);
+    (entry.force, entry.skip_tests) = (trial.force, trial.skip_tests);
     entry.request = extensions.get::<RequestId>().map(|id| id.0.clone());
     Some(PendingChange::new(&native.recording.trail, entry))
 }

@@ -67,7 +67,7 @@ fn list_changes(native: &Native, context: &RequestContext) -> Result<ChangePage,
     }
     let most = limit as usize;
     // As dear as a comparison. Without a place, what is known already is shown.
-    let place = if time > 0 { native.places.comparing(context.role()).ok() } else { None };
+    let place = if time > 0 { native.places.comparing(context.role(), context.caller()).ok() } else { None };
     let until = place.as_ref().map(|_| Instant::now() + Duration::from_secs(u64::from(time)));
     let Some(service) = &native.service else {
         let documents = native.documents()?;
@@ -103,7 +103,7 @@ fn detail(native: &Native, context: &RequestContext) -> Result<ChangeDetail, Fai
         native.documents()?.view(number)?
     };
     let compare = || {
-        let _place = native.places.comparing(context.role())?;
+        let _place = native.places.comparing(context.role(), context.caller())?;
         wanted.compare(native, &Compared::after(native, number - 1)?, &Compared::after(native, number)?)
     };
     let comparison = (has_before && view.kept).then(compare).transpose()?;

@@ -117,11 +117,13 @@ impl Call {
     ) -> Result<Request<Pieces>, ClientError> {
         let changes = self.method != Method::GET;
         let mut address = self.address.clone();
-        let force = (self.guarded && change.force).then(|| "force=true".to_owned());
+        let insists = [(change.force, "force=true"), (change.skip_tests, "skip_tests=true")].into_iter();
+        let insists =
+            insists.filter(|(insisted, _)| self.guarded && *insisted).map(|(_, text)| text.to_owned());
         let reason = change.reason.as_ref().filter(|_| self.recorded);
         let reason = reason
             .map(|text| form_urlencoded::Serializer::new(String::new()).append_pair("reason", text).finish());
-        for parameter in force.into_iter().chain(reason) {
+        for parameter in insists.chain(reason) {
             address.push(if address.contains('?') { '&' } else { '?' });
             address.push_str(&parameter);
         }
@@ -166,6 +168,8 @@ struct ChangeContext {
     own: Option<String>,
     /// Whether the user insists.
     force: bool,
+    /// Whether tests may fail afterwards.
+    skip_tests: bool,
     /// Why the user makes changes.
     reason: Option<String>,
 }
@@ -183,9 +187,9 @@ impl Client {
         Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None, change })
     }
 
-    /// The same, for a user who insists on changes that are guarded against.
-    pub(crate) fn forcing(mut self, force: bool) -> Self {
-        self.change.force = force;
+    /// The same, for a user who insists on changes that are guarded against, or after which tests fail.
+    pub(crate) fn forcing(mut self, force: bool, skip_tests: bool) -> Self {
+        (self.change.force, self.change.skip_tests) = (force, skip_tests);
         self
     }
 

@@ -1,6 +1,8 @@
 //! Differences of generated policies, held against the oracle: a packet is judged differently exactly if it is in a line, and as
 //! that line says. The keys of packets are the edges of all fields, and their neighbours.
 
+mod firewall;
+mod rest;
 mod search;
 
 use std::{fmt::Write as _, net::IpAddr, time::Duration};
@@ -11,7 +13,7 @@ use sg_model::{Direction, Family, HeaderNumbers, Policy};
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts, Reader};
 
-use super::{Difference, Finder, Line, Options, Span, Start, WrittenOutcome, compare};
+use super::{Difference, Finder, Line, Nets, Options, Span, Start, WrittenOutcome, compare};
 
 fn policy(document: &str) -> Policy {
     match sg_document::parse("generated", document.as_bytes()) {
@@ -205,7 +207,7 @@ fn has(line: &Line<'_>, probe: &Probe) -> bool {
         before: _,
         after: _,
     } = line;
-    let in_nets = |nets: Option<&Vec<ipnet::IpNet>>, address: IpAddr| {
+    let in_nets = |nets: Option<&Nets>, address: IpAddr| {
         nets.is_none_or(|nets| nets.iter().any(|net| net.contains(&address)))
     };
     let content = match probe.content() {
@@ -328,8 +330,7 @@ fn hold(
     documents: [&str; 2],
     difference: &Difference<'_>,
     [before, after]: [&Policy; 2],
-    probes: usize,
-    random: &mut Rng,
+    probes: impl Iterator<Item = Probe>,
 ) {
     assert!(difference.undecided.is_empty(), "undecided");
     let [mut old, mut new] = [Oracle::new(before), Oracle::new(after)];
@@ -348,8 +349,8 @@ fn hold(
             _ => panic!("two lines have {}", context()),
         }
     };
-    for _ in 0..probes {
-        check(&probe(random));
+    for probe in probes {
+        check(&probe);
     }
     // What each line shows as its sample, as `sgctl check` reads it.
     let reader = Reader::new(after);
@@ -375,7 +376,8 @@ fn a_packet_is_in_a_line_exactly_if_it_is_judged_differently() {
         let documents = [old.document(), new.document()];
         let [before, after] = [policy(&documents[0]), policy(&documents[1])];
         let difference = compare(&before, &after, Options::default());
-        hold([&documents[0], &documents[1]], &difference, [&before, &after], 600, &mut random);
+        let probes = (0..600).map(|_| probe(&mut random));
+        hold([&documents[0], &documents[1]], &difference, [&before, &after], probes);
         assert!(compare(&before, &before, Options::default()).lines.is_empty());
         // The other way round it is the same, with before and after swapped.
         let mut back = compare(&after, &before, Options::default());
@@ -401,7 +403,8 @@ fn unrelated_policies_differ_as_the_oracle_says() {
         let documents = [Parts::new(&mut random).document(), Parts::new(&mut random).document()];
         let [before, after] = [policy(&documents[0]), policy(&documents[1])];
         let difference = compare(&before, &after, Options::default());
-        hold([&documents[0], &documents[1]], &difference, [&before, &after], 600, &mut random);
+        let probes = (0..600).map(|_| probe(&mut random));
+        hold([&documents[0], &documents[1]], &difference, [&before, &after], probes);
     }
 }
 

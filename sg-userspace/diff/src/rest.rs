@@ -260,16 +260,11 @@ impl<'s> Rests<'s> {
         Ok(self.number(found))
     }
 
-    /// The dimension to split: the one that leaves the fewest boxes to be taken, over all its parts. Boxes without a condition there
-    /// are left in each part.
+    /// The dimension to split: the one in which the fewest boxes have no condition, as these are left in each part.
     fn dimension(&self, domain: &Shape, taken: &[Shape]) -> Option<Dimension> {
         let cost = |dimension: Dimension| {
-            let of = taken.iter().map(|one| one[dimension as usize]).filter(|set| *set != SetId::FULL);
-            let mut sets: Vec<SetId> = of.collect();
-            let conditions = sets.len();
-            sets.sort_unstable();
-            sets.dedup();
-            (conditions > 0).then(|| (taken.len() - conditions) * sets.len() + conditions)
+            let everywhere = taken.iter().filter(|one| one[dimension as usize] == SetId::FULL).count();
+            (everywhere < taken.len()).then_some(everywhere)
         };
         // Packets without ports have no source port: where it matters, the service is known.
         let services = self.sets.ranges(domain[Dimension::Service as usize]);

@@ -7,7 +7,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::{
     decider::Dimension,
-    set::{SetId, Sets},
+    set::{SetId, Sets, Within},
 };
 
 /// A set of keys for each dimension: a box.
@@ -60,4 +60,29 @@ pub(super) fn merged(
             return boxes;
         }
     }
+}
+
+/// What a box has of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overlap {
+    Nothing,
+    Everything,
+    /// Both, in part.
+    Some(Shape),
+}
+
+/// What `shape` has of `of`.
+pub(super) fn overlap(shape: Shape, of: Shape, sets: &mut Sets) -> Overlap {
+    let (mut both, mut is_everything) = (of, true);
+    for (own, set) in both.iter_mut().zip(shape) {
+        match sets.within(set, *own) {
+            Within::Nothing => return Overlap::Nothing,
+            Within::Everything => {}
+            Within::Some(part) => {
+                *own = part;
+                is_everything = false;
+            }
+        }
+    }
+    if is_everything { Overlap::Everything } else { Overlap::Some(both) }
 }

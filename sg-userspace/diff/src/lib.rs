@@ -16,6 +16,10 @@
 //! | `cell` | boxes, and what decides them |
 //! | `line` | a box as the match fields of a rule |
 //! | `nets` | addresses of a line |
+//! | `lint` | rules that are for nothing, or let many in |
+//! | `ruled` | what of a NIC's rules could be left out |
+//! | `open` | rules that let many addresses in |
+//! | `finding` | what lint finds, in words |
 //! | `written` | a line as JSON |
 //! | `words` | a line for people |
 //! | `start` | the line that a packet is in |
@@ -26,10 +30,14 @@ mod cell;
 mod compare;
 mod decider;
 mod expect;
+mod finding;
 mod line;
+mod lint;
 mod lists;
 mod nets;
+mod open;
 mod rest;
+mod ruled;
 mod search;
 mod set;
 mod start;
@@ -42,7 +50,9 @@ pub use self::{
     compare::{Difference, Options, Undecided, compare},
     decider::{By, Named},
     expect::{Failed, TIME, Tested, Why, test},
+    finding::{Finding, Kind, Reachable, What},
     line::{Effect, Line, Outcome, Span},
+    lint::{Scope, lint, lint_all},
     nets::{Nets, all_but},
     search::{Found, search},
     start::{Finder, Start},

@@ -8,10 +8,10 @@
 
 use super::{
     align::Entry,
-    cell::{Cell, Shape, merged},
+    cell::{Cell, Overlap, Shape, merged, overlap},
     decider::{Decider, Dimension},
     rest::{Bounds, Exhausted, Rests},
-    set::{Range, Sets, Within},
+    set::{Range, Sets},
 };
 
 /// Two lists of entries, numbered through.
@@ -169,29 +169,4 @@ impl<'a> Lists<'a> {
                 Sought::Such(is_such) => is_such(&entry.decider),
             }
     }
-}
-
-/// What a box has of another one.
-#[derive(PartialEq, Eq)]
-enum Overlap {
-    Nothing,
-    Everything,
-    /// Both, in part.
-    Some(Shape),
-}
-
-/// What `shape` has of `of`.
-fn overlap(shape: Shape, of: Shape, sets: &mut Sets) -> Overlap {
-    let (mut both, mut is_everything) = (of, true);
-    for (own, set) in both.iter_mut().zip(shape) {
-        match sets.within(set, *own) {
-            Within::Nothing => return Overlap::Nothing,
-            Within::Everything => {}
-            Within::Some(part) => {
-                *own = part;
-                is_everything = false;
-            }
-        }
-    }
-    if is_everything { Overlap::Everything } else { Overlap::Some(both) }
 }

@@ -46,6 +46,22 @@ type Part = (Left, Shape, Box<[Shape]>);
 /// Some of several sets, by place, and the keys that are in all of these and in no other one.
 type Kind = (Vec<u32>, Vec<Range>);
 
+/// The boxes of a part by their sets in one dimension, in which they have all keys here.
+struct Parts {
+    /// Those without a condition.
+    everywhere: Vec<Shape>,
+    /// Those with the same condition.
+    groups: Vec<Vec<Shape>>,
+    /// Which groups there are where. The last is where there are none.
+    kinds: Vec<Kind>,
+}
+
+/// The boxes where some groups are.
+fn here(everywhere: &[Shape], groups: &[Vec<Shape>], members: &[u32]) -> Vec<Shape> {
+    let own = members.iter().filter_map(|member| groups.get(*member as usize)).flatten();
+    everywhere.iter().chain(own).copied().collect()
+}
+
 /// The number of what is left.
 type RestId = usize;
 
@@ -103,6 +119,43 @@ impl<'s> Rests<'s> {
         Ok(self.all.get(rest).map_or_else(Vec::new, |boxes| boxes.to_vec()))
     }
 
+    /// Whether some packet of `domain` is in none of `taken`. It looks at no more than it takes to find one.
+    ///
+    /// # Errors
+    /// If there is no time, or no memory.
+    pub(super) fn is_some(
+        &mut self,
+        domain: Shape,
+        taken: impl Iterator<Item = Shape>,
+    ) -> Result<bool, Exhausted> {
+        self.any(ALL, domain, taken.collect())
+    }
+
+    fn any(&mut self, left: Left, mut domain: Shape, taken: Vec<Shape>) -> Result<bool, Exhausted> {
+        self.bounds.hold(self.bytes + self.sets.bytes())?;
+        let Some(taken) = self.reduced(left, &mut domain, taken) else { return Ok(false) };
+        let Some(dimension) = self.dimension(&domain, &taken) else { return Ok(true) };
+        let part = (left, domain, taken.into_boxed_slice());
+        if let Some(&known) = self.known.get(&part) {
+            return Ok(known != NOTHING);
+        }
+        // Where the fewest boxes are, first.
+        let Parts { everywhere, groups, kinds } = self.parts(&domain, &part.2, dimension)?;
+        for (members, _) in kinds.into_iter().rev() {
+            let here = here(&everywhere, &groups, &members);
+            if self.any(left & !(1 << dimension as Left), all_of(domain, dimension), here)? {
+                return Ok(true);
+            }
+        }
+        self.remember(part, NOTHING);
+        Ok(false)
+    }
+
+    fn remember(&mut self, part: Part, rest: RestId) {
+        self.bytes += 2 * size_of::<(Part, RestId)>() + size_of_val(&*part.2);
+        self.known.insert(part, rest);
+    }
+
     fn number(&mut self, mut boxes: Boxes) -> RestId {
         // What is left is the same in whatever order.
         boxes.sort_unstable();
@@ -132,8 +185,7 @@ impl<'s> Rests<'s> {
             Some(blocks) => self.by_block(left, domain, taken, blocks)?,
             None => self.split(left, domain, taken, dimension)?,
         };
-        self.bytes += 2 * size_of::<(Part, RestId)>() + size_of_val(&*part.2);
-        self.known.insert(part, found);
+        self.remember(part, found);
         Ok(found)
     }
 
@@ -179,7 +231,6 @@ impl<'s> Rests<'s> {
         }
     }
 
-    /// Splits one dimension into sets of keys that the same boxes have.
     fn split(
         &mut self,
         left: Left,
@@ -188,28 +239,11 @@ impl<'s> Rests<'s> {
         dimension: Dimension,
     ) -> Result<RestId, Exhausted> {
         let (place, top) = (dimension as usize, self.tops[dimension as usize]);
-        let left = left & !(1 << place);
-        let mut taken = taken.to_vec();
-        // Those without a condition are first: theirs is the first set.
-        taken.sort_by_key(|one| one[place]);
-        let everywhere = taken.partition_point(|one| one[place] == SetId::FULL);
-        let (everywhere, some) = taken.split_at(everywhere);
-        let groups: Vec<&[Shape]> = some.chunk_by(|one, other| one[place] == other[place]).collect();
-        let sets: Vec<SetId> = groups.iter().filter_map(|group| Some(group.first()?[place])).collect();
-        let mut kinds = self.kinds(&sets)?;
-        if let Some(none) = self.sets.without(domain[place], sets, top) {
-            kinds.push((Vec::new(), self.sets.ranges(none).to_vec()));
-        }
-        let all = |shape: &Shape| {
-            let mut shape = *shape;
-            shape[place] = SetId::FULL;
-            shape
-        };
         let mut rests: HashMap<RestId, Vec<Range>> = HashMap::new();
+        let Parts { everywhere, groups, kinds } = self.parts(&domain, taken, dimension)?;
         for (members, ranges) in kinds {
-            let here = members.iter().filter_map(|member| groups.get(*member as usize)).copied().flatten();
-            let here = everywhere.iter().chain(here).map(all).collect();
-            let rest = self.solve(left, all(&domain), here)?;
+            let here = here(&everywhere, &groups, &members);
+            let rest = self.solve(left & !(1 << place), all_of(domain, dimension), here)?;
             if rest != NOTHING {
                 rests.entry(rest).or_default().extend(ranges);
             }
@@ -223,6 +257,26 @@ impl<'s> Rests<'s> {
             }
         }
         Ok(self.number(found))
+    }
+
+    /// The sets of keys of one dimension that the same boxes have.
+    fn parts(&mut self, domain: &Shape, taken: &[Shape], dimension: Dimension) -> Result<Parts, Exhausted> {
+        let (place, top) = (dimension as usize, self.tops[dimension as usize]);
+        let mut taken = taken.to_vec();
+        // Those without a condition are first: theirs is the first set.
+        taken.sort_by_key(|one| one[place]);
+        let everywhere = taken.partition_point(|one| one[place] == SetId::FULL);
+        let (everywhere, some) = taken.split_at(everywhere);
+        let (mut sets, mut groups) = (Vec::new(), Vec::new());
+        for group in some.chunk_by(|one, other| one[place] == other[place]) {
+            sets.extend(group.first().map(|one| one[place]));
+            groups.push(group.iter().map(|one| all_of(*one, dimension)).collect());
+        }
+        let mut kinds = self.kinds(&sets)?;
+        if let Some(none) = self.sets.without(domain[place], sets, top) {
+            kinds.push((Vec::new(), self.sets.ranges(none).to_vec()));
+        }
+        Ok(Parts { everywhere: everywhere.to_vec(), groups, kinds })
     }
 
     /// Where splitting one dimension would leave many boxes with large sets in another one: that other dimension, and parts of the
@@ -322,4 +376,10 @@ impl<'s> Rests<'s> {
         kinds.sort_unstable_by(|one, other| one.1.cmp(&other.1));
         Ok(kinds)
     }
+}
+
+/// With all keys of one dimension.
+fn all_of(mut shape: Shape, dimension: Dimension) -> Shape {
+    shape[dimension as usize] = SetId::FULL;
+    shape
 }

@@ -2,6 +2,7 @@
 //! that line says. The keys of packets are the edges of all fields, and their neighbours.
 
 mod firewall;
+mod lint;
 mod rest;
 mod search;
 
@@ -13,7 +14,7 @@ use sg_model::{Direction, Family, HeaderNumbers, Policy};
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts, Reader};
 
-use super::{Difference, Finder, Line, Nets, Options, Span, Start, WrittenOutcome, compare};
+use super::{AS_WRITTEN, Difference, Finder, Line, Nets, Options, Span, Start, WrittenOutcome, compare};
 
 fn policy(document: &str) -> Policy {
     match sg_document::parse("generated", document.as_bytes()) {

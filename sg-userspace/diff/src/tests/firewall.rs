@@ -25,7 +25,7 @@ fn span(random: &mut Rng, count: u16) -> String {
 }
 
 /// A rule as a document writes it. Firewalls leave an end open, access lists name both and no source port.
-fn rule(random: &mut Rng, is_firewall: bool) -> String {
+pub(super) fn rule(random: &mut Rng, is_firewall: bool) -> String {
     let lengths = match random.u8(..10) {
         0..4 if is_firewall => [0..=0, 1..=BITS[1]],
         4..8 if is_firewall => [1..=BITS[0], 0..=0],
@@ -53,7 +53,7 @@ fn rule(random: &mut Rng, is_firewall: bool) -> String {
     text
 }
 
-fn document(rules: &[(usize, String)]) -> String {
+pub(super) fn document(rules: &[(usize, String)]) -> String {
     let mut text = "groups:\n  all:\n    inner_access: drop\n    ingress:\n".to_owned();
     for (id, rule) in rules {
         let _ = writeln!(text, "      - {{ id: r{id}, {rule} }}");
@@ -61,9 +61,12 @@ fn document(rules: &[(usize, String)]) -> String {
     text + "nics:\n  - { device: eth0, addresses: [10.1.0.5], groups: [all] }\n"
 }
 
-/// Every packet of the universe, with those just outside.
-fn packets() -> impl Iterator<Item = Probe> {
-    let addresses = |end: usize| (0..=1_u32 << BITS[end]).map(move |host| [10, end as u8, 0, host as u8]);
+/// Every packet of the universe, with those just outside: addresses, one of IPv6, ports, a protocol that no rule names.
+pub(super) fn packets() -> impl Iterator<Item = Probe> {
+    let addresses = |end: usize| {
+        let inside = (0..=1_u32 << BITS[end]).map(move |host| IpAddr::from([10, end as u8, 0, host as u8]));
+        inside.chain([IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, end as u16])])
+    };
     let services = |protocol: u8| {
         let ported = has_ports(protocol);
         let (ports, sources) = if ported { (PORTS + 1, SOURCE_PORTS + 1) } else { (1, 1) };
@@ -72,21 +75,19 @@ fn packets() -> impl Iterator<Item = Probe> {
         })
     };
     addresses(0).flat_map(move |remote| {
-        addresses(1).flat_map(move |local| {
-            [6, 17, 1, 47].into_iter().flat_map(services).map(move |(protocol, port, source)| {
+        let locals = addresses(1).filter(move |local| local.is_ipv4() == remote.is_ipv4());
+        locals.flat_map(move |local| {
+            [6, 17, 1, 47, 99].into_iter().flat_map(services).map(move |(protocol, port, source)| {
+                let is_message = protocol == 1 && remote.is_ipv4();
                 Probe::new(ProbeParts {
                     nic: 0,
                     direction: Direction::Ingress,
                     protocol,
-                    source: remote.into(),
-                    destination: local.into(),
+                    source: remote,
+                    destination: local,
                     source_port: source,
                     destination_port: port,
-                    numbers: if protocol == 1 {
-                        HeaderNumbers::icmp(8, Some(0))
-                    } else {
-                        HeaderNumbers::NONE
-                    },
+                    numbers: if is_message { HeaderNumbers::icmp(8, Some(0)) } else { HeaderNumbers::NONE },
                 })
                 .unwrap()
             })

@@ -37,7 +37,7 @@ fn has(sets: &Sets, shape: &Shape, packet: &[u128; 5]) -> bool {
 
 #[test]
 fn each_packet_is_left_once_or_is_of_a_box_that_was_taken() {
-    let (mut left, mut boxes) = ([0, 0], 0);
+    let (mut left, mut boxes, mut nothing) = ([0, 0], 0, 0);
     for seed in 0..400 {
         let mut random = Rng::with_seed(seed);
         let mut sets = Sets::new();
@@ -56,6 +56,9 @@ fn each_packet_is_left_once_or_is_of_a_box_that_was_taken() {
         let mark = sets.count();
         let found =
             Rests::of_large(&mut sets, TOPS, bounds, large).of(domain, taken.iter().copied()).unwrap();
+        let is_some = Rests::new(&mut sets, TOPS, bounds).is_some(domain, taken.iter().copied()).unwrap();
+        assert_eq!(is_some, !found.is_empty(), "seed {seed}");
+        nothing += usize::from(!is_some);
         let mut found = merged(found, &TOPS, &mut sets, until);
         sets.forget(mark, found.iter_mut().flatten());
         boxes += found.len();
@@ -73,6 +76,7 @@ fn each_packet_is_left_once_or_is_of_a_box_that_was_taken() {
         }
     }
     assert!(left.iter().all(|count| *count > 100_000) && boxes > 10_000, "{left:?} {boxes}");
+    assert!(nothing > 10, "{nothing}");
 }
 
 #[test]

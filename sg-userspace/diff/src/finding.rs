@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 use sg_common::verdict::Verdict;
-use sg_model::{Action, Direction, Family};
+use sg_model::{Action, Direction, Family, RuleIndex};
 
 use super::{decider::By, words::Called};
 
@@ -18,6 +18,8 @@ pub struct Finding<'a> {
     pub group: &'a str,
     /// Its id.
     pub rule: &'a str,
+    /// Where it is in the policy.
+    pub index: RuleIndex,
     /// What it does.
     pub action: Action,
     /// What is found.
@@ -30,7 +32,8 @@ pub(super) type Instead<'a> = (By<'a>, Verdict);
 /// What lint finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What<'a> {
-    /// The rule decides no packet: these do, which come earlier, in order.
+    /// The rule decides no packet. One that comes earlier matches all of them, or these decide them, in order. None if there was no
+    /// time to find out which.
     Covered(Vec<Instead<'a>>),
     /// It decides packets, and without it these, which come later, would do the same with every one of them. In order.
     Dispensable(Vec<Instead<'a>>),
@@ -96,13 +99,17 @@ impl<'a> Finding<'a> {
     #[must_use]
     pub fn is_opposite(&self) -> bool {
         let accepts = self.action == Action::Accept;
-        matches!(&self.what, What::Covered(by) if by.iter().any(|(_, verdict)| (*verdict == Verdict::Accept) != accepts))
+        matches!(&self.what, What::Covered(by) if by.is_empty() || by.iter().any(|(_, verdict)| (*verdict == Verdict::Accept) != accepts))
     }
 
     /// What is found, in words for people, escaped.
     #[must_use]
     pub fn words(&self, called: Called<'_>) -> String {
         match &self.what {
+            What::Covered(by) if by.is_empty() => {
+                "this rule never decides: earlier ones match all that it matches; there was no time to find out which"
+                    .to_owned()
+            }
             What::Covered(by) => {
                 let is_same = by.iter().all(|(_, verdict)| *verdict == Verdict::from(self.action));
                 let (matches, does) = match (by.len() == 1, self.is_opposite(), is_same) {
@@ -113,10 +120,10 @@ impl<'a> Finding<'a> {
                     (false, false, true) => ("are asked first, match", "do the same"),
                     (false, false, false) => ("are asked first, match", "let nothing through either"),
                 };
-                format!("{} {matches} all that this one matches, and {does}", names(by, called))
+                format!("this rule never decides: {} {matches} all that this one matches, and {does}", names(by, called))
             }
             What::Dispensable(by) => {
-                format!("without it, {} would do the same with every packet that it decides", names(by, called))
+                format!("this rule is not needed: without it, {} would do the same with every packet that it decides", names(by, called))
             }
             What::Open(reachable) => {
                 let with: Vec<_> = reachable.with.iter().map(|by| (*by, Verdict::Accept)).collect();
@@ -125,7 +132,7 @@ impl<'a> Finding<'a> {
                 format!("{reachable}{with}")
             }
             What::Undecided => {
-                "there was no time to find out whether it decides any packet and how many addresses it lets in".to_owned()
+                "there was no time to find out whether this rule decides any packet and how many addresses it lets in".to_owned()
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use std::time::Instant;
 
+use foldhash::{HashMap, HashMapExt as _};
 use sg_model::{Action, Direction, Family, GroupIndex, Nic, Policy, Precedence};
 
 use super::{
@@ -34,6 +35,9 @@ const MEMORY: usize = 64 << 20;
 #[must_use]
 pub fn lint<'a>(policy: &'a Policy, nic: &Nic, scope: Scope, until: Instant) -> Vec<Finding<'a>> {
     let mut findings = Vec::new();
+    // The rest is for what is open.
+    let now = Instant::now();
+    let until_open = now + until.saturating_duration_since(now) * 3 / 4;
     let families = [Family::V4, Family::V6];
     let mut sets = families.map(|_| Sets::new());
     let mut deciders = families.map(|family| Deciders::new(policy, family));
@@ -43,25 +47,34 @@ pub fn lint<'a>(policy: &'a Policy, nic: &Nic, scope: Scope, until: Instant) -> 
             lists.push(Ruled::new(deciders.of(nic, direction, sets), family, sets));
         }
         let effective = policy.effective(nic, direction);
-        let mut rules = Vec::new();
+        let (mut rules, mut places) = (Vec::new(), HashMap::new());
         for (index, rule) in effective.rules {
             let by = By::Rule { group: &policy.group(index.group).name, rule: &rule.id };
             rules.push((by, rule.action));
+            places.insert(by, index);
         }
         let mut found = Vec::new();
         // Of two that are alike, the later one is for nothing.
         let steps: &[Step] = if scope == Scope::Nic { &[covered, dispensable] } else { &[covered] };
         for step in steps {
-            rules.retain(|&(by, action)| {
-                let now = Instant::now();
-                // No rule takes so long that there is no time for the others.
-                let until = now + until.saturating_duration_since(now) / 8;
-                let what = step(&mut lists, by, Bounds { until, memory: MEMORY });
-                let what = what.unwrap_or(Some(What::Undecided));
-                let is_known = what.is_none();
-                found.extend(what.map(|what| (by, action, what)));
-                is_known
-            });
+            let mut next = Vec::new();
+            // First, no rule takes so long that there is no time for the others; what is left is for those that need more.
+            for share in [64, 4] {
+                rules.retain(|&(by, action)| {
+                    let now = Instant::now();
+                    let left = until_open.saturating_duration_since(now);
+                    let what = step(&mut lists, by, Bounds { until: now + left / share, memory: MEMORY });
+                    let is_pending = what.is_err();
+                    match what {
+                        Ok(None) => next.push((by, action)),
+                        Ok(Some(what)) => found.push((by, action, what)),
+                        Err(Exhausted) => {}
+                    }
+                    is_pending
+                });
+            }
+            found.extend(rules.drain(..).map(|(by, action)| (by, action, What::Undecided)));
+            rules = next;
         }
         if direction == Direction::Ingress {
             let open = open(&mut lists, Bounds { until, memory: MEMORY });
@@ -69,7 +82,7 @@ pub fn lint<'a>(policy: &'a Policy, nic: &Nic, scope: Scope, until: Instant) -> 
         }
         findings.extend(found.into_iter().filter_map(|(by, action, what)| {
             let By::Rule { group, rule } = by else { return None };
-            Some(Finding { direction, group, rule, action, what })
+            Some(Finding { direction, group, rule, index: *places.get(&by)?, action, what })
         }));
     }
     findings
@@ -132,7 +145,11 @@ fn covered<'a>(
     let mut found = Vec::new();
     for list in lists.iter_mut() {
         if let Some(place) = list.place(by) {
-            found.extend(list.instead_of(place, bounds)?);
+            match list.covering(place) {
+                Some(one) => found.push(one),
+                // That it is covered is known, whoever does it.
+                None => found.extend(list.instead_of(place, bounds).unwrap_or_default()),
+            }
             list.leave_out(place);
         }
     }

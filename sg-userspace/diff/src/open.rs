@@ -6,6 +6,7 @@ use sg_common::{packet::protocol, verdict::Verdict};
 use sg_model::Family;
 
 use super::{
+    cell::Shape,
     decider::{By, Dimension, service},
     finding::{Reachable, What},
     rest::{Bounds, Exhausted},
@@ -147,9 +148,16 @@ fn of_target<'a>(
     if size(&of_public(most)) <= many(list.family) {
         return Ok(Vec::new());
     }
-    let mut all = Vec::new();
-    let mut own: Vec<(usize, Vec<Range>)> = Vec::new();
+    // Where one alone lets many in, nobody asks who else does.
+    let is_many = |remote: SetId| size(&of_public(list.sets.ranges(remote).to_vec())) > many(list.family);
+    let (large, small): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|(_, remote)| is_many(*remote));
+    let last_large = large.last().map(|(place, _)| *place);
+    let candidates = large.into_iter().chain(small);
+    // Of each, how many come in through it, where some do; and all of these together.
+    let (mut all, mut joined) = (Vec::new(), 0);
+    let mut own: Vec<(usize, u128)> = Vec::new();
     for (place, _) in candidates {
+        bounds.hold(size_of_val(&*all))?;
         let (Some(mut shape), Some(keys)) =
             (list.list.get(place).map(|decider| decider.sets), list.sets.of_normal(&[target.1], u128::MAX))
         else {
@@ -157,33 +165,40 @@ fn of_target<'a>(
         };
         shape[Dimension::Service as usize] = keys;
         let mark = list.sets.count();
-        let rest = list.rest(shape, place, bounds);
-        let remotes = rest.map(|boxes| {
-            let remote =
-                |shape: &super::cell::Shape| list.sets.ranges(shape[Dimension::Remote as usize]).to_vec();
+        let remotes = list.rest(shape, place, bounds).map(|boxes| {
+            let remote = |shape: &Shape| list.sets.ranges(shape[Dimension::Remote as usize]).to_vec();
             of_public(boxes.iter().flat_map(remote).collect())
         });
         list.sets.forget(mark, std::iter::empty());
         let remotes = remotes?;
         if !remotes.is_empty() {
-            all.extend_from_slice(&remotes);
-            own.push((place, remotes));
+            own.push((place, size(&remotes)));
+            all.extend(remotes);
+        }
+        let is_last = Some(place) == last_large;
+        if is_last && own.iter().any(|(_, size)| *size > many(list.family)) {
+            break;
+        }
+        if all.len() > 2 * joined + 1024 {
+            all = normal(all);
+            joined = all.len();
         }
     }
-    let all = normal(all);
-    if size(&all) <= many(list.family) {
+    let (all, whole) = (size(&normal(all)), size(&public));
+    let number = |size: u128| (size < whole).then_some(size);
+    if all <= many(list.family) {
         return Ok(Vec::new());
     }
-    let number = |ranges: &[Range]| (*ranges != *public).then(|| size(ranges));
-    let alone: Vec<_> = own.iter().filter(|(_, remotes)| size(remotes) > many(list.family)).collect();
+    let alone = own.iter().filter(|(_, size)| *size > many(list.family));
+    let alone: Vec<_> = alone.map(|(place, size)| (*place, number(*size), Vec::new())).collect();
     if !alone.is_empty() {
-        return Ok(alone.into_iter().map(|(place, remotes)| (*place, number(remotes), Vec::new())).collect());
+        return Ok(alone);
     }
-    // None alone.
+    own.sort_unstable();
     let by: Vec<By<'a>> = own.iter().filter_map(|(place, _)| Some(list.list.get(*place)?.by)).collect();
     let each = own.iter().map(|(place, _)| {
         let own = list.list.get(*place).map(|decider| decider.by);
-        (*place, number(&all), by.iter().copied().filter(|by| Some(*by) != own).collect())
+        (*place, number(all), by.iter().copied().filter(|by| Some(*by) != own).collect())
     });
     Ok(each.collect())
 }

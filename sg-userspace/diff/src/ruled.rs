@@ -11,16 +11,24 @@ use super::{
     finding::Instead,
     nets::has_key,
     rest::{Bounds, Exhausted, Rests},
-    set::{Range, Sets},
+    set::Sets,
 };
 
 const DIMENSIONS: usize = Dimension::ALL.len();
+
+/// Where most boxes are apart.
+const LOOKED_AT: [Dimension; 3] = [Dimension::Remote, Dimension::Local, Dimension::Service];
+
+/// The upper bits of a key: keys that are in order stay so.
+fn upper(key: u128, top: u128) -> u64 {
+    (key.min(top) >> top.checked_ilog2().map_or(0, |last| last.saturating_sub(63))) as u64
+}
 
 /// A packet: a key for each dimension.
 type Packet = [u128; DIMENSIONS];
 
 /// How many packets of a rule are looked at before it is looked at as a whole.
-const TRIES: usize = 4;
+const TRIES: usize = 16;
 
 /// The list. Each place has a rule, inner access or, at last, the default.
 pub(super) struct Ruled<'s, 'a> {
@@ -28,8 +36,8 @@ pub(super) struct Ruled<'s, 'a> {
     pub(super) family: Family,
     pub(super) sets: &'s mut Sets,
     tops: [u128; DIMENSIONS],
-    /// By place: the lowest and the highest keys.
-    spans: Vec<[Range; DIMENSIONS]>,
+    /// By place: the lowest and the highest key of those that tell most apart, as far as 64 bits say.
+    spans: Vec<[(u64, u64); LOOKED_AT.len()]>,
     is_out: Vec<bool>,
     places: HashMap<By<'a>, usize>,
 }
@@ -39,11 +47,12 @@ impl<'s, 'a> Ruled<'s, 'a> {
     pub(super) fn new(mut list: Vec<Decider<'a>>, family: Family, sets: &'s mut Sets) -> Self {
         list.retain(|decider| !matches!(decider.by, By::Reason(_)));
         let tops = Dimension::ALL.map(|dimension| dimension.top(family));
-        let span = |ranges: &[Range]| {
+        let span = |decider: &Decider<'a>, dimension: Dimension| {
+            let (ranges, top) = (sets.ranges(decider.set(dimension)), dimension.top(family));
             let ends = ranges.first().zip(ranges.last());
-            ends.map_or(Range::one(0), |(first, last)| Range::new(first.first, last.last))
+            ends.map_or((0, 0), |(first, last)| (upper(first.first, top), upper(last.last, top)))
         };
-        let spans = list.iter().map(|decider| decider.sets.map(|set| span(sets.ranges(set)))).collect();
+        let spans = list.iter().map(|decider| LOOKED_AT.map(|dimension| span(decider, dimension))).collect();
         let mut places = HashMap::with_capacity(list.len());
         for (place, decider) in list.iter().enumerate() {
             places.insert(decider.by, place);
@@ -69,20 +78,35 @@ impl<'s, 'a> Ruled<'s, 'a> {
 
     /// Whether what is at a place decides some packet.
     pub(super) fn decides(&mut self, place: usize, bounds: Bounds) -> Result<bool, Exhausted> {
+        bounds.hold(0)?;
         let is_before = |packet: &Packet| (0..place).any(|other| self.has(other, packet));
         if self.tries(place).any(|packet| !is_before(&packet)) {
             return Ok(true);
         }
         let Some(own) = self.shape(place) else { return Ok(false) };
-        self.is_some(own, &[place], 0..place, bounds)
+        let taken = self.near(place, 0..place);
+        self.is_some(own, place, &taken, bounds)
+    }
+
+    /// The first that matches all packets of a place, if one alone does.
+    pub(super) fn covering(&mut self, place: usize) -> Option<Instead<'a>> {
+        let own = self.shape(place)?;
+        let mut near = self.near(place, 0..place).into_iter();
+        let first = near.find(|other| {
+            let other = self.shape(*other);
+            other.is_some_and(|other| overlap(other, own, self.sets) == Overlap::Everything)
+        })?;
+        self.list.get(first).map(|decider| (decider.by, decider.verdict))
     }
 
     /// What decides the packets of a place that decides none itself.
     pub(super) fn instead_of(&mut self, place: usize, bounds: Bounds) -> Result<Vec<Instead<'a>>, Exhausted> {
         let mut found = Vec::new();
-        for other in 0..place {
+        let near = self.near(place, 0..place);
+        for (number, &other) in near.iter().enumerate() {
+            let before = near.get(..number).unwrap_or_default();
             if let Some(both) = self.both(other, place)
-                && self.is_some(both, &[place, other], 0..other, bounds)?
+                && self.is_some(both, other, before, bounds)?
             {
                 found.extend(self.list.get(other).map(|decider| (decider.by, decider.verdict)));
             }
@@ -96,6 +120,7 @@ impl<'s, 'a> Ruled<'s, 'a> {
         place: usize,
         bounds: Bounds,
     ) -> Result<Option<Vec<Instead<'a>>>, Exhausted> {
+        bounds.hold(0)?;
         let (own, last) = (self.verdict(place), self.list.len());
         let next = |packet: &Packet| (0..last).find(|other| *other != place && self.has(*other, packet));
         let is_missed =
@@ -103,53 +128,51 @@ impl<'s, 'a> Ruled<'s, 'a> {
         if self.tries(place).any(is_missed) {
             return Ok(None);
         }
-        // The default is what most rules differ from.
-        for other in (place + 1..last).rev() {
-            if self.verdict(other) != own && self.is_next(other, place, bounds)? {
-                return Ok(None);
-            }
-        }
+        let near = self.near(place, 0..last);
+        let later: Vec<usize> =
+            (0..near.len()).filter(|at| near.get(*at).is_some_and(|at| *at > place)).collect();
         let mut found = Vec::new();
-        for other in place + 1..last {
-            if self.verdict(other) == own && self.is_next(other, place, bounds)? {
+        // The default is what most rules differ from.
+        for at in later.into_iter().rev() {
+            let Some((&other, before)) = near.get(at).zip(near.get(..at)) else { continue };
+            let Some(both) = self.both(other, place) else { continue };
+            if self.is_some(both, other, before, bounds)? {
+                if self.verdict(other) != own {
+                    return Ok(None);
+                }
                 found.extend(self.list.get(other).map(|decider| (decider.by, decider.verdict)));
             }
         }
+        found.reverse();
         Ok(Some(found))
-    }
-
-    /// Whether `other`, which is later, would decide some packet of `place` if that were left out.
-    fn is_next(&mut self, other: usize, place: usize, bounds: Bounds) -> Result<bool, Exhausted> {
-        let Some(both) = self.both(other, place) else { return Ok(false) };
-        let before = (0..other).filter(|before| *before != place);
-        self.is_some(both, &[place, other], before, bounds)
     }
 
     /// What of a box is in none of the places before `place`.
     pub(super) fn rest(&mut self, of: Shape, place: usize, bounds: Bounds) -> Result<Boxes, Exhausted> {
-        let taken = self.meeting(&[place], 0..place);
+        let taken: Boxes =
+            self.near(place, 0..place).into_iter().filter_map(|other| self.shape(other)).collect();
         Rests::new(self.sets, self.tops, bounds).of(of, taken.into_iter())
     }
 
-    /// Whether something of a box, which is in some `places`, is in none of `others`.
+    /// Whether something of a box, which is in `place`, is in none of `others`.
     fn is_some(
         &mut self,
         of: Shape,
-        places: &[usize],
-        others: impl Iterator<Item = usize>,
+        place: usize,
+        others: &[usize],
         bounds: Bounds,
     ) -> Result<bool, Exhausted> {
-        let (taken, mark) = (self.meeting(places, others), self.sets.count());
+        let mark = self.sets.count();
+        let taken = others.iter().filter(|other| self.may_meet(place, **other));
+        let taken: Boxes = taken.filter_map(|other| self.shape(*other)).collect();
         let found = Rests::new(self.sets, self.tops, bounds).is_some(of, taken.into_iter());
         self.sets.forget(mark, std::iter::empty());
         found
     }
 
-    /// Those of `others` that may meet all of `places`.
-    fn meeting(&self, places: &[usize], others: impl Iterator<Item = usize>) -> Boxes {
-        let meet =
-            |other: &usize| self.is_in(*other) && places.iter().all(|place| self.may_meet(*place, *other));
-        others.filter(meet).filter_map(|other| self.shape(other)).collect()
+    /// Those of some places, without `place` itself, that may meet it, in order.
+    fn near(&self, place: usize, of: std::ops::Range<usize>) -> Vec<usize> {
+        of.filter(|other| *other != place && self.is_in(*other) && self.may_meet(place, *other)).collect()
     }
 
     fn shape(&self, place: usize) -> Option<Shape> {
@@ -162,7 +185,7 @@ impl<'s, 'a> Ruled<'s, 'a> {
 
     fn may_meet(&self, one: usize, other: usize) -> bool {
         let [Some(one), Some(other)] = [one, other].map(|place| self.spans.get(place)) else { return false };
-        one.iter().zip(other).all(|(one, other)| one.first <= other.last && other.first <= one.last)
+        one.iter().zip(other).all(|(one, other)| one.0 <= other.1 && other.0 <= one.1)
     }
 
     /// What two places both match.
@@ -181,25 +204,45 @@ impl<'s, 'a> Ruled<'s, 'a> {
     /// Whether a packet is of a place.
     fn has(&self, place: usize, packet: &Packet) -> bool {
         let Some(spans) = self.spans.get(place) else { return false };
-        spans.iter().zip(packet).all(|(span, key)| span.first <= *key && *key <= span.last)
+        let is_near = |(span, dimension): (&(u64, u64), Dimension)| {
+            let key = upper(packet[dimension as usize], self.tops[dimension as usize]);
+            span.0 <= key && key <= span.1
+        };
+        spans.iter().zip(LOOKED_AT).all(is_near)
             && self.is_in(place)
             && self.list.get(place).is_some_and(|decider| {
                 decider.sets.iter().zip(packet).all(|(set, key)| has_key(self.sets.ranges(*set), *key))
             })
     }
 
-    /// Some packets of a place, to look at first.
+    /// Some packets of a place, to look at first; the same every time.
     fn tries(&self, place: usize) -> impl Iterator<Item = Packet> {
         let shape = self.shape(place);
-        (0..TRIES).filter_map(move |turn| {
+        let mut state = 0_u64;
+        (0..TRIES).filter_map(move |_| {
             let mut packet = [0; DIMENSIONS];
             for ((key, set), top) in packet.iter_mut().zip(shape?).zip(self.tops) {
                 let ranges = self.sets.ranges(set);
-                let range = ranges.get(turn * ranges.len() / TRIES)?;
+                let range = ranges.get(share(ranges.len() as u128, mixed(&mut state)) as usize)?;
                 let (first, last) = (range.first, range.last.min(top));
-                *key = if turn % 2 == 0 { last } else { first + (last - first) / 3 };
+                *key = first + share(last - first, mixed(&mut state));
             }
             Some(packet)
         })
     }
+}
+
+/// The next number of a sequence that looks like chance (`SplitMix64`).
+fn mixed(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Of a number, as large a share as `of` is of all that it could be: less than the number, but for 0.
+fn share(number: u128, of: u64) -> u128 {
+    let of = u128::from(of);
+    (number >> 64) * of + (((number & u128::from(u64::MAX)) * of) >> 64)
 }

@@ -80,21 +80,23 @@ fn it_says_who_decides_instead() {
         remote: 10.4.0.0/16, protocol: all, action: accept, priority: 4
         remote: 10.0.0.0/8, protocol: all, action: accept, priority: 5";
     let alone = [
-        "r2: rule r0 of group all, rule r1 of group all are asked first, match all that this one matches, and do the same",
-        "r3: rule r0 of group all is asked first, matches all that this one matches, and does the opposite",
+        "r2: this rule never decides: rule r0 of group all, rule r1 of group all are asked first, match all that this one matches, and do the same",
+        "r3: this rule never decides: rule r0 of group all is asked first, matches all that this one matches, and does the opposite",
     ];
     assert_eq!(words(text, Scope::Groups), alone);
     let with_later = [
-        "r0: without it, rule r4 of group all, rule r5 of group all would do the same with every packet that it decides",
-        "r1: without it, rule r5 of group all would do the same with every packet that it decides",
-        "r4: without it, rule r5 of group all would do the same with every packet that it decides",
+        "r0: this rule is not needed: without it, rule r4 of group all, rule r5 of group all would do the same with every packet that it decides",
+        "r1: this rule is not needed: without it, rule r5 of group all would do the same with every packet that it decides",
+        "r4: this rule is not needed: without it, rule r5 of group all would do the same with every packet that it decides",
     ];
     assert_eq!(words(text, Scope::Nic), [&alone[..], &with_later].concat());
     let default = "remote: 10.0.0.0/8, protocol: tcp, action: drop";
     assert!(words(default, Scope::Groups).is_empty());
     assert_eq!(
         words(default, Scope::Nic),
-        ["r0: without it, default would do the same with every packet that it decides"]
+        [
+            "r0: this rule is not needed: without it, default would do the same with every packet that it decides"
+        ]
     );
 }
 

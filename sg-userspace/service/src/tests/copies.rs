@@ -190,10 +190,10 @@ fn rules_that_never_decide_and_open_doors_are_found() {
     let findings = lint(&world.tx, &Scope::Group("web".to_owned())).unwrap();
     let found = |kind| findings.iter().filter(move |found| found.kind == kind);
     let by = |kind| found(kind).map(|found| (found.rule.clone(), found.by.clone())).collect::<Vec<_>>();
-    assert_eq!(by(FindingKind::Redundant), [(redundant, Some(wide.clone()))]);
-    assert_eq!(by(FindingKind::Shadowed), [(shadowed, Some(wide))]);
-    assert_eq!(by(FindingKind::OverOpen), [(open, None)]);
-    assert_eq!(by(FindingKind::ExtensionHeader), [(header, None)]);
+    assert_eq!(by(FindingKind::Redundant), [(redundant, vec![wide.clone()])]);
+    assert_eq!(by(FindingKind::Shadowed), [(shadowed, vec![wide])]);
+    assert_eq!(by(FindingKind::OverOpen), [(open, vec![])]);
+    assert_eq!(by(FindingKind::ExtensionHeader), [(header, vec![])]);
 }
 
 #[test]

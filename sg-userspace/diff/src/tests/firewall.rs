@@ -117,7 +117,9 @@ fn every_packet_of_a_small_universe_is_in_a_line_exactly_if_it_is_judged_differe
         let [before, after] = [policy(&documents[0]), policy(&documents[1])];
         let difference = compare(&before, &after, Options::default());
         lines += difference.lines.len();
-        hold([&documents[0], &documents[1]], &difference, [&before, &after], packets());
+        let mut judges = Judges::new([&documents[0], &documents[1]], [&before, &after], &difference);
+        packets().for_each(|probe| judges.check(&probe));
+        judges.check_samples();
     }
     assert!(lines > 150, "{lines}");
 }

@@ -9,12 +9,11 @@ use sg_model::{Direction, End, Family, Match, Nic, Over, Packets, Policy};
 
 use super::{
     align::Entry,
-    cell::merged,
     compare::{MEMORY, is_alike},
     decider::{By, Decider, Deciders, Dimension},
-    diagram::{Bounds, Exhausted},
     line::{Line, Outcome},
     lists::{Lists, Sought},
+    rest::Bounds,
     set::{Range, SetId, Sets, normal, without},
 };
 
@@ -75,28 +74,22 @@ pub(super) fn ask<'a>(policy: &'a Policy, questions: &[Question<'_, 'a>], until:
                 let list = list.into_iter().map(|decider| Entry { decider, is_changed: false }).collect();
                 let lists = Lists::new([boxes, list], &sets, tops);
                 for (place, question, devices, numbers) in places {
-                    let mut cells = Some(Vec::new());
+                    let (mut cells, mut is_decided) = (Vec::new(), true);
                     for number in numbers {
-                        let bounds = Bounds { until, memory: MEMORY };
-                        let sought = Sought::Such(&*question.sought);
-                        match lists.around(number as u32, sought, &mut sets, bounds) {
-                            Ok(found) => {
-                                if let Some(cells) = &mut cells {
-                                    cells.extend(merged(found, &tops));
-                                }
-                            }
-                            Err(Exhausted) => cells = None,
-                        }
+                        let (sought, bounds) =
+                            (Sought::Such(&*question.sought), Bounds { until, memory: MEMORY });
+                        is_decided &=
+                            lists.around(number as u32, sought, &mut sets, bounds, &mut cells).is_ok();
                     }
                     let first = devices.first().copied().unwrap_or(&nic.device);
-                    let lines = cells.map(|cells| {
+                    let lines = is_decided.then(|| {
                         let of = |number| {
                             let decider = &lists.entry(number)?.decider;
                             Some(Outcome { verdict: decider.verdict, by: decider.by, named: decider.named })
                         };
                         let lines = cells.iter().filter_map(|cell| {
                             let by = of(cell.after)?;
-                            Some(Line::of(first, direction, family, &cell.keys, [by, by]))
+                            Some(Line::of(first, direction, family, &cell.keys, &sets, [by, by]))
                         });
                         lines.flatten().collect()
                     });

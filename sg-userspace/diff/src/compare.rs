@@ -58,7 +58,7 @@ pub struct Undecided<'a> {
 pub(super) const MEMORY: usize = 144 << 20;
 
 /// What a line takes with its cell, about, but for sets.
-const LINE_BYTES: usize = size_of::<Line<'_>>() + 256;
+pub(super) const LINE_BYTES: usize = size_of::<Line<'_>>() + 256;
 
 /// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
 /// NIC that only one of them has is not filtered under the other.

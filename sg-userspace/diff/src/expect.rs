@@ -7,7 +7,10 @@ use std::{
 };
 
 use sg_common::verdict::Verdict;
-use sg_model::{Action, Expectation, Policy, text::escaped};
+use sg_model::{
+    Action, Expectation, Policy,
+    text::{escaped, escaped_json},
+};
 
 use super::{
     ask::{Part, Question, ask, is_forged},
@@ -91,7 +94,7 @@ impl Why<'_> {
             By::Unfiltered => "without a filter".to_owned(),
             by => format!("by {}", by.words(called)),
         };
-        format!("expected {expected}{expected_by}, but {} gets {verdict} {by}", escaped(&packet))
+        format!("expected {expected}{expected_by}, but {} gets {verdict} {by}", escaped_json(&packet))
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Found<'a> {
     pub lines: Vec<Line<'a>>,
     /// NICs, with direction and family, of which there was no time to find out, or no memory.
     pub undecided: Vec<(&'a str, Direction, Family)>,
+    /// Whether nothing can be found, whatever the policy accepts: no NIC or no packet is meant, or no rule has the id.
+    pub idle: bool,
 }
 
 /// The packets that get one of these verdicts; by rules of this id only, if there is one.
@@ -37,8 +39,13 @@ pub fn search<'a>(
             verdicts.contains(&decider.verdict) && rule.is_none_or(is_of)
         }),
     };
-    let mut found = Found::default();
+    let has_id = |id: &str| {
+        let rules = policy.groups().iter().flat_map(|group| group.ingress.iter().chain(&group.egress));
+        rules.into_iter().any(|rule| rule.id == id)
+    };
+    let mut found = Found { idle: true, ..Found::default() };
     ask(policy, &[question], until, |Part { devices, direction, family, lines, .. }| {
+        found.idle = !rule.is_none_or(has_id);
         let before = found.lines.len();
         for nic in devices {
             match &lines {

@@ -224,6 +224,37 @@ fn a_search_finds_its_packets_and_an_exit_code() {
     assert_eq!(search(&["--protocol", "gre", "--port", "22"]).1, 2);
     assert_eq!(search(&["--port", "22", "--icmp-type", "8"]).1, 2);
     assert_eq!(search(&["-o", "yaml"]).1, 2);
+    // What can find nothing does not say that there is nothing.
+    for idle in
+        [&["--rule", "sssh"][..], &["--family", "6", "--remote", "10.0.0.0/8"], &["--not-remote", "any"]]
+    {
+        let (out, code, error) = search(idle);
+        assert_eq!((out.as_str(), code), ("", 2), "{idle:?}");
+        assert!(error.contains("nothing can be found"), "{error}");
+    }
+    let (_, code, error) = search(&["--remote", "::ffff:203.0.113.5"]);
+    assert!(code == 2 && error.contains("write 203.0.113.5"), "{error}");
+}
+
+#[test]
+fn what_is_found_is_json_whatever_it_is_called() {
+    let device = "a\u{9b}31m";
+    let rules: Vec<String> =
+        (0..25).map(|port| format!("{{ protocol: tcp, ports: {} }}", 2 * port)).collect();
+    let rules = rules.join(", ");
+    let policy = file(&format!(
+        "groups: {{ g: {{ ingress: [{rules}] }} }}\nnics: [{{ device: \"a\\u009b31m\", addresses: [10.0.0.5], groups: [g] }}]\n"
+    ));
+    let policy = policy.path().to_str().unwrap();
+    let (out, code, _) =
+        run(&["search", "-f", policy, "--direction", "ingress", "--verdict", "drop,accept", "--json"]);
+    assert_eq!(code, 1);
+    for line in out.lines() {
+        assert!(!line.contains('\u{9b}'), "{line}");
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!((&line["nic"], &line["sample"]["nic"]), (&device.into(), &device.into()));
+    }
+    assert_eq!(out.lines().count(), 20);
 }
 
 #[test]

@@ -39,6 +39,7 @@ const CHANGES: &[&str] = &[
     "restore",
     "revoke",
     "rollback",
+    "set",
     "set-groups",
 ];
 

@@ -17,6 +17,7 @@
 //! * `policy_changes`: the history of changes of the policy, and going back.
 //! * `documents`: the documents that were in force.
 //! * `compared`: the policies that a request compares.
+//! * `reason`: why a change is made.
 //! * `changes`: what the audit trail has of a change.
 //! * `places`: how many clients may observe or compare at a time.
 //! * `error`: how a refusal is reported.
@@ -41,6 +42,7 @@ mod pending;
 mod places;
 mod policy_changes;
 mod policy_tests;
+mod reason;
 mod request;
 mod route;
 mod routes;

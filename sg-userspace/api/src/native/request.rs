@@ -19,7 +19,7 @@ use sg_store::{Export, StoreError};
 use tracing::Span;
 use utoipa::IntoParams;
 
-use super::{Native, caller::Identity, changes::Why, error::Failed};
+use super::{Native, caller::Identity, error::Failed, reason::Why};
 use crate::{
     listen::{LargeBody, Local, Peer, collect, failure},
     media,

@@ -16,7 +16,7 @@ use super::{
 pub struct Found<'a> {
     /// Disjoint lines: NIC by NIC, those with any remote first. `before` and `after` of each are what decides it.
     pub lines: Vec<Line<'a>>,
-    /// NICs, with direction and family, of which there was no time to find out.
+    /// NICs, with direction and family, of which there was no time to find out, or no memory.
     pub undecided: Vec<(&'a str, Direction, Family)>,
 }
 
@@ -36,17 +36,18 @@ pub fn search<'a>(
             let is_of = |id| matches!(decider.by, By::Rule { rule, .. } if rule == id);
             verdicts.contains(&decider.verdict) && rule.is_none_or(is_of)
         }),
-        is_possible: false,
     };
     let mut found = Found::default();
-    for Part { question: _, devices, direction, family, lines } in ask(policy, &[question], until) {
+    ask(policy, &[question], until, |Part { devices, direction, family, lines, .. }| {
+        let before = found.lines.len();
         for nic in devices {
             match &lines {
                 Some(lines) => found.lines.extend(lines.iter().map(|line| Line { nic, ..line.clone() })),
                 None => found.undecided.push((nic, direction, family)),
             }
         }
-    }
+        found.lines.len() - before
+    });
     found.lines.sort_by_key(|line| line.remote.is_some());
     found
 }

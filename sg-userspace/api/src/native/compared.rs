@@ -9,7 +9,7 @@ use sg_model::Policy;
 use sg_service::{Refusal, ReplaceState, Service, State, policy};
 use sg_store::import;
 
-use super::{Native, error::Failed, whole::facts};
+use super::{Native, error::Failed, host::facts};
 
 /// A policy, and what it is of.
 pub(super) struct Compared {

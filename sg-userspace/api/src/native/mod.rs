@@ -16,9 +16,8 @@
 //! * `unused`: rules, and when they were used.
 //! * `policy_changes`: the history of changes of the policy, and going back.
 //! * `documents`: the documents that were in force.
-//! * `compared`: the policies that a request compares.
-//! * `reason`: why a change is made.
-//! * `changes`: what the audit trail has of a change.
+//! * `compared`: the policies that a request compares; `host`: what the devices of this host are.
+//! * `changes`: what the audit trail has of a change; `reason`: why it is made.
 //! * `places`: how many clients may observe or compare at a time.
 //! * `error`: how a refusal is reported.
 //!
@@ -34,6 +33,7 @@ mod documents;
 mod error;
 mod groups;
 mod history;
+mod host;
 mod in_force;
 mod lists;
 mod nics;

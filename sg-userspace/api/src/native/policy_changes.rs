@@ -8,8 +8,8 @@ use sg_records::KeyRole::{Admin, Editor};
 use sg_service::{Kept, Refusal, summarise};
 
 use super::{
-    Native, compared::Compared, diff::Wanted, error::Failed, request::RequestContext, route::Route,
-    routes::Routes, whole::facts,
+    Native, compared::Compared, diff::Wanted, error::Failed, host::facts, request::RequestContext,
+    route::Route, routes::Routes,
 };
 
 /// The most changes on a page: as many as are kept.

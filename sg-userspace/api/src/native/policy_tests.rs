@@ -12,13 +12,7 @@ use sg_records::{
 };
 use sg_service::{TestsRun, demanded_tests, resolved, run_tests};
 
-use super::{
-    Native,
-    error::Failed,
-    route::Route,
-    routes::Routes,
-    whole::{APPLY_BYTES, facts},
-};
+use super::{Native, error::Failed, host::facts, route::Route, routes::Routes, whole::APPLY_BYTES};
 
 pub(super) fn declare(routes: &mut Routes) {
     let list = Route::get("/v1/tests", "List the tests that every change is asked").needs(Viewer);

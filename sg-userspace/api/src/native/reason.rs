@@ -1,4 +1,4 @@
-//! The parameter of every change that says why it is made. It must never know a change. `request` and `route` call it.
+//! Why a change is made, in the words of whoever makes it. It must never interpret them. `route` declares it, `request` reads it.
 
 use axum::{extract::Query, http::Uri};
 use serde::Deserialize;

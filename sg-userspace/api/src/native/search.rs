@@ -19,11 +19,11 @@ use super::{
     Native,
     diff::{LINES, LONGEST, MOST_LINES},
     error::Failed,
+    host::facts,
     policy_tests::missing,
     request::RequestContext,
     route::Route,
     routes::Routes,
-    whole::facts,
 };
 
 pub(super) fn declare(routes: &mut Routes) {

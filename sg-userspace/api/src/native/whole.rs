@@ -6,14 +6,12 @@ use std::net::IpAddr;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::Deserialize;
-use sg_agent::devices;
 use sg_api_types::Age;
-use sg_model::DeviceFacts;
 use sg_records::Quotas;
 use sg_service::{
     AccessKeyView, Apply, CheckPacket, Checked, CommonCheck, CreateAccessKey, DeleteAccessKey, Finding,
     ModifyQuotas, Refusal, ReplaceState, Scope, Service, State, check_common, check_packet, check_stored,
-    lint,
+    lint, lint_policy,
 };
 use sg_store::{Export, ImportError, Importer, transfer};
 use sha2::{Digest as _, Sha256};
@@ -23,6 +21,7 @@ use sg_records::KeyRole::{Admin, Editor, Viewer};
 
 use super::{
     error::Failed,
+    host::facts,
     request::RequestContext,
     route::Route,
     routes::{Routes, Upload},
@@ -106,12 +105,6 @@ fn no_export(error: &ImportError) -> Failed {
     Failed::Refused(Refusal::NoExport { reason: error.to_string() })
 }
 
-/// The facts about this host's devices.
-pub(super) fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
-    let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
-    Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
-}
-
 pub(super) fn declare(routes: &mut Routes) {
     let check = Route::post("/v1/check", "Check a packet and explain the verdict").needs(Viewer);
     routes.question::<CheckPacket, Checked>(check, |_, state, packet| {
@@ -122,9 +115,11 @@ pub(super) fn declare(routes: &mut Routes) {
         let CommonQuery { nic, remote } = context.query()?;
         Ok(check_common(state, &nic, remote, facts()?)?)
     });
-    let look =
-        Route::get("/v1/lint", "Lint: rules that never decide or are unused, and rules open to everybody")
-            .needs(Viewer);
+    let look = Route::get(
+        "/v1/lint",
+        "Lint: rules that never decide, are not needed or unused, and rules that let many addresses in",
+    )
+    .needs(Viewer);
     routes.look::<Vec<Finding>>(look.with::<LintQuery>(), |native, context| {
         let LintQuery { group, nic, unused } = context.query()?;
         let scope = match (group, nic) {
@@ -135,9 +130,13 @@ pub(super) fn declare(routes: &mut Routes) {
             (None, Some(nic)) => Scope::Nic(nic),
             (None, None) => Scope::All,
         };
-        // Of a document, `sgctl validate` shows the other findings.
         let state = native.service.as_ref().map(Service::snapshot);
-        let mut findings = state.as_deref().map_or(Ok(Vec::new()), |state| lint(state, &scope))?;
+        let in_force = native.hits.in_force();
+        let mut findings = match (state.as_deref(), in_force.policy.as_deref()) {
+            (Some(state), _) => lint(state, &scope)?,
+            (None, Some(policy)) => lint_policy(policy, &scope),
+            (None, None) => Vec::new(),
+        };
         findings.extend(unused::findings(native, state.as_deref(), &scope, unused, &findings)?);
         Ok(findings)
     });

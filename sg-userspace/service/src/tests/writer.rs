@@ -136,8 +136,12 @@ fn whoever_skips_tests_skips_them_for_one_change() {
     block_on(async {
         let (service, ..) = started();
         let group = web_with_nic(&service).await;
-        let test = serde_json::json!({"nic": "eth0", "direction": "ingress", "protocol": "tcp", "ports": "1-99", "expect": "drop"});
-        let tests = vec![serde_json::from_value(test).unwrap()];
+        // Another test for each: one that fails already forbids nothing.
+        let test = |ports| {
+            let test = serde_json::json!({"nic": "eth0", "direction": "ingress", "protocol": "tcp", "ports": ports, "expect": "drop"});
+            serde_json::from_value(test).unwrap()
+        };
+        let tests = vec![test("1-50"), test("51-99")];
         service.submit(ReplaceTests { tests }).await.unwrap();
         let slow = tokio::spawn({
             let service = service.clone();

@@ -139,6 +139,45 @@ fn validate_says_what_a_document_comes_to() {
 }
 
 #[test]
+fn validate_warns_of_rules_that_are_for_nothing_or_let_many_in() {
+    let policy = file(
+        "
+groups:
+  web:
+    inner_access: drop
+    ingress:
+      - { id: low, protocol: tcp, ports: 22, remote: 0.0.0.0/1 }
+      - { id: high, protocol: tcp, ports: 22, remote: 128.0.0.0/1 }
+      - { id: late, priority: 2, protocol: tcp, ports: 22, remote: 0.0.0.0/0, action: drop }
+      - { id: plain, priority: 3, protocol: udp, remote: 192.0.2.0/24, action: drop }
+nics:
+  - { device: no-such-dev0, addresses: [10.0.0.5], groups: [web] }
+",
+    );
+    let (out, code, _) = run(&["validate", "-f", policy.path().to_str().unwrap(), "--json"]);
+    assert_eq!(code, 0);
+    let summary: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let warnings: Vec<String> = summary["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| {
+            let text = |key: &str| warning[key].as_str().unwrap().to_owned();
+            format!("{} {}: {}", warning["line"], text("path"), text("message"))
+        })
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "8 groups.web.ingress[2]: this rule never decides: rule low of group web, rule high of group web are asked first, \
+             match all that this one matches, and do the opposite with some of it",
+            "6 groups.web.ingress[0]: 2109734912 public IPv4 addresses may connect to SSH",
+            "7 groups.web.ingress[1]: 2146304000 public IPv4 addresses may connect to SSH",
+        ]
+    );
+}
+
+#[test]
 fn a_document_with_a_test_that_fails_is_not_valid() {
     let with = |test: &str| {
         file(&format!("{POLICY}tests:\n  - {{ nic: no-such-dev0, direction: ingress, {test} }}\n"))

@@ -27,6 +27,7 @@ mod membership;
 mod names;
 mod nics;
 mod pagination;
+mod pending;
 mod project;
 mod query;
 mod quota;
@@ -79,7 +80,7 @@ pub use sg_api_types::{
     DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
     Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
     LeftOut, ListView, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move,
-    MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance, RegisterNic,
+    MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic,
     RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
@@ -87,11 +88,11 @@ pub use state::State;
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::Tx;
 
-use sg_agent::{AgentError, Enforcement, Filtered};
+use sg_agent::{AgentError, Confirm, Enforcement, Filtered, Settle, Standing};
 use sg_audit::{Api, Changes, Entry, Ticket, Trail, Who};
 use sg_store::{Store, StoreError};
 use tx::Mark;
-use writer::{Job, Writer};
+use writer::{Job, Work, Writer};
 
 /// A change of the state.
 pub trait Operation: Send + 'static {
@@ -119,7 +120,7 @@ fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Resul
 /// A handle to the service. Clones share the service.
 #[derive(Clone)]
 pub struct Service {
-    queue: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Work>,
     committed: Arc<ArcSwap<State>>,
     filtered: Filtered,
 }
@@ -140,15 +141,14 @@ impl Service {
         mut enforcement: impl Enforcement + 'static,
     ) -> Result<(Self, JoinHandle<()>), StartError> {
         let state = State::new(store.load()?);
-        let policy = policy(&state)?;
-        enforcement.prepare(policy).map_err(|source| StartError::Unenforceable { source })?;
+        let (state, pending) = pending::prepare_first(&mut *store, &mut enforcement, state)?;
         if let Err(error) = enforcement.enforce() {
             tracing::error!("{error}");
         }
         let committed = Arc::new(ArcSwap::from_pointee(state));
         let filtered = enforcement.filtered();
         let (queue, waiting) = mpsc::channel();
-        let writer = Writer { queue: waiting, committed: Arc::clone(&committed), store, enforcement };
+        let writer = Writer { queue: waiting, committed: Arc::clone(&committed), store, enforcement, pending };
         let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || writer.serve());
         let thread = thread.map_err(|source| StartError::Thread { source })?;
         Ok((Self { queue, committed, filtered }, thread))
@@ -198,15 +198,40 @@ impl Service {
         ticket: Ticket,
         operation: O,
     ) -> Result<O::Output, Refusal> {
+        self.submit_until(ticket, operation, None).await.map(|(output, _)| output)
+    }
+
+    /// As [`Self::submit_with`]. With `confirm`, the change is in force until it is confirmed, and stored with what takes it back; it is
+    /// returned, too, unless nothing was changed.
+    ///
+    /// # Errors
+    /// As there, and if another change is to be confirmed.
+    pub async fn submit_until<O: Operation>(
+        &self,
+        ticket: Ticket,
+        operation: O,
+        confirm: Option<Confirm>,
+    ) -> Result<(O::Output, Option<PendingChange>), Refusal> {
         let (reply, result) = oneshot::channel();
-        let task = Task { operation, output: None, changes: Changes::default(), ticket, reply };
-        self.queue.send(Box::new(task)).map_err(|_| Refusal::Ending)?;
+        let task = Task { operation, output: None, changes: Changes::default(), confirm, ticket, reply };
+        self.queue.send(Work::Run(Box::new(task))).map_err(|_| Refusal::Ending)?;
         let result = result.await.unwrap_or(Err(Refusal::Ending));
         // The writer and the agent serve many requests at once, and log without the id of one. This line is in its span.
         if let Err(refusal @ (Refusal::NotStored { .. } | Refusal::NotYetInForce { .. })) = &result {
             tracing::error!("{refusal}");
         }
         result
+    }
+
+    /// Confirms, cancels or extends the change that is to be confirmed, or the one with this id. Returns when packets are judged by
+    /// what it says, and the store agrees. Blocks.
+    ///
+    /// # Errors
+    /// If nothing is to be confirmed, or another change is; and if the outcome could not be stored.
+    pub fn settle(&self, id: Option<u32>, how: Settle) -> Result<Standing, Refusal> {
+        let (reply, result) = oneshot::channel();
+        self.queue.send(Work::Settle { id, how, reply }).map_err(|_| Refusal::Ending)?;
+        result.blocking_recv().unwrap_or(Err(Refusal::Ending))
     }
 }
 
@@ -239,8 +264,10 @@ struct Task<O: Operation> {
     output: Option<Result<O::Output, Refusal>>,
     /// What it changed.
     changes: Changes,
+    /// How that is to be confirmed, if it is.
+    confirm: Option<Confirm>,
     ticket: Ticket,
-    reply: oneshot::Sender<Result<O::Output, Refusal>>,
+    reply: oneshot::Sender<Result<(O::Output, Option<PendingChange>), Refusal>>,
 }
 
 impl<O: Operation> Job for Task<O> {
@@ -255,10 +282,15 @@ impl<O: Operation> Job for Task<O> {
         done
     }
 
-    fn reply(self: Box<Self>, fate: Result<(), Refusal>) {
-        let Self { operation: _, output, changes, ticket, reply } = *self;
+    fn confirm(&self) -> Option<Confirm> {
+        self.confirm.clone()
+    }
+
+    fn reply(self: Box<Self>, fate: Result<Option<PendingChange>, Refusal>) {
+        let Self { operation: _, output, changes, confirm: _, ticket, reply } = *self;
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
-        let result = fate.and(output.unwrap_or_else(broken));
+        let result =
+            fate.and_then(|pending| output.unwrap_or_else(broken).map(|output| (output, pending)));
         let refused = result.as_ref().err().map(|refusal| [refusal.code(), refusal.to_string()]);
         let is_stored = matches!(&result, Err(Refusal::NotYetInForce { .. }));
         let then = move || {

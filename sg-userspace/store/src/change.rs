@@ -106,7 +106,8 @@ kinds! {
     Settings "settings" (Settings, ()) = |_settings| ();
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Inserts the record, or replaces the one with its key.
     Put(Record),

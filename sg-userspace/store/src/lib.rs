@@ -8,6 +8,7 @@ mod change;
 mod directory;
 mod error;
 mod migrate;
+mod pending;
 mod redb;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub mod transfer;
 
 pub use change::{Change, Key, Record};
 pub use error::StoreError;
+pub use pending::{Pending, PendingUpdate};
 pub use redb::RedbStore;
 pub use transfer::{Export, ImportError, Imported, Importer, export, import};
 
@@ -36,4 +38,16 @@ pub trait Store: Send {
     /// If they could not be written: then none of them happened. If even that is unknown, the error is [`StoreError::Doubtful`],
     /// and every commit gets it until everything has been loaded again.
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// The change that is to be confirmed.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn pending(&mut self) -> Result<Option<Pending>, StoreError>;
+
+    /// As [`Self::commit`], and does `update` to the change that is to be confirmed: all of it or nothing.
+    ///
+    /// # Errors
+    /// As there.
+    fn commit_pending(&mut self, changes: &[Change], update: PendingUpdate<'_>) -> Result<(), StoreError>;
 }

@@ -267,8 +267,9 @@ impl<E: Enforcer> Agent<E> {
         }
         let standing = self.look(how)?;
         match standing {
-            Standing::Confirmed { .. } => {
+            Standing::Confirmed { id } => {
                 (self.catalog.pending, self.before) = (None, None);
+                self.catalog.last_confirmed = id;
                 self.forget_kept();
                 self.unsettle();
                 // The word says it already; without the file, the next agent does, too.
@@ -289,6 +290,30 @@ impl<E: Enforcer> Agent<E> {
             }
         }
         Ok(standing)
+    }
+
+    /// What became of the change `id`, which this agent or an earlier one began. One of which the catalog knows nothing is of a host
+    /// that has started anew since: it is over.
+    ///
+    /// # Errors
+    /// If the program cannot be loaded, or the kernel refuses.
+    pub(crate) fn standing(&mut self, id: u32) -> Result<Standing, AgentError> {
+        if self.catalog.pending.as_ref().is_some_and(|pending| pending.id == id) && !self.is_over() {
+            self.load_now()?;
+            return self.look(Settle::Look);
+        }
+        let is_confirmed = self.catalog.last_confirmed == id;
+        Ok(if is_confirmed { Standing::Confirmed { id } } else { Standing::Reverted { id } })
+    }
+
+    /// Whether the catalog says that the change `id` has begun.
+    pub(crate) const fn has_begun(&self, id: u32) -> bool {
+        self.catalog.last_change == id
+    }
+
+    /// Whether the change is over, and the policy before it is not in force anew yet.
+    pub(crate) fn is_over(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.is_wanted)
     }
 
     /// Asks the kernel.
@@ -322,10 +347,7 @@ impl<E: Enforcer> Agent<E> {
 
     /// Forgets a change that is over, once the policy before it is in force again. Call it after each [`Self::resync`].
     pub(crate) fn forget_reverted(&mut self) {
-        if self.catalog.pending.is_some()
-            && self.before.as_ref().is_some_and(|before| before.is_wanted)
-            && self.is_settled()
-        {
+        if self.catalog.pending.is_some() && self.is_over() && self.is_settled() {
             (self.catalog.pending, self.before) = (None, None);
             self.forget_kept();
             self.tell_readers();

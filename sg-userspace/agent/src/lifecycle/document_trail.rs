@@ -61,8 +61,8 @@ pub(crate) fn applied(
 }
 
 /// Writes that a change was taken back; its id, if it is known.
-pub(crate) fn reverted(trail: &Trail, id: Option<u32>, cause: &str) {
-    let mut entry = Entry::new(Api::Document, "revert_change", Who::default(), "agent");
+pub(crate) fn reverted(trail: &Trail, api: Api, id: Option<u32>, cause: &str) {
+    let mut entry = Entry::new(api, "revert_change", Who::default(), "agent");
     entry.outcome = Outcome::Done;
     entry.target = id.map(|id| id.to_string());
     entry.message = Some(format!("not confirmed: {cause}"));

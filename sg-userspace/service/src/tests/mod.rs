@@ -6,6 +6,7 @@ mod guard;
 mod model;
 mod names;
 mod operations;
+mod pending;
 mod writer;
 
 use jiff::Timestamp;

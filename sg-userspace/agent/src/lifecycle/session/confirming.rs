@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sg_audit::Api;
 
 use super::Session;
 use crate::{
@@ -243,9 +244,10 @@ impl<E: Enforcer> Session<'_, E> {
         Ok(standing)
     }
 
-    fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
+    pub(super) fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
         emit(&StatusEvent::Reverted { id, cause });
-        document_trail::reverted(&self.trail, id, cause);
+        let api = if self.documents().is_some() { Api::Document } else { Api::Sgd };
+        document_trail::reverted(&self.trail, api, id, cause);
         let what = id.map_or_else(|| "the document".to_owned(), |id| format!("change {id}"));
         tracing::warn!("{what} was not confirmed: what was in force before it is again ({cause})");
     }

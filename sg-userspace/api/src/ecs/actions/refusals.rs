@@ -139,7 +139,10 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
         Refusal::Unenforceable { .. } | Refusal::Unfiltered { .. } | Refusal::LostAccess { .. } => {
             (Is::FORBIDDEN, "OperationDenied")
         }
-        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => {
+        Refusal::PendingConfirmation { .. } | Refusal::NothingPending | Refusal::OtherPending { .. } => {
+            (Is::CONFLICT, "OperationConflict")
+        }
+        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } | Refusal::NotSettled { .. } => {
             (Is::INTERNAL_SERVER_ERROR, "InternalError")
         }
         Refusal::Ending => (Is::SERVICE_UNAVAILABLE, "ServiceUnavailable"),

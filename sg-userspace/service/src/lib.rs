@@ -80,8 +80,9 @@ pub use sg_api_types::{
     DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
     Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
     LeftOut, ListView, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move,
-    MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic,
-    RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
+    MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference,
+    RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke,
+    RuleQuery, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
@@ -148,7 +149,9 @@ impl Service {
         let committed = Arc::new(ArcSwap::from_pointee(state));
         let filtered = enforcement.filtered();
         let (queue, waiting) = mpsc::channel();
-        let writer = Writer { queue: waiting, committed: Arc::clone(&committed), store, enforcement, pending };
+        let committed_here = Arc::clone(&committed);
+        let writer =
+            Writer { queue: waiting, committed: committed_here, store, enforcement, pending, settled: None };
         let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || writer.serve());
         let thread = thread.map_err(|source| StartError::Thread { source })?;
         Ok((Self { queue, committed, filtered }, thread))
@@ -289,8 +292,7 @@ impl<O: Operation> Job for Task<O> {
     fn reply(self: Box<Self>, fate: Result<Option<PendingChange>, Refusal>) {
         let Self { operation: _, output, changes, confirm: _, ticket, reply } = *self;
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
-        let result =
-            fate.and_then(|pending| output.unwrap_or_else(broken).map(|output| (output, pending)));
+        let result = fate.and_then(|pending| output.unwrap_or_else(broken).map(|output| (output, pending)));
         let refused = result.as_ref().err().map(|refusal| [refusal.code(), refusal.to_string()]);
         let is_stored = matches!(&result, Err(Refusal::NotYetInForce { .. }));
         let then = move || {

@@ -134,12 +134,9 @@ impl<E: Enforcement> Writer<E> {
         let policy = project::policy(&tx);
         let policy = policy.map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
         let undo = undo(&self.committed.load(), tx.changes());
-        let Tried { id, deadline, delayed } =
-            self.enforcement.try_until(policy, confirm).map_err(refused)?;
+        let Tried { id, deadline, delayed } = self.enforcement.try_until(policy, confirm).map_err(refused)?;
         let record = Pending { id, owner, deadline, undo };
-        if let Err(refusal) =
-            stored(self.store.commit_pending(tx.changes(), PendingUpdate::Begin(&record)))
-        {
+        if let Err(refusal) = stored(self.store.commit_pending(tx.changes(), PendingUpdate::Begin(&record))) {
             if let Err(error) = self.enforcement.settle(Some(id), Settle::Cancel) {
                 tracing::error!("change {id} is in force until its deadline, and not stored: {error}");
             }
@@ -170,13 +167,20 @@ impl<E: Enforcement> Writer<E> {
 
     /// Confirms, cancels or extends the change that is to be confirmed, and makes the store agree.
     pub(super) fn settle(&mut self, id: Option<u32>, how: Settle) -> Result<Standing, Refusal> {
-        let known = self.pending.as_ref().map(|pending| (pending.record.id, pending.outcome));
-        let standing = match (self.enforcement.settle(id, how), known) {
+        let standing = match (self.enforcement.settle(id, how), &self.pending, self.settled) {
             // The agent has found it over, and nobody has looked since.
-            (Err(AgentError::NothingPending), Some((known, outcome))) if id.is_none_or(|id| id == known) => {
-                outcome.map_or_else(|| self.enforcement.standing(known), Ok)
+            (Err(AgentError::NothingPending), Some(Unconfirmed { record, outcome, .. }), _)
+                if id.is_none_or(|id| id == record.id) =>
+            {
+                outcome.map_or_else(|| self.enforcement.standing(record.id), Ok)
             }
-            (result, _) => result,
+            // A repeated request, or one that comes too late.
+            (
+                Err(AgentError::NothingPending),
+                None,
+                Some(settled @ (Standing::Confirmed { id: known } | Standing::Reverted { id: known })),
+            ) if id == Some(known) => Ok(settled),
+            (result, ..) => result,
         };
         let standing = standing.map_err(|error| match error {
             AgentError::Stopped | AgentError::NothingPending | AgentError::OtherPending { .. } => {
@@ -196,13 +200,17 @@ impl<E: Enforcement> Writer<E> {
                 pending.due = due(deadline);
                 let is_later = deadline.duration_since(pending.record.deadline).as_secs().abs() > 0;
                 pending.record.deadline = deadline;
-                if is_later { self.store.commit_pending(&[], PendingUpdate::Extend(deadline)) } else { Ok(()) }
+                if is_later {
+                    self.store.commit_pending(&[], PendingUpdate::Extend(deadline))
+                } else {
+                    Ok(())
+                }
             }
             Standing::Confirmed { .. } => {
                 pending.outcome = Some(standing);
                 let ended = self.store.commit_pending(&[], PendingUpdate::End);
                 if ended.is_ok() {
-                    self.pending = None;
+                    (self.pending, self.settled) = (None, Some(standing));
                 }
                 ended
             }
@@ -212,13 +220,15 @@ impl<E: Enforcement> Writer<E> {
                 let ended = self.store.commit_pending(undo, PendingUpdate::End);
                 if ended.is_ok() {
                     self.committed.store(Arc::new(undone(&self.committed.load(), undo)));
-                    self.pending = None;
+                    (self.pending, self.settled) = (None, Some(standing));
                 }
                 ended
             }
         };
         done.map_err(|error| Refusal::NotSettled {
-            reason: format!("what became of it holds in the kernel, and could not be stored; sgd keeps trying: {error}"),
+            reason: format!(
+                "what became of it holds in the kernel, and could not be stored; sgd keeps trying: {error}"
+            ),
         })
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Writer<E> {
     pub(super) enforcement: E,
     /// The change that is to be confirmed.
     pub(super) pending: Option<Unconfirmed>,
+    /// What became of the last one.
+    pub(super) settled: Option<Standing>,
 }
 
 impl<E: Enforcement> Writer<E> {

@@ -3,7 +3,10 @@
 
 use clap::{Arg, ArgAction, Command, builder::Resettable};
 
-use super::{args::common::HEADING, failure::EXIT_CODES};
+use super::{
+    args::{common::HEADING, tried::with_flags},
+    failure::EXIT_CODES,
+};
 
 /// Other names of verbs, which people type.
 const ALIASES: &[(&str, &[&str])] = &[
@@ -242,7 +245,7 @@ fn exit_codes() -> String {
 
 /// `command` and those below it, completed. `path` is its words after `sgctl`.
 fn completed(command: Command, path: &str) -> Command {
-    let mut command = command.mut_args(in_words);
+    let mut command = with_flags(command, path).mut_args(in_words);
     let mut after = Vec::new();
     if let Some(long) = command.get_long_about().map(ToString::to_string) {
         // Its first paragraph is what `-h` shows at the top.

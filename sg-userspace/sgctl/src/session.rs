@@ -98,6 +98,7 @@ impl<'a> Session<'a> {
         }
         let client =
             Client::new(server, Duration::from_secs(u64::from(common.timeout)))?.forcing(common.force);
+        let client = client.trying(common.tried.map(|tried| tried.seconds));
         Ok(Self { client, output })
     }
 

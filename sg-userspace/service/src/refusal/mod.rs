@@ -235,7 +235,9 @@ pub enum Refusal {
         by: String,
     },
     /// Another change is to be confirmed first.
-    #[error("change {id} of {owner} is to be confirmed until {deadline:.0}: confirm it or cancel it, and try again then")]
+    #[error(
+        "change {id} of {owner} is to be confirmed until {deadline:.0}: confirm it or cancel it, and try again then"
+    )]
     PendingConfirmation { id: u32, owner: String, deadline: Timestamp },
     /// No change is to be confirmed.
     #[error("no change is to be confirmed: it was confirmed, taken back, or never was one")]

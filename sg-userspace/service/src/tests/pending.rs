@@ -91,11 +91,8 @@ fn everything_else_waits_until_it_is_settled() {
         assert_eq!(settle(&service, None, Settle::Confirm), Err(Refusal::NothingPending));
         let (_, pending) = try_it(&service, authorize(tcp(80, "any"))).await.unwrap();
         let pending = pending.unwrap();
-        let refused = Refusal::PendingConfirmation {
-            id: 1,
-            owner: "uid 0".to_owned(),
-            deadline: pending.deadline,
-        };
+        let refused =
+            Refusal::PendingConfirmation { id: 1, owner: "uid 0".to_owned(), deadline: pending.deadline };
         let refusal = service.submit(authorize(tcp(81, "any"))).await.unwrap_err();
         assert_eq!(refusal, refused);
         assert_eq!(try_it(&service, authorize(tcp(81, "any"))).await.unwrap_err(), refused);
@@ -111,7 +108,8 @@ fn everything_else_waits_until_it_is_settled() {
             Err(Refusal::OtherPending { asked: 7, id: 1 })
         ));
 
-        let Standing::Pending { deadline, .. } = settle(&service, None, Settle::Extend { seconds: 5_000 }).unwrap()
+        let Standing::Pending { deadline, .. } =
+            settle(&service, None, Settle::Extend { seconds: 5_000 }).unwrap()
         else {
             panic!()
         };
@@ -137,7 +135,8 @@ fn a_deadline_that_passes_takes_the_store_back() {
         // Nobody asks.
         until("the store goes back", || records(&stored(&store)) == before).await;
         assert_eq!(records(&service.snapshot()), before);
-        assert_eq!(settle(&service, Some(1), Settle::Confirm), Err(Refusal::NothingPending));
+        assert_eq!(settle(&service, None, Settle::Confirm), Err(Refusal::NothingPending));
+        assert_eq!(settle(&service, Some(1), Settle::Confirm), Ok(Standing::Reverted { id: 1 }));
 
         // Somebody asks before the writer does: the next change, and who confirms too late.
         try_it(&service, authorize(tcp(81, "any"))).await.unwrap();
@@ -146,7 +145,10 @@ fn a_deadline_that_passes_takes_the_store_back() {
         let ports = |state: &State| {
             state.rules().values().map(|rule| rule.spec.matches.ports.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!((ports(&service.snapshot()), ports(&stored(&store))), (vec!["82".to_owned()], vec!["82".to_owned()]));
+        assert_eq!(
+            (ports(&service.snapshot()), ports(&stored(&store))),
+            (vec!["82".to_owned()], vec!["82".to_owned()])
+        );
         try_it(&service, authorize(tcp(83, "any"))).await.unwrap();
         enforcement.expire();
         assert_eq!(settle(&service, Some(3), Settle::Confirm), Ok(Standing::Reverted { id: 3 }));
@@ -218,7 +220,10 @@ fn what_became_of_it_is_stored_as_soon_as_the_store_can() {
             let failed = settle(&service, None, how).unwrap_err();
             assert!(matches!(&failed, Refusal::NotSettled { .. }), "{failed}");
             let refused = service.submit(authorize(tcp(81, "any"))).await.unwrap_err();
-            assert!(matches!(&refused, Refusal::NotStored { reason } if reason.contains("change 1")), "{refused}");
+            assert!(
+                matches!(&refused, Refusal::NotStored { reason } if reason.contains("change 1")),
+                "{refused}"
+            );
             store.1.lock().unwrap().is_full = false;
             settle(&service, None, how).unwrap();
             assert_eq!(stored(&store).rules_of(&group.id).count(), rules);
@@ -262,7 +267,10 @@ fn a_restart_finds_out_what_became_of_it() {
                 settle(&service, Some(1), Settle::Cancel).unwrap();
                 assert_eq!(records(&stored(&store)), before);
             }
-            service.submit(new_group("more", service.snapshot().vpcs().values().next().unwrap())).await.unwrap();
+            service
+                .submit(new_group("more", service.snapshot().vpcs().values().next().unwrap()))
+                .await
+                .unwrap();
             assert!(service.snapshot().rules_of(&group.id).count() <= 1);
         }
     });

@@ -16,7 +16,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use sg_api_types::ErrorBody;
+use sg_api_types::{ErrorBody, PendingChange};
 use sg_guard::Connection;
 use sg_host::ssh_session;
 use tokio::{
@@ -37,6 +37,8 @@ use crate::client::{
 const RETRIES: u32 = 3;
 /// The delay before the first retry; it doubles.
 const WAIT: Duration = Duration::from_millis(100);
+/// The header with the change that is to be confirmed.
+const PENDING_CHANGE: &str = "pending-change";
 /// With this header, the server runs a request once, however often it arrives.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -97,6 +99,11 @@ impl Call {
         Ok(self.with_body(body, "application/json"))
     }
 
+    /// Whether it only asks what it would do.
+    fn is_dry_run(&self) -> bool {
+        self.address.contains("dry_run=true")
+    }
+
     fn repeatable(&self) -> bool {
         self.method == Method::GET || self.token.is_some()
     }
@@ -108,12 +115,19 @@ impl Call {
         change: &ChangeContext,
     ) -> Result<Request<Pieces>, ClientError> {
         let changes = self.method != Method::GET;
-        let address = if self.guarded && change.force {
-            let mark = if self.address.contains('?') { '&' } else { '?' };
-            format!("{}{mark}force=true", self.address)
-        } else {
-            self.address.clone()
+        let mut address = self.address.clone();
+        let mut say = |what: String| {
+            address.push(if address.contains('?') { '&' } else { '?' });
+            address.push_str(&what);
         };
+        // A dry run of a change that takes itself back is not guarded, as the change is not.
+        let is_tried = change.confirm.is_some() && self.is_dry_run();
+        if self.guarded && (change.force || is_tried) {
+            say("force=true".to_owned());
+        }
+        if let Some(seconds) = change.confirm.filter(|_| self.guarded && !is_tried) {
+            say(format!("confirm={seconds}"));
+        }
         let mut request =
             Request::builder().method(&self.method).uri(address).header(ACCEPT, "application/json, */*");
         request = match server {
@@ -146,6 +160,8 @@ pub(crate) struct Client {
     moved: Arc<Moved>,
     connection: Option<SendRequest<Pieces>>,
     change: ChangeContext,
+    /// The change that is to be confirmed, as the last response named it.
+    pending: Option<PendingChange>,
 }
 
 /// What is said with every change.
@@ -155,7 +171,12 @@ struct ChangeContext {
     own: Option<String>,
     /// Whether the user insists.
     force: bool,
+    /// In how many seconds it is taken back unless it is confirmed.
+    confirm: Option<u32>,
 }
+
+/// A response: its status, its body, and the change that it says is to be confirmed.
+type Received = (StatusCode, Bytes, Option<PendingChange>);
 
 impl Client {
     /// A client that is not connected yet. `timeout` is for one response, from the last byte that was sent, and for each part of
@@ -166,14 +187,31 @@ impl Client {
         let own = matches!(server, Server::Socket(_)).then(ssh_session::connection).flatten();
         // What the server would not understand says nothing, either.
         let own = own.and_then(|own| own.parse::<Connection>().ok()).map(|own| own.to_string());
-        let change = ChangeContext { own, force: false };
-        Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None, change })
+        let change = ChangeContext { own, force: false, confirm: None };
+        let (moved, connection, pending) = (Arc::default(), None, None);
+        Ok(Self { server, timeout, runtime: Some(runtime), moved, connection, change, pending })
     }
 
     /// The same, for a user who insists on changes that are guarded against.
     pub(crate) fn forcing(mut self, force: bool) -> Self {
         self.change.force = force;
         self
+    }
+
+    /// The same, for a user whose changes are to be confirmed within so many seconds.
+    pub(crate) const fn trying(mut self, seconds: Option<u32>) -> Self {
+        self.change.confirm = seconds;
+        self
+    }
+
+    /// Whether changes are to be confirmed.
+    pub(crate) const fn tries(&self) -> bool {
+        self.change.confirm.is_some()
+    }
+
+    /// The change that is to be confirmed, as the last response named it.
+    pub(crate) const fn take_pending(&mut self) -> Option<PendingChange> {
+        self.pending.take()
     }
 
     /// How long it waits for a response.
@@ -206,7 +244,7 @@ impl Client {
 
     /// Sends a request and returns the raw response.
     pub(crate) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
-        let Self { server, timeout, runtime, moved, connection, change } = self;
+        let Self { server, timeout, runtime, moved, connection, change, pending } = self;
         let response = runtime.as_ref().ok_or_else(ended)?.block_on(async {
             let mut exchange = pin!(exchange(server, connection, call, moved, change));
             loop {
@@ -225,13 +263,16 @@ impl Client {
             // The pending response on the connection belongs to no request.
             self.connection = None;
         }
-        let (status, body) = response?;
+        let (status, body, named) = response?;
+        if named.is_some() {
+            *pending = named;
+        }
         if status.is_success() { Ok(body) } else { Err(refused(&self.server, status, &body)) }
     }
 
     /// Sends a request whose response is lines, as they come; see [`Lines`].
     pub(crate) fn lines(&mut self, call: &Call) -> Result<Lines<'_>, ClientError> {
-        let Self { server, timeout, runtime, moved, connection: _, change } = self;
+        let Self { server, timeout, runtime, moved, connection: _, change, pending: _ } = self;
         let runtime = runtime.as_ref().ok_or_else(ended)?;
         Lines::begin(runtime, server, *timeout, async {
             let broken = |source| ClientError::Broken { server: server.clone(), changes: false, source };
@@ -280,7 +321,7 @@ async fn exchange(
     call: &Call,
     moved: &Arc<Moved>,
     change: &ChangeContext,
-) -> Result<(StatusCode, Bytes), ClientError> {
+) -> Result<Received, ClientError> {
     let mut tries = 0;
     loop {
         let broken = match attempt(server, connection, call, moved, change).await {
@@ -308,7 +349,7 @@ async fn attempt(
     call: &Call,
     moved: &Arc<Moved>,
     change: &ChangeContext,
-) -> Result<(StatusCode, Bytes), ClientError> {
+) -> Result<Received, ClientError> {
     let broken = |source| ClientError::Broken { server: server.clone(), changes: !call.repeatable(), source };
     let usable = connection.take_if(|sender| !sender.is_closed());
     let mut sender = match usable {
@@ -319,6 +360,8 @@ async fn attempt(
     let response: Response<_> =
         sender.send_request(call.request(server, moved, change)?).await.map_err(broken)?;
     let status = response.status();
+    let pending = response.headers().get(PENDING_CHANGE);
+    let pending = pending.and_then(|pending| serde_json::from_slice(pending.as_bytes()).ok());
     let mut frames = response.into_body();
     moved.begin(frames.size_hint().exact().unwrap_or_default(), false);
     let mut body = BytesMut::new();
@@ -330,7 +373,7 @@ async fn attempt(
     }
     let body = body.freeze();
     *connection = Some(sender);
-    Ok((status, body))
+    Ok((status, body, pending))
 }
 
 async fn connect(server: &Server) -> Result<SendRequest<Pieces>, ClientError> {

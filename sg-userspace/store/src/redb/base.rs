@@ -83,9 +83,7 @@ pub(super) fn pending_entries(update: PendingUpdate<'_>) -> Result<PendingEntrie
             let undo = undo.collect::<Result<Vec<_>, StoreError>>()?;
             PendingEntries { head: NewHead::Is(json(CHANGE, &head)?), undo: Some(undo) }
         }
-        PendingUpdate::Extend(deadline) => {
-            PendingEntries { head: NewHead::IsUntil(deadline), undo: None }
-        }
+        PendingUpdate::Extend(deadline) => PendingEntries { head: NewHead::IsUntil(deadline), undo: None },
         PendingUpdate::End => PendingEntries { head: NewHead::Gone, undo: Some(Vec::new()) },
     })
 }

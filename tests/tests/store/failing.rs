@@ -1,7 +1,7 @@
 //! A disk that fails at a chosen write, for a moment or for longer, while the process goes on. What the store reports must be
 //! true, and it must work again when the disk does.
 
-use sg_store::{RedbStore, Store as _, StoreError};
+use sg_store::{RedbStore, StoreError};
 
 use crate::store::{
     disk::{Disk, Trouble},
@@ -20,10 +20,10 @@ pub(crate) fn at_every_write() {
             let mut store = open(&disk);
             disk.trouble_at(at, trouble);
             let (mut done, mut came, mut after) = (0, false, 0);
-            while let Some(changes) = script.commits.get(done)
+            while let Some(commit) = script.commits.get(done)
                 && after < AFTER
             {
-                let result = store.commit(changes);
+                let result = commit.to(&mut store);
                 let troubled = disk.is_troubled();
                 disk.repair();
                 came |= troubled;
@@ -39,7 +39,7 @@ pub(crate) fn at_every_write() {
                             assert_eq!(trouble, Trouble::Dead, "at {at}: {error}");
                             doubtful += 1;
                             // It goes on where that commit did not happen, and else not before everything was loaded.
-                            done += usize::from(store.commit(changes).is_ok());
+                            done += usize::from(commit.to(&mut store).is_ok());
                             done = script.check(&state(&mut store), done);
                         } else {
                             refused += 1;

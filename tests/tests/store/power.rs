@@ -4,7 +4,7 @@
 use std::env;
 
 use fastrand::Rng;
-use sg_store::{RedbStore, Store as _, StoreError};
+use sg_store::{RedbStore, StoreError};
 
 use crate::store::{
     disk::{Disk, Trouble},
@@ -66,7 +66,7 @@ fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
 /// Does the script as far as there is power; says how many commits were stored.
 fn run(disk: &Disk, script: &Script) -> usize {
     let Ok(mut store) = open(disk) else { return 0 };
-    script.commits.iter().take_while(|changes| store.commit(changes).is_ok()).count()
+    script.commits.iter().take_while(|commit| commit.to(&mut store).is_ok()).count()
 }
 
 const WAYS: usize = 6;

@@ -114,7 +114,7 @@ pub(super) struct Trial {
 }
 
 /// The header of a response that has the change which is to be confirmed, as JSON.
-const PENDING_CHANGE: HeaderName = HeaderName::from_static("pending-change");
+pub(super) const PENDING_CHANGE: &str = "Pending-Change";
 
 /// A request whose body has not been read yet.
 pub(super) struct Begun {
@@ -236,8 +236,10 @@ impl Begun {
         };
         drop(large);
         let mut response = json(output);
-        let pending = pending.and_then(|pending| serde_json::to_string(&pending).ok()?.parse().ok());
-        response.headers_mut().extend(pending.map(|pending| (PENDING_CHANGE, pending)));
+        if let Some(pending) = pending.and_then(|pending| serde_json::to_string(&pending).ok()?.parse().ok())
+        {
+            response.headers_mut().insert(HeaderName::from_static("pending-change"), pending);
+        }
         Ok(response)
     }
 }

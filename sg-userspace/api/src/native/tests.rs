@@ -6,6 +6,7 @@ mod guard;
 mod observing;
 mod recorded;
 mod roles;
+mod tried;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

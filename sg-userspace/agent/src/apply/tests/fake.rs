@@ -22,7 +22,7 @@ pub(crate) struct Fake {
     /// What flows have to report.
     pub(super) reports: Arc<Mutex<Vec<FlowReport>>>,
     /// The deadline of the pending change has passed.
-    pub(super) is_over: Arc<Mutex<bool>>,
+    pub(crate) is_over: Arc<Mutex<bool>>,
     /// Something of earlier layouts is left.
     pub(super) has_older: Arc<Mutex<bool>>,
 }

@@ -166,7 +166,7 @@ fn killed_while_it_tries(lab: Lab) -> Result<()> {
         let body = r#"{"direction":"ingress","rules":[{"protocol":"icmp","remote":"any"}]}"#;
         let asked =
             thread::spawn(move || served::ask(&socket, "POST", "/v1/groups/web/rules?confirm=600", body));
-        thread::sleep(Duration::from_micros(700 * round));
+        thread::sleep(Duration::from_millis(4 * round));
         served.kill()?;
         let is_named = asked.join().is_ok_and(|response| matches!(response, Ok((200, _))));
         served.again()?;

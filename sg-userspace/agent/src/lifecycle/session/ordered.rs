@@ -71,11 +71,18 @@ impl<E: Enforcer> Session<'_, E> {
         Ok(())
     }
 
-    /// Prepares the first policy, which is that of a change that an earlier agent began.
+    /// Prepares the first policy, which is that of a change that an earlier agent began. It may be settled meanwhile: its caller asks
+    /// again at the deadline.
     fn resume(&mut self, policy: Policy, before: Policy) -> Result<(), AgentError> {
-        self.agent.prepare_resumed(policy, before, &devices::scan()?)?;
-        self.tell_pending();
-        Ok(())
+        match self.agent.found_pending()? {
+            Some(Standing::Pending { deadline, .. }) => {
+                self.agent.prepare_resumed(policy, before, deadline, &devices::scan()?)?;
+                self.tell_pending();
+                Ok(())
+            }
+            Some(Standing::Reverted { .. }) => self.prepare_ordered(before),
+            Some(Standing::Confirmed { .. }) | None => self.prepare_ordered(policy),
+        }
     }
 
     fn enforce_ordered(&mut self) -> Result<Enforced, AgentError> {

@@ -89,6 +89,9 @@ pub struct Changes {
 
 impl InForce {
     /// The deadline of the change that is to be confirmed passes.
+    ///
+    /// # Panics
+    /// If a test has failed already.
     pub fn expire(&self) {
         let mut changes = self.changes.lock().unwrap();
         if let Some((standing @ Standing::Pending { .. }, before)) = &mut changes.last {
@@ -132,7 +135,10 @@ impl Enforcement for InForce {
         let id = match &changes.last {
             None => 1,
             Some((Standing::Confirmed { id } | Standing::Reverted { id }, _)) => id + 1,
-            Some((Standing::Pending { .. }, _)) => panic!("another change is pending"),
+            Some((Standing::Pending { id, deadline }, _)) => {
+                let (id, owner, deadline) = (*id, String::new(), *deadline);
+                return Err(AgentError::PendingConfirmation { id, owner, deadline });
+            }
         };
         let deadline = in_seconds(confirm.seconds);
         changes.last = Some((Standing::Pending { id, deadline }, before));

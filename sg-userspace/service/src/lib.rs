@@ -118,6 +118,9 @@ fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Resul
     Ok(output)
 }
 
+/// What an operation returned, and its change if that is to be confirmed.
+type Tried<T> = Result<(T, Option<PendingChange>), Refusal>;
+
 /// A handle to the service. Clones share the service.
 #[derive(Clone)]
 pub struct Service {
@@ -214,7 +217,7 @@ impl Service {
         ticket: Ticket,
         operation: O,
         confirm: Option<Confirm>,
-    ) -> Result<(O::Output, Option<PendingChange>), Refusal> {
+    ) -> Tried<O::Output> {
         let (reply, result) = oneshot::channel();
         let task = Task { operation, output: None, changes: Changes::default(), confirm, ticket, reply };
         self.queue.send(Work::Run(Box::new(task))).map_err(|_| Refusal::Ending)?;
@@ -270,7 +273,7 @@ struct Task<O: Operation> {
     /// How that is to be confirmed, if it is.
     confirm: Option<Confirm>,
     ticket: Ticket,
-    reply: oneshot::Sender<Result<(O::Output, Option<PendingChange>), Refusal>>,
+    reply: oneshot::Sender<Tried<O::Output>>,
 }
 
 impl<O: Operation> Job for Task<O> {

@@ -11,13 +11,13 @@ use super::{
     InForce, Remembers, new_group, tcp,
     writer::{authorize, block_on, started, web_with_nic},
 };
-use crate::{Idempotent, Operation, Refusal, Service, State};
+use crate::{Idempotent, Operation, Refusal, Service, State, in_memory::Changes};
 
 /// Long enough for a test, unless it says otherwise.
 const SECONDS: u32 = 600;
 
-fn by(owner: &str) -> Option<Confirm> {
-    Some(Confirm { seconds: SECONDS, owner: owner.to_owned() })
+fn by(owner: &str) -> Confirm {
+    Confirm { seconds: SECONDS, owner: owner.to_owned() }
 }
 
 fn ticket() -> Ticket {
@@ -28,7 +28,7 @@ async fn try_it<O: Operation>(
     service: &Service,
     operation: O,
 ) -> Result<(O::Output, Option<PendingChange>), Refusal> {
-    service.submit_until(ticket(), operation, by("uid 0")).await
+    service.submit_until(ticket(), operation, Some(by("uid 0"))).await
 }
 
 /// As an API does.
@@ -178,7 +178,7 @@ fn a_repeated_request_is_told_of_its_change_and_a_change_of_nothing_is_none() {
         let idempotent = || Idempotent::new("uid 0", "a", &operation, operation.clone()).unwrap();
         let (rules, pending) = try_it(&service, idempotent()).await.unwrap();
         assert_eq!(try_it(&service, idempotent()).await.unwrap(), (rules.clone(), pending));
-        let other = service.submit_until(ticket(), idempotent(), by("key ak-1")).await.unwrap();
+        let other = service.submit_until(ticket(), idempotent(), Some(by("key ak-1"))).await.unwrap();
         assert_eq!(other, (rules.clone(), None), "it is not that caller's");
         assert_eq!(service.submit(idempotent()).await.unwrap(), rules);
         settle(&service, None, Settle::Cancel).unwrap();
@@ -250,7 +250,7 @@ fn a_restart_finds_out_what_became_of_it() {
                     changes.last.as_mut().unwrap().0 = Standing::Confirmed { id: 1 };
                 }
                 "over" => enforcement.expire(),
-                "another host" => *enforcement.changes.lock().unwrap() = Default::default(),
+                "another host" => *enforcement.changes.lock().unwrap() = Changes::default(),
                 _ => {}
             }
             let (service, _) = Service::start(Box::new(store.clone()), enforcement.clone()).unwrap();

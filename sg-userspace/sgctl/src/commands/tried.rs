@@ -65,7 +65,7 @@ pub(crate) fn after(session: &mut Session<'_>, tried: Tried) -> Result<(), Failu
                 "change {id} was settled elsewhere, or its deadline has passed: `sgctl history` says which"
             )));
         }
-        Err(error) => return Err(left(id, error)),
+        Err(error) => return Err(left(id, &error)),
     };
     match state {
         ChangeState::Confirmed => {
@@ -82,7 +82,7 @@ pub(crate) fn after(session: &mut Session<'_>, tried: Tried) -> Result<(), Failu
 }
 
 /// The server could not be asked: the kernel does without it.
-fn left(id: u32, error: ClientError) -> Failure {
+fn left(id: u32, error: &ClientError) -> Failure {
     let why = escaped(&error.to_string()).into_owned();
     Failure::other(anyhow!(
         "change {id} goes back at its deadline unless it is confirmed; asking failed: {why}"

@@ -146,7 +146,12 @@ impl<E: Enforcement> Writer<E> {
         let pending = self.pending.insert(Unconfirmed::new(record));
         match delayed {
             None => Ok(Some(pending.shown())),
-            Some(error) => Err(Refusal::NotYetInForce { reason: error.to_string() }),
+            Some(error) => {
+                // The response has no change then.
+                let reason =
+                    format!("{error}; change {id} goes back at {deadline:.0} unless it is confirmed");
+                Err(Refusal::NotYetInForce { reason })
+            }
         }
     }
 

@@ -24,6 +24,7 @@ const NEAR: Duration = Duration::from_secs(1);
 pub(crate) fn tests(suite: &mut Suite) {
     suite.add("killed_after_it_named_the_change_it_goes_back", killed_after_the_id);
     suite.add("killed_while_it_tries_nothing_stays_by_half", killed_while_it_tries);
+    suite.add("killed_while_it_confirms_it_is_confirmed_or_pending", killed_while_it_confirms);
     suite.add("a_change_goes_on_after_a_restart", goes_on_after_a_restart);
     suite.add("another_change_waits_until_one_is_settled", others_wait);
     suite.add("of_a_confirmation_and_a_deadline_one_happens", races);
@@ -183,6 +184,35 @@ fn killed_while_it_tries(lab: Lab) -> Result<()> {
         named += usize::from(is_named);
     }
     println!("{named} of 24 were named before the kill, {found} were found pending");
+    Ok(())
+}
+
+fn killed_while_it_confirms(lab: Lab) -> Result<()> {
+    let hosts = Hosts::new(lab)?;
+    let mut served = hosts.serve()?;
+    let (mut confirmed, mut found) = (0, 0);
+    for round in 0..16 {
+        let there = rules(&served)?;
+        let group = format!(r#"{{"name":"round-{round}","vpc":"net"}}"#);
+        served.done("POST", "/v1/groups?confirm=600", &group)?;
+        let socket = served.socket();
+        let asked = thread::spawn(move || served::ask(&socket, "POST", "/v1/pending/confirm", "{}"));
+        thread::sleep(Duration::from_millis(3 * round));
+        served.kill()?;
+        let is_confirmed = asked.join().is_ok_and(|response| matches!(response, Ok((200, _))));
+        served.again()?;
+        let pending = pending(&served)?;
+        ensure!(!is_confirmed || pending.is_null(), "round {round}: it was confirmed, and is pending");
+        ensure!(stored(&served)?.contains(&format!("round-{round}")), "round {round}: {pending}");
+        ensure!(rules(&served)? == there);
+        found += usize::from(!pending.is_null());
+        confirmed += usize::from(is_confirmed);
+        if !pending.is_null() {
+            command(&served, &["confirm"])?;
+        }
+        served.done("PATCH", "/v1/quotas", &format!(r#"{{"rules_per_nic":{}}}"#, 500 + round))?;
+    }
+    println!("{confirmed} of 16 were confirmed before the kill, {found} were pending after it");
     Ok(())
 }
 

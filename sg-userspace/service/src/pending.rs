@@ -205,11 +205,13 @@ impl<E: Enforcement> Writer<E> {
                 pending.due = due(deadline);
                 let is_later = deadline.duration_since(pending.record.deadline).as_secs().abs() > 0;
                 pending.record.deadline = deadline;
-                if is_later {
-                    self.store.commit_pending(&[], PendingUpdate::Extend(deadline))
-                } else {
-                    Ok(())
+                if is_later
+                    && let Err(error) = self.store.commit_pending(&[], PendingUpdate::Extend(deadline))
+                {
+                    // It is for people only.
+                    tracing::warn!("another deadline of the change is stored than there is: {error}");
                 }
+                Ok(())
             }
             Standing::Confirmed { .. } => {
                 pending.outcome = Some(standing);

@@ -347,19 +347,25 @@ fn waits(lab: Lab) -> Result<()> {
     ensure!(String::from_utf8_lossy(&cancelled.stderr).contains("it was cancelled"), "{cancelled:?}");
     ensure!(rules(&served)? == 0);
     hosts.meets(false, "after it was cancelled")?;
-    // Ctrl-C.
-    let mut sgctl = Command::new(served.binaries().sgctl());
-    sgctl.args(["--instance", hosts.server.netns()]).args(words).args(["60s", "--wait"]);
-    let mut child = sgctl.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    let mut said = BufReader::new(child.stderr.take().context("no stderr")?).lines();
-    let asks = said.by_ref().map_while(Result::ok).any(|line| line.contains("Enter keeps"));
-    ensure!(asks && rules(&served)? == 1, "it does not wait");
-    hosts.meets(true, "while it waits")?;
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT)?;
-    let status = child.wait()?;
-    let last: Vec<String> = said.map_while(Result::ok).collect();
-    ensure!(status.code() == Some(1) && last.concat().contains("it was cancelled"), "{status}: {last:?}");
-    ensure!(rules(&served)? == 0);
+    // Ctrl-C, and a user who says nothing.
+    for (time, interrupts, why) in [("60s", true, "it was cancelled"), ("5s", false, "not confirmed in time")]
+    {
+        let mut sgctl = Command::new(served.binaries().sgctl());
+        sgctl.args(["--instance", hosts.server.netns()]).args(words).args([time, "--wait"]);
+        let mut child = sgctl.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let _stdin = child.stdin.take();
+        let mut said = BufReader::new(child.stderr.take().context("no stderr")?).lines();
+        let asks = said.by_ref().map_while(Result::ok).any(|line| line.contains("Enter keeps"));
+        ensure!(asks && rules(&served)? == 1, "it does not wait");
+        hosts.meets(true, "while it waits")?;
+        if interrupts {
+            kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT)?;
+        }
+        let status = child.wait()?;
+        let last: Vec<String> = said.map_while(Result::ok).collect();
+        ensure!(status.code() == Some(1) && last.concat().contains(why), "{status}: {last:?}");
+        ensure!(rules(&served)? == 0);
+    }
     let confirmed = waiting("60s", "\n")?;
     ensure!(confirmed.status.success(), "{confirmed:?}");
     ensure!(rules(&served)? == 1 && pending(&served)?.is_null());

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use sg_api_types::{ChangeState, PendingChange, SettleChange, SettledChange};
 use sg_model::text::escaped;
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Runtime},
     select,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     time::sleep,
 };
@@ -50,8 +50,9 @@ pub(crate) fn after(session: &mut Session<'_>, tried: Tried) -> Result<(), Failu
         ));
         return Ok(());
     }
+    let wait = Wait::begin().map_err(Failure::other)?;
     say("sgctl: Enter keeps the change; Ctrl-C takes it back");
-    let word = wait(deadline).map_err(Failure::other)?;
+    let word = wait.until(deadline).map_err(Failure::other)?;
     let how = if word == Word::Yes { "confirm" } else { "cancel" };
     let call = Call::change(Method::POST, Address::of(&["pending", how]))
         .with_json(&SettleChange { id: Some(id) })?
@@ -89,27 +90,44 @@ fn left(id: u32, error: &ClientError) -> Failure {
     ))
 }
 
-fn wait(deadline: Timestamp) -> io::Result<Word> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (tell, told) = oneshot::channel();
-    // It may wait for a line that never comes: the process ends without it.
-    thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-        let read = io::stdin().read_line(&mut String::new());
-        let _ = tell.send(if read.is_ok_and(|bytes| bytes > 0) { Word::Yes } else { Word::No });
-    })?;
-    let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default();
-    runtime.block_on(async move {
-        let kinds = [SignalKind::interrupt(), SignalKind::hangup(), SignalKind::terminate()];
-        let [mut interrupt, mut hangup, mut terminate] =
-            [signal(kinds[0])?, signal(kinds[1])?, signal(kinds[2])?];
-        Ok(select! {
-            biased;
-            _ = interrupt.recv() => Word::No,
-            _ = hangup.recv() => Word::No,
-            _ = terminate.recv() => Word::No,
-            word = told => word.unwrap_or(Word::No),
-            // The server's clock decides; it is asked then.
-            () = sleep(left) => Word::Late,
-        })
-    })
+/// The wait for the user's word. From its beginning on, Ctrl-C is one.
+struct Wait {
+    runtime: Runtime,
+    signals: [Signal; 3],
+}
+
+impl Wait {
+    fn begin() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let signals = [
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::terminate())?,
+        ];
+        drop(entered);
+        Ok(Self { runtime, signals })
+    }
+
+    fn until(self, deadline: Timestamp) -> io::Result<Word> {
+        let Self { runtime, signals: [mut interrupt, mut hangup, mut terminate] } = self;
+        let (tell, told) = oneshot::channel();
+        // It may wait for a line that never comes: the process ends without it.
+        thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+            let read = io::stdin().read_line(&mut String::new());
+            let _ = tell.send(if read.is_ok_and(|bytes| bytes > 0) { Word::Yes } else { Word::No });
+        })?;
+        let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default();
+        Ok(runtime.block_on(async move {
+            select! {
+                biased;
+                _ = interrupt.recv() => Word::No,
+                _ = hangup.recv() => Word::No,
+                _ = terminate.recv() => Word::No,
+                word = told => word.unwrap_or(Word::No),
+                // The server's clock decides; it is asked then.
+                () = sleep(left) => Word::Late,
+            }
+        }))
+    }
 }

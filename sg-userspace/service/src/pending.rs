@@ -64,7 +64,7 @@ fn due(deadline: Timestamp) -> Instant {
 }
 
 /// What takes `changes` back: each record that they change, once, as it is in `before`.
-fn undo(before: &State, changes: &[Change]) -> Vec<Change> {
+pub(super) fn undo(before: &State, changes: &[Change]) -> Vec<Change> {
     let keys: BTreeSet<Key> = changes
         .iter()
         .map(|change| match change {
@@ -76,7 +76,7 @@ fn undo(before: &State, changes: &[Change]) -> Vec<Change> {
 }
 
 /// The state without the change that `undo` takes back.
-fn undone(state: &State, undo: &[Change]) -> State {
+pub(super) fn undone(state: &State, undo: &[Change]) -> State {
     let mut state = state.clone();
     for change in undo {
         match change {

@@ -1,17 +1,26 @@
 //! Changes that are to be confirmed: tried alone, stored with what takes them back, and what becomes of them.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use proptest::{collection::vec, prelude::*};
 use sg_agent::{Confirm, Settle, Standing};
 use sg_api_types::{ModifyQuotas, PendingChange};
 use sg_audit::{Api, Entry, Ticket, Trail, Who};
 use sg_model::Policy;
+use sg_store::Change;
 
 use super::{
-    InForce, Remembers, new_group, tcp,
+    InForce, Remembers,
+    model::{Both, operations},
+    new_group, tcp,
     writer::{authorize, block_on, started, web_with_nic},
 };
-use crate::{Idempotent, Operation, Refusal, Service, State, in_memory::Changes};
+use crate::{
+    Idempotent, Operation, Refusal, Service, State,
+    in_memory::Changes,
+    pending::{undo, undone},
+    policy,
+};
 
 /// Long enough for a test, unless it says otherwise.
 const SECONDS: u32 = 600;
@@ -274,6 +283,57 @@ fn a_restart_finds_out_what_became_of_it() {
             assert!(service.snapshot().rules_of(&group.id).count() <= 1);
         }
     });
+}
+
+/// What the indices of a state say, besides its records.
+fn indices(state: &State) -> Vec<String> {
+    let groups = state.groups().keys().map(|group| {
+        let rules: Vec<_> = state.rules_of(group).map(|rule| rule.id.clone()).collect();
+        let nics: Vec<_> = state.nics_of(group).map(|nic| nic.id.clone()).collect();
+        let naming: Vec<_> = state.rules_naming(group).map(|rule| rule.id.clone()).collect();
+        let members: Vec<_> = state.members_of(group).map(|member| member.address).collect();
+        format!("{group}: {rules:?} {nics:?} {naming:?} {members:?}")
+    });
+    let vpcs = state.vpcs().keys().map(|vpc| {
+        let groups: Vec<_> = state.groups_of_vpc(vpc).map(|group| group.id.clone()).collect();
+        let nics: Vec<_> = state.nics_of_vpc(vpc).map(|nic| nic.id.clone()).collect();
+        format!("{vpc}: {groups:?} {nics:?}")
+    });
+    let lists = state.prefix_lists().keys().map(|list| {
+        let naming: Vec<_> = state.rules_naming(list).map(|rule| rule.id.clone()).collect();
+        format!("{list}: {naming:?}")
+    });
+    groups.chain(vpcs).chain(lists).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_was_done_is_undone(before in vec(operations(), 1..60), tried in vec(operations(), 1..40)) {
+        let mut both = Both::new();
+        for operation in &before {
+            both.step(operation).map_err(TestCaseError::fail)?;
+        }
+        let mark = both.world.tx.mark();
+        for operation in &tried {
+            both.step(operation).map_err(TestCaseError::fail)?;
+        }
+        let undo = undo(&mark.state, both.world.tx.changes_since(&mark));
+        let back = undone(&both.world.tx, &undo);
+        prop_assert_eq!(records(&back), records(&mark.state));
+        prop_assert_eq!(indices(&back), indices(&mark.state));
+        prop_assert_eq!(policy(&back).unwrap(), policy(&mark.state).unwrap());
+        // As the store does it, in any order.
+        let mut stored: BTreeMap<_, _> = records(&both.world.tx).into_iter().map(|record| (record.key(), record)).collect();
+        for change in undo.into_iter().rev() {
+            match change {
+                Change::Put(record) => drop(stored.insert(record.key(), record)),
+                Change::Delete(key) => drop(stored.remove(&key)),
+            }
+        }
+        prop_assert_eq!(stored.into_values().collect::<Vec<_>>(), records(&mark.state));
+    }
 }
 
 #[test]

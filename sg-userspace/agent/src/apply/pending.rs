@@ -273,7 +273,7 @@ impl<E: Enforcer> Agent<E> {
     }
 
     /// Does this to the change that is pending, if it has this id, and says what becomes of it. Afterwards, call [`Self::resync`]; if it
-    /// is confirmed, [`Self::forget_confirmed`] before.
+    /// is confirmed, `forget_confirmed` before.
     ///
     /// # Errors
     /// If nothing is pending, or another change, or the kernel refuses.

@@ -9,6 +9,7 @@ use anyhow::Result;
 mod api {
     pub(crate) mod audit;
     pub(crate) mod backup;
+    pub(crate) mod changes;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
     pub(crate) mod hostile;
@@ -40,6 +41,7 @@ fn main() -> Result<ExitCode> {
             api::json_log,
             api::metrics,
             api::audit,
+            api::changes,
             api::in_force,
             api::hostile,
         );

@@ -39,8 +39,8 @@ pub use host::{
 };
 pub use input::{Control, Enforced, Enforcement, Orders, Tried, Untrusted, control};
 pub use lifecycle::{
-    AgentOptions, AgentThread, ConfirmChanges, InForceReader, Loaded, Measure, Traffic, TrafficNews,
-    TrafficReceiver, TrafficSender, run, serve, traffic,
+    AgentOptions, AgentThread, ConfirmChanges, DocumentHistory, InForceReader, Loaded, Measure, PastDocument,
+    Traffic, TrafficNews, TrafficReceiver, TrafficSender, run, serve, traffic,
 };
 pub use plan::leaving::{AllowUnfiltered, Leaving, Leavings};
 pub use state::{Applied, Cause, Filtered, InForce, Origin, PublishedImage, Refused};

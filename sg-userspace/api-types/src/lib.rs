@@ -8,6 +8,7 @@
 
 mod access;
 mod apply;
+mod changes;
 mod check;
 mod clone;
 mod diff;
@@ -31,10 +32,14 @@ mod vpcs;
 
 pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
+pub use changes::{
+    ChangeDetail, ChangePage, ChangeSummary, ChangeView, ChangesQuery, DocumentText, Rollback, RolledBack,
+};
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 pub use diff::{
-    Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, RevokedFlow, UndecidedPart,
+    Compare, ComparedPolicy, Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts,
+    RevokedFlow, UndecidedPart,
 };
 pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use flows::{

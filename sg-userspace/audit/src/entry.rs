@@ -42,8 +42,14 @@ pub struct Entry {
     pub who: Who,
     /// Where the request came from: `socket`, an address and a port, or `file`.
     pub from: String,
+    /// Why, in the words of whoever requested it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What came of it.
     pub outcome: Outcome,
+    /// Number of the change in the history, if it changed the policy: see `GET /v1/changes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
     /// Code of the refusal or failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -295,7 +301,9 @@ impl Entry {
             target: None,
             who,
             from: from.into(),
+            reason: None,
             outcome: Outcome::Refused,
+            change: None,
             code: None,
             message: None,
             objects: Vec::new(),
@@ -307,7 +315,7 @@ impl Entry {
     /// The same within the bounds of an entry.
     #[must_use]
     pub fn bounded(mut self) -> Self {
-        for text in [&mut self.message, &mut self.target].into_iter().flatten() {
+        for text in [&mut self.message, &mut self.target, &mut self.reason].into_iter().flatten() {
             if let Some((end, _)) = text.char_indices().nth(TEXT) {
                 text.truncate(end);
                 text.push('…');

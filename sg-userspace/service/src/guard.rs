@@ -96,7 +96,7 @@ fn keep_connection(
 }
 
 /// The facts about this host's devices, by name.
-fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Refusal> {
+pub(crate) fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Refusal> {
     let devices = devices::scan().map_err(|error| Refusal::Unenforceable {
         reason: format!("what is guarded cannot be asked, the devices of this host cannot be read: {error}"),
     })?;

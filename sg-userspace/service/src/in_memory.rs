@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use sg_agent::{AgentError, Confirm, Enforced, Enforcement, Filtered, Settle, Standing, Tried};
 use sg_model::Policy;
-use sg_store::{Change, Key, Pending, PendingUpdate, Record, Store, StoreError};
+use sg_store::{Change, HistoryEdit, Key, Pending, PendingUpdate, Record, Store, StoreError, StoredHistory};
 
 /// A store that a second handle can inspect.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Remembers(pub Arc<Mutex<BTreeMap<Key, Record>>>, pub Arc<Mutex<Kept>>
 /// What else a store keeps, and whether it refuses to.
 #[derive(Debug, Default)]
 pub struct Kept {
+    /// The history of changes.
+    pub history: BTreeMap<u64, Vec<u8>>,
     /// The change that is to be confirmed.
     pub pending: Option<Pending>,
     /// Commits are refused.
@@ -32,10 +34,21 @@ impl Store for Remembers {
         Ok(self.0.lock().unwrap().values().cloned().collect())
     }
 
-    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        if self.1.lock().unwrap().is_full {
+    fn history(&mut self) -> Result<StoredHistory, StoreError> {
+        let kept = self.1.lock().unwrap();
+        let entries = kept.history.iter().map(|(number, text)| (*number, text.clone())).collect();
+        Ok(StoredHistory { entries, complete_from: 0 })
+    }
+
+    fn commit_with(&mut self, changes: &[Change], history: &HistoryEdit) -> Result<(), StoreError> {
+        let mut kept = self.1.lock().unwrap();
+        if kept.is_full {
             let (doing, path) = ("write", "memory".into());
             return Err(StoreError::Database { doing, path, reason: "it is full".to_owned() });
+        }
+        if !history.put.is_empty() {
+            kept.history.extend(history.put.iter().cloned());
+            kept.history.retain(|number, _| *number >= history.oldest);
         }
         let mut records = self.0.lock().unwrap();
         for change in changes {
@@ -51,8 +64,13 @@ impl Store for Remembers {
         Ok(self.1.lock().unwrap().pending.clone())
     }
 
-    fn commit_pending(&mut self, changes: &[Change], update: PendingUpdate<'_>) -> Result<(), StoreError> {
-        self.commit(changes)?;
+    fn commit_pending(
+        &mut self,
+        changes: &[Change],
+        history: &HistoryEdit,
+        update: PendingUpdate<'_>,
+    ) -> Result<(), StoreError> {
+        self.commit_with(changes, history)?;
         let pending = &mut self.1.lock().unwrap().pending;
         match update {
             PendingUpdate::Begin(begun) => *pending = Some(begun.clone()),

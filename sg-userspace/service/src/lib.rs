@@ -16,6 +16,7 @@ mod check;
 mod clone;
 mod groups;
 mod guard;
+mod history;
 mod idempotency;
 #[cfg(any(test, feature = "in-memory"))]
 pub mod in_memory;
@@ -35,9 +36,11 @@ mod recorded;
 mod refusal;
 mod replace;
 mod restore;
+mod rollback;
 mod rule_check;
 mod rules;
 mod state;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -59,6 +62,7 @@ use tokio::sync::oneshot;
 pub use check::{check_common, check_packet};
 pub use groups::referencing;
 pub use guard::{Guarded, OwnConnection};
+pub use history::{History, Kept};
 pub use idempotency::Idempotent;
 pub use integrity::check_stored;
 pub use labels::DEFAULT_REGION;
@@ -73,6 +77,7 @@ pub use query::{
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
+pub use rollback::number as change_number;
 pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
@@ -82,10 +87,11 @@ pub use sg_api_types::{
     LeftOut, ListView, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move,
     MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference,
     RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke,
-    RuleQuery, SetGroups, Severity,
+    Rollback, RolledBack, RuleQuery, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
+pub use summary::{summarise, summary_of};
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::Tx;
 
@@ -121,11 +127,27 @@ fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Resul
 /// What an operation returned, and its change if that is to be confirmed.
 type Tried<T> = Result<(T, Option<PendingChange>), Refusal>;
 
+/// A state, and the changes that led to it.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The state.
+    pub state: Arc<State>,
+    /// The changes.
+    pub history: History,
+}
+
+impl Committed {
+    fn of(tx: Tx) -> Self {
+        let (state, history) = tx.into_parts();
+        Self { state: Arc::new(state), history }
+    }
+}
+
 /// A handle to the service. Clones share the service.
 #[derive(Clone)]
 pub struct Service {
     queue: mpsc::Sender<Work>,
-    committed: Arc<ArcSwap<State>>,
+    committed: Arc<ArcSwap<Committed>>,
     filtered: Filtered,
 }
 
@@ -145,11 +167,13 @@ impl Service {
         mut enforcement: impl Enforcement + 'static,
     ) -> Result<(Self, JoinHandle<()>), StartError> {
         let state = State::new(store.load()?);
-        let (state, pending) = pending::prepare_first(&mut *store, &mut enforcement, state)?;
+        let history = History::stored(store.history()?);
+        let found = Committed { state: Arc::new(state), history };
+        let (found, pending) = pending::prepare_first(&mut *store, &mut enforcement, found)?;
         if let Err(error) = enforcement.enforce() {
             tracing::error!("{error}");
         }
-        let committed = Arc::new(ArcSwap::from_pointee(state));
+        let committed = Arc::new(ArcSwap::from_pointee(found));
         let filtered = enforcement.filtered();
         let (queue, waiting) = mpsc::channel();
         let committed_here = Arc::clone(&committed);
@@ -163,7 +187,18 @@ impl Service {
     /// A snapshot of the current state, which never changes.
     #[must_use]
     pub fn snapshot(&self) -> Arc<State> {
+        Arc::clone(&self.committed.load().state)
+    }
+
+    /// The current state, with the changes that led to it.
+    #[must_use]
+    pub fn committed(&self) -> Arc<Committed> {
         self.committed.load_full()
+    }
+
+    fn begin(&self) -> Tx {
+        let Committed { state, history } = &**self.committed.load();
+        Tx::new(State::clone(state), Timestamp::now()).after(history.clone())
     }
 
     /// The result that an operation would have: it runs on a copy that is dropped. Whether it could be enforced is not checked.
@@ -171,8 +206,7 @@ impl Service {
     /// # Errors
     /// Why it would be refused.
     pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
-        let tx = Tx::new(State::clone(&self.snapshot()), Timestamp::now());
-        perform(operation, &mut tx.on(self.filtered.clone()))
+        perform(operation, &mut self.begin().on(self.filtered.clone()))
     }
 
     /// The state that there would be after an operation, whatever [`Self::try_out`] says about what is filtered.
@@ -180,7 +214,7 @@ impl Service {
     /// # Errors
     /// Why it would be refused.
     pub fn would_be<O: Operation>(&self, operation: &O) -> Result<(O::Output, State), Refusal> {
-        let mut tx = Tx::new(State::clone(&self.snapshot()), Timestamp::now());
+        let mut tx = self.begin();
         let output = perform(operation, &mut tx)?;
         Ok((output, tx.into_state()))
     }
@@ -219,7 +253,8 @@ impl Service {
         confirm: Option<Confirm>,
     ) -> Tried<O::Output> {
         let (reply, result) = oneshot::channel();
-        let task = Task { operation, output: None, changes: Changes::default(), confirm, ticket, reply };
+        let (output, changes, number) = (None, Changes::default(), None);
+        let task = Task { operation, output, changes, number, confirm, ticket, reply };
         self.queue.send(Work::Run(Box::new(task))).map_err(|_| Refusal::Ending)?;
         let result = result.await.unwrap_or(Err(Refusal::Ending));
         // The writer and the agent serve many requests at once, and log without the id of one. This line is in its span.
@@ -270,6 +305,8 @@ struct Task<O: Operation> {
     output: Option<Result<O::Output, Refusal>>,
     /// What it changed.
     changes: Changes,
+    /// Its number in the history, if it changed the policy.
+    number: Option<u64>,
     /// How that is to be confirmed, if it is.
     confirm: Option<Confirm>,
     ticket: Ticket,
@@ -283,7 +320,13 @@ impl<O: Operation> Job for Task<O> {
         let mark = tx.mark();
         let output = perform_since(&mark, &self.operation, tx);
         let done = output.is_ok();
-        self.changes = if done { recorded::changes(&mark, tx) } else { Changes::default() };
+        (self.changes, self.number) = (Changes::default(), None);
+        if done {
+            let (changes, undo) = recorded::changes(&mark, tx);
+            let entry = self.ticket.entry();
+            self.number = entry.and_then(|entry| tx.remember(&undo, entry, &changes));
+            self.changes = changes;
+        }
         self.output = Some(output);
         done
     }
@@ -293,7 +336,10 @@ impl<O: Operation> Job for Task<O> {
     }
 
     fn reply(self: Box<Self>, fate: Result<Option<PendingChange>, Refusal>) {
-        let Self { operation: _, output, changes, confirm: _, ticket, reply } = *self;
+        let Self { operation: _, output, changes, number, confirm: _, ticket, reply } = *self;
+        let number = number
+            .filter(|_| !matches!(&fate, Err(refusal) if !matches!(refusal, Refusal::NotYetInForce { .. })));
+        let ticket = ticket.numbered(number);
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
         let result = fate.and_then(|pending| output.unwrap_or_else(broken).map(|output| (output, pending)));
         let refused = result.as_ref().err().map(|refusal| [refusal.code(), refusal.to_string()]);

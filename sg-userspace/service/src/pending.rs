@@ -16,10 +16,11 @@ use std::{
 use jiff::Timestamp;
 use sg_agent::{AgentError, Confirm, Enforcement, Settle, Standing, Tried};
 use sg_api_types::PendingChange;
-use sg_store::{Change, Key, Pending, PendingUpdate, Store};
+use sg_audit::{Api, Entry, Who};
+use sg_store::{Change, HistoryEdit, Key, Pending, PendingUpdate, Store};
 
 use super::{
-    Refusal, StartError, State, Tx, project,
+    Committed, Refusal, StartError, State, Tx, project, recorded,
     writer::{Writer, refused, stored},
 };
 
@@ -75,45 +76,55 @@ pub(super) fn undo(before: &State, changes: &[Change]) -> Vec<Change> {
     keys.into_iter().map(|key| before.get(&key).map_or(Change::Delete(key), Change::Put)).collect()
 }
 
-/// The state without the change that `undo` takes back.
-pub(super) fn undone(state: &State, undo: &[Change]) -> State {
-    let mut state = state.clone();
-    for change in undo {
+/// The state without a change that was not confirmed; the history has both.
+pub(super) fn taken_back(committed: &Committed, pending: &Pending) -> Tx {
+    let tx = Tx::new(State::clone(&committed.state), Timestamp::now());
+    let mut tx = tx.after(committed.history.clone());
+    let mark = tx.mark();
+    for change in &pending.undo {
         match change {
-            Change::Put(record) => state.put(record.clone()),
-            Change::Delete(key) => state.delete(key),
+            Change::Put(record) => tx.put(record.clone()),
+            Change::Delete(key) => tx.delete(key.clone()),
         }
     }
-    state
+    let (changes, undo) = recorded::changes(&mark, &tx);
+    let mut entry = Entry::new(Api::Sgd, "revert_change", Who::default(), "agent");
+    entry.reason = Some(format!("change {} of {} was not confirmed", pending.id, pending.owner));
+    tx.remember(&undo, &entry, &changes);
+    tx
 }
 
-/// Makes `state`, which was loaded from `store`, agree with what became of a change that was to be confirmed when the process before
-/// ended, and prepares its policy. Returns the state, and the change if it is still to be confirmed.
+/// Makes `found`, which was loaded from `store`, agree with what became of a change that was to be confirmed when the process before
+/// ended, and prepares its policy. Returns it, and the change if it is still to be confirmed.
 pub(super) fn prepare_first(
     store: &mut dyn Store,
     enforcement: &mut impl Enforcement,
-    mut state: State,
-) -> Result<(State, Option<Unconfirmed>), StartError> {
+    mut found: Committed,
+) -> Result<(Committed, Option<Unconfirmed>), StartError> {
     let unenforceable = |source| StartError::Unenforceable { source };
     if let Some(mut record) = store.pending()? {
         let Pending { id, owner, .. } = &record;
         match enforcement.standing(*id).map_err(unenforceable)? {
             Standing::Pending { deadline, .. } => {
-                let before = project::policy(&undone(&state, &record.undo))?;
-                enforcement.resume(project::policy(&state)?, before).map_err(unenforceable)?;
+                let before = project::policy(&taken_back(&found, &record))?;
+                enforcement.resume(project::policy(&found.state)?, before).map_err(unenforceable)?;
                 record.deadline = deadline;
-                return Ok((state, Some(Unconfirmed::new(record))));
+                return Ok((found, Some(Unconfirmed::new(record))));
             }
-            Standing::Confirmed { .. } => store.commit_pending(&[], PendingUpdate::End)?,
+            Standing::Confirmed { .. } => {
+                store.commit_pending(&[], &HistoryEdit::default(), PendingUpdate::End)?;
+            }
             Standing::Reverted { .. } => {
                 tracing::warn!("change {id} of {owner} was not confirmed: the store is as it was before");
-                store.commit_pending(&record.undo, PendingUpdate::End)?;
-                state = undone(&state, &record.undo);
+                let tx = taken_back(&found, &record);
+                let edit = tx.history().edit_since(&found.history);
+                store.commit_pending(tx.changes(), &edit, PendingUpdate::End)?;
+                found = Committed::of(tx);
             }
         }
     }
-    enforcement.prepare(project::policy(&state)?).map_err(unenforceable)?;
-    Ok((state, None))
+    enforcement.prepare(project::policy(&found.state)?).map_err(unenforceable)?;
+    Ok((found, None))
 }
 
 impl<E: Enforcement> Writer<E> {
@@ -133,16 +144,20 @@ impl<E: Enforcement> Writer<E> {
         self.refuse_beside_pending()?;
         let policy = project::policy(&tx);
         let policy = policy.map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
-        let undo = undo(&self.committed.load(), tx.changes());
+        let committed = self.committed.load_full();
+        let undo = undo(&committed.state, tx.changes());
+        let edit = tx.history().edit_since(&committed.history);
         let Tried { id, deadline, delayed } = self.enforcement.try_until(policy, confirm).map_err(refused)?;
         let record = Pending { id, owner, deadline, undo };
-        if let Err(refusal) = stored(self.store.commit_pending(tx.changes(), PendingUpdate::Begin(&record))) {
+        if let Err(refusal) =
+            stored(self.store.commit_pending(tx.changes(), &edit, PendingUpdate::Begin(&record)))
+        {
             if let Err(error) = self.enforcement.settle(Some(id), Settle::Cancel) {
                 tracing::error!("change {id} is in force until its deadline, and not stored: {error}");
             }
             return Err(refusal);
         }
-        self.committed.store(Arc::new(tx.into_state()));
+        self.committed.store(Arc::new(Committed::of(tx)));
         let pending = self.pending.insert(Unconfirmed::new(record));
         match delayed {
             None => Ok(Some(pending.shown())),
@@ -206,7 +221,11 @@ impl<E: Enforcement> Writer<E> {
                 let is_later = deadline.duration_since(pending.record.deadline).as_secs().abs() > 0;
                 pending.record.deadline = deadline;
                 if is_later
-                    && let Err(error) = self.store.commit_pending(&[], PendingUpdate::Extend(deadline))
+                    && let Err(error) = self.store.commit_pending(
+                        &[],
+                        &HistoryEdit::default(),
+                        PendingUpdate::Extend(deadline),
+                    )
                 {
                     // It is for people only.
                     tracing::warn!("another deadline of the change is stored than there is: {error}");
@@ -215,7 +234,7 @@ impl<E: Enforcement> Writer<E> {
             }
             Standing::Confirmed { .. } => {
                 pending.outcome = Some(standing);
-                let ended = self.store.commit_pending(&[], PendingUpdate::End);
+                let ended = self.store.commit_pending(&[], &HistoryEdit::default(), PendingUpdate::End);
                 if ended.is_ok() {
                     (self.pending, self.settled) = (None, Some(standing));
                 }
@@ -223,10 +242,12 @@ impl<E: Enforcement> Writer<E> {
             }
             Standing::Reverted { .. } => {
                 pending.outcome = Some(standing);
-                let undo = &pending.record.undo;
-                let ended = self.store.commit_pending(undo, PendingUpdate::End);
+                let committed = self.committed.load_full();
+                let tx = taken_back(&committed, &pending.record);
+                let edit = tx.history().edit_since(&committed.history);
+                let ended = self.store.commit_pending(tx.changes(), &edit, PendingUpdate::End);
                 if ended.is_ok() {
-                    self.committed.store(Arc::new(undone(&self.committed.load(), undo)));
+                    self.committed.store(Arc::new(Committed::of(tx)));
                     (self.pending, self.settled) = (None, Some(standing));
                 }
                 ended

@@ -6,16 +6,18 @@ use std::{ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
 use sg_agent::Filtered;
+use sg_audit::{Changes, Entry};
 use sg_records::Settings;
 use sg_store::{Change, Key, Record};
 
-use super::State;
+use super::{State, history::History};
 
 /// A state under change.
 #[derive(Debug)]
 pub struct Tx {
     state: State,
     changes: Vec<Change>,
+    history: History,
     now: Timestamp,
     /// The devices that are filtered before the change.
     filtered: Filtered,
@@ -26,17 +28,33 @@ pub struct Tx {
 pub(super) struct Mark {
     pub(super) state: State,
     changes: usize,
+    history: History,
 }
 
 impl Tx {
     /// Starts changing `state` at the time `now`.
     pub(super) fn new(state: State, now: Timestamp) -> Self {
-        Self { state, changes: Vec::new(), now, filtered: Filtered::default() }
+        Self { state, changes: Vec::new(), history: History::default(), now, filtered: Filtered::default() }
     }
 
     /// The same on a host where these devices are filtered.
     pub(super) fn on(self, filtered: Filtered) -> Self {
         Self { filtered, ..self }
+    }
+
+    /// The same with the history of changes so far.
+    pub(super) fn after(self, history: History) -> Self {
+        Self { history, ..self }
+    }
+
+    /// The history of changes so far.
+    pub(super) const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Adds what changed since a mark to the history, with what undoes it; returns its number, if it changed the policy.
+    pub(super) fn remember(&mut self, undo: &[Change], entry: &Entry, changes: &Changes) -> Option<u64> {
+        self.history.add(undo, entry, changes, self.now)
     }
 
     /// The devices that are filtered before the change.
@@ -73,12 +91,13 @@ impl Tx {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark { state: self.state.clone(), changes: self.changes.len() }
+        Mark { state: self.state.clone(), changes: self.changes.len(), history: self.history.clone() }
     }
 
     pub(super) fn go_back(&mut self, mark: Mark) {
         self.state = mark.state;
         self.changes.truncate(mark.changes);
+        self.history = mark.history;
     }
 
     pub(super) fn changes(&self) -> &[Change] {
@@ -91,6 +110,10 @@ impl Tx {
 
     pub(super) fn into_state(self) -> State {
         self.state
+    }
+
+    pub(super) fn into_parts(self) -> (State, History) {
+        (self.state, self.history)
     }
 }
 

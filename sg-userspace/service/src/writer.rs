@@ -28,7 +28,7 @@ use sg_api_types::PendingChange;
 use sg_store::{Store, StoreError};
 use tokio::sync::oneshot;
 
-use super::{Refusal, State, Tx, pending::Unconfirmed, project};
+use super::{Committed, Refusal, State, Tx, pending::Unconfirmed, project};
 
 /// The maximum number of operations in one batch.
 const BATCH: usize = 1024;
@@ -55,7 +55,7 @@ pub(super) trait Job: Send {
 /// The writer, with its queue, state, store and enforcement.
 pub(super) struct Writer<E> {
     pub(super) queue: Receiver<Work>,
-    pub(super) committed: Arc<ArcSwap<State>>,
+    pub(super) committed: Arc<ArcSwap<Committed>>,
     pub(super) store: Box<dyn Store>,
     pub(super) enforcement: E,
     /// The change that is to be confirmed.
@@ -146,7 +146,9 @@ impl<E: Enforcement> Writer<E> {
     }
 
     fn begin(&self) -> Tx {
-        Tx::new(State::clone(&self.committed.load()), Timestamp::now()).on(self.enforcement.filtered())
+        let committed = self.committed.load();
+        let tx = Tx::new(State::clone(&committed.state), Timestamp::now());
+        tx.after(committed.history.clone()).on(self.enforcement.filtered())
     }
 
     fn apply(&mut self, tx: Tx) -> Result<(), Refusal> {
@@ -157,8 +159,9 @@ impl<E: Enforcement> Writer<E> {
         let policy = project::policy(&tx);
         let policy = policy.map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
         self.enforcement.prepare(policy).map_err(refused)?;
-        stored(self.store.commit(tx.changes()))?;
-        self.committed.store(Arc::new(tx.into_state()));
+        let edit = tx.history().edit_since(&self.committed.load().history);
+        stored(self.store.commit_with(tx.changes(), &edit))?;
+        self.committed.store(Arc::new(Committed::of(tx)));
         let not_yet = |error: AgentError| Refusal::NotYetInForce { reason: error.to_string() };
         self.enforcement.enforce().map(drop).map_err(not_yet)
     }

@@ -4,7 +4,10 @@
 use clap::{Arg, ArgAction, Command, builder::Resettable};
 
 use super::{
-    args::{common::HEADING, tried::with_flags},
+    args::{
+        common::{HEADING, reason},
+        tried::with_flags,
+    },
     failure::EXIT_CODES,
 };
 
@@ -16,6 +19,30 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("delete", &["rm"]),
     ("remove", &["rm"]),
     ("revoke", &["rm"]),
+];
+
+/// The commands that make changes, by their last word; each takes `--reason`.
+const CHANGES: &[&str] = &[
+    "add",
+    "apply",
+    "cancel",
+    "clone",
+    "confirm",
+    "create",
+    "delete",
+    "extend",
+    "flows",
+    "import",
+    "join",
+    "leave",
+    "modify",
+    "move",
+    "register",
+    "remove",
+    "restore",
+    "revoke",
+    "rollback",
+    "set-groups",
 ];
 
 /// Examples of each command, by its words.
@@ -160,6 +187,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("confirm", &["sgctl confirm", "sgctl confirm 7"]),
     ("cancel", &["sgctl cancel"]),
     ("extend", &["sgctl extend --time 10m"]),
+    (
+        "rollback",
+        &["sgctl rollback 7 --dry-run", "sgctl rollback 7 --reason 'ticket 4711: the office is offline'"],
+    ),
     ("export", &["sgctl export backup.jsonl --secrets"]),
     ("import", &["sgctl import backup.jsonl --dry-run", "sgctl import backup.jsonl --yes"]),
     (
@@ -185,6 +216,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "sgctl diff new.yaml",
             "sgctl diff policy.yaml new.yaml",
+            "sgctl diff @7",
+            "sgctl diff @7 backup.jsonl",
             "sgctl diff policy.yaml new.yaml --nic eth0 --all --json",
         ],
     ),
@@ -207,7 +240,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "history",
-        &["sgctl history --since 1h", "sgctl history --object web --outcome done", "sgctl history -f --json"],
+        &[
+            "sgctl history --since 1h",
+            "sgctl history --object web --outcome done",
+            "sgctl history --changes --last 20",
+            "sgctl history --change 7",
+            "sgctl history -f --json",
+        ],
     ),
     ("top", &["sgctl top", "sgctl top --nic eth0 --interval 1"]),
     ("detach", &["sgctl detach", "sgctl detach --instance old", "sgctl detach --all --yes"]),
@@ -246,6 +285,9 @@ fn exit_codes() -> String {
 /// `command` and those below it, completed. `path` is its words after `sgctl`.
 fn completed(command: Command, path: &str) -> Command {
     let mut command = with_flags(command, path).mut_args(in_words);
+    if CHANGES.contains(&command.get_name()) {
+        command = command.arg(reason());
+    }
     let mut after = Vec::new();
     if let Some(long) = command.get_long_about().map(ToString::to_string) {
         // Its first paragraph is what `-h` shows at the top.

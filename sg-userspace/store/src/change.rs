@@ -107,7 +107,7 @@ kinds! {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum Change {
     /// Inserts the record, or replaces the one with its key.
     Put(Record),

@@ -17,7 +17,10 @@ use redb::{
     backends::{FileBackend, InMemoryBackend},
 };
 
-use super::{Change, Pending, PendingUpdate, Record, Store, StoreError, directory::Directory};
+use super::{
+    Change, HistoryEdit, Pending, PendingUpdate, Record, Store, StoreError, StoredHistory,
+    directory::Directory,
+};
 use base::Base;
 
 /// A [`Store`] in a file.
@@ -121,11 +124,16 @@ impl RedbStore {
         Ok(self.base.insert(base))
     }
 
-    fn write(&mut self, changes: &[Change], update: Option<PendingUpdate<'_>>) -> Result<(), StoreError> {
+    fn write(
+        &mut self,
+        changes: &[Change],
+        history: &HistoryEdit,
+        update: Option<PendingUpdate<'_>>,
+    ) -> Result<(), StoreError> {
         let entries = changes.iter().map(base::entry).collect::<Result<Vec<_>, _>>()?;
         let pending = update.map(base::pending_entries).transpose()?;
         let commits = self.commits + 1;
-        let Err(error) = self.known()?.write(&entries, pending.as_ref(), commits) else {
+        let Err(error) = self.known()?.write(&entries, history, pending.as_ref(), commits) else {
             self.commits = commits;
             return Ok(());
         };
@@ -165,15 +173,24 @@ impl Store for RedbStore {
         Ok(records)
     }
 
-    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        if changes.is_empty() { Ok(()) } else { self.write(changes, None) }
+    fn history(&mut self) -> Result<StoredHistory, StoreError> {
+        self.known()?.history()
+    }
+
+    fn commit_with(&mut self, changes: &[Change], history: &HistoryEdit) -> Result<(), StoreError> {
+        if changes.is_empty() { Ok(()) } else { self.write(changes, history, None) }
     }
 
     fn pending(&mut self) -> Result<Option<Pending>, StoreError> {
         self.base()?.pending()
     }
 
-    fn commit_pending(&mut self, changes: &[Change], update: PendingUpdate<'_>) -> Result<(), StoreError> {
-        self.write(changes, Some(update))
+    fn commit_pending(
+        &mut self,
+        changes: &[Change],
+        history: &HistoryEdit,
+        update: PendingUpdate<'_>,
+    ) -> Result<(), StoreError> {
+        self.write(changes, history, Some(update))
     }
 }

@@ -20,8 +20,8 @@ pub(crate) fn at_any_bit() {
     let done = 10;
     let disk = Disk::default();
     let mut store = open(&disk).unwrap();
-    for commit in &script.commits[..done] {
-        commit.to(&mut store).unwrap();
+    for place in 0..done {
+        script.commit(&mut store, place).unwrap();
     }
     let crashed = disk.after_power_loss(|| true);
     drop(store);

@@ -7,7 +7,7 @@ use sg_records::{
     AccessKey, Direction, KeyRole, Label, Member, PrefixEntry, PrefixFamily, PrefixList, Rule, RuleSpec,
     Settings, Token, Vpc,
 };
-use sg_store::{Change, Key, Pending, PendingUpdate, Record, Store, StoreError, export, import};
+use sg_store::{Change, HistoryEdit, Key, Pending, PendingUpdate, Record, Store, StoreError, export, import};
 
 /// What is in a store.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,14 +31,14 @@ enum Update {
 }
 
 impl Commit {
-    pub(crate) fn to(&self, store: &mut dyn Store) -> Result<(), StoreError> {
+    fn to(&self, store: &mut dyn Store, history: &HistoryEdit) -> Result<(), StoreError> {
         let update = match &self.update {
-            None => return store.commit(&self.changes),
+            None => return store.commit_with(&self.changes, history),
             Some(Update::Begin(pending)) => PendingUpdate::Begin(pending),
             Some(Update::Extend(deadline)) => PendingUpdate::Extend(*deadline),
             Some(Update::End) => PendingUpdate::End,
         };
-        store.commit_pending(&self.changes, update)
+        store.commit_pending(&self.changes, history, update)
     }
 }
 
@@ -68,6 +68,23 @@ impl Script {
         Self { commits, states }
     }
 
+    /// Does the commit with this place, with an entry in the history: of a history of four.
+    pub(crate) fn commit(&self, store: &mut dyn Store, place: usize) -> Result<(), StoreError> {
+        let number = place as u64 + 1;
+        let history =
+            HistoryEdit { put: vec![(number, text_of(number))], oldest: number.saturating_sub(HISTORY - 1) };
+        self.commits[place].to(store, &history)
+    }
+
+    /// Makes sure that the history is that of so many commits: it is written with them or not at all.
+    pub(crate) fn check_history(store: &mut dyn Store, commits: usize) {
+        let last = commits as u64;
+        let found = store.history().expect("a history can be read");
+        let first = last.saturating_sub(HISTORY - 1).max(1);
+        let expected: Vec<_> = (first..=last).map(|number| (number, text_of(number))).collect();
+        assert_eq!((found.entries, found.complete_from), (expected, 0));
+    }
+
     /// Makes sure that `found` is what it may be after `done` commits were said to be stored and no more. Says how many
     /// there are.
     pub(crate) fn check(&self, found: &State, done: usize) -> usize {
@@ -84,6 +101,13 @@ impl Script {
             );
         }
     }
+}
+
+/// Entries of the history that stay.
+const HISTORY: u64 = 4;
+
+fn text_of(number: u64) -> Vec<u8> {
+    format!("change {number}").into_bytes().repeat(100)
 }
 
 pub(crate) fn state(store: &mut dyn Store) -> State {

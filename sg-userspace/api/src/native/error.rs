@@ -251,7 +251,9 @@ fn refused(refusal: &Refusal) -> (StatusCode, ErrorBody) {
 
 const fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::NotFound { .. } | Refusal::OtherRule { .. } => StatusCode::NOT_FOUND,
+        Refusal::NotFound { .. } | Refusal::OtherRule { .. } | Refusal::ChangeNotKept { .. } => {
+            StatusCode::NOT_FOUND
+        }
         Refusal::Invalid { .. }
         | Refusal::Document { .. }
         | Refusal::NoExport { .. }

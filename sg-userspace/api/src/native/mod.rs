@@ -14,6 +14,9 @@
 //! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `pending`, `observe`, `whole`, `history`: the table, by noun. Every
 //!   reference may be an id or a name.
 //! * `unused`: rules, and when they were used.
+//! * `policy_changes`: the history of changes of the policy, and going back.
+//! * `documents`: the documents that were in force.
+//! * `compared`: the policies that a request compares.
 //! * `changes`: what the audit trail has of a change.
 //! * `places`: how many clients may observe or compare at a time.
 //! * `error`: how a refusal is reported.
@@ -24,7 +27,9 @@
 
 mod caller;
 mod changes;
+mod compared;
 mod diff;
+mod documents;
 mod error;
 mod groups;
 mod history;
@@ -34,6 +39,7 @@ mod nics;
 mod observe;
 mod pending;
 mod places;
+mod policy_changes;
 mod request;
 mod route;
 mod routes;
@@ -51,6 +57,7 @@ use axum::{Router, http::HeaderName};
 use sg_audit::Api;
 
 use super::request_id::with_ids;
+pub use documents::Documents;
 pub use places::Places;
 use routes::Routes;
 pub use state::{Caller, Native};
@@ -97,5 +104,6 @@ fn table() -> Routes {
     whole::declare(&mut routes);
     diff::declare(&mut routes);
     history::declare(&mut routes);
+    policy_changes::declare(&mut routes);
     routes
 }

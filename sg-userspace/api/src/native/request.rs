@@ -21,7 +21,7 @@ use sg_store::{Export, StoreError};
 use tracing::Span;
 use utoipa::IntoParams;
 
-use super::{Native, caller::Identity, error::Failed};
+use super::{Native, caller::Identity, changes::Why, error::Failed};
 use crate::{
     listen::{LargeBody, Local, Peer, collect, failure},
     media,
@@ -160,6 +160,9 @@ impl Begun {
                 let known = known.join(", ");
                 return Err(Failed::Malformed(format!("the query has {name:?}; allowed are: {known}")));
             }
+        }
+        if let Some(change) = &change {
+            change.is_for(Why::of(&parts.uri)?);
         }
         let token = token(&parts.headers)?;
         // A request that came through no listener has no limit to raise.

@@ -185,7 +185,7 @@ impl Routes {
         T: Serialize + ToSchema + Send + 'static,
     {
         let bodies = Bodies::returning::<T>().reading::<Q>();
-        self.serve(Route { changes: true, ..route }, bodies, move |native, mut begun| async move {
+        self.serve(route.recorded(), bodies, move |native, mut begun| async move {
             let question: Q = strictly(&begun.read().await?)?;
             let (change, context) = (begun.change(), begun.context.clone());
             aside(move || {

@@ -4,6 +4,7 @@ mod access;
 mod diff;
 mod guard;
 mod observing;
+mod policy_changes;
 mod recorded;
 mod roles;
 mod tried;
@@ -53,6 +54,7 @@ fn over(service: &Service, caller: Caller) -> Router {
         caller,
         attempts: Arc::default(),
         control: None,
+        documents: None,
         recording,
     })
 }
@@ -130,6 +132,7 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
         caller: Caller::Socket,
         attempts: Arc::default(),
         control: None,
+        documents: None,
         recording: Recording::default(),
     };
     let face = router(native);
@@ -145,8 +148,9 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
     let document = serde_json::to_value(super::document()).unwrap();
     let mut refused = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let shows = ["status", "show", "stats", "flows", "lint", "history", "observe", "diff"]
-            .contains(&path.trim_start_matches("/v1/"));
+        let shows = ["status", "show", "stats", "flows", "lint", "history", "observe", "diff", "changes"]
+            .contains(&path.trim_start_matches("/v1/"))
+            || ["/v1/changes/{change}", "/v1/changes/{change}/text"].contains(&path.as_str());
         let path = path.split('/').map(|part| if part.starts_with('{') { "nothing" } else { part });
         let path = path.collect::<Vec<_>>().join("/");
         for method in methods.as_object().unwrap().keys() {
@@ -259,6 +263,7 @@ async fn over_tcp_only_a_key_gets_in() {
         caller: Caller::AccessKey,
         attempts: Arc::clone(&attempts),
         control: None,
+        documents: None,
         recording: Recording::default(),
     });
     let with = |credentials: &str| {

@@ -67,6 +67,17 @@ pub enum Refusal {
         /// Why, and what to change first.
         reason: String,
     },
+    /// What was in force after a change is not known.
+    #[error(
+        "what was in force after change {number} is not kept: that after changes {oldest} to {newest} is"
+    )]
+    ChangeNotKept {
+        number: u64,
+        /// The first change after which it is known.
+        oldest: u64,
+        /// The last change.
+        newest: u64,
+    },
     /// A required value is missing.
     #[error("{field} is missing: {allowed}")]
     Missing { field: Field, allowed: String },

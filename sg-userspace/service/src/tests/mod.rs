@@ -3,6 +3,7 @@
 mod backup;
 mod copies;
 mod guard;
+mod history;
 mod model;
 mod names;
 mod operations;

@@ -1,13 +1,13 @@
 //! Changes that are to be confirmed: tried alone, stored with what takes them back, and what becomes of them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
 use sg_agent::{Confirm, Settle, Standing};
 use sg_api_types::{ModifyQuotas, PendingChange};
 use sg_audit::{Api, Entry, Ticket, Trail, Who};
 use sg_model::Policy;
-use sg_store::Change;
+use sg_store::{Change, Pending};
 
 use super::{
     InForce, Remembers,
@@ -16,9 +16,9 @@ use super::{
     writer::{authorize, block_on, started, web_with_nic},
 };
 use crate::{
-    Idempotent, Operation, Refusal, Service, State,
+    Committed, History, Idempotent, Operation, Refusal, Service, State,
     in_memory::Changes,
-    pending::{undo, undone},
+    pending::{taken_back, undo},
     policy,
 };
 
@@ -320,7 +320,14 @@ proptest! {
             both.step(operation).map_err(TestCaseError::fail)?;
         }
         let undo = undo(&mark.state, both.world.tx.changes_since(&mark));
-        let back = undone(&both.world.tx, &undo);
+        let tried = Committed { state: Arc::new(State::clone(&both.world.tx)), history: History::default() };
+        let pending = Pending {
+            id: 1,
+            owner: String::new(),
+            deadline: jiff::Timestamp::UNIX_EPOCH,
+            undo: undo.clone(),
+        };
+        let back = taken_back(&tried, &pending);
         prop_assert_eq!(records(&back), records(&mark.state));
         prop_assert_eq!(indices(&back), indices(&mark.state));
         prop_assert_eq!(policy(&back).unwrap(), policy(&mark.state).unwrap());

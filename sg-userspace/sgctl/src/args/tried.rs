@@ -41,6 +41,7 @@ const CHANGING: &[&str] = &[
     "access-key delete",
     "quota modify",
     "apply",
+    "rollback",
     "import",
 ];
 

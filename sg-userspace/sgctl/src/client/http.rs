@@ -53,6 +53,8 @@ pub(crate) struct Call {
     token: Option<String>,
     /// Whether the server guards against what it does, so that the user may insist.
     guarded: bool,
+    /// Whether it is in the audit trail, so that the user may say why.
+    recorded: bool,
 }
 
 impl Call {
@@ -65,18 +67,24 @@ impl Call {
             media: "application/json",
             token: None,
             guarded: false,
+            recorded: false,
         }
     }
 
     /// A request that changes something. It carries a token, so a retry cannot run it twice.
     pub(crate) fn change(method: Method, address: impl Into<String>) -> Self {
         let token = Some(Uuid::new_v4().simple().to_string());
-        Self { method, token, guarded: true, ..Self::get(address) }
+        Self { method, token, guarded: true, recorded: true, ..Self::get(address) }
     }
 
     /// A request with a body that changes nothing which the server guards.
     pub(crate) fn unguarded(self) -> Self {
         Self { guarded: false, ..self }
+    }
+
+    /// A question with a body: it changes nothing.
+    pub(crate) fn question(self) -> Self {
+        Self { recorded: false, ..self.unguarded() }
     }
 
     /// A request whose response the server must not keep, which it would with a token.
@@ -116,17 +124,17 @@ impl Call {
     ) -> Result<Request<Pieces>, ClientError> {
         let changes = self.method != Method::GET;
         let mut address = self.address.clone();
-        let mut say = |what: String| {
-            address.push(if address.contains('?') { '&' } else { '?' });
-            address.push_str(&what);
-        };
         // A dry run of a change that takes itself back is not guarded, as the change is not.
         let is_tried = change.confirm.is_some() && self.is_dry_run();
-        if self.guarded && (change.force || is_tried) {
-            say("force=true".to_owned());
-        }
-        if let Some(seconds) = change.confirm.filter(|_| self.guarded && !is_tried) {
-            say(format!("confirm={seconds}"));
+        let force = (self.guarded && (change.force || is_tried)).then(|| "force=true".to_owned());
+        let confirm = change.confirm.filter(|_| self.guarded && !is_tried);
+        let confirm = confirm.map(|seconds| format!("confirm={seconds}"));
+        let reason = change.reason.as_ref().filter(|_| self.recorded);
+        let reason = reason
+            .map(|text| form_urlencoded::Serializer::new(String::new()).append_pair("reason", text).finish());
+        for parameter in force.into_iter().chain(confirm).chain(reason) {
+            address.push(if address.contains('?') { '&' } else { '?' });
+            address.push_str(&parameter);
         }
         let mut request =
             Request::builder().method(&self.method).uri(address).header(ACCEPT, "application/json, */*");
@@ -173,6 +181,8 @@ struct ChangeContext {
     force: bool,
     /// In how many seconds it is taken back unless it is confirmed.
     confirm: Option<u32>,
+    /// Why the user makes changes.
+    reason: Option<String>,
 }
 
 /// A response: its status, its body, and the change that it says is to be confirmed.
@@ -187,7 +197,7 @@ impl Client {
         let own = matches!(server, Server::Socket(_)).then(ssh_session::connection).flatten();
         // What the server would not understand says nothing, either.
         let own = own.and_then(|own| own.parse::<Connection>().ok()).map(|own| own.to_string());
-        let change = ChangeContext { own, force: false, confirm: None };
+        let change = ChangeContext { own, ..ChangeContext::default() };
         let (moved, connection, pending) = (Arc::default(), None, None);
         Ok(Self { server, timeout, runtime: Some(runtime), moved, connection, change, pending })
     }
@@ -212,6 +222,17 @@ impl Client {
     /// The change that is to be confirmed, as the last response named it.
     pub(crate) const fn take_pending(&mut self) -> Option<PendingChange> {
         self.pending.take()
+    }
+
+    /// The same, for a user who says why.
+    pub(crate) fn because(mut self, reason: Option<String>) -> Self {
+        self.change.reason = reason;
+        self
+    }
+
+    /// Whether the user insists.
+    pub(crate) const fn is_forcing(&self) -> bool {
+        self.change.force
     }
 
     /// How long it waits for a response.

@@ -59,8 +59,9 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
     };
     let address = Address::of(&["apply"]);
     let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;
-    let difference: Difference =
-        session.waiting("comparing", &try_out).map_err(|error| in_force::refused(error, &body))?;
+    let difference: Difference = session
+        .waiting("comparing", &try_out)
+        .map_err(|error| in_force::refused(error, [(body.file.as_str(), body.text.as_bytes())]))?;
     for warning in &difference.warnings {
         say(&format!("sgctl: warning: {}", escaped_lines(warning)));
     }
@@ -93,7 +94,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
 /// Shows what would become of live flows.
 fn live_flows(session: &mut Session<'_>, body: &Apply) -> Result<(), Failure> {
     let call =
-        Call::change(Method::POST, Address::of(&["diff"]).with("limit", 0)).with_json(body)?.unguarded();
+        Call::change(Method::POST, Address::of(&["diff"]).with("limit", 0)).with_json(body)?.question();
     let compared: Comparison = match session.waiting("comparing live flows", &call) {
         Ok(compared) => compared,
         // An agent of an earlier version, one that has just started, or one that is busy.

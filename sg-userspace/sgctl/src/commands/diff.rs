@@ -1,10 +1,12 @@
-//! `sgctl diff`: the packets that two documents judge differently, exactly; or what is in force and a document, with what becomes of
-//! live flows. It must never compare by itself: `sg-diff` does, or the agent. `mod.rs` calls it.
+//! `sgctl diff`: the packets that two policies judge differently, exactly. Two documents need no agent; what is or was in force, and
+//! exports, the agent compares, with what becomes of live flows. It must never compare by itself: `sg-diff` does, or the agent.
+//! `mod.rs` calls it.
 
 pub(crate) mod in_force;
 
 use std::{
-    io::Write,
+    fs::File,
+    io::{Read as _, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,16 +28,17 @@ use crate::{
     stderr::say,
 };
 
-/// Show the packets that two documents judge differently: exactly those, as few lines that do not overlap.
+/// Show the packets that two policies judge differently: exactly those, as few lines that do not overlap.
 ///
-/// One document alone is compared with what is in force, and live flows are looked at, too: which the document would revoke, and which
-/// another rule would accept. Each line says what decides before and after, and shows a packet that `sgctl check` takes. What opens
-/// something comes first. Exit code: 0 if every packet is judged alike, 1 if not, 2 if that cannot be said.
+/// A policy is a document, an export of a store (`sgctl export`), `@7`: what was in force after change 7 (`sgctl history --changes`), or
+/// `@`: what is in force. One alone is compared with what is in force, and live flows are looked at, too: which it would revoke, and
+/// which another rule would accept. Each line says what decides before and after, and shows a packet that `sgctl check` takes. What
+/// opens something comes first. Exit code: 0 if every packet is judged alike, 1 if not, 2 if that cannot be said.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Policy documents before and after the change; one alone: after it. `-` reads standard input
-    #[arg(required = true, num_args = 1..=2, value_name = "DOCUMENT")]
-    documents: Vec<PathBuf>,
+    /// Policies before and after; one alone: after what is in force. `-` reads a document from standard input
+    #[arg(required = true, num_args = 1..=2, value_name = "POLICY", value_parser = side)]
+    policies: Vec<Side>,
     /// Name of the document in the store of `sgd serve`, as for `sgctl apply`. Default: document
     #[arg(long, value_parser = named())]
     name: Option<String>,
@@ -53,8 +56,38 @@ pub(crate) struct Args {
     time: u64,
 }
 
+/// A policy to compare.
+#[derive(Clone, Debug)]
+pub(crate) enum Side {
+    /// `@`: what is in force.
+    InForce,
+    /// `@7`: what was in force after this change.
+    After(u64),
+    /// A document, or an export.
+    File(PathBuf),
+}
+
+fn side(text: &str) -> Result<Side, String> {
+    match text.strip_prefix('@') {
+        None => Ok(Side::File(text.into())),
+        Some("") => Ok(Side::InForce),
+        Some(number) => number.parse().map(Side::After).map_err(|_| {
+            format!("write @NUMBER, of a change in `sgctl history --changes`; a file is ./{text}")
+        }),
+    }
+}
+
+/// Whether a file is an export of a store. What is no file, such as a pipe, is taken for a document.
+fn is_export(path: &Path) -> bool {
+    const BEGIN: &[u8] = b"{\"format\":\"sgd state\"";
+    let mut begin = [0; BEGIN.len()];
+    path.is_file()
+        && File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok()
+        && begin == *BEGIN
+}
+
 /// Lines that are shown without `--all`.
-pub(super) const SHOWN: usize = 20;
+pub(crate) const SHOWN: usize = 20;
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
@@ -64,10 +97,11 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
             "a difference is for people, or --json: leave -o yaml and name out"
         )));
     }
-    let [old, new] = match &args.documents[..] {
-        [old, new] => [old, new],
-        [new] => return in_force::run(args, new, &mut Session::new(common, out)?),
-        _ => return Err(Failure::input(anyhow!("name one or two documents"))),
+    let [old, new] = match &args.policies[..] {
+        [Side::File(old), Side::File(new)] if !is_export(old) && !is_export(new) => [old, new],
+        [old, new] => return in_force::run(args, [old, new], &mut Session::new(common, out)?),
+        [new] => return in_force::run(args, [&Side::InForce, new], &mut Session::new(common, out)?),
+        _ => return Err(Failure::input(anyhow!("name one or two policies"))),
     };
     if args.name.is_some() {
         return Err(Failure::input(anyhow!(
@@ -156,7 +190,7 @@ fn counts(lines: &[Line<'_>]) -> LineCounts {
 }
 
 /// Counts first.
-fn summary(counts: &LineCounts) -> String {
+pub(super) fn summary(counts: &LineCounts) -> String {
     let LineCounts { opens, closes, refuses, attributes } = *counts;
     let parts = [
         (opens, "opens"),

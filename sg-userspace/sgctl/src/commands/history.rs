@@ -1,5 +1,5 @@
-//! `sgctl history`: who changed what. It asks `sgd serve`; without a server, as under `sgd run`, root reads the file of the audit
-//! trail. It must never write it.
+//! `sgctl history`: who changed what, and why. It asks the agent; without one, root reads the file of the audit trail. It must never
+//! write it.
 
 use std::{io::Write, path::PathBuf, thread, time::Duration};
 
@@ -15,6 +15,7 @@ use sg_model::{
 use crate::{
     args::{Common, Format, named, write_time},
     client::{Address, Call, ClientError},
+    commands::changes,
     failure::Failure,
     names::Names,
     render::{Column, Output, Render, output::is_read_by_nobody},
@@ -53,6 +54,13 @@ pub(crate) struct Args {
     /// Go on with what is new, one line an entry, or a document of YAML
     #[arg(short, long)]
     follow: bool,
+    /// Only changes of the policy, with what each opened and closed: those that `sgctl rollback` can go back to
+    #[arg(long, conflicts_with_all = ["since", "until", "who", "object", "operation", "outcome", "follow", "file"])]
+    changes: bool,
+    /// Only the change of the policy with this number, with the packets that are judged differently since
+    #[arg(long, value_name = "CHANGE", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["changes", "since",
+        "until", "who", "object", "operation", "outcome", "follow", "file", "last"])]
+    change: Option<u64>,
     /// Read this file of an audit trail, and the older ones beside it
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -87,12 +95,14 @@ fn time(text: &str) -> Result<Timestamp, String> {
 impl Render for Entry {
     const NOUN: &'static str = "change";
     const COLUMNS: &'static [Column<Self>] = &[
+        Column::number("CHANGE", |entry| entry.change.map(|number| number.to_string()).unwrap_or_default()),
         Column::new("TIME", |entry| write_time(entry.time)),
         Column::new("WHO", |entry| entry.who.to_string()),
         Column::wide("FROM", |entry| entry.from.clone()),
         Column::new("OPERATION", |entry| entry.operation.clone()),
         Column::new("OUTCOME", |entry| entry.outcome.name().to_owned()),
         Column::new("WHAT", what),
+        Column::new("REASON", |entry| entry.reason.clone().unwrap_or_default()),
         Column::wide("REQUEST", |entry| entry.request.clone().unwrap_or_default()),
         Column::wide("NUMBER", |entry| entry.sequence.to_string()),
     ];
@@ -164,6 +174,12 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     let of_file = args.file.is_some().then(|| common.of_file()).transpose()?;
     let common = of_file.as_ref().unwrap_or(common);
     let mut session = Session::new(common, out)?;
+    if let Some(number) = args.change {
+        return changes::show(number, &mut session);
+    }
+    if args.changes {
+        return changes::list(args.last, &mut session);
+    }
     if args.follow {
         session.output.without_table()?;
     }
@@ -285,7 +301,8 @@ fn print_lines(output: &mut Output<'_>, entries: &[Entry]) -> Result<(), Failure
         Format::Table | Format::Wide => {
             let Entry { time, who, operation, outcome, .. } = entry;
             let (time, outcome) = (write_time(*time), outcome.name());
-            let line = format!("{time}  {who}  {operation}  {outcome}  {}", what(entry));
+            let why = entry.reason.as_ref().map(|reason| format!("  ({reason})")).unwrap_or_default();
+            let line = format!("{time}  {who}  {operation}  {outcome}  {}{why}", what(entry));
             output.painted(&escaped(&line))
         }
     })

@@ -5,6 +5,7 @@
 
 pub(crate) mod access_key;
 pub(crate) mod apply;
+pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod detach;
 pub(crate) mod diff;
@@ -21,6 +22,7 @@ pub(crate) mod nic;
 pub(crate) mod observe;
 pub(crate) mod pending;
 pub(crate) mod quota;
+pub(crate) mod rollback;
 pub(crate) mod rule;
 pub(crate) mod search;
 pub(crate) mod show;
@@ -84,6 +86,7 @@ pub(crate) enum Served {
     Confirm(pending::ConfirmArgs),
     Cancel(pending::CancelArgs),
     Extend(pending::ExtendArgs),
+    Rollback(rollback::Args),
     Export(transfer::ExportArgs),
     Import(transfer::ImportArgs),
 }
@@ -138,6 +141,7 @@ impl Served {
             Self::Confirm(args) => pending::confirm(&args, session),
             Self::Cancel(args) => pending::cancel(&args, session),
             Self::Extend(args) => pending::extend(&args, session),
+            Self::Rollback(args) => rollback::run(&args, session),
             Self::Export(args) => transfer::export(&args, session),
             Self::Import(args) => transfer::import(&args, session),
         }

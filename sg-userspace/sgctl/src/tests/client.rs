@@ -117,6 +117,22 @@ fn what_cannot_be_tried_is_refused_by_name() {
 }
 
 #[test]
+fn a_reason_is_said_with_the_change() {
+    let server = Server::new(vec![Response::Say(200, VPC), Response::Say(200, VPC)]);
+    ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--reason", "a & b: ü"]);
+    ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--force", "--reason", "x"]);
+    assert_eq!(
+        lines(&server),
+        ["PATCH /v1/vpcs/prod?reason=a+%26+b%3A+%C3%BC", "PATCH /v1/vpcs/prod?force=true&reason=x"]
+    );
+    let server = Server::new(vec![]);
+    let (_, exit, error) =
+        ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--reason", "a\nb"]);
+    assert!(exit == 2 && error.contains("control character"), "{error}");
+    assert_eq!(ask(&server, &["vpc", "show", "prod", "--reason", "x"]).1, 2, "it is no change");
+}
+
+#[test]
 fn what_is_guarded_against_has_an_exit_code_of_its_own() {
     for code in ["lost_access", "unfiltered_device"] {
         let refused =

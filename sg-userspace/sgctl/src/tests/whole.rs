@@ -56,6 +56,7 @@ impl Agent {
                 caller,
                 attempts: Arc::default(),
                 control: None,
+                documents: None,
                 recording: recording.clone(),
             })
         };
@@ -491,6 +492,65 @@ fn the_history_of_changes() {
     assert!(code == 2 && error.contains("--socket and --file are two places"), "{error}");
     let (_, code, error) = run(&["history", "--file", "/nowhere/audit.jsonl"]);
     assert!(code == 2 && error.contains("cannot read /nowhere/audit.jsonl"), "{error}");
+}
+
+#[test]
+fn going_back_to_an_earlier_change() {
+    let agent = site();
+    // 1 the VPC, 2 the group, 3 the rule, 4 the NIC.
+    agent.words(&[
+        "rule",
+        "add",
+        "web",
+        "--direction",
+        "ingress",
+        "--protocol",
+        "tcp",
+        "--ports",
+        "22",
+        "--reason",
+        "ticket 4711",
+    ]);
+    let table = agent.ok("history --changes");
+    let row = table.lines().last().unwrap();
+    assert!(row.trim_start().starts_with("5 ") && row.contains("ticket 4711"), "{table}");
+    assert!(row.contains("opens 2 sets of packets") && row.contains("created rule"), "{table}");
+    assert_eq!(agent.ok("history --changes --last 2 -o name"), "4\n5\n");
+    let trail = agent.ok("history --last 1 --columns change,reason --no-headers");
+    assert!(trail.contains('5') && trail.contains("ticket 4711"), "{trail}");
+    let shown = agent.ok("history --change 5");
+    assert!(shown.contains("opens 2 sets") && shown.contains("22"), "{shown}");
+    assert_eq!(agent.json("history --change 5")["comparison"]["counts"]["opens"], 2);
+
+    // The policy that is in force is not published here, so only what the store has is compared.
+    assert_eq!(agent.sgctl("diff @3 @5").1, 1);
+    assert_eq!(agent.sgctl("diff @5 @5").1, 0);
+    let export = agent.dir.path().join("state.jsonl");
+    agent.words(&["export", export.to_str().unwrap()]);
+    let (out, code, error) = agent.words(&["diff", "@4", export.to_str().unwrap()]);
+    assert!(code == 1 && out.contains("opens 2 sets"), "{out}{error}");
+    for (line, expected) in [
+        ("diff @x @5", "write @NUMBER"),
+        ("diff @ @", "does not differ from itself"),
+        ("rollback first", "is no number of a change"),
+        ("history --changes --since 1h", "cannot be used with"),
+    ] {
+        let (_, code, error) = agent.sgctl(line);
+        assert!(code == 2 && error.contains(expected), "{line}: {error}");
+    }
+    let (_, code, error) = agent.sgctl("diff @9 @5");
+    assert!(code == 2 && error.contains("after change 9 is not kept"), "{error}");
+
+    let would = agent.json("rollback 4 --dry-run");
+    assert_eq!((&would["undone"], &would["removed"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!(agent.json("rule list web").as_array().unwrap().len(), 2);
+    let (_, code, error) = agent.sgctl("rollback 4 --json");
+    assert!(code == 2 && error.contains("--yes"), "{error}");
+    let done = agent.json("rollback @4 --yes --reason wrong");
+    assert_eq!((&done["number"], &done["change"]), (&Value::from(6), &Value::from(4)));
+    assert_eq!(agent.json("rule list web").as_array().unwrap().len(), 1);
+    let newest = agent.json("history --changes --last 1");
+    assert_eq!((&newest[0]["reason"], &newest[0]["number"]), (&Value::from("wrong"), &Value::from(6)));
 }
 
 #[test]

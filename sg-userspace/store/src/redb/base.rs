@@ -1,12 +1,17 @@
 //! The database of a store: its tables, and every operation on them.
 //!
 //! ```text
-//! records  "rule sgr-…" ─► {"kind":"rule","record":{…}}
-//! numbers  "schema"     ─► 1
-//!          "commits"    ─► number of commits
-//! pending  "change"     ─► {"id":7,"owner":"uid 0","deadline":"…"}    while a change is to be confirmed
-//! undo     "rule sgr-…" ─► {"put":{…}} or {"delete":{…}}              what takes it back
+//! records  "rule sgr-…"   ─► {"kind":"rule","record":{…}}
+//! history  7              ─► an entry
+//! pending  "change"       ─► {"id":7,"owner":"uid 0","deadline":"…"}    while a change is to be confirmed
+//! undo     "rule sgr-…"   ─► {"put":{…}} or {"delete":{…}}              what takes it back
+//! numbers  "schema"       ─► 2
+//!          "commits"      ─► number of commits
+//!          "history"      ─► number of commits up to which the history is complete
+//!          "history from" ─► the first entry from which on it is
 //! ```
+//!
+//! A program that knows no history counts its commits and leaves the other two numbers as they are: that is how a gap is noticed.
 //!
 //! It must never decide what a failure means for the store's caller; the store does.
 
@@ -24,11 +29,13 @@ use redb::{
 use serde::Serialize;
 
 use super::super::{
-    Change, Pending, PendingUpdate, Record, SCHEMA, StoreError, migrate::migrate, pending::Head, text,
+    Change, HistoryEdit, Pending, PendingUpdate, Record, SCHEMA, StoreError, StoredHistory, migrate::migrate,
+    pending::Head, text,
 };
 
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+const HISTORY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history");
 const PENDING: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("pending");
 const UNDO: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("undo");
 /// The entry of the change that is to be confirmed.
@@ -36,6 +43,8 @@ const CHANGE: &str = "change";
 /// The entries of the numbers.
 const WRITTEN_SCHEMA: &str = "schema";
 const COMMITS: &str = "commits";
+const HISTORY_COMMITS: &str = "history";
+const HISTORY_FROM: &str = "history from";
 
 /// Everything is read once and then kept elsewhere: the cache serves commits only.
 const CACHE: usize = 32 << 20;
@@ -114,9 +123,12 @@ impl Base {
         let base = Self::raw(path, "make", backend)?;
         base.transaction("make", |transaction| {
             transaction.open_table(RECORDS)?;
+            transaction.open_table(HISTORY)?;
             let mut numbers = transaction.open_table(NUMBERS)?;
             numbers.insert(WRITTEN_SCHEMA, u64::from(SCHEMA))?;
             numbers.insert(COMMITS, 0)?;
+            numbers.insert(HISTORY_COMMITS, 0)?;
+            numbers.insert(HISTORY_FROM, 0)?;
             Ok(())
         })?;
         Ok(base)
@@ -133,6 +145,7 @@ impl Base {
             base.migrate(found)?;
             tracing::info!("the store {} was brought from schema {found} to {SCHEMA}", path.display());
         }
+        base.close_gap()?;
         Ok(base)
     }
 
@@ -175,9 +188,53 @@ impl Base {
         self.transaction("migrate", |transaction| {
             transaction.delete_table(RECORDS)?;
             put(transaction, &entries)?;
-            transaction.open_table(NUMBERS)?.insert(WRITTEN_SCHEMA, u64::from(SCHEMA))?;
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            numbers.insert(WRITTEN_SCHEMA, u64::from(SCHEMA))?;
+            // The history has records of the old schema.
+            numbers.remove(HISTORY_COMMITS)?;
             Ok(())
         })
+    }
+
+    /// Lets the history begin anew if something changed the records without it.
+    fn close_gap(&self) -> Result<(), StoreError> {
+        let commits = self.commits()?;
+        if self.find_number(HISTORY_COMMITS)? == Some(commits) {
+            return Ok(());
+        }
+        let mut begun = 0;
+        self.transaction("write", |transaction| {
+            let history = transaction.open_table(HISTORY)?;
+            let last = history.last()?.map(|(number, _)| number.value());
+            // The number between is that of what was done without it.
+            begun = last.map_or(0, |last| last.saturating_add(2));
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            numbers.insert(HISTORY_COMMITS, commits)?;
+            numbers.insert(HISTORY_FROM, begun)?;
+            Ok(())
+        })?;
+        if begun > 0 {
+            tracing::warn!(
+                "another program changed the store {}: its history has a gap, and no earlier change can be gone back to",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The history.
+    pub(super) fn history(&self) -> Result<StoredHistory, StoreError> {
+        let read = || -> Result<_, Error> {
+            let table = self.database.begin_read()?.open_table(HISTORY)?;
+            let mut entries = Vec::new();
+            for entry in table.iter()? {
+                let (number, text) = entry?;
+                entries.push((number.value(), text.value().to_vec()));
+            }
+            Ok(entries)
+        };
+        let entries = read().map_err(|error| failed(&self.path, "read", error))?;
+        Ok(StoredHistory { entries, complete_from: self.find_number(HISTORY_FROM)?.unwrap_or_default() })
     }
 
     /// The number of commits.
@@ -219,10 +276,12 @@ impl Base {
         Ok(Some(pending))
     }
 
-    /// Writes `entries` in their order, and what becomes of the change that is to be confirmed, all or none; durable when it returns.
+    /// Writes `entries` in their order, `edit`, and what becomes of the change that is to be confirmed, all or none; durable when it
+    /// returns.
     pub(super) fn write(
         &self,
         entries: &[Entry],
+        edit: &HistoryEdit,
         pending: Option<&PendingEntries>,
         commits: u64,
     ) -> Result<(), StoreError> {
@@ -231,7 +290,16 @@ impl Base {
             if let Some(pending) = pending {
                 put_pending(transaction, pending)?;
             }
-            transaction.open_table(NUMBERS)?.insert(COMMITS, commits)?;
+            if !edit.put.is_empty() {
+                let mut history = transaction.open_table(HISTORY)?;
+                for (number, text) in &edit.put {
+                    history.insert(number, text.as_slice())?;
+                }
+                history.retain_in(..edit.oldest, |_, _| false)?;
+            }
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            numbers.insert(COMMITS, commits)?;
+            numbers.insert(HISTORY_COMMITS, commits)?;
             Ok(())
         })
     }
@@ -253,12 +321,15 @@ impl Base {
     }
 
     fn number(&self, name: &str) -> Result<u64, StoreError> {
+        self.find_number(name)?.ok_or_else(|| self.damaged(name, "there is none".to_owned()))
+    }
+
+    fn find_number(&self, name: &str) -> Result<Option<u64>, StoreError> {
         let read = || -> Result<_, Error> {
             let numbers = self.database.begin_read()?.open_table(NUMBERS)?;
             Ok(numbers.get(name)?.map(|number| number.value()))
         };
-        let number = read().map_err(|error| failed(&self.path, "read", error))?;
-        number.ok_or_else(|| self.damaged(name, "there is none".to_owned()))
+        read().map_err(|error| failed(&self.path, "read", error))
     }
 
     /// Every key of a table with its value; says whether there is any. Tables but that of the records are made when something is written

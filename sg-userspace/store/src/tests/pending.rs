@@ -41,23 +41,29 @@ fn it_is_kept_with_what_takes_it_back_until_it_ends() {
     let mut store = RedbStore::open(&path).unwrap();
     assert_eq!(store.pending().unwrap(), None, "nobody has written such a table yet");
     store.commit(&[Change::Put(settings(1))]).unwrap();
-    store.commit_pending(&[Change::Put(settings(2))], PendingUpdate::Begin(&pending())).unwrap();
+    store
+        .commit_pending(
+            &[Change::Put(settings(2))],
+            &HistoryEdit::default(),
+            PendingUpdate::Begin(&pending()),
+        )
+        .unwrap();
     drop(store);
     let mut store = RedbStore::open(&path).unwrap();
     assert_eq!((store.pending().unwrap(), store.load().unwrap()), (Some(pending()), vec![settings(2)]));
     let later = Timestamp::from_second(600).unwrap();
-    store.commit_pending(&[], PendingUpdate::Extend(later)).unwrap();
+    store.commit_pending(&[], &HistoryEdit::default(), PendingUpdate::Extend(later)).unwrap();
     assert_eq!(store.pending().unwrap(), Some(Pending { deadline: later, ..pending() }));
     // Another commit says nothing of it.
     store.commit(&[Change::Put(member(3))]).unwrap();
     assert!(store.pending().unwrap().is_some());
-    store.commit_pending(&[Change::Put(settings(1))], PendingUpdate::End).unwrap();
+    store.commit_pending(&[Change::Put(settings(1))], &HistoryEdit::default(), PendingUpdate::End).unwrap();
     drop(store);
     let mut store = RedbStore::open(&path).unwrap();
     assert_eq!((store.pending().unwrap(), store.load().unwrap()), (None, vec![member(3), settings(1)]));
     // The next one has nothing of it.
     let next = Pending { id: 8, undo: vec![Change::Put(member(4))], ..pending() };
-    store.commit_pending(&[], PendingUpdate::Begin(&next)).unwrap();
+    store.commit_pending(&[], &HistoryEdit::default(), PendingUpdate::Begin(&next)).unwrap();
     assert_eq!(store.pending().unwrap(), Some(next));
 }
 
@@ -71,7 +77,11 @@ fn it_is_not_begun_without_what_takes_it_back() {
         created: Timestamp::UNIX_EPOCH,
     };
     let begun = Pending { undo: vec![Change::Put(long.into())], ..pending() };
-    let refused = store.commit_pending(&[Change::Put(settings(2))], PendingUpdate::Begin(&begun));
+    let refused = store.commit_pending(
+        &[Change::Put(settings(2))],
+        &HistoryEdit::default(),
+        PendingUpdate::Begin(&begun),
+    );
     assert!(matches!(refused, Err(StoreError::Unwritable { .. })), "{refused:?}");
     assert_eq!((store.pending().unwrap(), store.load().unwrap()), (None, Vec::new()));
 }

@@ -56,6 +56,11 @@ impl<E: Enforcer> Session<'_, E> {
         self.confirming.options = options.cloned();
     }
 
+    /// The text that was confirmed last, if changes are confirmed.
+    pub(super) fn confirmed_text(&self) -> Option<Vec<u8>> {
+        self.confirming.documents().and_then(|(documents, _)| documents.confirmed().ok()?)
+    }
+
     /// Prepares a form of the document. Returns false if that took a change back, and nothing is to be put in force. One that is to be
     /// confirmed may do what is guarded against otherwise: it takes itself back.
     pub(super) fn prepare_document(
@@ -205,7 +210,8 @@ impl<E: Enforcer> Session<'_, E> {
     pub(super) fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
         emit(&StatusEvent::Reverted { id, cause });
         let api = if self.confirming.directory().is_some() { Api::Document } else { Api::Sgd };
-        document_trail::reverted(&self.trail, api, id, cause);
+        let (text, places) = (self.confirmed_text(), (&self.trail, self.history.as_ref()));
+        document_trail::reverted(places, api, text.as_deref(), id, cause);
         let what = id.map_or_else(|| "the document".to_owned(), |id| format!("change {id}"));
         tracing::warn!("{what} was not confirmed: what was in force before it is again ({cause})");
     }
@@ -237,7 +243,7 @@ impl<E: Enforcer> Session<'_, E> {
                     // Errors were reported already.
                     let delayed = enforced.err();
                     self.tell_pending();
-                    self.record_applied(reading, before.as_deref(), delayed.as_ref());
+                    self.record_applied(reading, file.text(), before.as_deref(), delayed.as_ref());
                 }
             },
         }

@@ -132,6 +132,7 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
         Refusal::DeviceTaken { .. }
         | Refusal::Exists { .. }
         | Refusal::Document { .. }
+        | Refusal::ChangeNotKept { .. }
         | Refusal::NoExport { .. }
         | Refusal::Record { .. }
         | Refusal::Unexportable { .. } => (Is::BAD_REQUEST, "InvalidParameter"),

@@ -42,6 +42,7 @@ fn over(service: Option<Service>, policy: Option<sg_model::Policy>, places: &Arc
         caller: Caller::Socket,
         attempts: Arc::default(),
         control: None,
+        documents: None,
         recording: crate::recording::Recording::default(),
     })
 }

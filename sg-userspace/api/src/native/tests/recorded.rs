@@ -37,6 +37,7 @@ impl Recorded {
             caller,
             attempts: std::sync::Arc::default(),
             control: None,
+            documents: None,
             recording,
         };
         Self { folder, _thread: thread, service, face: router(native) }

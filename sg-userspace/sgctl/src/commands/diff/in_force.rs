@@ -1,14 +1,16 @@
-//! What is in force compared with a document: the agent compares, and knows what becomes of live flows. This only displays its
-//! response. `sgctl diff` and `sgctl apply --dry-run` call it.
+//! Policies that the agent compares: what is or was in force, documents, exports. It knows what becomes of live flows, too. This only
+//! displays its response. `sgctl diff`, `sgctl rollback` and `sgctl apply --dry-run` call it.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::anyhow;
 use hyper::Method;
-use sg_api_types::{Apply, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart};
+use sg_api_types::{
+    Compare, ComparedPolicy, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart,
+};
 use sg_model::text::{escaped, escaped_lines};
 
-use super::{Args, SHOWN, summary};
+use super::{Args, SHOWN, Side, summary};
 use crate::{
     args::{common::Format, policy},
     client::{address::Address, error::ClientError, http::Call},
@@ -22,41 +24,71 @@ use crate::{
 /// The names of ids in a store.
 type Names = BTreeMap<String, String>;
 
-pub(super) fn run(args: &Args, new: &Path, session: &mut Session<'_>) -> Result<(), Failure> {
-    let text = file::read_text(new)?;
-    let shown = if new == Path::new("-") { "<stdin>".into() } else { new.display().to_string() };
-    let name = args.name.clone().unwrap_or_else(|| "document".to_owned());
-    let body = Apply {
-        text: text.into(),
-        name,
-        region: String::new(),
-        file: shown,
-        allow_unfiltered: false,
-        force: false,
-    };
+pub(super) fn run(args: &Args, sides: [&Side; 2], session: &mut Session<'_>) -> Result<(), Failure> {
+    let is_stdin = |side: &&Side| matches!(side, Side::File(path) if path == Path::new("-"));
+    if sides.iter().all(is_stdin) {
+        return Err(Failure::input(anyhow!("standard input can be one of the policies: name the other")));
+    }
+    if sides.iter().all(|side| matches!(side, Side::InForce)) {
+        return Err(Failure::input(anyhow!(
+            "what is in force does not differ from itself: name another policy"
+        )));
+    }
+    let [old, new] = sides.map(|side| compared(args, side));
+    let (old, new) = (old?, new?);
+    let documents: Vec<(String, Arc<str>)> =
+        [&old, &new].into_iter().filter_map(|one| Some((one.file.clone(), one.text.clone()?))).collect();
     let address = Address::of(&["diff"])
         .with_some("nic", args.nic.as_ref())
         .with("attribution", args.attribution)
         .with("time", args.time);
     let address = if args.all { address.with("all", true) } else { address.with("limit", SHOWN) };
+    let body = Compare::of(old, new);
     // A query; it is no GET only because of its length.
-    let call = Call::change(Method::POST, address).with_json(&body)?.unguarded();
-    let compared: Comparison = session.waiting("comparing", &call).map_err(|error| refused(error, &body))?;
-    display(&compared, &mut session.output)
-}
-
-/// The server decides; here the faults that it found have their lines.
-pub(crate) fn refused(error: ClientError, body: &Apply) -> Failure {
-    match error {
-        ClientError::Refused { .. } => sg_document::parse(&body.file, body.text.as_bytes())
-            .map_err(Failure::input)
-            .and_then(policy::tested)
-            .map_or_else(|failure| failure, |_| Failure::from(error)),
-        error => Failure::from(error),
+    let call = Call::change(Method::POST, address).with_json(&body)?.question();
+    let compared: Comparison = session.waiting("comparing", &call).map_err(|error| {
+        let documents = documents.iter().map(|(file, text)| (file.as_str(), text.as_bytes()));
+        refused(error, documents)
+    })?;
+    display(&compared, &mut session.output)?;
+    match (compared.lines.is_empty() && compared.left_out == 0, compared.undecided.is_empty()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Failure::input(anyhow!(
+            "no difference was found in that time, which may be too short: compare two documents with --time"
+        ))),
+        (false, _) => Err(Failure::Different),
     }
 }
 
-fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure> {
+fn compared(args: &Args, side: &Side) -> Result<ComparedPolicy, Failure> {
+    let path = match side {
+        Side::InForce => return Ok(ComparedPolicy::default()),
+        Side::After(change) => {
+            return Ok(ComparedPolicy { change: Some(*change), ..ComparedPolicy::default() });
+        }
+        Side::File(path) => path,
+    };
+    let text = file::read_text(path)?.into();
+    let file = if path == Path::new("-") { "<stdin>".into() } else { path.display().to_string() };
+    Ok(ComparedPolicy { text: Some(text), name: args.name.clone(), file, ..ComparedPolicy::default() })
+}
+
+/// The server decides; here the faults that it found in documents have their lines.
+pub(crate) fn refused<'a>(
+    error: ClientError,
+    documents: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Failure {
+    if !matches!(error, ClientError::Refused { .. }) {
+        return Failure::from(error);
+    }
+    let parse =
+        |(file, text)| sg_document::parse(file, text).map_err(Failure::input).and_then(policy::tested);
+    let mut wrong = documents.into_iter().filter_map(|document| parse(document).err());
+    wrong.next().unwrap_or_else(|| Failure::from(error))
+}
+
+/// Shows what differs.
+pub(crate) fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure> {
     let Comparison { counts, lines, left_out, undecided, flows, names, warnings } = compared;
     for warning in warnings {
         say(&format!("sgctl: warning: {}", escaped_lines(warning)));
@@ -92,13 +124,7 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
             escaped(nic),
         ));
     }
-    match (lines.is_empty() && *left_out == 0, undecided.is_empty()) {
-        (true, true) => Ok(()),
-        (true, false) => Err(Failure::input(anyhow!(
-            "no difference was found in that time, which may be too short: compare two documents with --time"
-        ))),
-        (false, _) => Err(Failure::Different),
-    }
+    Ok(())
 }
 
 /// What becomes of live flows, in lines.

@@ -21,8 +21,10 @@ mod membership;
 mod nics;
 mod observe;
 mod pending;
+mod policy_tests;
 mod query;
 mod rules;
+mod search;
 mod service;
 mod show;
 mod stats;
@@ -52,10 +54,12 @@ pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
 pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 pub use observe::ObserveQuery;
 pub use pending::{ChangeState, ExtendChange, PendingChange, SettleChange, SettledChange};
+pub use policy_tests::{ListedTest, ReplaceTests, RunTests, TestResult, TestedPolicy};
 pub use query::{
     GroupQuery, GroupView, LARGEST_PAGE, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
 };
 pub use rules::{Authorize, ModifyRule, Revoke};
+pub use search::{Found, FoundLine, FoundQuery, Search, UndecidedNic};
 pub use service::ModifyQuotas;
 pub use sg_model::Age;
 pub use show::{EffectiveNic, EffectiveStep, ListedRule, ShowQuery, StepKind};

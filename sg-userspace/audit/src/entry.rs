@@ -42,6 +42,12 @@ pub struct Entry {
     pub who: Who,
     /// Where the request came from: `socket`, an address and a port, or `file`.
     pub from: String,
+    /// Whether whoever requested it insisted on losing access. Absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Whether whoever requested it insisted on tests that may fail. Absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_tests: bool,
     /// Why, in the words of whoever requested it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -67,6 +73,11 @@ pub struct Entry {
     /// each.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -301,6 +312,8 @@ impl Entry {
             target: None,
             who,
             from: from.into(),
+            force: false,
+            skip_tests: false,
             reason: None,
             outcome: Outcome::Refused,
             change: None,

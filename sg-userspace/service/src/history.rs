@@ -118,7 +118,8 @@ pub(super) const fn is_policy(key: &Key) -> bool {
         | Key::PrefixList(_)
         | Key::PortList(_)
         | Key::Instance(_)
-        | Key::Nic(_) => true,
+        | Key::Nic(_)
+        | Key::Demands(_) => true,
         Key::AccessKey(_) | Key::Token(_) | Key::Settings(()) => false,
     }
 }

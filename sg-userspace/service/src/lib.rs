@@ -14,9 +14,11 @@ mod access;
 mod apply;
 mod check;
 mod clone;
+mod demands;
 mod groups;
 mod guard;
 mod history;
+mod host;
 mod idempotency;
 #[cfg(any(test, feature = "in-memory"))]
 pub mod in_memory;
@@ -35,6 +37,7 @@ mod quota;
 mod recorded;
 mod refusal;
 mod replace;
+mod replace_tests;
 mod restore;
 mod rollback;
 mod rule_check;
@@ -60,6 +63,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use check::{check_common, check_packet};
+pub use demands::{TestsRun, run_tests};
 pub use groups::referencing;
 pub use guard::{Guarded, OwnConnection};
 pub use history::{History, Kept};
@@ -69,7 +73,7 @@ pub use labels::DEFAULT_REGION;
 pub use lint::{Scope, lint};
 pub use lists::StoredEntry;
 pub use pagination::paginate;
-pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_for};
+pub use project::{Namer, ProjectError, device_of, group_of, model_name, policy, policy_for, policy_with};
 pub use query::{
     Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
     instance_view, list_associations, references,
@@ -77,6 +81,7 @@ pub use query::{
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
+pub use replace_tests::{demanded_tests, resolved};
 pub use rollback::number as change_number;
 pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
@@ -84,16 +89,16 @@ pub use sg_api_types::{
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
     DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
     Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
-    LeftOut, ListView, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move,
-    MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference,
-    RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke,
-    Rollback, RolledBack, RuleQuery, SetGroups, Severity,
+    LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc,
+    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference,
+    RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules,
+    Restored, Revoke, Rollback, RolledBack, RuleQuery, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
 pub use summary::{summarise, summary_of};
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
-pub use tx::Tx;
+pub use tx::{Insists, Tx};
 
 use sg_agent::{AgentError, Confirm, Enforcement, Filtered, Settle, Standing};
 use sg_audit::{Api, Changes, Entry, Ticket, Trail, Who};
@@ -112,10 +117,12 @@ pub trait Operation: Send + 'static {
     fn run(&self, tx: &mut Tx) -> Result<Self::Output, Refusal>;
 }
 
-/// Runs an operation and checks the state afterwards. If it is refused, the caller must discard its changes.
+/// Runs an operation, checks the state afterwards, and asks what is demanded of it. If it is refused, the caller must discard its changes.
 fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
     let mark = tx.mark();
-    perform_since(&mark, operation, tx)
+    let output = perform_since(&mark, operation, tx)?;
+    demands::check(&mark.state, tx)?;
+    Ok(output)
 }
 
 fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
@@ -215,6 +222,8 @@ impl Service {
     /// Why it would be refused.
     pub fn would_be<O: Operation>(&self, operation: &O) -> Result<(O::Output, State), Refusal> {
         let mut tx = self.begin();
+        // It is only looked at.
+        tx.insist(Insists { force: true, skip_tests: true });
         let output = perform(operation, &mut tx)?;
         Ok((output, tx.into_state()))
     }

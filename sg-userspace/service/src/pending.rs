@@ -20,7 +20,7 @@ use sg_audit::{Api, Entry, Who};
 use sg_store::{Change, HistoryEdit, Key, Pending, PendingUpdate, Store};
 
 use super::{
-    Committed, Refusal, StartError, State, Tx, project, recorded,
+    Committed, Refusal, StartError, State, Tx, demands, project, recorded,
     writer::{Writer, refused, stored},
 };
 
@@ -142,6 +142,7 @@ impl<E: Enforcement> Writer<E> {
             return Ok(own.map(Unconfirmed::shown));
         }
         self.refuse_beside_pending()?;
+        demands::check(&self.committed.load().state, &tx)?;
         let policy = project::policy(&tx);
         let policy = policy.map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
         let committed = self.committed.load_full();

@@ -95,6 +95,7 @@ fn shown(record: &Record) -> Option<Shown> {
             of("nic", &nic.id, name, &["device"])
         }
         Record::AccessKey(key) => of("access_key", &key.id, "", &[]),
+        Record::Demands(demands) => of("demands", &demands.document, "", &[]),
         Record::Settings(_) => of("quotas", &"quotas", "", &[]),
         Record::Token(_) => None,
     }
@@ -115,6 +116,7 @@ fn fields(record: &Record) -> Option<Value> {
         Record::Instance(instance) => json(instance),
         Record::Nic(nic) => json(nic),
         Record::AccessKey(key) => json(&AccessKeyView::from(&**key)),
+        Record::Demands(demands) => json(demands),
         Record::Settings(settings) => {
             let Settings { quotas, serial: _ } = &**settings;
             json(quotas)

@@ -9,7 +9,7 @@ use sg_api_types::{ChangeSummary, LineCounts};
 use sg_diff::{Difference, Effect, Options, compare};
 use sg_model::{DeviceFacts, Policy};
 
-use super::{Committed, ProjectError, Refusal, State, guard::facts, policy};
+use super::{Committed, ProjectError, Refusal, State, host::facts, policy};
 
 /// A comparison that had so long is not tried again.
 const ENOUGH: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ pub fn summarise(committed: &Committed, most: usize, until: Instant) -> Result<(
 /// What lies between two policies, as far as the time suffices.
 #[must_use]
 pub fn summary_of(before: &Policy, after: &Policy, time: Duration) -> ChangeSummary {
-    let Difference { lines, undecided } = compare(before, after, Options { attribution: false, time });
+    let Difference { lines, undecided } = compare(before, after, Options { time, ..Options::default() });
     let mut counts = LineCounts::default();
     for line in &lines {
         match line.effect() {

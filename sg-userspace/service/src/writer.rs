@@ -3,8 +3,8 @@
 //! cost as much as one, and a response means "stored, and in force on this host".
 //!
 //! ```text
-//! queue ─► run each on a copy ─► agent: prepare ─► store: commit ─► agent: enforce ─► responses
-//!          refused: dropped      may refuse        durable          no packet meets the old policy
+//! queue ─► run each on a copy ─► demands ─► agent: prepare ─► store: commit ─► agent: enforce ─► responses
+//!          refused: dropped      tests hold  may refuse        durable          no packet meets the old policy
 //! ```
 //!
 //! A change that is to be confirmed runs alone, see [`pending`](super::pending).
@@ -28,7 +28,7 @@ use sg_api_types::PendingChange;
 use sg_store::{Store, StoreError};
 use tokio::sync::oneshot;
 
-use super::{Committed, Refusal, State, Tx, pending::Unconfirmed, project};
+use super::{Committed, Refusal, State, Tx, demands, pending::Unconfirmed, project, tx::Insists};
 
 /// The maximum number of operations in one batch.
 const BATCH: usize = 1024;
@@ -135,8 +135,14 @@ impl<E: Enforcement> Writer<E> {
                 job.reply(Ok(None));
             }
         }
+        // Whoever insists, insists for one change.
+        if done.len() > 1 && tx.insists() != Insists::default() {
+            return done.into_iter().for_each(|job| self.together(vec![job]));
+        }
         match self.apply(tx) {
-            Err(Refusal::Unenforceable { .. }) if done.len() > 1 => {
+            Err(Refusal::Unenforceable { .. } | Refusal::FailingTest { .. } | Refusal::LostAccess { .. })
+                if done.len() > 1 =>
+            {
                 for job in done {
                     self.together(vec![job]);
                 }
@@ -156,6 +162,7 @@ impl<E: Enforcement> Writer<E> {
             return Ok(());
         }
         self.refuse_beside_pending()?;
+        demands::check(&self.committed.load().state, &tx)?;
         let policy = project::policy(&tx);
         let policy = policy.map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
         self.enforcement.prepare(policy).map_err(refused)?;

@@ -224,6 +224,7 @@ fn common_of(words: &[String]) -> Common {
         timeout: 1,
         force: false,
         tried: None,
+        skip_tests: false,
         reason: None,
         output: super::args::common::OutputArgs::default(),
     }

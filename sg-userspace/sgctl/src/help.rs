@@ -42,12 +42,16 @@ const CHANGES: &[&str] = &[
     "restore",
     "revoke",
     "rollback",
+    "set",
     "set-groups",
 ];
 
 /// Examples of each command, by its words.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("vpc list", &["sgctl vpc list", "sgctl vpc list -o wide"]),
+    ("test list", &["sgctl test list"]),
+    ("test run", &["sgctl test run", "sgctl test run -f policy.yaml"]),
+    ("test set", &["sgctl test set -f tests.yaml"]),
     ("vpc show", &["sgctl vpc show prod"]),
     (
         "vpc create",

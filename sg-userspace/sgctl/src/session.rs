@@ -96,9 +96,10 @@ impl<'a> Session<'a> {
                 "sgctl: warning: the connection to {server} is not encrypted, and the access key travels on it"
             ));
         }
-        let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?;
-        let client = client.forcing(common.force).because(common.reason.clone());
-        let client = client.trying(common.tried.map(|tried| tried.seconds));
+        let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?
+            .forcing(common.force, common.skip_tests)
+            .because(common.reason.clone())
+            .trying(common.tried.map(|tried| tried.seconds));
         Ok(Self { client, output })
     }
 

@@ -62,11 +62,11 @@ pub async fn run(
     session.confirming(options.confirm.as_ref());
     let then = session.prepare_first(&file, document).map_err(|error| recorded(&file, error))?;
     started(session.reader());
-    let text = session.first_text(&file, &then);
     let (path, owner) = match &then {
         Then::GoneBack { path, .. } => (path.as_path(), None),
         _ => (file.path(), file.owner()),
     };
+    let text = session.first_text(&file, &then);
     session.begin(path, owner, &text).map_err(|error| recorded(&file, error))?;
     session.after_first(&file, &then);
     let why = session.serve(&mut Policies::File { file, orders }, &mut events).await;

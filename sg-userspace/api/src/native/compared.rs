@@ -9,7 +9,7 @@ use sg_model::Policy;
 use sg_service::{Refusal, ReplaceState, Service, State, policy};
 use sg_store::import;
 
-use super::{Native, documents::Documents, error::Failed, whole::facts};
+use super::{Native, error::Failed, host::facts};
 
 /// A policy, and what it is of.
 pub(super) struct Compared {
@@ -57,7 +57,7 @@ impl Compared {
             return Self::of_state(state, Vec::new());
         }
         let text = native.documents()?.text(change)?;
-        Self::of_text(&Documents::path(native), &text)
+        Self::of_text(&native.document(), &text)
     }
 
     /// What a document would make of the store, or is by itself.

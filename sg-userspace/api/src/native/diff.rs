@@ -11,8 +11,8 @@ use serde_json::Value;
 use sg_api_types::{
     Compare, Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, UndecidedPart,
 };
-use sg_diff::{By, Difference, Effect, Line, Options, Undecided, WrittenLine, WrittenOutcome, compare};
-use sg_inspect::impact::impact;
+use sg_diff::{By, Counts, Difference, Line, Options, Undecided, WrittenLine, WrittenOutcome, compare};
+use sg_inspect::impact::{After, impact};
 use sg_model::Family;
 use sg_records::{KeyRole::Viewer, RuleId};
 use sg_service::group_of;
@@ -23,11 +23,11 @@ use super::{
 };
 
 /// How many lines are returned, unless the request says otherwise.
-const LINES: usize = 1_000;
+pub(super) const LINES: usize = 1_000;
 /// The most lines that a request may ask for by number.
-const MOST_LINES: usize = 100_000;
+pub(super) const MOST_LINES: usize = 100_000;
 /// How long a comparison may take, in seconds.
-const LONGEST: u32 = 3;
+pub(super) const LONGEST: u32 = 3;
 
 pub(super) fn declare(routes: &mut Routes) {
     let route = Route::post(
@@ -39,7 +39,6 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.inquire::<Compare, Comparison>(route.large(2 * APPLY_BYTES), |native, context, compare| {
         let [old, new] = compare.policies();
         let wanted = Wanted::of(native, context)?;
-        let _place = native.places.comparing(context.role())?;
         wanted.compare(native, &Compared::of(native, old)?, &Compared::of(native, new)?)
     });
 }
@@ -50,6 +49,7 @@ pub(super) struct Wanted {
     attribution: bool,
     most: usize,
     time: Duration,
+    until: Instant,
 }
 
 impl Wanted {
@@ -65,7 +65,8 @@ impl Wanted {
         }
         let nic = nic.map(|nic| device(native, nic)).transpose()?;
         let most = if all { usize::MAX } else { most };
-        Ok(Self { nic, attribution, most, time: Duration::from_secs(u64::from(time)) })
+        let time = Duration::from_secs(u64::from(time));
+        Ok(Self { nic, attribution, most, time, until: Instant::now() + time })
     }
 
     /// Compares two policies; the caller has a place.
@@ -82,19 +83,17 @@ impl Wanted {
         {
             return Err(Failed::NoNic { nic: nic.clone() });
         }
-        let until = Instant::now() + self.time;
+        let only = self.nic.as_deref();
         // The rest is for live flows.
-        let options = Options { attribution: self.attribution, time: self.time * 2 / 3 };
-        let Difference { mut lines, mut undecided } = compare(before, &next.policy, options);
-        if let Some(nic) = &self.nic {
-            lines.retain(|line| line.nic == nic);
-            undecided.retain(|part| part.nic == nic);
-        }
+        let time = (self.time * 2 / 3).min(self.until.saturating_duration_since(Instant::now()));
+        let options = Options { attribution: self.attribution, time, nic: only };
+        let Difference { lines, undecided } = compare(before, &next.policy, options);
         let mut warnings: Vec<String> = [old, next].iter().flat_map(|one| one.warnings.clone()).collect();
         let (mut flows, mut in_lines) = (None, Vec::new());
         // Live flows are of what is in force.
         if old.is_in_force {
-            match impact(&native.instance, &native.hits.in_force(), &next.policy, &lines, until) {
+            let after = After { policy: &next.policy, lines: &lines, nic: only };
+            match impact(&native.instance, &native.hits.in_force(), &after, self.until) {
                 Ok((found, numbers)) => (flows, in_lines) = (Some(found), numbers),
                 Err(error) => warnings.push(format!("live flows are not known: {error}")),
             }
@@ -149,27 +148,17 @@ fn names(
 }
 
 fn counts(lines: &[Line<'_>]) -> LineCounts {
-    let mut counts = LineCounts::default();
-    for line in lines {
-        match line.effect() {
-            Effect::OpensToAny | Effect::Opens => counts.opens += 1,
-            Effect::Closes => counts.closes += 1,
-            Effect::Refuses => counts.refuses += 1,
-            Effect::Attributes => counts.attributes += 1,
-        }
-    }
-    counts
+    let Counts { opens, closes, refuses, attributes } = Counts::of(lines);
+    LineCounts { opens, closes, refuses, attributes }
 }
 
 fn unknown(part: &Undecided<'_>, called: sg_diff::Called<'_>) -> UndecidedPart {
-    let Undecided { nic, direction, family, changed } = part;
-    let mut changed: Vec<String> = changed.iter().map(|by| by.words(called)).collect();
-    changed.dedup();
+    let Undecided { nic, direction, family, changed: _ } = part;
     UndecidedPart {
         nic: (*nic).to_owned(),
         direction: (*direction).into(),
         family: if *family == Family::V4 { 4 } else { 6 },
-        changed,
+        changed: part.words(called),
     }
 }
 

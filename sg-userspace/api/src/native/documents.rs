@@ -7,12 +7,12 @@ use std::{
     time::Instant,
 };
 
-use sg_agent::{DocumentHistory, Origin, PastDocument};
+use sg_agent::{DocumentHistory, PastDocument};
 use sg_api_types::{ChangeSummary, ChangeView};
-use sg_model::Policy;
+use sg_model::{DeviceFacts, Policy};
 use sg_service::{Refusal, summary_of};
 
-use super::{Native, error::Failed, whole::facts};
+use super::error::Failed;
 
 /// The documents, and what is known of what they changed.
 #[derive(Clone, Debug)]
@@ -28,14 +28,6 @@ impl Documents {
         Self { history, summaries: Arc::default() }
     }
 
-    /// The path of the document.
-    pub(super) fn path(native: &Native) -> String {
-        match &native.hits.in_force().origin {
-            Origin::Document { path, owner: _ } => path.display().to_string(),
-            Origin::Store => String::new(),
-        }
-    }
-
     /// The text that this change put in force.
     pub(super) fn text(&self, number: u64) -> Result<Vec<u8>, Failed> {
         let text = self.history.text(number).map_err(|error| Failed::Unreadable(error.to_string()))?;
@@ -49,13 +41,9 @@ impl Documents {
         Failed::Refused(Refusal::ChangeNotKept { number, oldest, newest })
     }
 
-    /// The newest changes. What they opened and closed is found out until then.
-    pub(super) fn views(&self, most: usize, until: Option<Instant>) -> Result<Vec<ChangeView>, Failed> {
-        let all = self.history.documents();
-        if let Some(until) = until {
-            self.find_out(&all, most, until)?;
-        }
-        Ok(all.iter().rev().take(most).map(|one| self.view_of(one)).collect())
+    /// The newest changes.
+    pub(super) fn views(&self, most: usize) -> Vec<ChangeView> {
+        self.history.documents().iter().rev().take(most).map(|one| self.view_of(one)).collect()
     }
 
     /// A change, and whether what was in force before it is known.
@@ -71,8 +59,9 @@ impl Documents {
         ChangeView { change: one.change.clone(), kept: one.has_text, summary }
     }
 
-    fn find_out(&self, all: &[PastDocument], most: usize, until: Instant) -> Result<(), Failed> {
-        let facts = facts()?;
+    /// Finds out what the newest changes opened and closed, as far as the time suffices, on devices of which this is known.
+    pub(super) fn summarise(&self, most: usize, until: Instant, facts: impl Fn(&str) -> DeviceFacts) {
+        let all = &self.history.documents();
         let policy = |one: &PastDocument| -> Option<Policy> {
             let text = self.history.text(one.change.number).ok()??;
             let mut policy = sg_document::parse("", &text).ok()?.policy;
@@ -86,9 +75,9 @@ impl Documents {
                 continue;
             }
             let left = until.saturating_duration_since(Instant::now());
-            let Some(earlier) = before(all, one).filter(|_| !left.is_zero()) else { return Ok(()) };
+            let Some(earlier) = before(all, one).filter(|_| !left.is_zero()) else { return };
             let (Some(before), Some(after)) = (policy(earlier), after.or_else(|| policy(one))) else {
-                return Ok(());
+                return;
             };
             let summary = summary_of(&before, &after, left);
             if summary.exact {
@@ -98,7 +87,6 @@ impl Documents {
             }
             known = Some(before);
         }
-        Ok(())
     }
 }
 

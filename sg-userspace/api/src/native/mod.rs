@@ -11,13 +11,13 @@
 //! * `caller`: who sends a request, and whether it may.
 //! * `route`, `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `pending`, `observe`, `whole`, `history`: the table, by noun. Every
-//!   reference may be an id or a name.
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `search`, `policy_tests`, `pending`, `observe`, `whole`, `history`: the
+//!   table, by noun. Every reference may be an id or a name.
 //! * `unused`: rules, and when they were used.
 //! * `policy_changes`: the history of changes of the policy, and going back.
 //! * `documents`: the documents that were in force.
-//! * `compared`: the policies that a request compares.
-//! * `changes`: what the audit trail has of a change.
+//! * `compared`: the policies that a request compares; `host`: what the devices of this host are.
+//! * `changes`: what the audit trail has of a change; `reason`: why it is made.
 //! * `places`: how many clients may observe or compare at a time.
 //! * `error`: how a refusal is reported.
 //!
@@ -33,6 +33,7 @@ mod documents;
 mod error;
 mod groups;
 mod history;
+mod host;
 mod in_force;
 mod lists;
 mod nics;
@@ -40,10 +41,13 @@ mod observe;
 mod pending;
 mod places;
 mod policy_changes;
+mod policy_tests;
+mod reason;
 mod request;
 mod route;
 mod routes;
 mod rules;
+mod search;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -103,6 +107,8 @@ fn table() -> Routes {
     pending::declare(&mut routes);
     whole::declare(&mut routes);
     diff::declare(&mut routes);
+    search::declare(&mut routes);
+    policy_tests::declare(&mut routes);
     history::declare(&mut routes);
     policy_changes::declare(&mut routes);
     routes

@@ -8,7 +8,7 @@ use sg_records::KeyRole::{Admin, Editor};
 use sg_service::{Kept, Refusal, summarise};
 
 use super::{
-    Native, compared::Compared, diff::Wanted, documents::Documents, error::Failed, request::RequestContext,
+    Native, compared::Compared, diff::Wanted, error::Failed, host::facts, request::RequestContext,
     route::Route, routes::Routes,
 };
 
@@ -39,7 +39,7 @@ pub(super) fn declare(routes: &mut Routes) {
             return Err(Failed::Forbidden("only root reads documents, over the socket"));
         }
         let number = number(context)?;
-        let (path, text) = (Documents::path(native), documents.text(number)?);
+        let (path, text) = (native.document(), documents.text(number)?);
         let text = String::from_utf8(text).map_err(|error| Failed::Unreadable(error.to_string()))?;
         Ok(DocumentText { number, path, text })
     });
@@ -71,12 +71,14 @@ fn list_changes(native: &Native, context: &RequestContext) -> Result<ChangePage,
     }
     let most = limit as usize;
     // As dear as a comparison. Without a place, what is known already is shown.
-    let place = if time > 0 { native.places.comparing(context.role()).ok() } else { None };
+    let place = if time > 0 { native.places.comparing(context.role(), context.caller()).ok() } else { None };
     let until = place.as_ref().map(|_| Instant::now() + Duration::from_secs(u64::from(time)));
     let Some(service) = &native.service else {
         let documents = native.documents()?;
-        let items = documents.views(most, until)?;
-        return Ok(ChangePage { items, document: Some(Documents::path(native)) });
+        if let Some(until) = until {
+            documents.summarise(most, until, facts()?);
+        }
+        return Ok(ChangePage { items: documents.views(most), document: Some(native.document()) });
     };
     let committed = service.committed();
     if let Some(until) = until {
@@ -105,7 +107,7 @@ fn detail(native: &Native, context: &RequestContext) -> Result<ChangeDetail, Fai
         native.documents()?.view(number)?
     };
     let compare = || {
-        let _place = native.places.comparing(context.role())?;
+        let _place = native.places.comparing(context.role(), context.caller())?;
         wanted.compare(native, &Compared::after(native, number - 1)?, &Compared::after(native, number)?)
     };
     let comparison = (has_before && view.kept).then(compare).transpose()?;

@@ -16,12 +16,12 @@ use serde_json::Value;
 use sg_agent::Confirm;
 use sg_model::{LONGEST_CONFIRM, SHORTEST_CONFIRM};
 use sg_records::KeyRole;
-use sg_service::{Connection, Guarded, Idempotent, NoConnection, Operation, OwnConnection, Refusal};
+use sg_service::{Connection, Guarded, Idempotent, Insists, NoConnection, Operation, OwnConnection, Refusal};
 use sg_store::{Export, StoreError};
 use tracing::Span;
 use utoipa::IntoParams;
 
-use super::{Native, caller::Identity, changes::Why, error::Failed};
+use super::{Native, caller::Identity, error::Failed, reason::Why};
 use crate::{
     listen::{LargeBody, Local, Peer, collect, failure},
     media,
@@ -64,6 +64,11 @@ impl RequestContext {
     /// The role of the caller.
     pub(super) const fn role(&self) -> KeyRole {
         self.caller.role
+    }
+
+    /// The name of the caller: `uid 0` or `key ak-…`.
+    pub(super) fn caller(&self) -> &str {
+        &self.caller.name
     }
 
     /// Whether the caller insists on the change.
@@ -111,6 +116,15 @@ pub(super) struct Trial {
     /// Take the change back after so many seconds, 5 to 86400, unless it is confirmed. The header `Pending-Change` of the response
     /// has its id and deadline. The caller's connection, and what a document keeps, are not guarded then. Default: it stays.
     pub(super) confirm: Option<u32>,
+    /// Make the change even if tests that every change is asked fail afterwards; the audit trail says so. Default: false.
+    pub(super) skip_tests: bool,
+}
+
+impl Trial {
+    /// On what the caller insists. A change that is tried takes itself back.
+    const fn insists(self) -> Insists {
+        Insists { force: self.force || self.confirm.is_some(), skip_tests: self.skip_tests }
+    }
 }
 
 /// The header of a response that has the change which is to be confirmed, as JSON.
@@ -176,6 +190,18 @@ impl Begun {
         Ok(Self { context, change, token, headers: parts.headers, kinds, body, large })
     }
 
+    /// Lets its body be large without being the listener's large one. The request must have a place of which there are few.
+    pub(super) fn stand_apart(&self) {
+        if let Some(large) = &self.large {
+            large.stand_apart();
+        }
+    }
+
+    /// The context alone, after the body was read: nothing counts as large any more.
+    pub(super) fn into_context(self) -> RequestContext {
+        self.context
+    }
+
     /// The change that it asks for, unless it is a dry run.
     pub(super) fn change(&self) -> Option<PendingChange> {
         self.change.clone()
@@ -223,16 +249,16 @@ impl Begun {
         let connections = if is_guarded { context.connections.clone() } else { Vec::new() };
         let ticket = || change.as_ref().map(PendingChange::ticket).ok_or(Failed::Refused(Refusal::Ending));
         if trial.dry_run {
-            let guarded = Guarded::new(operation, connections);
+            let guarded = Guarded::new(operation, connections).insisting(trial.insists());
             return aside(move || Ok(native.store()?.try_out(&guarded)?)).await.map(json);
         }
         let (output, pending) = match token {
             None => {
-                let guarded = Guarded::new(operation, connections);
+                let guarded = Guarded::new(operation, connections).insisting(trial.insists());
                 native.store()?.submit_until(ticket()?, guarded, confirm).await?
             }
             Some(token) => {
-                let guarded = Guarded::new(operation.clone(), connections);
+                let guarded = Guarded::new(operation.clone(), connections).insisting(trial.insists());
                 let idempotent = Idempotent::new(&context.caller.name, &token, &operation, guarded)?;
                 native.store()?.submit_until(ticket()?, idempotent, confirm).await?
             }

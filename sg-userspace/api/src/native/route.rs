@@ -13,7 +13,7 @@ use utoipa::{
     },
 };
 
-use super::{changes::Why, request::Trial};
+use super::{reason::Why, request::Trial};
 
 /// The description of a route.
 pub(super) struct Route {

@@ -58,6 +58,14 @@ impl Native {
         })
     }
 
+    /// The path of the document; empty if there is none.
+    pub(super) fn document(&self) -> String {
+        match &self.hits.in_force().origin {
+            Origin::Document { path, owner: _ } => path.display().to_string(),
+            Origin::Store => String::new(),
+        }
+    }
+
     /// The documents that were in force.
     ///
     /// # Errors

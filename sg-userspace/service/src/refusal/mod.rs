@@ -10,6 +10,7 @@ use std::{fmt, net::IpAddr};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sg_guard::Lost;
 use sg_records::{GroupId, NicId, RuleId};
 use thiserror::Error;
 
@@ -263,6 +264,17 @@ pub enum Refusal {
     /// What became of a change that was to be confirmed is not known, or could not be stored.
     #[error("the change could not be settled: {reason}")]
     NotSettled { reason: String },
+    /// A test that is demanded of every change fails.
+    #[error(
+        "{test}: this test fails: {why}; nothing was changed. Let the rules do what it expects, or replace the test; if the \
+         failure is meant, skip the tests"
+    )]
+    FailingTest {
+        /// The test: its place, and its document.
+        test: String,
+        /// Why: what was expected, and a packet that gets something else.
+        why: String,
+    },
     /// The agent cannot enforce the change, for example because an image exceeds its budget or there are too many NICs.
     #[error("the change cannot be enforced on this host, and nothing was changed: {reason}")]
     Unenforceable { reason: String },
@@ -278,6 +290,12 @@ pub enum Refusal {
     /// The service is stopping. Nothing was changed.
     #[error("sgd is stopping, and nothing was changed: try again later")]
     Ending,
+}
+
+impl From<Lost> for Refusal {
+    fn from(Lost { what, device, by }: Lost) -> Self {
+        Self::LostAccess { what, device, by }
+    }
 }
 
 impl Refusal {

@@ -238,7 +238,9 @@ fn a_gap_in_what_is_stored_is_not_gone_over() {
     let mut both = Remembering::new();
     let group = new_group("web", &both.world.vpc);
     both.run(&group);
-    (1..6).for_each(|port| drop(both.rule(port)));
+    for port in 1..6 {
+        both.rule(port);
+    }
     let all = both.world.tx.history().edit_since(&History::default()).put;
     assert_eq!(all.len(), 6);
     let with = |wrong: &dyn Fn(&mut Vec<(u64, Vec<u8>)>), complete_from| {

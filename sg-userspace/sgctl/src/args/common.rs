@@ -43,6 +43,9 @@ pub(crate) struct Common {
     /// Make a change even if your own connection, or what a document keeps, would not be accepted any more
     #[arg(long, global = true)]
     pub(crate) force: bool,
+    /// Make a change even if tests of the policy fail afterwards; the history says who did
+    #[arg(long, global = true)]
+    pub(crate) skip_tests: bool,
     /// Why the user makes a change. It is an argument of commands that make one: `reason`.
     #[arg(skip)]
     pub(crate) reason: Option<String>,

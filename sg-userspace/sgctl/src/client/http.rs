@@ -126,13 +126,15 @@ impl Call {
         let mut address = self.address.clone();
         // A dry run of a change that takes itself back is not guarded, as the change is not.
         let is_tried = change.confirm.is_some() && self.is_dry_run();
-        let force = (self.guarded && (change.force || is_tried)).then(|| "force=true".to_owned());
+        let insists = [(change.force || is_tried, "force=true"), (change.skip_tests, "skip_tests=true")];
+        let insists = insists.into_iter().filter(|(insisted, _)| self.guarded && *insisted);
+        let insists = insists.map(|(_, text)| text.to_owned());
         let confirm = change.confirm.filter(|_| self.guarded && !is_tried);
         let confirm = confirm.map(|seconds| format!("confirm={seconds}"));
         let reason = change.reason.as_ref().filter(|_| self.recorded);
         let reason = reason
             .map(|text| form_urlencoded::Serializer::new(String::new()).append_pair("reason", text).finish());
-        for parameter in force.into_iter().chain(confirm).chain(reason) {
+        for parameter in insists.chain(confirm).chain(reason) {
             address.push(if address.contains('?') { '&' } else { '?' });
             address.push_str(&parameter);
         }
@@ -181,6 +183,8 @@ struct ChangeContext {
     force: bool,
     /// In how many seconds it is taken back unless it is confirmed.
     confirm: Option<u32>,
+    /// Whether tests may fail afterwards.
+    skip_tests: bool,
     /// Why the user makes changes.
     reason: Option<String>,
 }
@@ -202,9 +206,9 @@ impl Client {
         Ok(Self { server, timeout, runtime: Some(runtime), moved, connection, change, pending })
     }
 
-    /// The same, for a user who insists on changes that are guarded against.
-    pub(crate) fn forcing(mut self, force: bool) -> Self {
-        self.change.force = force;
+    /// The same, for a user who insists on changes that are guarded against, or after which tests fail.
+    pub(crate) fn forcing(mut self, force: bool, skip_tests: bool) -> Self {
+        (self.change.force, self.change.skip_tests) = (force, skip_tests);
         self
     }
 

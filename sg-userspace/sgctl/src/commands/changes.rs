@@ -6,7 +6,7 @@ use sg_api_types::{ChangeDetail, ChangePage, ChangeSummary, ChangeView};
 use crate::{
     args::write_time,
     client::{Address, Call},
-    commands::diff::{SHOWN, in_force, summary},
+    commands::diff::{SHOWN, in_force, received, summary},
     failure::Failure,
     names::Names,
     render::{Column, Render},
@@ -50,8 +50,10 @@ fn what(view: &ChangeView) -> String {
 fn effect(known: Option<ChangeSummary>) -> String {
     match known {
         None => "not known".to_owned(),
-        Some(ChangeSummary { counts, exact: true }) => summary(&counts),
-        Some(ChangeSummary { counts, exact: false }) => format!("not exact: {}, and more", summary(&counts)),
+        Some(ChangeSummary { counts, exact: true }) => summary(received(&counts)),
+        Some(ChangeSummary { counts, exact: false }) => {
+            format!("not exact: {}, and more", summary(received(&counts)))
+        }
     }
 }
 
@@ -79,7 +81,7 @@ pub(super) fn show(number: u64, session: &mut Session<'_>) -> Result<(), Failure
     }
     output.one(&detail.view, &Names::default())?;
     match &detail.comparison {
-        Some(compared) if output.format.is_table() => in_force::display(compared, output),
+        Some(compared) if output.format.is_table() => in_force::display(compared, false, output),
         Some(_) => Ok(()),
         None => {
             output.remark("what was in force before it is not kept any more");

@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::anyhow;
 use sg_api_types::LineCounts;
-use sg_diff::{AS_WRITTEN, Difference, Effect, Line, Options, Undecided, compare};
-use sg_model::{Direction, FamilyName, Policy, text::escaped};
+use sg_diff::{AS_WRITTEN, Counts, Difference, Options, Undecided, compare};
+use sg_model::{FamilyName, Policy, text::escaped};
 
 use crate::{
     args::{
@@ -119,14 +119,11 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     {
         return Err(Failure::not_found(anyhow!("neither document has a NIC {}", escaped(nic))));
     }
-    let options = Options { attribution: args.attribution, time: Duration::from_secs(args.time) };
-    let Difference { mut lines, mut undecided } = compare(&before, &after, options);
-    if let Some(nic) = &args.nic {
-        lines.retain(|line| line.nic == nic);
-        undecided.retain(|part| part.nic == nic);
-    }
+    let time = Duration::from_secs(args.time);
+    let options = Options { attribution: args.attribution, time, nic: args.nic.as_deref() };
+    let Difference { lines, undecided } = compare(&before, &after, options);
     if output.format.is_table() && (!lines.is_empty() || undecided.is_empty()) {
-        output.line(&summary(&counts(&lines)))?;
+        output.line(&summary(Counts::of(&lines)))?;
     }
     let most = if args.all { lines.len() } else { SHOWN };
     for line in lines.iter().take(most) {
@@ -159,9 +156,8 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
 
 fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     const NAMED: usize = 5;
-    let Undecided { nic, direction, family, changed } = part;
-    let mut names: Vec<String> = changed.iter().map(|by| by.words(AS_WRITTEN)).collect();
-    names.dedup();
+    let Undecided { nic, direction, family, changed: _ } = part;
+    let mut names = part.words(AS_WRITTEN);
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -171,7 +167,7 @@ fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     format!(
         "not known within the time: what changes of {}{more} do to {} of NIC {}, {} ({} and {} rules); --time raises it",
         names.join(", "),
-        direction_word(*direction),
+        direction.name(),
         escaped(nic),
         FamilyName(*family),
         rules[0],
@@ -179,19 +175,15 @@ fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     )
 }
 
-fn counts(lines: &[Line<'_>]) -> LineCounts {
-    let number = |wanted: &[Effect]| lines.iter().filter(|line| wanted.contains(&line.effect())).count();
-    LineCounts {
-        opens: number(&[Effect::OpensToAny, Effect::Opens]),
-        closes: number(&[Effect::Closes]),
-        refuses: number(&[Effect::Refuses]),
-        attributes: number(&[Effect::Attributes]),
-    }
+/// The counts of a response.
+pub(super) const fn received(counts: &LineCounts) -> Counts {
+    let LineCounts { opens, closes, refuses, attributes } = *counts;
+    Counts { opens, closes, refuses, attributes }
 }
 
 /// Counts first.
-pub(super) fn summary(counts: &LineCounts) -> String {
-    let LineCounts { opens, closes, refuses, attributes } = *counts;
+pub(super) fn summary(counts: Counts) -> String {
+    let Counts { opens, closes, refuses, attributes } = counts;
     let parts = [
         (opens, "opens"),
         (closes, "closes"),
@@ -207,12 +199,5 @@ pub(super) fn summary(counts: &LineCounts) -> String {
         "every packet is judged alike".to_owned()
     } else {
         format!("{} of packets", parts.join(", "))
-    }
-}
-
-pub(super) const fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
     }
 }

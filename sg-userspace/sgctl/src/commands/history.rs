@@ -114,7 +114,7 @@ impl Render for Entry {
 
 /// What changed, or why nothing did.
 fn what(entry: &Entry) -> String {
-    let Entry { target, code, message, objects, more_objects, missing, .. } = entry;
+    let Entry { target, code, message, objects, more_objects, missing, force, skip_tests, .. } = entry;
     let mut parts: Vec<String> = objects
         .iter()
         .take(SHOWN)
@@ -134,6 +134,9 @@ fn what(entry: &Entry) -> String {
         (Some(message), _) => parts.push(message.lines().next().unwrap_or_default().to_owned()),
         (None, Some(code)) => parts.push(code.clone()),
         (None, None) => {}
+    }
+    for (insisted, word) in [(force, "forced"), (skip_tests, "tests skipped")] {
+        parts.extend(insisted.then(|| word.to_owned()));
     }
     if *missing > 0 {
         parts.push(format!("{missing} entries are missing before it"));
@@ -330,5 +333,20 @@ mod tests {
             let out = String::from_utf8(out).unwrap();
             assert!(out.starts_with(begin), "{out}");
         }
+    }
+
+    #[test]
+    fn who_insisted_is_said() {
+        let entry = |force, skip_tests| {
+            let target = Some("web".to_owned());
+            what(&Entry {
+                target,
+                force,
+                skip_tests,
+                ..Entry::new(sg_audit::Api::Native, "put", sg_audit::Who::default(), "")
+            })
+        };
+        assert_eq!(entry(false, false), "web");
+        assert_eq!(entry(true, true), "web; forced; tests skipped");
     }
 }

@@ -28,6 +28,7 @@ pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod test;
 pub(crate) mod top;
 pub(crate) mod transfer;
 pub(crate) mod tried;
@@ -79,6 +80,9 @@ pub(crate) enum Served {
     AccessKey(access_key::Verb),
     #[command(subcommand)]
     Quota(quota::Verb),
+    /// Tests of the policy
+    #[command(subcommand)]
+    Test(test::Verb),
     Lint(lint::Args),
     Show(show::Args),
     Observe(observe::Args),
@@ -134,6 +138,7 @@ impl Served {
             Self::Member(args) => member::run(args, session),
             Self::AccessKey(args) => access_key::run(args, session),
             Self::Quota(args) => quota::run(args, session),
+            Self::Test(args) => test::run(&args, session),
             Self::Lint(args) => lint::run(args, session),
             Self::Show(args) => show::run(&args, session),
             Self::Observe(args) => observe::run(&args, session),

@@ -49,6 +49,7 @@ pub(crate) fn extend(args: &ExtendArgs, session: &mut Session<'_>) -> Result<(),
 }
 
 fn settle(how: &str, body: &impl serde::Serialize, session: &mut Session<'_>) -> Result<(), Failure> {
+    // It takes no access that the change itself was not asked about.
     let call = Call::change(Method::POST, Address::of(&["pending", how])).with_json(body)?.unguarded();
     let settled: SettledChange = session.client.call(&call)?;
     if session.output.format.is_data() {

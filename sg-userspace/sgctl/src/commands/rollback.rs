@@ -70,7 +70,7 @@ fn show(change: u64, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["diff"]).with("limit", SHOWN);
     let call = Call::change(Method::POST, address).with_json(&compare)?.question();
     let compared: Comparison = session.waiting("comparing", &call)?;
-    in_force::display(&compared, &mut session.output)
+    in_force::display(&compared, true, &mut session.output)
 }
 
 fn of_store(args: &Args, change: u64, session: &mut Session<'_>) -> Result<(), Failure> {

@@ -76,6 +76,17 @@ fn who_insists_says_so_with_every_change_and_no_query() {
     assert_eq!(lines(&server), ["PATCH /v1/vpcs/prod?force=true", "GET /v1/vpcs/prod", "POST /v1/check"]);
 }
 
+/// The server guards against none of these, and would refuse a parameter that it does not know.
+#[test]
+fn who_settles_a_change_does_not_insist() {
+    for verb in ["confirm", "cancel", "extend"] {
+        let settled = r#"{"id":7,"state":"confirmed","deadline":null}"#;
+        let server = Server::new(vec![Response::Say(200, settled)]);
+        let (_, code, error) = ask(&server, &[verb, "7", "--force"]);
+        assert_eq!((code, lines(&server)), (0, vec![format!("POST /v1/pending/{verb}")]), "{error}");
+    }
+}
+
 #[test]
 fn a_change_that_is_tried_says_so_and_its_dry_run_does_not() {
     let server = Server::new(vec![Response::Say(200, VPC), Response::Say(200, VPC)]);

@@ -410,6 +410,52 @@ fn a_document_is_applied_after_its_difference_was_seen() {
 }
 
 #[test]
+fn what_is_in_force_is_searched_and_tests_are_set_run_and_skipped() {
+    let agent = site();
+    let search = "search --group web --direction ingress --family 4 --port 443";
+    let (out, code, _) = agent.sgctl(search);
+    assert!(
+        code == 1 && out.starts_with("1 set of packets\neth0 ingress IPv4: packets of tcp to port 443"),
+        "{out}"
+    );
+    let (out, code, _) = agent.sgctl(&format!("{search} --verdict reject"));
+    assert_eq!((out.as_str(), code), ("no packet\n", 0));
+    assert!(agent.missing("search --nic eth9").contains("eth9"));
+    assert!(agent.refused("search --time 4").contains("3 seconds"));
+
+    let tests = |expect: &str| {
+        let nic = "nics: [ { device: eth0, groups: [web] } ]\ngroups: { web: {} }\n";
+        let test = "{ group: web, direction: ingress, protocol: tcp, ports: 443";
+        file(&format!(
+            "{nic}tests:\n  - {test}, expect: accept }}\n  - {test}, source_ports: 1, expect: {expect} }}\n"
+        ))
+    };
+    let (right, wrong) = (tests("accept"), tests("drop"));
+    let of =
+        |verb: &str, tests: &tempfile::NamedTempFile| format!("test {verb} -f {}", tests.path().display());
+    assert_eq!(agent.ok(&of("run", &right)), "2 tests: all hold\n");
+    let (out, code, _) = agent.sgctl(&of("run", &wrong));
+    let place = format!("{}:5:5: tests[1]: this test fails: expected drop, but ", wrong.path().display());
+    assert!(code == 1 && out.starts_with(&place) && out.ends_with("2 tests: 1 fail\n"), "{out}");
+    assert!(agent.refused(&of("set", &wrong)).contains("tests[1]: this test fails"));
+    assert_eq!(agent.ok(&of("set", &right)), "every change is asked 2 tests from now on\n");
+    assert!(agent.ok("test list").starts_with("tests[0]: {\"group\":\"sg-"));
+    assert_eq!(agent.json("test run")["asked"], 2);
+
+    let rule = agent.id("rule list web");
+    let revoke = format!("rule revoke {rule} --yes");
+    assert!(agent.refused(&revoke).contains("this test fails: expected accept, but"));
+    assert!(agent.refused(&format!("{revoke} --force")).contains("this test fails"));
+    agent.ok(&format!("{revoke} --skip-tests"));
+    let (out, code, _) = agent.sgctl("test run");
+    assert!(code == 1 && out.contains("2 tests: 2 fail"), "{out}");
+    let none = file("{}");
+    assert!(agent.refused(&of("set", &none)).contains("--yes"));
+    agent.ok(&format!("{} --yes", of("set", &none)));
+    assert_eq!(agent.json("test list"), Value::Array(vec![]));
+}
+
+#[test]
 fn everything_leaves_and_comes_back() {
     let agent = site();
     let path = agent.dir.path().join("state");

@@ -113,7 +113,7 @@ fn a_store_of_a_newer_program_is_refused_and_left_alone() {
         let directory = made(schema, &[("whatever", "it is")]);
         for _ in 0..2 {
             let error = RedbStore::open(directory.path()).unwrap_err();
-            assert!(matches!(error, StoreError::Newer { found: 3.., known: SCHEMA, .. }), "{error}");
+            assert!(matches!(error, StoreError::Newer { found: 4.., known: SCHEMA, .. }), "{error}");
         }
     }
 }

@@ -137,9 +137,10 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
         | Refusal::Record { .. }
         | Refusal::Unexportable { .. } => (Is::BAD_REQUEST, "InvalidParameter"),
         Refusal::TokenReused { .. } => (Is::BAD_REQUEST, "IdempotentParameterMismatch"),
-        Refusal::Unenforceable { .. } | Refusal::Unfiltered { .. } | Refusal::LostAccess { .. } => {
-            (Is::FORBIDDEN, "OperationDenied")
-        }
+        Refusal::Unenforceable { .. }
+        | Refusal::Unfiltered { .. }
+        | Refusal::FailingTest { .. }
+        | Refusal::LostAccess { .. } => (Is::FORBIDDEN, "OperationDenied"),
         Refusal::PendingConfirmation { .. } | Refusal::NothingPending | Refusal::OtherPending { .. } => {
             (Is::CONFLICT, "OperationConflict")
         }
@@ -233,6 +234,7 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         | Field::PageSize
         | Field::Quota
         | Field::File
+        | Field::Test
         | Field::Stored(_) => "InvalidParameter",
     };
     (Is::BAD_REQUEST, code)

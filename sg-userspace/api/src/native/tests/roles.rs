@@ -25,7 +25,7 @@ const ADMIN: [&str; 7] = [
 /// Queries of those who may go back: they show who changed what.
 const EDITOR: [&str; 2] = ["get_changes", "get_changes_change"];
 /// Queries that carry their question in a body.
-const QUESTIONS: [&str; 2] = ["post_check", "post_diff"];
+const QUESTIONS: [&str; 4] = ["post_check", "post_diff", "post_search", "post_tests"];
 
 pub(super) async fn key(service: &Service, role: KeyRole) -> NewAccessKey {
     service.submit(CreateAccessKey { role, ..CreateAccessKey::default() }).await.unwrap()

@@ -74,7 +74,8 @@ impl Host {
         let then = session.prepare_first(&file, document)?;
         let path =
             if let Then::GoneBack { path, .. } = &then { path.clone() } else { file.path().to_owned() };
-        session.begin(&path, None, b"")?;
+        let text = session.first_text(&file, &then);
+        session.begin(&path, None, &text)?;
         session.after_first(&file, &then);
         let (_, orders) = control();
         let policies = Policies::File { file, orders };

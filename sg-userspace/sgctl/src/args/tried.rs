@@ -42,6 +42,7 @@ const CHANGING: &[&str] = &[
     "quota modify",
     "apply",
     "rollback",
+    "test set",
     "import",
 ];
 

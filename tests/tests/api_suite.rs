@@ -19,6 +19,7 @@ mod api {
     pub(crate) mod json_log;
     pub(crate) mod kills;
     pub(crate) mod metrics;
+    pub(crate) mod tried;
     pub(crate) mod walkthrough;
 }
 mod support {
@@ -34,6 +35,7 @@ fn main() -> Result<ExitCode> {
             api::clients,
             api::walkthrough,
             api::kills,
+            api::tried,
             api::concurrency,
             api::instance_selection,
             api::backup,

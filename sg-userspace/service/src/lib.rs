@@ -30,6 +30,7 @@ mod membership;
 mod names;
 mod nics;
 mod pagination;
+mod pending;
 mod project;
 mod query;
 mod quota;
@@ -89,9 +90,9 @@ pub use sg_api_types::{
     DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
     Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
     LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc,
-    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance,
-    RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules, Restored, Revoke,
-    Rollback, RolledBack, RuleQuery, SetGroups, Severity,
+    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference,
+    RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules,
+    Restored, Revoke, Rollback, RolledBack, RuleQuery, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
@@ -99,11 +100,11 @@ pub use summary::{summarise, summary_of};
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::{Insists, Tx};
 
-use sg_agent::{AgentError, Enforcement, Filtered};
+use sg_agent::{AgentError, Confirm, Enforcement, Filtered, Settle, Standing};
 use sg_audit::{Api, Changes, Entry, Ticket, Trail, Who};
 use sg_store::{Store, StoreError};
 use tx::Mark;
-use writer::{Job, Writer};
+use writer::{Job, Work, Writer};
 
 /// A change of the state.
 pub trait Operation: Send + 'static {
@@ -130,6 +131,9 @@ fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Resul
     Ok(output)
 }
 
+/// What an operation returned, and its change if that is to be confirmed.
+type Tried<T> = Result<(T, Option<PendingChange>), Refusal>;
+
 /// A state, and the changes that led to it.
 #[derive(Clone, Debug)]
 pub struct Committed {
@@ -139,10 +143,17 @@ pub struct Committed {
     pub history: History,
 }
 
+impl Committed {
+    fn of(tx: Tx) -> Self {
+        let (state, history) = tx.into_parts();
+        Self { state: Arc::new(state), history }
+    }
+}
+
 /// A handle to the service. Clones share the service.
 #[derive(Clone)]
 pub struct Service {
-    queue: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Work>,
     committed: Arc<ArcSwap<Committed>>,
     filtered: Filtered,
 }
@@ -164,15 +175,17 @@ impl Service {
     ) -> Result<(Self, JoinHandle<()>), StartError> {
         let state = State::new(store.load()?);
         let history = History::stored(store.history()?);
-        let policy = policy(&state)?;
-        enforcement.prepare(policy).map_err(|source| StartError::Unenforceable { source })?;
+        let found = Committed { state: Arc::new(state), history };
+        let (found, pending) = pending::prepare_first(&mut *store, &mut enforcement, found)?;
         if let Err(error) = enforcement.enforce() {
             tracing::error!("{error}");
         }
-        let committed = Arc::new(ArcSwap::from_pointee(Committed { state: Arc::new(state), history }));
+        let committed = Arc::new(ArcSwap::from_pointee(found));
         let filtered = enforcement.filtered();
         let (queue, waiting) = mpsc::channel();
-        let writer = Writer { queue: waiting, committed: Arc::clone(&committed), store, enforcement };
+        let committed_here = Arc::clone(&committed);
+        let writer =
+            Writer { queue: waiting, committed: committed_here, store, enforcement, pending, settled: None };
         let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || writer.serve());
         let thread = thread.map_err(|source| StartError::Thread { source })?;
         Ok((Self { queue, committed, filtered }, thread))
@@ -234,16 +247,41 @@ impl Service {
         ticket: Ticket,
         operation: O,
     ) -> Result<O::Output, Refusal> {
+        self.submit_until(ticket, operation, None).await.map(|(output, _)| output)
+    }
+
+    /// As [`Self::submit_with`]. With `confirm`, the change is in force until it is confirmed, and stored with what takes it back; it is
+    /// returned, too, unless nothing was changed.
+    ///
+    /// # Errors
+    /// As there, and if another change is to be confirmed.
+    pub async fn submit_until<O: Operation>(
+        &self,
+        ticket: Ticket,
+        operation: O,
+        confirm: Option<Confirm>,
+    ) -> Tried<O::Output> {
         let (reply, result) = oneshot::channel();
         let (output, changes, number) = (None, Changes::default(), None);
-        let task = Task { operation, output, changes, number, ticket, reply };
-        self.queue.send(Box::new(task)).map_err(|_| Refusal::Ending)?;
+        let task = Task { operation, output, changes, number, confirm, ticket, reply };
+        self.queue.send(Work::Run(Box::new(task))).map_err(|_| Refusal::Ending)?;
         let result = result.await.unwrap_or(Err(Refusal::Ending));
         // The writer and the agent serve many requests at once, and log without the id of one. This line is in its span.
         if let Err(refusal @ (Refusal::NotStored { .. } | Refusal::NotYetInForce { .. })) = &result {
             tracing::error!("{refusal}");
         }
         result
+    }
+
+    /// Confirms, cancels or extends the change that is to be confirmed, or the one with this id. Returns when packets are judged by
+    /// what it says, and the store agrees. Blocks.
+    ///
+    /// # Errors
+    /// If nothing is to be confirmed, or another change is; and if the outcome could not be stored.
+    pub fn settle(&self, id: Option<u32>, how: Settle) -> Result<Standing, Refusal> {
+        let (reply, result) = oneshot::channel();
+        self.queue.send(Work::Settle { id, how, reply }).map_err(|_| Refusal::Ending)?;
+        result.blocking_recv().unwrap_or(Err(Refusal::Ending))
     }
 }
 
@@ -278,8 +316,10 @@ struct Task<O: Operation> {
     changes: Changes,
     /// Its number in the history, if it changed the policy.
     number: Option<u64>,
+    /// How that is to be confirmed, if it is.
+    confirm: Option<Confirm>,
     ticket: Ticket,
-    reply: oneshot::Sender<Result<O::Output, Refusal>>,
+    reply: oneshot::Sender<Tried<O::Output>>,
 }
 
 impl<O: Operation> Job for Task<O> {
@@ -300,13 +340,17 @@ impl<O: Operation> Job for Task<O> {
         done
     }
 
-    fn reply(self: Box<Self>, fate: Result<(), Refusal>) {
-        let Self { operation: _, output, changes, number, ticket, reply } = *self;
+    fn confirm(&self) -> Option<Confirm> {
+        self.confirm.clone()
+    }
+
+    fn reply(self: Box<Self>, fate: Result<Option<PendingChange>, Refusal>) {
+        let Self { operation: _, output, changes, number, confirm: _, ticket, reply } = *self;
         let number = number
             .filter(|_| !matches!(&fate, Err(refusal) if !matches!(refusal, Refusal::NotYetInForce { .. })));
         let ticket = ticket.numbered(number);
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
-        let result = fate.and(output.unwrap_or_else(broken));
+        let result = fate.and_then(|pending| output.unwrap_or_else(broken).map(|output| (output, pending)));
         let refused = result.as_ref().err().map(|refusal| [refusal.code(), refusal.to_string()]);
         let is_stored = matches!(&result, Err(Refusal::NotYetInForce { .. }));
         let then = move || {

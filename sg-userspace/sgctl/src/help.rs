@@ -4,7 +4,10 @@
 use clap::{Arg, ArgAction, Command, builder::Resettable};
 
 use super::{
-    args::common::{HEADING, reason},
+    args::{
+        common::{HEADING, reason},
+        tried::with_flags,
+    },
     failure::EXIT_CODES,
 };
 
@@ -285,7 +288,7 @@ fn exit_codes() -> String {
 
 /// `command` and those below it, completed. `path` is its words after `sgctl`.
 fn completed(command: Command, path: &str) -> Command {
-    let mut command = command.mut_args(in_words);
+    let mut command = with_flags(command, path).mut_args(in_words);
     if CHANGES.contains(&command.get_name()) {
         command = command.arg(reason());
     }

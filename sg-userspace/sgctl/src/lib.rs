@@ -30,7 +30,7 @@ use std::{
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
-use args::common::Common;
+use args::{common::Common, tried};
 use commands::Command;
 use failure::Failure;
 use render::faults;
@@ -78,6 +78,7 @@ impl Args {
         let matches = command.try_get_matches_from_mut(words)?;
         let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         args.common.prefer_the_command_line(&matches);
+        args.common.tried = tried::of(&matches);
         Ok(args)
     }
 

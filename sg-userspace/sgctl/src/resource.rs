@@ -1,6 +1,7 @@
 //! Resources of the native API: what a collection holds, and the verbs that all of them have. It must never know a resource: the
 //! commands do, which call it.
 
+use anyhow::anyhow;
 use hyper::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -90,6 +91,12 @@ impl Session<'_> {
     pub(crate) fn delete<R: Resource>(&mut self, names: &[String], yes: Yes) -> Result<(), Failure> {
         self.output.without_table()?;
         let [verb, done] = R::DELETE;
+        if names.len() > 1 && self.client.tries() {
+            return Err(Failure::input(anyhow!(
+                "--confirm: one change is to be confirmed at a time, and each {} is one here: name one of them",
+                R::NOUN
+            )));
+        }
         self.output.confirm(&format!("{verb} {} {}?", R::NOUN, names.join(", ")), yes.yes)?;
         let (mut deleted, mut failure) = (Vec::with_capacity(names.len()), None);
         for name in names {

@@ -98,7 +98,8 @@ impl<'a> Session<'a> {
         }
         let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?
             .forcing(common.force, common.skip_tests)
-            .because(common.reason.clone());
+            .because(common.reason.clone())
+            .trying(common.tried.map(|tried| tried.seconds));
         Ok(Self { client, output })
     }
 

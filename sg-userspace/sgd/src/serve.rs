@@ -101,6 +101,7 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let instance = options.instance.clone();
     // Behind the store, whose directory it checks and makes.
     let recorded = Recorded::start(&arguments.record, &arguments.state)?;
+    options.trail = recorded.recording().trail;
     let agent = AgentThread::spawn(options)?;
     let labels = StoredLabels::default();
     let traffic = prepared.start(agent.in_force(), Some(labels.clone()))?;

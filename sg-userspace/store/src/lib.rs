@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod history;
 mod migrate;
+mod pending;
 mod redb;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub mod transfer;
 pub use change::{Change, Key, Record};
 pub use error::StoreError;
 pub use history::{HistoryEdit, StoredHistory};
+pub use pending::{Pending, PendingUpdate};
 pub use redb::RedbStore;
 pub use transfer::{Export, ImportError, Imported, Importer, export, import};
 
@@ -53,4 +55,21 @@ pub trait Store: Send {
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         self.commit_with(changes, &HistoryEdit::default())
     }
+
+    /// The change that is to be confirmed.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn pending(&mut self) -> Result<Option<Pending>, StoreError>;
+
+    /// As [`Self::commit_with`], and does `update` to the change that is to be confirmed: all of it or nothing.
+    ///
+    /// # Errors
+    /// As there.
+    fn commit_pending(
+        &mut self,
+        changes: &[Change],
+        history: &HistoryEdit,
+        update: PendingUpdate<'_>,
+    ) -> Result<(), StoreError>;
 }

@@ -17,7 +17,10 @@ use redb::{
     backends::{FileBackend, InMemoryBackend},
 };
 
-use super::{Change, HistoryEdit, Record, Store, StoreError, StoredHistory, directory::Directory};
+use super::{
+    Change, HistoryEdit, Pending, PendingUpdate, Record, Store, StoreError, StoredHistory,
+    directory::Directory,
+};
 use base::Base;
 
 /// A [`Store`] in a file.
@@ -121,6 +124,35 @@ impl RedbStore {
         Ok(self.base.insert(base))
     }
 
+    fn write(
+        &mut self,
+        changes: &[Change],
+        history: &HistoryEdit,
+        update: Option<PendingUpdate<'_>>,
+    ) -> Result<(), StoreError> {
+        let entries = changes.iter().map(base::entry).collect::<Result<Vec<_>, _>>()?;
+        let pending = update.map(base::pending_entries).transpose()?;
+        let commits = self.commits + 1;
+        let Err(error) = self.known()?.write(&entries, history, pending.as_ref(), commits) else {
+            self.commits = commits;
+            return Ok(());
+        };
+        self.base = None;
+        match self.base().and_then(Base::commits) {
+            // Opening made durable what it found, as it does after a crash of the host.
+            Ok(stored) if stored == commits => {
+                tracing::warn!("{error}; opened again, it was stored");
+                self.commits = commits;
+                Ok(())
+            }
+            Ok(_) => Err(error),
+            Err(again) => {
+                let reason = format!("{error}; then: {again}");
+                Err(StoreError::Doubtful { path: self.path.clone(), reason })
+            }
+        }
+    }
+
     /// The database, provided that it has no commit that the caller does not know of.
     fn known(&mut self) -> Result<&Base, StoreError> {
         let known = self.commits;
@@ -146,28 +178,19 @@ impl Store for RedbStore {
     }
 
     fn commit_with(&mut self, changes: &[Change], history: &HistoryEdit) -> Result<(), StoreError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let entries = changes.iter().map(base::entry).collect::<Result<Vec<_>, _>>()?;
-        let commits = self.commits + 1;
-        let Err(error) = self.known()?.write(&entries, history, commits) else {
-            self.commits = commits;
-            return Ok(());
-        };
-        self.base = None;
-        match self.base().and_then(Base::commits) {
-            // Opening made durable what it found, as it does after a crash of the host.
-            Ok(stored) if stored == commits => {
-                tracing::warn!("{error}; opened again, it was stored");
-                self.commits = commits;
-                Ok(())
-            }
-            Ok(_) => Err(error),
-            Err(again) => {
-                let reason = format!("{error}; then: {again}");
-                Err(StoreError::Doubtful { path: self.path.clone(), reason })
-            }
-        }
+        if changes.is_empty() { Ok(()) } else { self.write(changes, history, None) }
+    }
+
+    fn pending(&mut self) -> Result<Option<Pending>, StoreError> {
+        self.base()?.pending()
+    }
+
+    fn commit_pending(
+        &mut self,
+        changes: &[Change],
+        history: &HistoryEdit,
+        update: PendingUpdate<'_>,
+    ) -> Result<(), StoreError> {
+        self.write(changes, history, Some(update))
     }
 }

@@ -4,7 +4,7 @@ use std::panic;
 
 use fastrand::Rng;
 use redb::{Builder, TableDefinition};
-use sg_store::{RedbStore, Store as _, StoreError, import};
+use sg_store::{RedbStore, StoreError, import};
 
 use crate::store::{
     disk::Disk,
@@ -20,8 +20,8 @@ pub(crate) fn at_any_bit() {
     let done = 10;
     let disk = Disk::default();
     let mut store = open(&disk).unwrap();
-    for changes in &script.commits[..done] {
-        store.commit(changes).unwrap();
+    for place in 0..done {
+        script.commit(&mut store, place).unwrap();
     }
     let crashed = disk.after_power_loss(|| true);
     drop(store);

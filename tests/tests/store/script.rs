@@ -7,23 +7,60 @@ use sg_records::{
     AccessKey, Direction, KeyRole, Label, Member, PrefixEntry, PrefixFamily, PrefixList, Rule, RuleSpec,
     Settings, Token, Vpc,
 };
-use sg_store::{Change, HistoryEdit, Key, Record, Store, StoreError, export, import};
+use sg_store::{Change, HistoryEdit, Key, Pending, PendingUpdate, Record, Store, StoreError, export, import};
 
-pub(crate) type State = BTreeMap<Key, Record>;
+/// What is in a store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct State {
+    records: BTreeMap<Key, Record>,
+    /// The change that is to be confirmed.
+    pending: Option<Pending>,
+}
+
+/// What is committed at once.
+pub(crate) struct Commit {
+    changes: Vec<Change>,
+    update: Option<Update>,
+}
+
+/// What it does to the change that is to be confirmed.
+enum Update {
+    Begin(Pending),
+    Extend(jiff::Timestamp),
+    End,
+}
+
+impl Commit {
+    fn to(&self, store: &mut dyn Store, history: &HistoryEdit) -> Result<(), StoreError> {
+        let update = match &self.update {
+            None => return store.commit_with(&self.changes, history),
+            Some(Update::Begin(pending)) => PendingUpdate::Begin(pending),
+            Some(Update::Extend(deadline)) => PendingUpdate::Extend(*deadline),
+            Some(Update::End) => PendingUpdate::End,
+        };
+        store.commit_pending(&self.changes, history, update)
+    }
+}
+
+impl From<Vec<Change>> for Commit {
+    fn from(changes: Vec<Change>) -> Self {
+        Self { changes, update: None }
+    }
+}
 
 /// Lists of changes, and the state before the first, after the first, and so on.
 pub(crate) struct Script {
-    pub(crate) commits: Vec<Vec<Change>>,
+    pub(crate) commits: Vec<Commit>,
     pub(crate) states: Vec<State>,
 }
 
 impl Script {
     pub(crate) fn new() -> Self {
         let commits = commits();
-        let mut state = State::new();
+        let mut state = State::default();
         let mut states = vec![state.clone()];
-        for changes in &commits {
-            apply(&mut state, changes);
+        for commit in &commits {
+            apply(&mut state, commit);
             states.push(state.clone());
         }
         let unlike_the_next = states.windows(2).all(|pair| pair[0] != pair[1]);
@@ -36,7 +73,7 @@ impl Script {
         let number = place as u64 + 1;
         let history =
             HistoryEdit { put: vec![(number, text_of(number))], oldest: number.saturating_sub(HISTORY - 1) };
-        store.commit_with(&self.commits[place], &history)
+        self.commits[place].to(store, &history)
     }
 
     /// Makes sure that the history is that of so many commits: it is written with them or not at all.
@@ -58,7 +95,10 @@ impl Script {
             done + 1
         } else {
             let like = self.states.iter().position(|state| state == found);
-            panic!("{done} commits were stored, found {} records, the state after {like:?}", found.len());
+            panic!(
+                "{done} commits were stored, found {} records, the state after {like:?}",
+                found.records.len()
+            );
         }
     }
 }
@@ -73,32 +113,38 @@ fn text_of(number: u64) -> Vec<u8> {
 pub(crate) fn state(store: &mut dyn Store) -> State {
     let records = store.load().expect("what was stored can be loaded");
     let count = records.len();
-    let state: State = records.into_iter().map(|record| (record.key(), record)).collect();
-    assert_eq!(state.len(), count, "a key is there twice");
-    state
+    let records: BTreeMap<Key, Record> = records.into_iter().map(|record| (record.key(), record)).collect();
+    assert_eq!(records.len(), count, "a key is there twice");
+    State { records, pending: store.pending().expect("what was stored can be loaded") }
 }
 
 /// What is in the store, which can be exported and imported.
 pub(crate) fn exported_state(store: &mut dyn Store) -> State {
     let state = state(store);
     let mut text = Vec::new();
-    export(state.values().cloned(), &mut text, true).expect("what was loaded can be exported");
+    export(state.records.values().cloned(), &mut text, true).expect("what was loaded can be exported");
     let imported = import(&*text).expect("what was exported can be imported").records;
-    assert!(imported.iter().map(|(_, record)| record).eq(state.values()), "an export lost something");
+    assert!(imported.iter().map(|(_, record)| record).eq(state.records.values()), "an export lost something");
     state
 }
 
-fn apply(state: &mut State, changes: &[Change]) {
-    for change in changes {
+fn apply(state: &mut State, commit: &Commit) {
+    for change in &commit.changes {
         match change {
-            Change::Put(record) => state.insert(record.key(), record.clone()),
-            Change::Delete(key) => state.remove(key),
+            Change::Put(record) => state.records.insert(record.key(), record.clone()),
+            Change::Delete(key) => state.records.remove(key),
         };
+    }
+    match (&commit.update, &mut state.pending) {
+        (Some(Update::Begin(begun)), pending) => *pending = Some(begun.clone()),
+        (Some(Update::Extend(deadline)), Some(pending)) => pending.deadline = *deadline,
+        (Some(Update::End), pending) => *pending = None,
+        (Some(Update::Extend(_)) | None, _) => {}
     }
 }
 
 /// Small and large, growing and shrinking, with records that take many pages of the file.
-fn commits() -> Vec<Vec<Change>> {
+fn commits() -> Vec<Commit> {
     let put = |records: Vec<Record>| records.into_iter().map(Change::Put).collect::<Vec<_>>();
     let delete = |records: Vec<Record>| -> Vec<_> {
         records.into_iter().map(|record| Change::Delete(record.key())).collect()
@@ -106,7 +152,17 @@ fn commits() -> Vec<Vec<Change>> {
     let rules = |numbers: std::ops::Range<u16>, words: &str| -> Vec<Record> {
         numbers.map(|number| rule(number, words)).collect()
     };
-    let mut all = vec![
+    // What takes back a change that is to be confirmed takes many pages, too.
+    let mut undo = [put(rules(26..80, "second")), put(vec![list(600)]), delete(rules(900..901, ""))].concat();
+    undo.sort_by_cached_key(|change| match change {
+        Change::Put(record) => record.key().to_string(),
+        Change::Delete(key) => key.to_string(),
+    });
+    let pending = |id, undo| {
+        Update::Begin(Pending { id, owner: "uid 0".to_owned(), deadline: jiff::Timestamp::UNIX_EPOCH, undo })
+    };
+    let later = jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(1);
+    let mut all: Vec<Commit> = [
         put(vec![settings(1)]),
         put(vec![vpc(), settings(2)]),
         put(rules(0..30, "first")),
@@ -117,11 +173,24 @@ fn commits() -> Vec<Vec<Change>> {
         put(vec![list(10)]),
         // A rule moves: gone here and there again there, in one.
         [delete(rules(25..26, "")), put(vec![rule(900, "moved"), member(1), key(1)])].concat(),
+        Vec::new(),
         put(vec![list(700), token(1)]),
         [delete(rules(26..80, "")), delete(vec![list(0), key(1)])].concat(),
         put(vec![settings(4), member(2)]),
-    ];
-    all.extend((5..8).map(|serial| put(vec![settings(serial)])));
+    ]
+    .map(Commit::from)
+    .into();
+    all.extend((5..8).map(|serial| Commit::from(put(vec![settings(serial)]))));
+    // One begins, has more time, and is taken back; the next one is confirmed.
+    for (place, update) in [
+        (8, pending(1, undo)),
+        (9, Update::Extend(later)),
+        (11, Update::End),
+        (12, pending(2, put(vec![settings(3)]))),
+        (13, Update::End),
+    ] {
+        all[place].update = Some(update);
+    }
     all
 }
 

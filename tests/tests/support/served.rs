@@ -6,7 +6,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Served<'a> {
     binaries: Binaries,
     /// Said to it beside the usual.
     arguments: &'static [&'static str],
+    /// The lines that it said since it was started last.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl<'a> Served<'a> {
@@ -41,7 +43,8 @@ impl<'a> Served<'a> {
     /// The same, with more arguments.
     pub(crate) fn start_with(host: &'a Host, arguments: &'static [&'static str]) -> Result<Self> {
         let state = std::env::temp_dir().join(format!("sgd-state-{}", host.netns()));
-        let mut served = Self { host, state, child: None, binaries: Binaries::find()?, arguments };
+        let said = Arc::default();
+        let mut served = Self { host, state, child: None, binaries: Binaries::find()?, arguments, said };
         served.again()?;
         Ok(served)
     }
@@ -72,8 +75,13 @@ impl<'a> Served<'a> {
         let output = child.stdout.take().context("no standard output")?;
         self.child = Some(child);
         let (tell, said) = mpsc::channel();
+        self.said = Arc::default();
+        let all = Arc::clone(&self.said);
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Ok(mut all) = all.lock() {
+                    all.push(line.clone());
+                }
                 // Nobody listens any more once it serves.
                 let _ = tell.send(line);
             }
@@ -96,6 +104,11 @@ impl<'a> Served<'a> {
         kill(Pid::from_raw(child.id().cast_signed()), signal)?;
         child.wait()?;
         Ok(())
+    }
+
+    /// Whether it has said this line since it was started last.
+    pub(crate) fn has_said(&self, line: &str) -> bool {
+        self.said.lock().is_ok_and(|said| said.iter().any(|said| said == line))
     }
 
     /// The directory of its store.

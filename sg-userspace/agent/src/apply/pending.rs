@@ -273,7 +273,7 @@ impl<E: Enforcer> Agent<E> {
     }
 
     /// Does this to the change that is pending, if it has this id, and says what becomes of it. Afterwards, call [`Self::resync`]; if it
-    /// is confirmed, [`Self::forget_confirmed`] before.
+    /// is confirmed, `forget_confirmed` before.
     ///
     /// # Errors
     /// If nothing is pending, or another change, or the kernel refuses.
@@ -284,8 +284,10 @@ impl<E: Enforcer> Agent<E> {
         }
         let standing = self.look(how)?;
         match standing {
-            Standing::Confirmed { .. } => {
+            Standing::Confirmed { id } => {
                 self.before = Some(Before::Confirmed);
+                // Whoever asks later finds it, also if the owner of the policies has not recorded it.
+                self.catalog.last_confirmed = id;
                 self.unsettle();
             }
             Standing::Reverted { .. } => {
@@ -303,6 +305,30 @@ impl<E: Enforcer> Agent<E> {
             }
         }
         Ok(standing)
+    }
+
+    /// What became of the change `id`, which this agent or an earlier one began. One of which the catalog knows nothing is of a host
+    /// that has started anew since: it is over.
+    ///
+    /// # Errors
+    /// If the program cannot be loaded, or the kernel refuses.
+    pub(crate) fn standing(&mut self, id: u32) -> Result<Standing, AgentError> {
+        if self.catalog.pending.as_ref().is_some_and(|pending| pending.id == id) && !self.is_over() {
+            self.load_now()?;
+            return self.look(Settle::Look);
+        }
+        let is_confirmed = self.catalog.last_confirmed == id;
+        Ok(if is_confirmed { Standing::Confirmed { id } } else { Standing::Reverted { id } })
+    }
+
+    /// Whether the catalog says that the change `id` has begun.
+    pub(crate) const fn has_begun(&self, id: u32) -> bool {
+        self.catalog.last_change == id
+    }
+
+    /// Whether the change is over, and the policy before it is not in force anew yet.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.before, Some(Before::Wanted(_)))
     }
 
     /// Asks the kernel.

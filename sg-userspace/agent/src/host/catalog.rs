@@ -139,6 +139,9 @@ pub struct Catalog {
     /// The id of the last change that was to be confirmed.
     #[serde(default)]
     pub last_change: u32,
+    /// The id of the last change that was confirmed.
+    #[serde(default)]
+    pub last_confirmed: u32,
 }
 
 /// Why there is no usable catalog.
@@ -204,6 +207,7 @@ impl Catalog {
             numbers: Numbers::default(),
             pending: None,
             last_change: 0,
+            last_confirmed: 0,
         }
     }
 

@@ -1,15 +1,20 @@
-//! The interface of the agent for callers that have policies of their own: prepare the next one, then enforce it.
+//! The interface of the agent for callers that have policies of their own: prepare the next one, then enforce it; or try one until
+//! it is confirmed.
 //!
 //! A [`Control`] sends orders to the agent's thread and waits for the response. It blocks, so it must never be used inside the
 //! agent's own runtime. The owner of the policies holds one; tests replace it, behind [`Enforcement`].
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use jiff::Timestamp;
 use sg_model::Policy;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::{
-    apply::{enforcer::Settle, pending::Standing},
+    apply::{
+        enforcer::Settle,
+        pending::{Confirm, Standing},
+    },
     error::AgentError,
     state::Filtered,
 };
@@ -23,6 +28,17 @@ pub struct Enforced {
     pub nics: usize,
     /// The number of NICs that have a device and are filtered.
     pub attached: usize,
+}
+
+/// A policy that is in force until it is confirmed.
+#[derive(Debug)]
+pub struct Tried {
+    /// The id of the change.
+    pub id: u32,
+    /// When what was in force before is in force again.
+    pub deadline: Timestamp,
+    /// What is not in force yet; the agent keeps retrying it.
+    pub delayed: Option<AgentError>,
 }
 
 /// Enforces policies.
@@ -45,6 +61,43 @@ pub trait Enforcement: Send {
     /// # Errors
     /// What is not in force yet; the agent keeps retrying it.
     fn enforce(&mut self) -> Result<Enforced, AgentError>;
+
+    /// Puts `policy` in force until it is confirmed. Those who cannot go back refuse it.
+    ///
+    /// # Errors
+    /// Why it is not in force: nothing was changed.
+    fn try_until(&mut self, policy: Policy, confirm: Confirm) -> Result<Tried, AgentError> {
+        let _ = (policy, confirm);
+        Err(AgentError::NothingBefore)
+    }
+
+    /// Confirms, cancels or extends the change that is pending, or the one with this id. When it returns, packets are judged by
+    /// what it says.
+    ///
+    /// # Errors
+    /// If nothing is pending, or another change is.
+    fn settle(&mut self, id: Option<u32>, how: Settle) -> Result<Standing, AgentError> {
+        let _ = (id, how);
+        Err(AgentError::NothingPending)
+    }
+
+    /// What became of the change `id`, which may be that of an earlier agent.
+    ///
+    /// # Errors
+    /// If it cannot be known now.
+    fn standing(&mut self, id: u32) -> Result<Standing, AgentError> {
+        Ok(Standing::Reverted { id })
+    }
+
+    /// As [`Self::prepare`], of the first policy, which is that of a change which an earlier agent began and which is pending.
+    /// `before` is the policy to go back to. Without this, the first policy takes back what is pending.
+    ///
+    /// # Errors
+    /// As there.
+    fn resume(&mut self, policy: Policy, before: Policy) -> Result<(), AgentError> {
+        let _ = before;
+        self.prepare(policy)
+    }
 }
 
 /// A handle of an agent that runs on another thread.
@@ -65,7 +118,10 @@ pub struct Orders {
 pub(crate) enum Order {
     Prepare { policy: Box<Policy>, reply: Reply<()> },
     Enforce { reply: Reply<Enforced> },
+    Try { policy: Box<Policy>, confirm: Confirm, reply: Reply<Tried> },
     Settle { id: Option<u32>, how: Settle, reply: Reply<Standing> },
+    Standing { id: u32, reply: Reply<Standing> },
+    Resume { policy: Box<Policy>, before: Box<Policy>, reply: Reply<()> },
     Stop { why: &'static str },
 }
 
@@ -142,6 +198,37 @@ impl Enforcement for Control {
 
     fn enforce(&mut self) -> Result<Enforced, AgentError> {
         Self::enforce(self)
+    }
+
+    fn try_until(&mut self, policy: Policy, confirm: Confirm) -> Result<Tried, AgentError> {
+        self.ask(|reply| Order::Try { policy: Box::new(policy), confirm, reply })
+    }
+
+    fn settle(&mut self, id: Option<u32>, how: Settle) -> Result<Standing, AgentError> {
+        Self::settle(self, id, how)
+    }
+
+    fn standing(&mut self, id: u32) -> Result<Standing, AgentError> {
+        self.ask(|reply| Order::Standing { id, reply })
+    }
+
+    fn resume(&mut self, policy: Policy, before: Policy) -> Result<(), AgentError> {
+        self.ask(|reply| Order::Resume { policy: Box::new(policy), before: Box::new(before), reply })
+    }
+}
+
+impl Order {
+    /// Refuses an order about policies: there is one, which is not the caller's.
+    pub(crate) fn refuse(self) {
+        match self {
+            Self::Prepare { reply, .. } | Self::Resume { reply, .. } => reply.send(Err(AgentError::Stopped)),
+            Self::Enforce { reply } => reply.send(Err(AgentError::Stopped)),
+            Self::Try { reply, .. } => reply.send(Err(AgentError::Stopped)),
+            Self::Settle { reply, .. } | Self::Standing { reply, .. } => {
+                reply.send(Err(AgentError::Stopped));
+            }
+            Self::Stop { .. } => {}
+        }
     }
 }
 

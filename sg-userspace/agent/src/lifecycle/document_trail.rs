@@ -66,11 +66,12 @@ pub(crate) fn applied(
 /// Writes that a change was taken back, its id, if it is known; and keeps the text that is in force again, if it is.
 pub(crate) fn reverted(
     (trail, history): (&Trail, Option<&DocumentHistory>),
+    api: Api,
     text: Option<&[u8]>,
     id: Option<u32>,
     cause: &str,
 ) {
-    let mut entry = Entry::new(Api::Document, "revert_change", Who::default(), "agent");
+    let mut entry = Entry::new(api, "revert_change", Who::default(), "agent");
     entry.outcome = Outcome::Done;
     entry.target = id.map(|id| id.to_string());
     entry.message = Some(format!("not confirmed: {cause}"));

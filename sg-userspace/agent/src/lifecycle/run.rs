@@ -92,6 +92,7 @@ pub async fn serve(
     sources::spawn(&sender)?;
     let session = Session::new(start(options)?, options.instance.name(), Origin::Store);
     let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
+    session.record(options.trail.clone(), None);
     started(session.reader());
     let why = session.serve(&mut Policies::Control(orders), &mut events).await;
     drop(session);

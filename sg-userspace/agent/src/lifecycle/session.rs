@@ -43,6 +43,7 @@ mod ageing;
 mod confirming;
 mod first;
 mod guard;
+mod ordered;
 
 use confirming::Confirming;
 pub(crate) use first::Then;
@@ -186,14 +187,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
                         self.go_on(policies);
                     }
                     // A document is the only policy.
-                    Some(Order::Prepare { reply, .. }) if policies.is_file() => reply.send(Err(AgentError::Stopped)),
-                    Some(Order::Enforce { reply }) if policies.is_file() => reply.send(Err(AgentError::Stopped)),
-                    Some(Order::Prepare { policy, reply }) => {
-                        reply.send(reconciling("policy").in_scope(|| self.prepare_ordered(*policy)));
-                    }
-                    Some(Order::Enforce { reply }) => {
-                        reply.send(reconciling("policy").in_scope(|| self.enforce(Cause::Policy)));
-                    }
+                    Some(order) if policies.is_file() => order.refuse(),
+                    Some(order) => reconciling("policy").in_scope(|| self.ordered(order)),
                 },
                 wake = events.next() => match wake {
                     None => return "no event source is left",
@@ -257,17 +252,6 @@ impl<'a, E: Enforcer> Session<'a, E> {
     fn refused(&self, error: &AgentError) {
         self.measure.refused(error.refusal_cause());
         self.publisher.refused(error);
-    }
-
-    /// Prepares a policy that an order brought. A refusal is the caller's to report; readers see it, too.
-    fn prepare_ordered(&mut self, policy: Policy) -> Result<(), AgentError> {
-        let prepared = self.prepare(policy);
-        if let Err(error) = &prepared
-            && error.is_refusal()
-        {
-            self.refused(error);
-        }
-        prepared
     }
 
     /// Puts the first policy in force, which is that of the document `path`, and records it; a failure ends the agent.

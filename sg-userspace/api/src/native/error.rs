@@ -287,9 +287,14 @@ const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::TokenReused { .. }
         | Refusal::Unfiltered { .. }
         | Refusal::LostAccess { .. }
+        | Refusal::PendingConfirmation { .. }
+        | Refusal::NothingPending
+        | Refusal::OtherPending { .. }
         | Refusal::FailingTest { .. }
         | Refusal::Unenforceable { .. } => StatusCode::CONFLICT,
-        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } | Refusal::NotSettled { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
         Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -55,8 +55,13 @@ fn settle(
     if native.service.is_none() && !context.is_root() {
         return Err(Failed::Forbidden("only root settles changes of the document, over the socket"));
     }
-    let Some(control) = &native.control else { return Err(Failed::ReadOnly) };
-    let (id, state, deadline) = match control.settle(id, how)? {
+    let standing = match (&native.service, &native.control) {
+        // What is stored agrees afterwards.
+        (Some(service), _) => service.settle(id, how)?,
+        (None, Some(control)) => control.settle(id, how)?,
+        (None, None) => return Err(Failed::ReadOnly),
+    };
+    let (id, state, deadline) = match standing {
         Standing::Pending { id, deadline } => (id, ChangeState::Pending, Some(deadline)),
         Standing::Confirmed { id } => (id, ChangeState::Confirmed, None),
         Standing::Reverted { id } => (id, ChangeState::Reverted, None),

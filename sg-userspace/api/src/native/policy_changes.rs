@@ -47,7 +47,11 @@ pub(super) fn declare(routes: &mut Routes) {
         "/v1/changes/{change}/rollback",
         "Make the policy that which was in force after this change, as one more change",
     );
-    routes.change::<Rollback>(back.needs(Editor), |rollback, context| rollback.change = context.path());
+    routes.change::<Rollback>(back.needs(Editor), |rollback, context| {
+        rollback.change = context.path();
+        // A change that is tried takes itself back.
+        rollback.allow_unfiltered |= context.is_tried();
+    });
 }
 
 /// The number of the change in the path.

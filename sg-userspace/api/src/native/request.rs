@@ -6,13 +6,15 @@ use axum::{
     Json, RequestPartsExt as _,
     body::Body,
     extract::{Query, RawPathParams, Request},
-    http::{HeaderMap, Uri, request::Parts},
+    http::{HeaderMap, HeaderName, Uri, request::Parts},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, channel::Channel};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use sg_agent::Confirm;
+use sg_model::{LONGEST_CONFIRM, SHORTEST_CONFIRM};
 use sg_records::KeyRole;
 use sg_service::{Connection, Guarded, Idempotent, Insists, NoConnection, Operation, OwnConnection, Refusal};
 use sg_store::{Export, StoreError};
@@ -74,6 +76,28 @@ impl RequestContext {
         self.query::<Trial>().is_ok_and(|trial| trial.force)
     }
 
+    /// Whether the change is to be confirmed, so that it takes itself back.
+    pub(super) fn is_tried(&self) -> bool {
+        self.query::<Trial>().is_ok_and(|trial| trial.confirm.is_some())
+    }
+
+    /// How the change is to be confirmed, if it is.
+    fn confirm(&self, trial: &Trial) -> Result<Option<Confirm>, Failed> {
+        let Some(seconds) = trial.confirm else { return Ok(None) };
+        if !(SHORTEST_CONFIRM..=LONGEST_CONFIRM).contains(&seconds) {
+            return Err(Failed::Malformed(format!(
+                "confirm: {seconds} is not {SHORTEST_CONFIRM} to {LONGEST_CONFIRM} seconds"
+            )));
+        }
+        if trial.dry_run {
+            return Err(Failed::Malformed(
+                "confirm: a dry run changes nothing that could be confirmed; leave out one of confirm and dry_run"
+                    .to_owned(),
+            ));
+        }
+        Ok(Some(Confirm { seconds, owner: self.caller.name.clone() }))
+    }
+
     /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
         self.caller.name == "uid 0"
@@ -89,16 +113,22 @@ pub(super) struct Trial {
     /// Make the change even if the caller's own connection, or what a document keeps, would not be accepted any more. The
     /// caller's connections are that of a TCP client, and the one in the header `SSH-Connection`. Default: false.
     pub(super) force: bool,
+    /// Take the change back after so many seconds, 5 to 86400, unless it is confirmed. The header `Pending-Change` of the response
+    /// has its id and deadline. The caller's connection, and what a document keeps, are not guarded then. Default: it stays.
+    pub(super) confirm: Option<u32>,
     /// Make the change even if tests that every change is asked fail afterwards; the audit trail says so. Default: false.
     pub(super) skip_tests: bool,
 }
 
 impl Trial {
-    /// On what the caller insists.
+    /// On what the caller insists. A change that is tried takes itself back.
     const fn insists(self) -> Insists {
-        Insists { force: self.force, skip_tests: self.skip_tests }
+        Insists { force: self.force || self.confirm.is_some(), skip_tests: self.skip_tests }
     }
 }
+
+/// The header of a response that has the change which is to be confirmed, as JSON.
+pub(super) const PENDING_CHANGE: &str = "Pending-Change";
 
 /// A request whose body has not been read yet.
 pub(super) struct Begun {
@@ -213,27 +243,33 @@ impl Begun {
     {
         let Self { context, change, token, large, .. } = self;
         let trial = context.query::<Trial>()?;
-        let connections = if trial.force { Vec::new() } else { context.connections.clone() };
+        let confirm = context.confirm(&trial)?;
+        // A change that is tried takes itself back.
+        let is_guarded = !trial.force && confirm.is_none();
+        let connections = if is_guarded { context.connections.clone() } else { Vec::new() };
         let ticket = || change.as_ref().map(PendingChange::ticket).ok_or(Failed::Refused(Refusal::Ending));
         if trial.dry_run {
             let guarded = Guarded::new(operation, connections).insisting(trial.insists());
             return aside(move || Ok(native.store()?.try_out(&guarded)?)).await.map(json);
         }
-        let output = match token {
+        let (output, pending) = match token {
             None => {
-                native
-                    .store()?
-                    .submit_with(ticket()?, Guarded::new(operation, connections).insisting(trial.insists()))
-                    .await?
+                let guarded = Guarded::new(operation, connections).insisting(trial.insists());
+                native.store()?.submit_until(ticket()?, guarded, confirm).await?
             }
             Some(token) => {
                 let guarded = Guarded::new(operation.clone(), connections).insisting(trial.insists());
                 let idempotent = Idempotent::new(&context.caller.name, &token, &operation, guarded)?;
-                native.store()?.submit_with(ticket()?, idempotent).await?
+                native.store()?.submit_until(ticket()?, idempotent, confirm).await?
             }
         };
         drop(large);
-        Ok(json(output))
+        let mut response = json(output);
+        if let Some(pending) = pending.and_then(|pending| serde_json::to_string(&pending).ok()?.parse().ok())
+        {
+            response.headers_mut().insert(HeaderName::from_static("pending-change"), pending);
+        }
+        Ok(response)
     }
 }
 

@@ -86,6 +86,11 @@ impl Route {
         self.with::<Trial>().recorded()
     }
 
+    /// Whether its change may be one that is to be confirmed.
+    pub(super) fn is_tried(&self) -> bool {
+        self.query.iter().any(|parameter| parameter.name == "confirm")
+    }
+
     /// Adds the parameters of pagination.
     pub(super) fn paged(self) -> Self {
         self.with::<PageRequest>()

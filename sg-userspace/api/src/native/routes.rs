@@ -21,8 +21,8 @@ use sg_store::Export;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Content, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Paths, RefOr, Required,
-        ResponseBuilder,
+        Content, ContentBuilder, Header, HeaderBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Paths, RefOr,
+        Required, ResponseBuilder,
         path::OperationBuilder,
         request_body::RequestBodyBuilder,
         schema::{ComponentsBuilder, Schema},
@@ -33,7 +33,7 @@ use super::{
     Native,
     changes::{pending_change, touched},
     error::{Failed, WithStatus as _},
-    request::{Begun, RequestContext, aside, json, lines, strictly, text},
+    request::{Begun, PENDING_CHANGE, RequestContext, aside, json, lines, strictly, text},
     route::Route,
 };
 /// The media type of a JSON body.
@@ -86,6 +86,16 @@ impl Bodies {
     fn reading_file(self) -> Self {
         Self { reads: FILE, read: content::<String>(), ..self }
     }
+}
+
+/// The header of a response that names the change which is to be confirmed.
+fn pending_change_header() -> Header {
+    HeaderBuilder::new()
+        .schema(Some(String::schema()))
+        .description(Some(
+            "The change that is to be confirmed, as JSON: `id`, `owner`, `deadline`. Only with `confirm`, if something was changed.",
+        ))
+        .build()
 }
 
 fn content<T: PartialSchema>() -> Content {
@@ -376,7 +386,10 @@ impl Routes {
             self.changes.extend(route.changes.then(|| route.operation_id()));
         }
         let Bodies { reads, read, returns: (media, returned), schemas } = bodies;
-        let success = ResponseBuilder::new().description("Done.").content(media, returned).build();
+        let success = ResponseBuilder::new().description("Done.").content(media, returned);
+        let success =
+            if route.is_tried() { success.header(PENDING_CHANGE, pending_change_header()) } else { success };
+        let success = success.build();
         let failure = ResponseBuilder::new()
             .description("Error: nothing was changed, unless the message says so.")
             .content(JSON, content::<ErrorBody>())

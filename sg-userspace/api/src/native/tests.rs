@@ -8,6 +8,7 @@ mod policy_changes;
 mod policy_tests;
 mod recorded;
 mod roles;
+mod tried;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

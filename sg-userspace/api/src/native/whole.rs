@@ -142,7 +142,11 @@ pub(super) fn declare(routes: &mut Routes) {
     });
 
     let apply = Route::post("/v1/apply", "Apply a document").needs(Editor);
-    routes.change::<Apply>(apply.large(APPLY_BYTES), |apply, context| apply.force = context.is_forced());
+    routes.change::<Apply>(apply.large(APPLY_BYTES), |apply, context| {
+        // A change that is tried takes itself back.
+        apply.force = context.is_forced() || context.is_tried();
+        apply.allow_unfiltered |= context.is_tried();
+    });
 
     let export = Route::get("/v1/export", "Export the whole state").needs(Viewer).with::<ExportQuery>();
     routes.download(export, |_, state, context| {

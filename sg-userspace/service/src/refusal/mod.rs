@@ -8,6 +8,7 @@ mod subject;
 
 use std::{fmt, net::IpAddr};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use sg_guard::Lost;
 use sg_records::{GroupId, NicId, RuleId};
@@ -245,6 +246,24 @@ pub enum Refusal {
         /// The verdict, and the rule or the default that decides.
         by: String,
     },
+    /// Another change is to be confirmed first.
+    #[error(
+        "change {id} of {owner} is to be confirmed until {deadline:.0}: confirm it or cancel it, and try again then"
+    )]
+    PendingConfirmation { id: u32, owner: String, deadline: Timestamp },
+    /// No change is to be confirmed.
+    #[error("no change is to be confirmed: it was confirmed, taken back, or never was one")]
+    NothingPending,
+    /// Another change than the one that was named is to be confirmed.
+    #[error("change {id} is to be confirmed, and not change {asked}")]
+    OtherPending {
+        /// The id that was named.
+        asked: u32,
+        id: u32,
+    },
+    /// What became of a change that was to be confirmed is not known, or could not be stored.
+    #[error("the change could not be settled: {reason}")]
+    NotSettled { reason: String },
     /// A test that is demanded of every change fails.
     #[error(
         "{test}: this test fails: {why}; nothing was changed. Let the rules do what it expects, or replace the test; if the \

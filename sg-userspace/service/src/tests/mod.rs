@@ -8,6 +8,7 @@ mod history;
 mod model;
 mod names;
 mod operations;
+mod pending;
 mod writer;
 
 use jiff::Timestamp;

@@ -10,13 +10,13 @@ use crate::{
     ReplaceTests, Service, State, Tx,
 };
 
-fn started() -> (Service, InForce, Remembers) {
+pub(super) fn started() -> (Service, InForce, Remembers) {
     let (store, enforcement) = (Remembers::default(), InForce::default());
     let (service, _) = Service::start(Box::new(store.clone()), enforcement.clone()).unwrap();
     (service, enforcement, store)
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
@@ -25,12 +25,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-async fn vpc(service: &Service) -> Vpc {
+pub(super) async fn vpc(service: &Service) -> Vpc {
     let label = NewLabel { name: "net".to_owned(), ..NewLabel::default() };
     service.submit(CreateVpc { label, ..CreateVpc::default() }).await.unwrap()
 }
 
-async fn web_with_nic(service: &Service) -> Group {
+pub(super) async fn web_with_nic(service: &Service) -> Group {
     let vpc = vpc(service).await;
     let group = service.submit(new_group("web", &vpc)).await.unwrap();
     let nic = RegisterNic {
@@ -43,7 +43,7 @@ async fn web_with_nic(service: &Service) -> Group {
     group
 }
 
-fn authorize(spec: RuleSpec) -> Authorize {
+pub(super) fn authorize(spec: RuleSpec) -> Authorize {
     Authorize { group: "web".to_owned(), direction: Direction::Ingress, rules: vec![spec] }
 }
 

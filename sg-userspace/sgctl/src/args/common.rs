@@ -8,6 +8,7 @@ use clap::{
 };
 use sg_agent::Instance;
 
+use super::tried::Tried;
 use crate::failure::Failure;
 
 /// The heading of these flags in every help.
@@ -50,6 +51,9 @@ pub(crate) struct Common {
     pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// How a change is to be confirmed, if it is.
+    #[arg(skip)]
+    pub(crate) tried: Option<Tried>,
     /// The flag for a place to ask that stands on the command line, if one does.
     #[arg(skip)]
     pub(crate) typed_place: Option<&'static str>,

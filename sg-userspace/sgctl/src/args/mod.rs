@@ -10,6 +10,7 @@ pub(crate) mod numbers;
 pub(crate) mod policy;
 pub(crate) mod rule;
 pub(crate) mod service_name;
+pub(crate) mod tried;
 pub(crate) mod values;
 pub(crate) mod watch;
 pub(crate) mod words;

@@ -16,7 +16,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use sg_api_types::ErrorBody;
+use sg_api_types::{ErrorBody, PendingChange};
 use sg_guard::Connection;
 use sg_host::ssh_session;
 use tokio::{
@@ -37,6 +37,8 @@ use crate::client::{
 const RETRIES: u32 = 3;
 /// The delay before the first retry; it doubles.
 const WAIT: Duration = Duration::from_millis(100);
+/// The header with the change that is to be confirmed.
+const PENDING_CHANGE: &str = "pending-change";
 /// With this header, the server runs a request once, however often it arrives.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -105,6 +107,11 @@ impl Call {
         Ok(self.with_body(body, "application/json"))
     }
 
+    /// Whether it only asks what it would do.
+    fn is_dry_run(&self) -> bool {
+        self.address.contains("dry_run=true")
+    }
+
     fn repeatable(&self) -> bool {
         self.method == Method::GET || self.token.is_some()
     }
@@ -117,13 +124,17 @@ impl Call {
     ) -> Result<Request<Pieces>, ClientError> {
         let changes = self.method != Method::GET;
         let mut address = self.address.clone();
-        let insists = [(change.force, "force=true"), (change.skip_tests, "skip_tests=true")].into_iter();
-        let insists =
-            insists.filter(|(insisted, _)| self.guarded && *insisted).map(|(_, text)| text.to_owned());
+        // A dry run of a change that takes itself back is not guarded, as the change is not.
+        let is_tried = change.confirm.is_some() && self.is_dry_run();
+        let insists = [(change.force || is_tried, "force=true"), (change.skip_tests, "skip_tests=true")];
+        let insists = insists.into_iter().filter(|(insisted, _)| self.guarded && *insisted);
+        let insists = insists.map(|(_, text)| text.to_owned());
+        let confirm = change.confirm.filter(|_| self.guarded && !is_tried);
+        let confirm = confirm.map(|seconds| format!("confirm={seconds}"));
         let reason = change.reason.as_ref().filter(|_| self.recorded);
         let reason = reason
             .map(|text| form_urlencoded::Serializer::new(String::new()).append_pair("reason", text).finish());
-        for parameter in insists.chain(reason) {
+        for parameter in insists.chain(confirm).chain(reason) {
             address.push(if address.contains('?') { '&' } else { '?' });
             address.push_str(&parameter);
         }
@@ -159,6 +170,8 @@ pub(crate) struct Client {
     moved: Arc<Moved>,
     connection: Option<SendRequest<Pieces>>,
     change: ChangeContext,
+    /// The change that is to be confirmed, as the last response named it.
+    pending: Option<PendingChange>,
 }
 
 /// What is said with every change.
@@ -168,11 +181,16 @@ struct ChangeContext {
     own: Option<String>,
     /// Whether the user insists.
     force: bool,
+    /// In how many seconds it is taken back unless it is confirmed.
+    confirm: Option<u32>,
     /// Whether tests may fail afterwards.
     skip_tests: bool,
     /// Why the user makes changes.
     reason: Option<String>,
 }
+
+/// A response: its status, its body, and the change that it says is to be confirmed.
+type Received = (StatusCode, Bytes, Option<PendingChange>);
 
 impl Client {
     /// A client that is not connected yet. `timeout` is for one response, from the last byte that was sent, and for each part of
@@ -184,13 +202,30 @@ impl Client {
         // What the server would not understand says nothing, either.
         let own = own.and_then(|own| own.parse::<Connection>().ok()).map(|own| own.to_string());
         let change = ChangeContext { own, ..ChangeContext::default() };
-        Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None, change })
+        let (moved, connection, pending) = (Arc::default(), None, None);
+        Ok(Self { server, timeout, runtime: Some(runtime), moved, connection, change, pending })
     }
 
     /// The same, for a user who insists on changes that are guarded against, or after which tests fail.
     pub(crate) fn forcing(mut self, force: bool, skip_tests: bool) -> Self {
         (self.change.force, self.change.skip_tests) = (force, skip_tests);
         self
+    }
+
+    /// The same, for a user whose changes are to be confirmed within so many seconds.
+    pub(crate) const fn trying(mut self, seconds: Option<u32>) -> Self {
+        self.change.confirm = seconds;
+        self
+    }
+
+    /// Whether changes are to be confirmed.
+    pub(crate) const fn tries(&self) -> bool {
+        self.change.confirm.is_some()
+    }
+
+    /// The change that is to be confirmed, as the last response named it.
+    pub(crate) const fn take_pending(&mut self) -> Option<PendingChange> {
+        self.pending.take()
     }
 
     /// The same, for a user who says why.
@@ -234,7 +269,7 @@ impl Client {
 
     /// Sends a request and returns the raw response.
     pub(crate) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
-        let Self { server, timeout, runtime, moved, connection, change } = self;
+        let Self { server, timeout, runtime, moved, connection, change, pending } = self;
         let response = runtime.as_ref().ok_or_else(ended)?.block_on(async {
             let mut exchange = pin!(exchange(server, connection, call, moved, change));
             loop {
@@ -253,13 +288,16 @@ impl Client {
             // The pending response on the connection belongs to no request.
             self.connection = None;
         }
-        let (status, body) = response?;
+        let (status, body, named) = response?;
+        if named.is_some() {
+            *pending = named;
+        }
         if status.is_success() { Ok(body) } else { Err(refused(&self.server, status, &body)) }
     }
 
     /// Sends a request whose response is lines, as they come; see [`Lines`].
     pub(crate) fn lines(&mut self, call: &Call) -> Result<Lines<'_>, ClientError> {
-        let Self { server, timeout, runtime, moved, connection: _, change } = self;
+        let Self { server, timeout, runtime, moved, connection: _, change, pending: _ } = self;
         let runtime = runtime.as_ref().ok_or_else(ended)?;
         Lines::begin(runtime, server, *timeout, async {
             let broken = |source| ClientError::Broken { server: server.clone(), changes: false, source };
@@ -308,7 +346,7 @@ async fn exchange(
     call: &Call,
     moved: &Arc<Moved>,
     change: &ChangeContext,
-) -> Result<(StatusCode, Bytes), ClientError> {
+) -> Result<Received, ClientError> {
     let mut tries = 0;
     loop {
         let broken = match attempt(server, connection, call, moved, change).await {
@@ -336,7 +374,7 @@ async fn attempt(
     call: &Call,
     moved: &Arc<Moved>,
     change: &ChangeContext,
-) -> Result<(StatusCode, Bytes), ClientError> {
+) -> Result<Received, ClientError> {
     let broken = |source| ClientError::Broken { server: server.clone(), changes: !call.repeatable(), source };
     let usable = connection.take_if(|sender| !sender.is_closed());
     let mut sender = match usable {
@@ -347,6 +385,8 @@ async fn attempt(
     let response: Response<_> =
         sender.send_request(call.request(server, moved, change)?).await.map_err(broken)?;
     let status = response.status();
+    let pending = response.headers().get(PENDING_CHANGE);
+    let pending = pending.and_then(|pending| serde_json::from_slice(pending.as_bytes()).ok());
     let mut frames = response.into_body();
     moved.begin(frames.size_hint().exact().unwrap_or_default(), false);
     let mut body = BytesMut::new();
@@ -358,7 +398,7 @@ async fn attempt(
     }
     let body = body.freeze();
     *connection = Some(sender);
-    Ok((status, body))
+    Ok((status, body, pending))
 }
 
 async fn connect(server: &Server) -> Result<SendRequest<Pieces>, ClientError> {

@@ -53,7 +53,8 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
         name: args.name,
         region,
         file: shown,
-        allow_unfiltered: args.allow_unfiltered,
+        // A change that is tried takes itself back.
+        allow_unfiltered: args.allow_unfiltered || session.client.tries(),
         // The client says it with every change.
         force: false,
     };

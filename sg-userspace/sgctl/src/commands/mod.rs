@@ -31,6 +31,7 @@ pub(crate) mod status;
 pub(crate) mod test;
 pub(crate) mod top;
 pub(crate) mod transfer;
+pub(crate) mod tried;
 pub(crate) mod validate;
 pub(crate) mod vpc;
 
@@ -103,7 +104,11 @@ impl Command {
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         match self {
-            Self::Served(command) => command.run(&mut Session::new(common, out)?),
+            Self::Served(command) => {
+                let mut session = Session::new(common, out)?;
+                command.run(&mut session)?;
+                common.tried.map_or(Ok(()), |tried| tried::after(&mut session, tried))
+            }
             Self::Check(args) => check::run(args, common, out),
             Self::Validate(args) => validate::run(&args, common, out),
             Self::Diff(args) => diff::run(&args, common, out),

@@ -48,6 +48,11 @@ pub(crate) fn run(args: &Args, session: &mut Session<'_>) -> Result<(), Failure>
         ))
     })?;
     let page = newest(session, 1, 0)?;
+    if page.document.is_some() && session.client.tries() {
+        return Err(Failure::input(anyhow!(
+            "--confirm: `sgd run` enforces a document, and asks for a confirmation where it was started with --confirm-changes"
+        )));
+    }
     match (page.document, page.items.into_iter().next()) {
         (Some(path), Some(last)) => document::write_back(args, change, Path::new(&path), &last, session),
         (Some(_), None) => Err(Failure::not_found(anyhow!("no document is in the history yet"))),
@@ -70,7 +75,9 @@ fn show(change: u64, session: &mut Session<'_>) -> Result<(), Failure> {
 
 fn of_store(args: &Args, change: u64, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["changes", &change.to_string(), "rollback"]);
-    let body = Rollback { change: String::new(), allow_unfiltered: args.allow_unfiltered };
+    // A change that is tried takes itself back.
+    let allow_unfiltered = args.allow_unfiltered || session.client.tries();
+    let body = Rollback { change: String::new(), allow_unfiltered };
     let call = |address: Address| -> Result<Call, Failure> {
         let mut body = serde_json::to_value(&body).map_err(Failure::other)?;
         if let Some(fields) = body.as_object_mut() {

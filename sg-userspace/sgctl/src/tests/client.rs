@@ -88,6 +88,46 @@ fn who_settles_a_change_does_not_insist() {
 }
 
 #[test]
+fn a_change_that_is_tried_says_so_and_its_dry_run_does_not() {
+    let server = Server::new(vec![Response::Say(200, VPC), Response::Say(200, VPC)]);
+    ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--confirm", "2m"]);
+    let (_, code, _) = ask(&server, &["vpc", "delete", "prod", "--yes", "--confirm", "60s"]);
+    assert_eq!(
+        lines(&server),
+        ["PATCH /v1/vpcs/prod?confirm=120", "DELETE /v1/vpcs/prod?confirm=60"],
+        "{code}"
+    );
+
+    let replaced = r#"{"removed":1,"put":2}"#;
+    let server = Server::new(vec![Response::Say(200, replaced), Response::Say(200, replaced)]);
+    let state = super::file("");
+    ask(&server, &["import", state.path().to_str().unwrap(), "--yes", "--confirm", "60s"]);
+    // What takes itself back is not guarded.
+    assert_eq!(lines(&server), ["POST /v1/import?dry_run=true&force=true", "POST /v1/import?confirm=60"]);
+}
+
+#[test]
+fn what_cannot_be_tried_is_refused_by_name() {
+    let server = Server::new(Vec::new());
+    for words in [
+        &["vpc", "list", "--confirm", "60s"][..],
+        &["flows", "--delete", "--confirm", "60s"],
+        &["confirm", "--confirm", "60s"],
+        &["detach", "--confirm", "60s"],
+        &["status", "--wait"],
+        &["vpc", "modify", "prod", "--wait"],
+        &["vpc", "modify", "prod", "--confirm", "1s"],
+        &["vpc", "delete", "one", "two", "--yes", "--confirm", "60s"],
+        &["apply", "-f", "none", "--dry-run", "--confirm", "60s"],
+    ] {
+        let (_, code, error) = ask(&server, words);
+        let word = if words.contains(&"--confirm") { "--confirm" } else { "--wait" };
+        assert!(code == 2 && error.contains(word), "{words:?}: {code} {error}");
+    }
+    assert_eq!(lines(&server), Vec::<String>::new());
+}
+
+#[test]
 fn a_reason_is_said_with_the_change() {
     let server = Server::new(vec![Response::Say(200, VPC), Response::Say(200, VPC)]);
     ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--reason", "a & b: ü"]);

@@ -1,8 +1,10 @@
-//! The database of a store: three tables, and every operation on them.
+//! The database of a store: its tables, and every operation on them.
 //!
 //! ```text
 //! records  "rule sgr-…"   ─► {"kind":"rule","record":{…}}
 //! history  7              ─► an entry
+//! pending  "change"       ─► {"id":7,"owner":"uid 0","deadline":"…"}    while a change is to be confirmed
+//! undo     "rule sgr-…"   ─► {"put":{…}} or {"delete":{…}}              what takes it back
 //! numbers  "schema"       ─► 2
 //!          "commits"      ─► number of commits
 //!          "history"      ─► number of commits up to which the history is complete
@@ -18,16 +20,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use redb::{
     Builder, Database, Error, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition,
-    WriteTransaction,
+    TableError, TableHandle as _, WriteTransaction,
 };
 
-use super::super::{Change, HistoryEdit, Record, SCHEMA, StoreError, StoredHistory, migrate::migrate, text};
+use serde::Serialize;
+
+use super::super::{
+    Change, HistoryEdit, Pending, PendingUpdate, Record, SCHEMA, StoreError, StoredHistory, migrate::migrate,
+    pending::Head, text,
+};
 
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const HISTORY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history");
+const PENDING: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("pending");
+const UNDO: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("undo");
+/// The entry of the change that is to be confirmed.
+const CHANGE: &str = "change";
 /// The entries of the numbers.
 const WRITTEN_SCHEMA: &str = "schema";
 const COMMITS: &str = "commits";
@@ -51,6 +63,44 @@ pub(super) fn entry(change: &Change) -> Result<Entry, StoreError> {
         Change::Put(record) => (record.key().to_string(), Some(text::encode_checked(record)?)),
         Change::Delete(key) => (key.to_string(), None),
     })
+}
+
+/// What is written about the change that is to be confirmed: its head, if there is one, and what takes it back, if that is another.
+pub(super) struct PendingEntries {
+    head: NewHead,
+    undo: Option<Vec<(String, Vec<u8>)>>,
+}
+
+/// What becomes of the head.
+enum NewHead {
+    Is(Vec<u8>),
+    IsUntil(Timestamp),
+    Gone,
+}
+
+/// The entries that an update writes.
+pub(super) fn pending_entries(update: PendingUpdate<'_>) -> Result<PendingEntries, StoreError> {
+    Ok(match update {
+        PendingUpdate::Begin(Pending { id, owner, deadline, undo }) => {
+            let head = Head { id: *id, owner: owner.clone(), deadline: *deadline };
+            let undo = undo.iter().map(|change| {
+                let (key, value) = entry(change)?;
+                // `entry` has checked that the record can be read again.
+                drop(value);
+                Ok((key.clone(), json(&key, change)?))
+            });
+            let undo = undo.collect::<Result<Vec<_>, StoreError>>()?;
+            PendingEntries { head: NewHead::Is(json(CHANGE, &head)?), undo: Some(undo) }
+        }
+        PendingUpdate::Extend(deadline) => PendingEntries { head: NewHead::IsUntil(deadline), undo: None },
+        PendingUpdate::End => PendingEntries { head: NewHead::Gone, undo: Some(Vec::new()) },
+    })
+}
+
+fn json(key: &str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let unwritable =
+        |error: serde_json::Error| StoreError::Unwritable { key: key.to_owned(), reason: error.to_string() };
+    serde_json::to_vec(value).map_err(unwritable)
 }
 
 /// Maps an error of the database to one of the store.
@@ -120,13 +170,18 @@ impl Base {
     }
 
     fn migrate(&self, found: u32) -> Result<(), StoreError> {
+        let failed = |reason| StoreError::Migration { path: self.path.clone(), found, known: SCHEMA, reason };
+        if self.text(PENDING, |_, _| Ok(()))? {
+            return Err(failed(
+                "a change is to be confirmed; settle it with the program that began it".to_owned(),
+            ));
+        }
         let mut old = Vec::new();
-        self.each(|key, value| {
+        self.text(RECORDS, |key, value| {
             let read = serde_json::from_slice(value);
             old.push(read.map_err(|_| self.damaged(key, "it is no JSON".to_owned()))?);
             Ok(())
         })?;
-        let failed = |reason| StoreError::Migration { path: self.path.clone(), found, known: SCHEMA, reason };
         let records = migrate(found, old).map_err(failed)?;
         let entries = records.into_iter().map(|record| entry(&Change::Put(record)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
@@ -189,7 +244,7 @@ impl Base {
 
     pub(super) fn load(&self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
-        self.each(|key, value| {
+        self.text(RECORDS, |key, value| {
             let record = text::decode(value).map_err(|reason| self.damaged(key, reason))?;
             if record.key().to_string() != key {
                 return Err(self.damaged(key, format!("it says that it is {}", record.key())));
@@ -200,15 +255,41 @@ impl Base {
         Ok(records)
     }
 
-    /// Writes `entries` in their order, and `edit`, all or none; durable when it returns.
+    /// The change that is to be confirmed.
+    pub(super) fn pending(&self) -> Result<Option<Pending>, StoreError> {
+        let mut pending = None;
+        // No value is repeated: it may be a secret.
+        let damaged = |key: &str, error: &serde_json::Error| {
+            self.damaged(key, format!("it is damaged at column {}", error.column()))
+        };
+        self.text(PENDING, |key, value| {
+            let head = serde_json::from_slice(value).map_err(|error| damaged(key, &error))?;
+            let Head { id, owner, deadline } = head;
+            pending = Some(Pending { id, owner, deadline, undo: Vec::new() });
+            Ok(())
+        })?;
+        let Some(mut pending) = pending else { return Ok(None) };
+        self.text(UNDO, |key, value| {
+            pending.undo.push(serde_json::from_slice(value).map_err(|error| damaged(key, &error))?);
+            Ok(())
+        })?;
+        Ok(Some(pending))
+    }
+
+    /// Writes `entries` in their order, `edit`, and what becomes of the change that is to be confirmed, all or none; durable when it
+    /// returns.
     pub(super) fn write(
         &self,
         entries: &[Entry],
         edit: &HistoryEdit,
+        pending: Option<&PendingEntries>,
         commits: u64,
     ) -> Result<(), StoreError> {
         self.transaction("write", |transaction| {
             put(transaction, entries)?;
+            if let Some(pending) = pending {
+                put_pending(transaction, pending)?;
+            }
             if !edit.put.is_empty() {
                 let mut history = transaction.open_table(HISTORY)?;
                 for (number, text) in &edit.put {
@@ -251,16 +332,27 @@ impl Base {
         read().map_err(|error| failed(&self.path, "read", error))
     }
 
-    /// Every key with its value.
-    fn each(&self, mut take: impl FnMut(&str, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    /// Every key of a table with its value; says whether there is any. Tables but that of the records are made when something is written
+    /// to them.
+    fn text(
+        &self,
+        table: TableDefinition<'_, &str, &[u8]>,
+        mut take: impl FnMut(&str, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
         let failed = |error: Error| failed(&self.path, "read", error);
         let transaction = self.database.begin_read().map_err(|error| failed(error.into()))?;
-        let records = transaction.open_table(RECORDS).map_err(|error| failed(error.into()))?;
-        for entry in records.iter().map_err(|error| failed(error.into()))? {
+        let name = table.name();
+        let table = match transaction.open_table(table) {
+            Err(TableError::TableDoesNotExist(_)) if name != RECORDS.name() => return Ok(false),
+            table => table.map_err(|error| failed(error.into()))?,
+        };
+        let mut any = false;
+        for entry in table.iter().map_err(|error| failed(error.into()))? {
             let (key, value) = entry.map_err(|error| failed(error.into()))?;
             take(key.value(), value.value())?;
+            any = true;
         }
-        Ok(())
+        Ok(any)
     }
 
     fn damaged(&self, key: &str, reason: String) -> StoreError {
@@ -275,6 +367,33 @@ fn put(transaction: &WriteTransaction, entries: &[Entry]) -> Result<(), Error> {
             Some(value) => records.insert(key.as_str(), value.as_slice())?,
             None => records.remove(key.as_str())?,
         };
+    }
+    Ok(())
+}
+
+fn put_pending(
+    transaction: &WriteTransaction,
+    PendingEntries { head, undo }: &PendingEntries,
+) -> Result<(), Error> {
+    let mut pending = transaction.open_table(PENDING)?;
+    match head {
+        NewHead::Is(head) => drop(pending.insert(CHANGE, head.as_slice())?),
+        NewHead::Gone => drop(pending.remove(CHANGE)?),
+        NewHead::IsUntil(deadline) => {
+            let head = pending.get(CHANGE)?.map(|head| serde_json::from_slice::<Head>(head.value()));
+            if let Some(Ok(head)) = head {
+                let head = serde_json::to_vec(&Head { deadline: *deadline, ..head });
+                let head = head.map_err(|error| Error::Corrupted(error.to_string()))?;
+                pending.insert(CHANGE, head.as_slice())?;
+            }
+        }
+    }
+    if let Some(changes) = undo {
+        transaction.delete_table(UNDO)?;
+        let mut undo = transaction.open_table(UNDO)?;
+        for (key, change) in changes {
+            undo.insert(key.as_str(), change.as_slice())?;
+        }
     }
     Ok(())
 }

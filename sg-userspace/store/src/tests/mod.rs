@@ -3,4 +3,5 @@
 mod arbitrary;
 mod file;
 pub(super) mod older;
+mod pending;
 mod state;

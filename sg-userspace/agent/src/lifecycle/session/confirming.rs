@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sg_audit::Api;
 
 use super::{Policies, Session, reconciling};
 use crate::{
@@ -208,8 +209,9 @@ impl<E: Enforcer> Session<'_, E> {
 
     pub(super) fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
         emit(&StatusEvent::Reverted { id, cause });
-        let text = self.confirmed_text();
-        document_trail::reverted((&self.trail, self.history.as_ref()), text.as_deref(), id, cause);
+        let api = if self.confirming.directory().is_some() { Api::Document } else { Api::Sgd };
+        let (text, places) = (self.confirmed_text(), (&self.trail, self.history.as_ref()));
+        document_trail::reverted(places, api, text.as_deref(), id, cause);
         let what = id.map_or_else(|| "the document".to_owned(), |id| format!("change {id}"));
         tracing::warn!("{what} was not confirmed: what was in force before it is again ({cause})");
     }

@@ -5,10 +5,14 @@ use sg_kernel::{Attachment, Jiffies};
 
 use super::*;
 use crate::{
-    apply::tests::Fake,
+    apply::{
+        enforcer::Settle,
+        pending::{Confirm, Standing},
+        tests::Fake,
+    },
     host::catalog::Catalog,
     input::{
-        control::{Control, control},
+        control::{Control, Enforcement, control},
         events::{Event, Sender, channel},
         policy_file::Document,
     },
@@ -93,6 +97,98 @@ fn what_is_not_in_force_is_named_and_tried_again() {
         assert_eq!(control.enforce().unwrap(), Enforced { published: 0, nics: 1, attached: 1 });
     });
     assert_eq!(why, "nobody is left to give it orders");
+}
+
+#[test]
+fn a_policy_is_tried_and_what_becomes_of_it_is_known() {
+    let confirm = || Confirm { seconds: 60, owner: "uid 0".to_owned() };
+    let why = watched(|mut control, fake, _events, reader| {
+        let pending = || reader.borrow().catalog.pending.as_ref().map(|pending| pending.id);
+        let refused = Enforcement::try_until(&mut control, lo("a"), confirm()).unwrap_err();
+        assert!(matches!(refused, AgentError::NothingBefore), "{refused}");
+        control.prepare(lo("a")).unwrap();
+        control.enforce().unwrap();
+        let tried = Enforcement::try_until(&mut control, lo("b"), confirm()).unwrap();
+        assert_eq!((tried.id, tried.delayed.is_none(), pending()), (1, true, Some(1)));
+        assert!(matches!(control.standing(1), Ok(Standing::Pending { id: 1, .. })));
+        let refused = Enforcement::try_until(&mut control, lo("c"), confirm()).unwrap_err();
+        assert!(matches!(refused, AgentError::PendingConfirmation { id: 1, .. }), "{refused}");
+        assert_eq!(control.settle(Some(1), Settle::Confirm).unwrap(), Standing::Confirmed { id: 1 });
+        assert_eq!((control.standing(1).unwrap(), pending()), (Standing::Confirmed { id: 1 }, None));
+
+        // Of one that cannot begin, nothing is left.
+        fake.refuses.lock().unwrap().insert("begin 2 for 60".to_owned());
+        let refused = Enforcement::try_until(&mut control, lo("c"), confirm()).unwrap_err();
+        assert!(refused.is_refusal() && pending().is_none(), "{refused}");
+        fake.refuses.lock().unwrap().clear();
+
+        assert_eq!(Enforcement::try_until(&mut control, lo("c"), confirm()).unwrap().id, 2);
+        *fake.is_over.lock().unwrap() = true;
+        assert_eq!(control.standing(2).unwrap(), Standing::Reverted { id: 2 });
+        // It is formal at once: the next one may follow.
+        *fake.is_over.lock().unwrap() = false;
+        assert_eq!((control.standing(2).unwrap(), pending()), (Standing::Reverted { id: 2 }, None));
+        assert_eq!(
+            control.standing(1).unwrap(),
+            Standing::Confirmed { id: 1 },
+            "it was the last that stayed"
+        );
+        control.prepare(lo("d")).unwrap();
+    });
+    assert_eq!(why, "nobody is left to give it orders");
+}
+
+#[test]
+fn another_process_continues_what_was_tried_or_takes_it_back() {
+    let confirm = || Confirm { seconds: 60, owner: "uid 0".to_owned() };
+    for how in ["continued", "over", "not known"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.json");
+        let mut first = over(&Fake::default(), &dir);
+        first.prepare(lo("a")).unwrap();
+        first.enforce(Cause::Policy).unwrap();
+        first.agent.prepare_until(lo("b"), &devices::scan().unwrap(), confirm()).unwrap();
+        first.agent.enforce().unwrap();
+        drop(first);
+
+        let fake = Fake::default();
+        *fake.is_over.lock().unwrap() = how == "over";
+        let (loaded, catalog) = (fake.clone(), Catalog::load(&path).unwrap());
+        let load = Box::new(move |_: &Catalog| Ok(loaded.clone()));
+        let agent = Agent::new(load, catalog, path.clone(), 1 << 13);
+        let mut session = Session::new(agent, "test", Origin::Store);
+        let (mut control, received) = control();
+        let (sender, mut events) = channel();
+        let _open = sender.clone();
+        let reader = session.reader();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                if how != "not known" {
+                    let standing = control.standing(1).unwrap();
+                    assert_eq!(matches!(standing, Standing::Pending { .. }), how == "continued");
+                }
+                if how == "continued" {
+                    Enforcement::resume(&mut control, lo("b"), lo("a")).unwrap();
+                } else {
+                    control.prepare(lo("a")).unwrap();
+                }
+                control.enforce().unwrap();
+                let now = reader.borrow().clone();
+                assert_eq!(now.catalog.pending.is_some(), how == "continued", "{how}");
+                let rule = now.policy.as_ref().unwrap().groups()[0].ingress[0].id.clone();
+                assert_eq!(rule, if how == "continued" { "b" } else { "a" }, "{how}");
+                if how == "continued" {
+                    control.settle(Some(1), Settle::Cancel).unwrap();
+                    assert_eq!(reader.borrow().policy.as_ref().unwrap().groups()[0].ingress[0].id, "a");
+                }
+                control.stop("the test is over");
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(session.serve(&mut Policies::Control(received), &mut events));
+        });
+        let taken_back = fake.asked().contains(&"settle 1 Cancel".to_owned());
+        assert!(taken_back, "{how}");
+    }
 }
 
 #[test]

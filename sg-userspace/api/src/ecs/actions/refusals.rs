@@ -141,7 +141,10 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
         | Refusal::Unfiltered { .. }
         | Refusal::FailingTest { .. }
         | Refusal::LostAccess { .. } => (Is::FORBIDDEN, "OperationDenied"),
-        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => {
+        Refusal::PendingConfirmation { .. } | Refusal::NothingPending | Refusal::OtherPending { .. } => {
+            (Is::CONFLICT, "OperationConflict")
+        }
+        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } | Refusal::NotSettled { .. } => {
             (Is::INTERNAL_SERVER_ERROR, "InternalError")
         }
         Refusal::Ending => (Is::SERVICE_UNAVAILABLE, "ServiceUnavailable"),

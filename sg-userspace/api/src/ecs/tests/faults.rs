@@ -7,9 +7,12 @@ use axum::{
     http::{HeaderValue, Method, Request},
 };
 
+use sg_agent::{Confirm, Settle};
+use sg_audit::{Api, Entry, Ticket, Trail, Who};
+use sg_service::ModifyQuotas;
 use tower::ServiceExt as _;
 
-use super::{Pairs, acs3_post, acs3_post_of, ask, common, ecs, encoded, face, get, pairs, router, sign};
+use super::{NOW, Pairs, acs3_post, acs3_post_of, ask, common, ecs, encoded, face, get, pairs, router, sign};
 use crate::{ecs::Nonces, listen::HeldBack, signature::sha256_hex};
 
 async fn refused(request: Request<Body>) -> (u16, String) {
@@ -88,6 +91,30 @@ async fn a_dry_run_does_not_take_effect() {
     }
 }
 
+/// A change of the native API is to be confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_waits_until_another_is_settled() {
+    let ecs = ecs(NOW);
+    let service = ecs.service.clone();
+    let face = router(ecs);
+    let create = |nonce: &str| {
+        let mut create = common("CreateSecurityGroup", nonce);
+        create.extend(pairs(&[("RegionId", "cn-hangzhou"), ("SecurityGroupName", "web")]));
+        get(create)
+    };
+    let ticket = Ticket::new(Trail::none(), Entry::new(Api::Native, "", Who::default(), ""));
+    let confirm = Confirm { seconds: 60, owner: "uid 0".to_owned() };
+    let quotas = ModifyQuotas { rules_per_nic: Some(500), ..ModifyQuotas::default() };
+    service.submit_until(ticket, quotas, Some(confirm)).await.unwrap();
+    let reply = ask(&face, create("n")).await;
+    assert_eq!(reply.refusal(), code(409, "OperationConflict"), "{reply:?}");
+    assert!(reply.json()["Message"].as_str().unwrap().contains("change 1 of uid 0"), "{reply:?}");
+    let regions = ask(&face, get(common("DescribeRegions", "m"))).await;
+    assert_eq!(regions.status.as_u16(), 200, "{regions:?}");
+    tokio::task::block_in_place(|| service.settle(None, Settle::Confirm)).unwrap();
+    assert!(ask(&face, create("o")).await.json()["SecurityGroupId"].is_string());
+}
+
 #[tokio::test]
 async fn what_follows_no_recipe() {
     for (name, value) in [("SignatureMethod", "HMAC-SHA256"), ("SignatureVersion", "2.0")] {
@@ -163,7 +190,7 @@ async fn a_body_is_read_as_what_was_signed_or_not_at_all() {
 
 #[tokio::test]
 async fn wrong_secrets_are_counted_and_wait() {
-    let ecs = ecs(super::NOW);
+    let ecs = ecs(NOW);
     let attempts = std::sync::Arc::clone(&ecs.attempts);
     let face = router(ecs);
     let mut wrong = sign(&Method::GET, common("DescribeRegions", "n"));
@@ -277,7 +304,7 @@ async fn a_nonce_is_used_once_by_whoever_has_the_key() {
 
 #[tokio::test]
 async fn what_a_process_before_may_have_seen_is_refused() {
-    let mut ecs = ecs(super::NOW);
+    let mut ecs = ecs(NOW);
     ecs.nonces = Nonces::default().since("2026-11-21T11:59:59Z".parse().unwrap()).into();
     let face = router(ecs);
     let earlier = get(with(&[("Timestamp", "2026-11-21T11:59:58Z")]));

@@ -57,6 +57,12 @@ async fn the_ssh_connection_of_the_caller_is_kept() {
     let (_, rules): (u16, Value) =
         send(&face, request(Method::GET, "/v1/groups/web/rules", Body::empty())).await;
     assert!(rules.to_string().contains("192.0.2.0/24"), "nothing was changed: {rules}");
+    // What takes itself back may do it, and leave devices out.
+    for text in [closed(), "groups: {}\n".to_owned()] {
+        let (status, said) = send(&face, apply("/v1/apply?confirm=60", &text, &[OWN])).await;
+        assert_eq!(status, 200, "{said}");
+        assert_eq!(send(&face, request(Method::POST, "/v1/pending/cancel", "{}")).await.0, 200);
+    }
     assert_eq!(send(&face, apply("/v1/apply?force=true", &closed(), &[OWN])).await.0, 200);
 }
 

@@ -6,16 +6,20 @@
 
 use sg_common::{
     abi::Settings,
+    candidate::Scope,
     flow::{self, Direction, First, packet_fields},
-    image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, header},
+    image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, flags, header},
     packed::Takeover,
     packet::{Family, Packet},
     verdict::{Decision, Verdict},
 };
 
 use crate::{
-    helpers,
-    maps::{FILTERED_SINCE, IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M, settings},
+    candidate, helpers,
+    maps::{
+        CANDIDATES_1M, CANDIDATES_16M, CANDIDATES_64K, CANDIDATES_64M, FILTERED_SINCE, IMAGES_1M, IMAGES_16M,
+        IMAGES_64K, IMAGES_64M, settings,
+    },
     pending,
     scratch::Scratch,
     subprograms, verifier,
@@ -72,6 +76,21 @@ impl Image {
             return Some(Self::M16(image));
         }
         IMAGES_64M.get_value(index, &0).map(Self::M64)
+    }
+
+    /// The image of a NIC under the candidate policy, if it has one.
+    #[inline(always)]
+    pub fn candidate(slot: u32) -> Option<Self> {
+        if let Some(image) = CANDIDATES_64K.get_value(slot, &0) {
+            return Some(Self::K64(image));
+        }
+        if let Some(image) = CANDIDATES_1M.get_value(slot, &0) {
+            return Some(Self::M1(image));
+        }
+        if let Some(image) = CANDIDATES_16M.get_value(slot, &0) {
+            return Some(Self::M16(image));
+        }
+        CANDIDATES_64M.get_value(slot, &0).map(Self::M64)
     }
 
     /// The header, or `None` if the image is of another version.
@@ -202,7 +221,7 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
 #[inline(always)]
 pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: First, either: bool) -> Option<Decision> {
     let slot = u64::from(slot);
-    let mut result = sg_reclassify(scratch, slot, first.word());
+    let mut result = sg_reclassify(scratch, slot, first.word() | ASKS_CANDIDATE);
     if either && Decision::from_word(result).is_some_and(Decision::accepts) {
         result = sg_reclassify(scratch, slot, first.reversed().word());
     }
@@ -216,6 +235,10 @@ pub fn takes_over(scratch: &mut Scratch, slot: u16, first: First) -> Takeover {
     Takeover::of(sg_takes_over(scratch, u64::from(slot), first.word()))
 }
 
+/// Beside a [`First`]: what is decided is also asked of a candidate.
+const ASKS_CANDIDATE: u64 = 2;
+const _: () = assert!(First::WORD & ASKS_CANDIDATE == 0);
+
 const _: subprograms::Reclassify = sg_reclassify;
 
 #[unsafe(no_mangle)]
@@ -226,8 +249,13 @@ extern "C" fn sg_reclassify(scratch: *mut Scratch, slot: u64, first: u64) -> u64
         return 0;
     };
     sg_original(scratch, first);
-    let Scratch { key, original, .. } = scratch;
-    image.classify(First::from_word(first).direction(), key.l4.family(), original).map_or(0, Decision::word)
+    let Scratch { key, original, header, .. } = scratch;
+    let (direction, family) = (First::from_word(first).direction(), key.l4.family());
+    let Some(decision) = image.classify(direction, family, original) else { return 0 };
+    if header.flags & flags::CANDIDATE != 0 && first & ASKS_CANDIDATE != 0 {
+        candidate::compare(original, Scope { slot: slot as u16, direction, family }, decision);
+    }
+    decision.word()
 }
 
 const _: subprograms::Original = sg_original;

@@ -9,6 +9,7 @@
 //! | [`half_open`] | the tables of half-open flows, and their eviction |
 //! | [`fragments`] | the table of fragmented datagrams |
 //! | [`exceptions`] | traffic that passes without a rule |
+//! | [`candidate`] | what a candidate policy would decide |
 //! | [`denied`] | counts of packets that do not pass |
 //! | [`events`] | single events, for somebody who watches |
 //! | [`replaced`] | last values of flows whose entries are replaced |
@@ -40,6 +41,7 @@
 #![no_main]
 
 mod anti_spoofing;
+mod candidate;
 mod context;
 mod denied;
 mod ethertypes;

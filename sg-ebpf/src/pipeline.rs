@@ -6,6 +6,7 @@
 use aya_log_ebpf::debug;
 use sg_common::{
     abi::{host_counter, reason_counter},
+    candidate::Scope,
     event::EventKind,
     flow::{self, Direction, First, packet_fields},
     guest::may_solicit,
@@ -19,7 +20,7 @@ use sg_common::{
 };
 
 use crate::{
-    anti_spoofing,
+    anti_spoofing, candidate,
     context::Context,
     ethertypes, exceptions, flow_table, fragments, frame, helpers,
     image::{Image, fill_keys, refill_keys, takes_over},
@@ -318,6 +319,10 @@ fn decide_first(
 
     // Step 14: own source. Step 15: rules. The image holds both.
     let decision = nic.classify(nic.direction, packet.family, keys);
+    if nic.has(flags::CANDIDATE) {
+        let scope = Scope { slot: nic.slot, direction: nic.direction, family: packet.family };
+        candidate::compare(keys, scope, decision);
+    }
     let opens = has_flow && flow::opens(packet);
     // Step 16: mid-stream TCP. Which side opened a connection that is first seen in its middle is unknown.
     let mut either = false;

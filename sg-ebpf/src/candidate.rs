@@ -6,7 +6,7 @@
 
 use sg_common::{
     candidate::{Asked, DifferingEntry, DifferingKey, Scope},
-    image::{Dimension, Keys},
+    image::{Dimension, Header, Keys, flags},
     verdict::Decision,
 };
 
@@ -16,6 +16,14 @@ use crate::{
     maps::{CANDIDATE_ASKED, CANDIDATE_DIFFERS},
     subprograms,
 };
+
+/// Whether what the rules decide is also asked of a candidate. It reads the flags once more, of a line that was written a moment ago: of
+/// those in a register the verifier would remember this bit, and follow the rest of the packet's way once for each of its values.
+#[inline(always)]
+pub fn is_set(header: &Header) -> bool {
+    // SAFETY: a reference.
+    unsafe { (&raw const header.flags).read_volatile() & flags::CANDIDATE != 0 }
+}
 
 /// Asks the candidate of the NIC, if it has one, about a packet with these keys, on which `decision` was made.
 #[inline(always)]

@@ -8,7 +8,7 @@ use sg_common::{
     abi::Settings,
     candidate::Scope,
     flow::{self, Direction, First, packet_fields},
-    image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, flags, header},
+    image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, header},
     packed::Takeover,
     packet::{Family, Packet},
     verdict::{Decision, Verdict},
@@ -252,7 +252,7 @@ extern "C" fn sg_reclassify(scratch: *mut Scratch, slot: u64, first: u64) -> u64
     let Scratch { key, original, header, .. } = scratch;
     let (direction, family) = (First::from_word(first).direction(), key.l4.family());
     let Some(decision) = image.classify(direction, family, original) else { return 0 };
-    if header.flags & flags::CANDIDATE != 0 && first & ASKS_CANDIDATE != 0 {
+    if candidate::is_set(header) && first & ASKS_CANDIDATE != 0 {
         candidate::compare(original, Scope { slot: slot as u16, direction, family }, decision);
     }
     decision.word()

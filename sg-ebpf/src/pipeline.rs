@@ -296,7 +296,7 @@ fn decide_first(
     }
 
     // Step 11: exceptions. They pass without a rule.
-    let Scratch { packet, keys, .. } = &mut *scratch;
+    let Scratch { packet, keys, header, .. } = &mut *scratch;
     let packet = &*packet;
     fill_keys(keys, packet, nic.direction);
     if !spoofed || may_solicit(packet, nic.header.flags) {
@@ -319,7 +319,7 @@ fn decide_first(
 
     // Step 14: own source. Step 15: rules. The image holds both.
     let decision = nic.classify(nic.direction, packet.family, keys);
-    if nic.has(flags::CANDIDATE) {
+    if candidate::is_set(header) {
         let scope = Scope { slot: nic.slot, direction: nic.direction, family: packet.family };
         candidate::compare(keys, scope, decision);
     }

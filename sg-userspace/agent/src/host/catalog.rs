@@ -65,6 +65,15 @@ pub struct PendingRecord {
     pub before: Numbers,
 }
 
+/// A candidate. It ends with the agent that set it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateRecord {
+    /// Who set it.
+    pub owner: String,
+    /// When.
+    pub since: Timestamp,
+}
+
 /// A device that left the policy. Everything passes there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
@@ -139,6 +148,9 @@ pub struct Catalog {
     /// The id of the last change that was to be confirmed.
     #[serde(default)]
     pub last_change: u32,
+    /// The candidate beside the policy in force.
+    #[serde(default)]
+    pub candidate: Option<CandidateRecord>,
 }
 
 /// Why there is no usable catalog.
@@ -204,6 +216,7 @@ impl Catalog {
             numbers: Numbers::default(),
             pending: None,
             last_change: 0,
+            candidate: None,
         }
     }
 

@@ -39,6 +39,7 @@ use crate::{
 };
 
 mod ageing;
+mod candidate;
 mod confirming;
 mod guard;
 
@@ -104,6 +105,8 @@ pub(crate) struct Session<'a, E> {
     preparing: Duration,
     ageing_took: Duration,
     confirming: Confirming,
+    /// The agent's revision when the candidate was looked at last.
+    tended: u64,
 }
 
 impl<'a, E: Enforcer> Session<'a, E> {
@@ -124,6 +127,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
             preparing: Duration::ZERO,
             ageing_took: Duration::ZERO,
             confirming: Confirming::default(),
+            tended: 0,
         }
     }
 
@@ -167,7 +171,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
 
     /// Handles events and orders until one says stop; returns why.
     pub(crate) async fn serve(&mut self, policies: &mut Policies, events: &mut Events) -> &'static str {
+        self.tell_lost_candidate();
         loop {
+            self.tend_candidate();
             let may_age = self.may_age();
             tokio::select! {
                 biased;
@@ -178,6 +184,19 @@ impl<'a, E: Enforcer> Session<'a, E> {
                         reply.send(reconciling("policy").in_scope(|| self.settle(id, how, "cancelled")));
                         self.read_postponed(policies);
                     }
+                    Some(Order::SetCandidate { wanted, reply }) => {
+                        reply.send(reconciling("policy").in_scope(|| self.set_candidate(*wanted)));
+                    }
+                    Some(Order::DropCandidate { reply }) => {
+                        reply.send(reconciling("policy").in_scope(|| self.drop_candidate("request")));
+                    }
+                    Some(Order::CandidateCounts { reply }) => reply.send(self.agent.candidate_counts()),
+                    Some(Order::PromoteCandidate { reply }) => reply.send(match policies {
+                        Policies::File { file, .. } => {
+                            reconciling("policy").in_scope(|| self.promote_candidate(file))
+                        }
+                        Policies::Control(_) => Err(AgentError::Stopped),
+                    }),
                     // A document is the only policy.
                     Some(Order::Prepare { reply, .. }) if policies.is_file() => reply.send(Err(AgentError::Stopped)),
                     Some(Order::Enforce { reply }) if policies.is_file() => reply.send(Err(AgentError::Stopped)),

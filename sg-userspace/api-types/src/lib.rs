@@ -8,6 +8,7 @@
 
 mod access;
 mod apply;
+mod candidate;
 mod check;
 mod clone;
 mod diff;
@@ -31,6 +32,11 @@ mod vpcs;
 
 pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
+pub use candidate::{
+    CandidateDecisions, CandidateImage, CandidateLine, CandidateQuery, CandidateReport, CandidateRule,
+    CandidateState, DropCandidate, DroppedCandidate, PromoteCandidate, PromotedCandidate, SetCandidate,
+    Unattributed,
+};
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 pub use diff::{

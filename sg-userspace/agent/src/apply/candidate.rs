@@ -42,6 +42,8 @@ pub struct WantedCandidate {
     pub policy: Policy,
     /// The document that it was read from.
     pub text: Vec<u8>,
+    /// The name of that document in a store.
+    pub name: String,
     /// Who sets it.
     pub owner: String,
 }
@@ -70,7 +72,7 @@ impl<E: Enforcer> Agent<E> {
         devices: &Devices,
     ) -> Result<(), AgentError> {
         self.refuse_beside_pending()?;
-        let WantedCandidate { policy, text, owner } = wanted;
+        let WantedCandidate { policy, text, name, owner } = wanted;
         unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
         let mut policy = Arc::new(policy);
         fill_in(&mut policy, devices);
@@ -81,7 +83,7 @@ impl<E: Enforcer> Agent<E> {
         let since = Timestamp::now();
         self.catalog.candidate = Some(CandidateRecord { owner: owner.clone(), since });
         let text = text.into();
-        let shown = Arc::new(CandidateInForce { policy, text, owner, since, numbers, nics });
+        let shown = Arc::new(CandidateInForce { policy, text, name, owner, since, numbers, nics });
         let slots = former.iter().flat_map(|former| former.shown.nics.keys()).chain(shown.nics.keys());
         let slots: BTreeSet<u16> = slots.copied().collect();
         self.candidate = Some(Candidate { shown, beside });
@@ -129,6 +131,7 @@ impl<E: Enforcer> Agent<E> {
                 let shown = Arc::new(CandidateInForce {
                     policy: wanted,
                     text: Arc::clone(&shown.text),
+                    name: shown.name.clone(),
                     owner: shown.owner.clone(),
                     since: Timestamp::now(),
                     numbers,

@@ -41,6 +41,8 @@ pub struct CandidateInForce {
     pub policy: Arc<Policy>,
     /// The document that it was read from.
     pub text: Arc<[u8]>,
+    /// The name of that document in a store.
+    pub name: String,
     /// Who set it.
     pub owner: String,
     /// Since when it is compared with the policy that is in force.

@@ -25,11 +25,11 @@ use super::{
 };
 
 /// How many lines are returned, unless the request says otherwise.
-const LINES: usize = 1_000;
+pub(super) const LINES: usize = 1_000;
 /// The most lines that a request may ask for by number.
-const MOST_LINES: usize = 100_000;
+pub(super) const MOST_LINES: usize = 100_000;
 /// How long a comparison may take, in seconds.
-const LONGEST: u32 = 3;
+pub(super) const LONGEST: u32 = 3;
 
 pub(super) fn declare(routes: &mut Routes) {
     let route = Route::post("/v1/diff", "Compare what is in force with a document: packets and live flows")
@@ -49,9 +49,9 @@ struct Wanted {
 }
 
 /// What would be in force.
-struct Next {
-    policy: Policy,
-    warnings: Vec<String>,
+pub(super) struct Next {
+    pub(super) policy: Policy,
+    pub(super) warnings: Vec<String>,
     /// The store afterwards, if there is one.
     state: Option<State>,
 }
@@ -124,7 +124,7 @@ impl Wanted {
 }
 
 impl Next {
-    fn of(native: &Native, document: &Apply) -> Result<Self, Failed> {
+    pub(super) fn of(native: &Native, document: &Apply) -> Result<Self, Failed> {
         let mut next = if let Some(service) = &native.service {
             // It is only looked at: what keeps an apply from harm does not keep from seeing it.
             let insisting = Apply { allow_unfiltered: true, force: true, ..document.clone() };
@@ -179,7 +179,7 @@ impl Next {
     }
 }
 
-fn counts(lines: &[Line<'_>]) -> LineCounts {
+pub(super) fn counts(lines: &[Line<'_>]) -> LineCounts {
     let mut counts = LineCounts::default();
     for line in lines {
         match line.effect() {
@@ -192,7 +192,7 @@ fn counts(lines: &[Line<'_>]) -> LineCounts {
     counts
 }
 
-fn unknown(part: &Undecided<'_>, called: sg_diff::Called<'_>) -> UndecidedPart {
+pub(super) fn unknown(part: &Undecided<'_>, called: sg_diff::Called<'_>) -> UndecidedPart {
     let Undecided { nic, direction, family, changed } = part;
     let mut changed: Vec<String> = changed.iter().map(|by| by.words(called)).collect();
     changed.dedup();
@@ -205,7 +205,7 @@ fn unknown(part: &Undecided<'_>, called: sg_diff::Called<'_>) -> UndecidedPart {
 }
 
 /// A line with what only this response has.
-fn written(
+pub(super) fn written(
     of: &Line<'_>,
     line: WrittenLine<'_>,
     flows: Option<usize>,

@@ -69,6 +69,16 @@ impl RequestContext {
         self.query::<Trial>().is_ok_and(|trial| trial.force)
     }
 
+    /// Who it is.
+    pub(super) fn caller(&self) -> &str {
+        &self.caller.name
+    }
+
+    /// The caller's own connections, unless the caller insists on losing them.
+    pub(super) fn guarded_connections(&self) -> Vec<OwnConnection> {
+        if self.is_forced() { Vec::new() } else { self.connections.clone() }
+    }
+
     /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
         self.caller.name == "uid 0"

@@ -156,7 +156,7 @@ fn counts(lines: &[Line<'_>]) -> LineCounts {
 }
 
 /// Counts first.
-fn summary(counts: &LineCounts) -> String {
+pub(super) fn summary(counts: &LineCounts) -> String {
     let LineCounts { opens, closes, refuses, attributes } = *counts;
     let parts = [
         (opens, "opens"),

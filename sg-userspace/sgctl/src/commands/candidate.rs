@@ -11,7 +11,7 @@ use sg_model::text::{escaped, escaped_lines};
 
 use super::diff::summary;
 use crate::{
-    args::{common::Format, values::named, write_time},
+    args::{values::named, write_time},
     client::{Address, http::Call},
     failure::Failure,
     file,
@@ -43,8 +43,6 @@ pub(crate) struct SetArgs {
 }
 
 /// Show what the candidate would have decided: each set of packets that it judges differently, and how many packets were seen in it.
-///
-/// Exit code: 0 if it would decide all packets alike, 1 if not.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReportArgs {
     /// Every line. Default: the first 20
@@ -122,9 +120,8 @@ fn report(args: &ReportArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     let report: CandidateReport = session.get(address)?;
     let is_different = !report.lines.is_empty() || report.left_out > 0;
     let output = &mut session.output;
-    if output.format == Format::Json || output.format.is_data() {
-        output.data(&report)?;
-        return if is_different { Err(Failure::Different) } else { Ok(()) };
+    if output.format.is_data() {
+        return output.data(&report);
     }
     let CandidateReport {
         candidate,
@@ -205,7 +202,7 @@ fn report(args: &ReportArgs, session: &mut Session<'_>) -> Result<(), Failure> {
             part.family
         ));
     }
-    if is_different { Err(Failure::Different) } else { Ok(()) }
+    Ok(())
 }
 
 fn packets(number: u64) -> String {

@@ -143,6 +143,18 @@ pub enum AgentError {
          then try again"
     )]
     PendingConfirmation { id: u32, owner: String, deadline: Timestamp },
+    /// A change is over, and what follows from that is not done yet.
+    #[error(
+        "change {id} is over, and what follows from that failed so far (see the errors before): it is tried again every few seconds; \
+         then try again"
+    )]
+    Unsettled { id: u32 },
+    /// The document before a change that is pending is gone.
+    #[error(
+        "change {id} is not confirmed, and the document before it is gone: {path:?} cannot be read. Start once without \
+         --confirm-changes to put the document in force for good"
+    )]
+    NoConfirmedDocument { id: u32, path: PathBuf },
     /// No change is to be confirmed.
     #[error("no change is to be confirmed: it was confirmed, taken back, or never was one")]
     NothingPending,
@@ -272,6 +284,8 @@ impl AgentError {
             | Self::Source { .. }
             | Self::NotInForce { .. }
             | Self::PendingConfirmation { .. }
+            | Self::Unsettled { .. }
+            | Self::NoConfirmedDocument { .. }
             | Self::NothingPending
             | Self::OtherPending { .. }
             | Self::NothingBefore

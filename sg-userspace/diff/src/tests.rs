@@ -1,7 +1,9 @@
 //! Differences of generated policies, held against the oracle: a packet is judged differently exactly if it is in a line, and as
-//! that line says. The keys of packets are the edges of all fields, and their neighbours.
+//! that line says. The keys of packets are the edges of all fields, and their neighbours. `SG_DEEP=1` sends more than a million.
 
+mod edges;
 mod search;
+mod small;
 
 use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
@@ -323,59 +325,77 @@ fn start(probe: &Probe) -> Start {
     }
 }
 
-/// Asks the oracle under both policies, and the lines.
-fn hold(
-    documents: [&str; 2],
-    difference: &Difference<'_>,
-    [before, after]: [&Policy; 2],
-    probes: usize,
-    random: &mut Rng,
-) {
-    assert!(difference.undecided.is_empty(), "undecided");
-    let [mut old, mut new] = [Oracle::new(before), Oracle::new(after)];
-    let finder = Finder::new(&difference.lines);
-    let mut check = |probe: &Probe| {
-        let told = [written(before, &mut old, probe), written(after, &mut new, probe)];
-        let lines: Vec<_> = difference.lines.iter().filter(|line| has(line, probe)).collect();
-        let context = || {
-            format!("{probe}: {told:?}\n{lines:?}\n--- before\n{}--- after\n{}", documents[0], documents[1])
-        };
-        let found = finder.find("eth0", &start(probe)).map(|number| &difference.lines[number]);
+/// The oracle under both policies, and the lines: a packet is in a line exactly if they differ, and as it says.
+struct Judges<'a> {
+    documents: [&'a str; 2],
+    policies: [&'a Policy; 2],
+    oracles: [Oracle<'a>; 2],
+    lines: &'a [Line<'a>],
+    finder: Finder<'a>,
+}
+
+impl<'a> Judges<'a> {
+    fn new(documents: [&'a str; 2], policies: [&'a Policy; 2], difference: &'a Difference<'a>) -> Self {
+        assert!(difference.undecided.is_empty(), "undecided");
+        let (lines, finder) = (&difference.lines[..], Finder::new(&difference.lines));
+        Self { documents, policies, oracles: policies.map(Oracle::new), lines, finder }
+    }
+
+    fn check(&mut self, probe: &Probe) {
+        let [old, new] = &mut self.oracles;
+        let told = [written(self.policies[0], old, probe), written(self.policies[1], new, probe)];
+        let lines: Vec<_> = self.lines.iter().filter(|line| has(line, probe)).collect();
+        let [before, after] = self.documents;
+        let context = || format!("{probe}: {told:?}\n{lines:?}\n--- before\n{before}--- after\n{after}");
+        let found = self.finder.find("eth0", &start(probe)).map(|number| &self.lines[number]);
         assert_eq!(found, lines.first().copied(), "{}", context());
         match lines.as_slice() {
             [] => assert_eq!(told[0].verdict, told[1].verdict, "no line has {}", context()),
             [line] => assert_eq!([line.before.written(), line.after.written()], told, "{}", context()),
             _ => panic!("two lines have {}", context()),
         }
-    };
-    for _ in 0..probes {
-        check(&probe(random));
     }
-    // What each line shows as its sample, as `sgctl check` reads it.
-    let reader = Reader::new(after);
-    for line in &difference.lines {
-        let sample = serde_json::to_vec(&line.sample(after.nic(line.nic))).unwrap();
-        let probe = reader
-            .probe(&sample)
-            .unwrap_or_else(|error| panic!("{}: {error}", String::from_utf8_lossy(&sample)));
-        assert!(has(line, &probe), "the sample {probe} is not of {line:#?}");
-        check(&probe);
+
+    /// What each line shows as its sample, as `sgctl check` reads it.
+    fn check_samples(&mut self) {
+        let after = self.policies[1];
+        let reader = Reader::new(after);
+        for line in self.lines {
+            let sample = serde_json::to_vec(&line.sample(after.nic(line.nic))).unwrap();
+            let probe = reader
+                .probe(&sample)
+                .unwrap_or_else(|error| panic!("{}: {error}", String::from_utf8_lossy(&sample)));
+            assert!(has(line, &probe), "the sample {probe} is not of {line:#?}");
+            self.check(&probe);
+        }
     }
+}
+
+/// How many: `few` in a normal run, `many` where `SG_DEEP` asks for more.
+fn amount(few: u64, many: u64) -> u64 {
+    if std::env::var_os("SG_DEEP").is_some() { many } else { few }
+}
+
+/// Two documents of which the second is the first with some changes.
+fn changed(random: &mut Rng) -> [String; 2] {
+    let old = Parts::new(random);
+    let mut new = old.clone();
+    for _ in 0..random.usize(1..5) {
+        new.change(random);
+    }
+    [old.document(), new.document()]
 }
 
 #[test]
 fn a_packet_is_in_a_line_exactly_if_it_is_judged_differently() {
-    for seed in 0..400 {
+    for seed in 0..amount(400, 2_000) {
         let mut random = Rng::with_seed(seed);
-        let old = Parts::new(&mut random);
-        let mut new = old.clone();
-        for _ in 0..random.usize(1..5) {
-            new.change(&mut random);
-        }
-        let documents = [old.document(), new.document()];
+        let documents = changed(&mut random);
         let [before, after] = [policy(&documents[0]), policy(&documents[1])];
         let difference = compare(&before, &after, Options::default());
-        hold([&documents[0], &documents[1]], &difference, [&before, &after], 600, &mut random);
+        let mut judges = Judges::new([&documents[0], &documents[1]], [&before, &after], &difference);
+        (0..600).for_each(|_| judges.check(&probe(&mut random)));
+        judges.check_samples();
         assert!(compare(&before, &before, Options::default()).lines.is_empty());
         // The other way round it is the same, with before and after swapped.
         let mut back = compare(&after, &before, Options::default());
@@ -396,12 +416,14 @@ fn a_packet_is_in_a_line_exactly_if_it_is_judged_differently() {
 
 #[test]
 fn unrelated_policies_differ_as_the_oracle_says() {
-    for seed in 0..150 {
+    for seed in 0..amount(150, 1_000) {
         let mut random = Rng::with_seed(seed + 1_000_000);
         let documents = [Parts::new(&mut random).document(), Parts::new(&mut random).document()];
         let [before, after] = [policy(&documents[0]), policy(&documents[1])];
         let difference = compare(&before, &after, Options::default());
-        hold([&documents[0], &documents[1]], &difference, [&before, &after], 600, &mut random);
+        let mut judges = Judges::new([&documents[0], &documents[1]], [&before, &after], &difference);
+        (0..600).for_each(|_| judges.check(&probe(&mut random)));
+        judges.check_samples();
     }
 }
 

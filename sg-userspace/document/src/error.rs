@@ -129,7 +129,7 @@ pub enum Notice {
     },
     /// A rule for a protocol number that no IPv6 packet has.
     #[error(
-        "protocol {protocol} is an extension header of IPv6: this rule matches IPv4 packets only, those of IPv6 have the \
+        "protocol {protocol} is an extension header of IPv6: this matches IPv4 packets only, those of IPv6 have the \
          protocol that stands behind it"
     )]
     ExtensionHeader {

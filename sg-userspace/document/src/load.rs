@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use sg_model::{Expectation, Policy};
 
 use super::{
-    error::{DocumentError, Fault, Notice, SourceLine, Warning},
+    error::{DocumentError, Fault, Notice, Warning},
     guard::{Guard, KeptProbe, Unread},
     limits::MAX_BYTES,
     lower::{Lowered, lower},
@@ -37,6 +37,8 @@ pub struct Loaded {
     file: String,
     /// Of the tests.
     places: Vec<TestPlace>,
+    /// What was read, for the lines of tests that fail; empty if there are none.
+    text: String,
 }
 
 /// Where a test is.
@@ -44,7 +46,6 @@ pub struct Loaded {
 struct TestPlace {
     at: Position,
     path: KeyPath,
-    line: Option<SourceLine>,
 }
 
 impl Loaded {
@@ -60,16 +61,17 @@ impl Loaded {
     ) -> Result<Self, DocumentError> {
         let mut failed = failed.into_iter();
         let faults = failed.by_ref().take(Failures::MOST).filter_map(|(place, why)| {
-            let TestPlace { at, path, line } = self.places.get(place)?.clone();
+            let TestPlace { at, path } = self.places.get(place)?.clone();
             let problem = Problem::FailingTest(why).into();
-            Some(Fault { at: Some(at), path, problem, line })
+            Some(Fault { at: Some(at), path, problem, line: None })
         });
-        let faults: Vec<Fault> = faults.collect();
+        let mut faults: Vec<Fault> = faults.collect();
+        source::add_lines(&self.text, &mut faults);
         if !faults.is_empty() {
             return Err(DocumentError { file: self.file, faults, more: failed.next().is_some() });
         }
         let warnings = idle.into_iter().take(Failures::MOST).filter_map(|place| {
-            let TestPlace { at, path, line: _ } = self.places.get(place)?.clone();
+            let TestPlace { at, path } = self.places.get(place)?.clone();
             Some(Warning { file: self.file.clone(), at, path, notice: Notice::IdleTest })
         });
         self.warnings.extend(warnings);
@@ -77,21 +79,10 @@ impl Loaded {
     }
 }
 
-/// The places of tests, with their lines for those who may see them.
-fn places_of(root: &Node, text: &str, nodes: &[&Node]) -> Vec<TestPlace> {
-    // Faults that nobody is told of, but for their lines.
-    let mut faults: Vec<Fault> = root
-        .paths(nodes)
-        .into_iter()
-        .zip(nodes)
-        .map(|(path, node)| {
-            let problem = Problem::FailingTest(String::new()).into();
-            Fault { at: Some(node.at), path, problem, line: None }
-        })
-        .collect();
-    source::add_lines(text, &mut faults);
-    let placed = faults.into_iter().zip(nodes);
-    placed.map(|(Fault { path, line, .. }, node)| TestPlace { at: node.at, path, line }).collect()
+/// The places of tests.
+fn places_of(root: &Node, nodes: &[&Node]) -> Vec<TestPlace> {
+    let placed = root.paths(nodes).into_iter().zip(nodes);
+    placed.map(|(path, node)| TestPlace { at: node.at, path }).collect()
 }
 
 /// Loads the document in a file, or in a pipe.
@@ -172,7 +163,8 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
                 warnings: warnings.collect(),
                 policy,
                 guard,
-                places: places_of(&root, text, &nodes),
+                places: places_of(&root, &nodes),
+                text: if tests.is_empty() { String::new() } else { text.to_owned() },
                 tests,
                 file: name.to_owned(),
             })

@@ -144,7 +144,7 @@ pub enum Problem {
         range: PortRange,
     },
     /// `{ group: …, prefix_list: … }`.
-    #[error("found both group and prefix_list: a remote is one of the two; write two rules")]
+    #[error("found both group and prefix_list: a remote is one of the two: write each apart")]
     TwoRemotes,
     /// A range of addresses where a prefix belongs.
     #[error("found {found}: {}", in_cidrs(.prefixes, *.more))]
@@ -233,7 +233,7 @@ pub enum Problem {
         why: NoEthertype,
     },
     /// Ports or ICMP types for a protocol that has none.
-    #[error("{key} belongs to {owners}, and the protocol of this rule is {protocol}: leave it out")]
+    #[error("{key} belongs to {owners}, and the protocol here is {protocol}: leave it out")]
     Misplaced {
         /// The key.
         key: &'static str,

@@ -189,7 +189,7 @@ fn extension_header(rule: &Rule) -> Option<Finding> {
         group: rule.group.clone(),
         by: None,
         message: format!(
-            "protocol {number} is an extension header of IPv6: this rule matches IPv4 packets only, those of IPv6 have the \
+            "protocol {number} is an extension header of IPv6: this matches IPv4 packets only, those of IPv6 have the \
              protocol that stands behind it"
         ),
     })

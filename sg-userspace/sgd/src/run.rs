@@ -95,8 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let access = arguments.socket.access()?;
     let instance = options.instance.clone();
     let state = arguments.state.clone().unwrap_or_else(|| sg_audit::default_directory(instance.name()));
-    options.confirm =
-        arguments.confirm_changes.map(|seconds| ConfirmChanges { seconds, directory: state.clone() });
+    options.confirm = Some(ConfirmChanges { seconds: arguments.confirm_changes, directory: state.clone() });
     let recorded = Recorded::start(&arguments.record, &state)?;
     options.trail = recorded.recording().trail;
     let mut agent = match AgentThread::follow(arguments.policy.clone(), options) {

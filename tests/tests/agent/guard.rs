@@ -27,6 +27,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.over(ways, "a_device_that_is_gone_leaves", a_device_that_is_gone_leaves);
     suite.over(ways, "what_a_document_keeps_is_kept", what_a_document_keeps_is_kept);
     suite.over(ways, "a_reload_ends_no_ssh_connection", a_reload_ends_no_ssh_connection);
+    suite.over(ways, "a_restart_changes_nothing_and_is_not_refused", a_restart_is_not_refused);
 }
 
 /// Whether the server is filtered: 80 always replies, 90 only where nothing filters.
@@ -148,4 +149,39 @@ fn a_reload_ends_no_ssh_connection(lab: Lab, attach: Attach) -> Result<()> {
     agent.apply(&format!("{without}keep_ssh: false\n")).context("it is allowed by the document")?;
     ensure!(!arrives(SILENCE)?, "the connection goes on");
     Ok(())
+}
+
+/// For a connection that an earlier policy has accepted, and that no packet has ended yet, or none can.
+fn a_restart_is_not_refused(lab: Lab, attach: Attach) -> Result<()> {
+    let document = web(Role::Host, RULES);
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &document)?;
+    let asked = question(Client, Server, Family::V4, SSH);
+    let mut streams = Streams::open(scene.host(Client), scene.host(Server), &asked)?;
+    for more in ["established: keep\n", ""] {
+        let without = document
+            .replace("id: ssh, protocol: tcp, ports: 22", "id: ssh, action: drop, protocol: tcp, ports: 22");
+        let without = without + more;
+        agent.apply(&format!("{without}keep_ssh: false\n"))?;
+        agent.apply(&without).context("the document before did not accept it")?;
+        agent.stop()?;
+        agent.start_again().context("the policy in force does not accept it")?;
+        if more.is_empty() {
+            continue;
+        }
+        streams.send(End::Initiator)?;
+        ensure!(streams.arrives(End::Responder, PATIENCE)?, "the connection was not spared");
+        agent.apply(&document)?;
+        streams.send(End::Initiator)?;
+        ensure!(streams.arrives(End::Responder, PATIENCE)?, "the connection was lost");
+    }
+    // What the policy in force accepts is asked.
+    agent.apply(&document)?;
+    streams.send(End::Initiator)?;
+    ensure!(streams.arrives(End::Responder, PATIENCE)?, "the connection was lost");
+    agent.stop()?;
+    agent.hand(&document.replace("ports: 22", "ports: 23"))?;
+    agent.launch()?;
+    let status = agent.ends()?;
+    ensure!(status.code() == Some(3), "it ended with {status}: {}", agent.complaints());
+    complains(&agent, "the SSH connection from")
 }

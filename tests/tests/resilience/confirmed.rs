@@ -172,9 +172,9 @@ fn goes_back(lab: Lab, attach: Attach, signal: Signal) -> Result<()> {
         meets(&scene, false, "once an agent runs")?;
         let status = status(&agent)?;
         ensure!(status["pending"].is_null() && status["attached"] == 3, "{status}");
-        // The same form again is a change like the first only if somebody asks for it.
+        // The document says again what is in force, so the next round changes it.
         agent.hand(&policy(false))?;
-        thread::sleep(Duration::from_millis(300));
+        says(&agent, "applied cause=policy")?;
     }
     Ok(())
 }

@@ -260,8 +260,13 @@ impl<E: Enforcer> Agent<E> {
     /// What is in force now, with a copy of the catalog.
     pub(crate) fn in_force(&self) -> Enforcing {
         let images = self.records.iter().filter_map(|record| Some((record.nic.slot, record.image?)));
+        let mut catalog = self.catalog.clone();
+        if matches!(self.before, Some(Before::Wanted(_) | Before::Confirmed)) {
+            // It is settled; what is left to do is the agent's.
+            catalog.pending = None;
+        }
         Enforcing {
-            catalog: Arc::new(self.catalog.clone()),
+            catalog: Arc::new(catalog),
             policy: self.policy.clone(),
             images: images.collect(),
             candidate: self.candidate().cloned(),

@@ -41,10 +41,13 @@ pub struct Confirm {
 
 /// The policy before a change that is to be confirmed.
 #[derive(Debug)]
-pub(super) struct Before {
-    policy: Arc<Policy>,
-    /// Whether the change is over, and this policy is wanted again.
-    is_wanted: bool,
+pub(super) enum Before {
+    /// The change may go back to it.
+    Kept(Arc<Policy>),
+    /// The change is over, and this policy is wanted again.
+    Wanted(Arc<Policy>),
+    /// It is of no use any more: the change is confirmed, which has yet to be recorded elsewhere.
+    Confirmed,
 }
 
 /// What became of the change that was pending.
@@ -81,13 +84,17 @@ impl<E: Enforcer> Agent<E> {
         confirm: Confirm,
     ) -> Result<(), AgentError> {
         self.refuse_beside_pending()?;
+        if let Some(PendingRecord { id, .. }) = self.pending() {
+            // The word says that its images are not in force, until there are others.
+            return Err(AgentError::Unsettled { id: *id });
+        }
         if self.policy().is_none() {
             return Err(AgentError::NothingBefore);
         }
         self.prepare_next(policy, devices, Some(confirm))
     }
 
-    /// Continues the change of an earlier agent, whose policy is `policy`, after `before`.
+    /// Continues the change of an earlier agent, whose policy is `policy`, after `before`, until `deadline`.
     ///
     /// # Errors
     /// As of [`Self::prepare`].
@@ -95,9 +102,14 @@ impl<E: Enforcer> Agent<E> {
         &mut self,
         policy: Policy,
         before: Policy,
+        deadline: Timestamp,
         devices: &Devices,
     ) -> Result<(), AgentError> {
-        self.before = Some(Before { policy: Arc::new(before), is_wanted: false });
+        if let Some(pending) = &mut self.catalog.pending {
+            // What the file says is of a clock that may have been set since.
+            pending.deadline = deadline;
+        }
+        self.before = Some(Before::Kept(Arc::new(before)));
         self.prepare_next(policy, devices, None)
     }
 
@@ -106,25 +118,33 @@ impl<E: Enforcer> Agent<E> {
     /// # Errors
     /// As of [`Self::prepare`].
     pub(crate) fn prepare_before(&mut self, before: Policy, devices: &Devices) -> Result<(), AgentError> {
-        self.go_back(Arc::new(before));
         // It is what was in force, so it is wanted from here on.
-        let policy = self.before.as_ref().map(|before| Policy::clone(&before.policy));
-        policy.map_or(Ok(()), |policy| self.prepare_next(policy, devices, None))
+        self.go_back(Arc::new(before.clone()));
+        self.prepare_next(before, devices, None)
     }
 
     /// Refuses any other change than the one that is pending.
     pub(super) fn refuse_beside_pending(&self) -> Result<(), AgentError> {
         match (&self.catalog.pending, &self.before) {
-            (Some(PendingRecord { id, owner, deadline, .. }), Some(_)) => {
+            (Some(PendingRecord { id, owner, deadline, .. }), Some(Before::Kept(_))) => {
                 Err(AgentError::PendingConfirmation { id: *id, owner: owner.clone(), deadline: *deadline })
             }
+            (Some(PendingRecord { id, .. }), Some(Before::Confirmed)) => {
+                Err(AgentError::Unsettled { id: *id })
+            }
+            // A policy may be all that helps where the one before does not come into force again.
             _ => Ok(()),
         }
     }
 
     /// Whether what is in force may go back to what was before.
-    pub(super) fn goes_back(&self) -> bool {
-        self.catalog.pending.is_some() && self.before.as_ref().is_some_and(|before| !before.is_wanted)
+    pub(crate) const fn goes_back(&self) -> bool {
+        self.catalog.pending.is_some() && matches!(self.before, Some(Before::Kept(_)))
+    }
+
+    /// Whether the change is confirmed, which has yet to be recorded elsewhere; see [`Self::forget_confirmed`].
+    pub(crate) const fn is_confirmed(&self) -> bool {
+        self.catalog.pending.is_some() && matches!(self.before, Some(Before::Confirmed))
     }
 
     /// The id of the pending change, for an image that it publishes; zero if there is none.
@@ -151,7 +171,7 @@ impl<E: Enforcer> Agent<E> {
         let deadline = in_time(Duration::from_secs(seconds.into()));
         self.catalog.last_change = id;
         self.catalog.pending = Some(PendingRecord { id, owner, deadline, kept, before: numbers });
-        self.before = Some(Before { policy: before, is_wanted: false });
+        self.before = Some(Before::Kept(before));
         // Whoever starts after this process finds it, before anything of it is in force.
         self.save().map_err(|error| {
             let _ = enforcer.settle(id, Settle::Cancel);
@@ -167,9 +187,10 @@ impl<E: Enforcer> Agent<E> {
         steps: &[Step],
         next: &Policy,
     ) -> Result<(), AgentError> {
-        let (Some(pending), Some(before)) = (&self.catalog.pending, &self.before) else { return Ok(()) };
-        let (policy, numbers, kept) =
-            (Arc::clone(&before.policy), pending.before.clone(), pending.kept.clone());
+        let (Some(pending), Some(Before::Kept(policy))) = (&self.catalog.pending, &self.before) else {
+            return Ok(());
+        };
+        let (policy, numbers, kept) = (Arc::clone(policy), pending.before.clone(), pending.kept.clone());
         let more = self.keep_before(enforcer, steps, (&policy, &numbers), next, &kept)?;
         if let Some(pending) = &mut self.catalog.pending
             && !more.is_subset(&kept)
@@ -248,15 +269,11 @@ impl<E: Enforcer> Agent<E> {
         if let Err(error) = self.look(Settle::Confirm) {
             tracing::warn!("{error}");
         }
-        (self.catalog.pending, self.before) = (None, None);
-        self.forget_kept();
-        self.tell_readers();
-        if let Err(error) = self.save() {
-            tracing::error!("{error}");
-        }
+        self.forget_settled();
     }
 
-    /// Does this to the change that is pending, if it has this id, and says what becomes of it. Afterwards, call [`Self::resync`].
+    /// Does this to the change that is pending, if it has this id, and says what becomes of it. Afterwards, call [`Self::resync`]; if it
+    /// is confirmed, [`Self::forget_confirmed`] before.
     ///
     /// # Errors
     /// If nothing is pending, or another change, or the kernel refuses.
@@ -268,15 +285,12 @@ impl<E: Enforcer> Agent<E> {
         let standing = self.look(how)?;
         match standing {
             Standing::Confirmed { .. } => {
-                (self.catalog.pending, self.before) = (None, None);
-                self.forget_kept();
+                self.before = Some(Before::Confirmed);
                 self.unsettle();
-                // The word says it already; without the file, the next agent does, too.
-                self.save()?;
             }
             Standing::Reverted { .. } => {
-                let before = self.before.as_ref().map(|before| Arc::clone(&before.policy));
-                if let Some(before) = before {
+                if let Some(Before::Kept(before) | Before::Wanted(before)) = &self.before {
+                    let before = Arc::clone(before);
                     self.go_back(before);
                 }
             }
@@ -316,22 +330,33 @@ impl<E: Enforcer> Agent<E> {
                 record.published = None;
             }
         }
-        self.before = Some(Before { policy: Arc::clone(&before), is_wanted: true });
+        self.before = Some(Before::Wanted(Arc::clone(&before)));
         self.want(before);
+    }
+
+    /// Forgets a change that is confirmed, once whatever must know of it does: an agent that starts before finds it confirmed, too.
+    pub(crate) fn forget_confirmed(&mut self) {
+        if self.is_confirmed() {
+            self.forget_settled();
+        }
     }
 
     /// Forgets a change that is over, once the policy before it is in force again. Call it after each [`Self::resync`].
     pub(crate) fn forget_reverted(&mut self) {
         if self.catalog.pending.is_some()
-            && self.before.as_ref().is_some_and(|before| before.is_wanted)
+            && matches!(self.before, Some(Before::Wanted(_)))
             && self.is_settled()
         {
-            (self.catalog.pending, self.before) = (None, None);
-            self.forget_kept();
-            self.tell_readers();
-            if let Err(error) = self.save() {
-                tracing::error!("{error}");
-            }
+            self.forget_settled();
+        }
+    }
+
+    fn forget_settled(&mut self) {
+        (self.catalog.pending, self.before) = (None, None);
+        self.forget_kept();
+        self.tell_readers();
+        if let Err(error) = self.save() {
+            tracing::error!("{error}");
         }
     }
 

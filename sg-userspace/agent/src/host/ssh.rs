@@ -13,17 +13,32 @@ use sg_common::{
 use sg_guard::Connection;
 use sg_kernel::{Flows, KernelError, pins};
 
-/// The accepted connections from outside to one of `ports`, each with the slot of its NIC.
+/// An accepted connection from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Established {
+    /// The slot of its NIC.
+    pub(crate) slot: u16,
+    /// The generation of the NIC's policy that accepted it last.
+    pub(crate) generation: u32,
+    pub(crate) connection: Connection,
+}
+
+/// The accepted connections from outside to one of `ports`.
 ///
 /// # Errors
 /// If the tables cannot be read.
-pub(crate) fn connections(directory: &Path, ports: &[u16]) -> Result<Vec<(u16, Connection)>, KernelError> {
+pub(crate) fn connections(directory: &Path, ports: &[u16]) -> Result<Vec<Established>, KernelError> {
     if !pins::exist(directory) {
         return Ok(Vec::new());
     }
     let flows = Flows::open(directory)?.list()?;
     let wanted = flows.iter().filter(|(key, entry)| is_established(key, entry, ports));
-    Ok(wanted.map(|(key, _)| (key.l4.nic(), connection(key))).collect())
+    let established = |(key, entry): &(FlowKey, FlowEntry)| Established {
+        slot: key.l4.nic(),
+        generation: entry.generation,
+        connection: connection(key),
+    };
+    Ok(wanted.map(established).collect())
 }
 
 fn is_established(key: &FlowKey, entry: &FlowEntry, ports: &[u16]) -> bool {

@@ -17,8 +17,8 @@ use crate::host::error::HostError;
 /// How `sgd run` has changes of its document confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfirmChanges {
-    /// How long a change is in force without, in seconds.
-    pub seconds: u32,
+    /// How long a change is in force without, in seconds; `None`: it needs no confirmation, and no documents are kept.
+    pub seconds: Option<u32>,
     /// Where the documents are kept.
     pub directory: PathBuf,
 }
@@ -36,7 +36,7 @@ impl Documents {
 
     /// The document that was confirmed last; `None` if there was none.
     pub(crate) fn confirmed(&self) -> Result<Option<Vec<u8>>, HostError> {
-        read(&self.path("confirmed-document"))
+        read(&self.confirmed_path())
     }
 
     /// The document that was tried last and not confirmed.
@@ -67,10 +67,26 @@ impl Documents {
 
     /// The document that was tried is confirmed.
     pub(crate) fn confirm(&self) -> Result<(), HostError> {
-        let path = self.path("confirmed-document");
+        let path = self.confirmed_path();
         fs::rename(self.path("unconfirmed-document"), &path)
             .and_then(|()| self.sync())
             .map_err(|source| HostError::Io { doing: "write", path, source })
+    }
+
+    /// What was tried has not come into force.
+    pub(crate) fn forget_unconfirmed(&self) -> Result<(), HostError> {
+        remove(&self.path("unconfirmed-document"))
+    }
+
+    /// Nothing needs a confirmation any more: what was confirmed once is not to come back.
+    pub(crate) fn forget(&self) -> Result<(), HostError> {
+        self.forget_unconfirmed()?;
+        remove(&self.confirmed_path())
+    }
+
+    /// Where the document is that was confirmed last.
+    pub(crate) fn confirmed_path(&self) -> PathBuf {
+        self.path("confirmed-document")
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -90,6 +106,15 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, HostError> {
     }
 }
 
+fn remove(path: &Path) -> Result<(), HostError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(HostError::Io { doing: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +123,7 @@ mod tests {
     fn a_confirmation_makes_the_tried_document_the_confirmed_one() {
         let dir = tempfile::tempdir().unwrap();
         let documents = Documents { directory: dir.path().join("state") };
+        documents.forget().unwrap();
         assert_eq!((documents.confirmed().unwrap(), documents.unconfirmed().unwrap()), (None, None));
         documents.confirm_text(b"first").unwrap();
         assert_eq!(documents.confirmed().unwrap().as_deref(), Some(&b"first"[..]));
@@ -107,5 +133,10 @@ mod tests {
         documents.confirm().unwrap();
         assert_eq!(documents.confirmed().unwrap().as_deref(), Some(&b"second"[..]));
         assert_eq!(documents.unconfirmed().unwrap(), None);
+        documents.try_text(b"third").unwrap();
+        documents.forget_unconfirmed().unwrap();
+        assert_eq!(documents.unconfirmed().unwrap(), None);
+        documents.forget().unwrap();
+        assert_eq!(documents.confirmed().unwrap(), None);
     }
 }

@@ -13,7 +13,7 @@ use sg_kernel::bpffs;
 use super::{
     document_trail::{self, Reading},
     publisher::InForceReader,
-    session::{Policies, Session},
+    session::{Policies, Session, Then},
     start::{AgentOptions, start},
 };
 use crate::{
@@ -62,8 +62,12 @@ pub async fn run(
     session.confirming(options.confirm.as_ref());
     let then = session.prepare_first(&file, document).map_err(|error| recorded(&file, error))?;
     started(session.reader());
-    session.begin(file.path(), file.owner()).map_err(|error| recorded(&file, error))?;
-    session.after_first(&file, then);
+    let (path, owner) = match &then {
+        Then::GoneBack { path, .. } => (path.as_path(), None),
+        _ => (file.path(), file.owner()),
+    };
+    session.begin(path, owner).map_err(|error| recorded(&file, error))?;
+    session.after_first(&file, &then);
     let why = session.serve(&mut Policies::File { file, orders }, &mut events).await;
     drop(session);
     end(options, why)?;

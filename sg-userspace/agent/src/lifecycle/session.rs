@@ -41,9 +41,11 @@ use crate::{
 mod ageing;
 mod candidate;
 mod confirming;
+mod first;
 mod guard;
 
 use confirming::Confirming;
+pub(crate) use first::Then;
 
 /// How long a pass waits for an observer that is behind, before it looks again.
 const BEHIND: Duration = Duration::from_millis(5);
@@ -182,7 +184,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     Some(Order::Stop { why }) => return why,
                     Some(Order::Settle { id, how, reply }) => {
                         reply.send(reconciling("policy").in_scope(|| self.settle(id, how, "cancelled")));
-                        self.read_postponed(policies);
+                        self.go_on(policies);
                     }
                     Some(Order::SetCandidate { wanted, reply }) => {
                         reply.send(reconciling("policy").in_scope(|| self.set_candidate(*wanted)));
@@ -210,24 +212,19 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 wake = events.next() => match wake {
                     None => return "no event source is left",
                     Some(Wake { stop: Some(signal), .. }) => return signal,
-                    Some(wake) => self.wake(wake, policies),
+                    Some(wake) => {
+                        self.wake(wake, policies);
+                        self.go_on(policies);
+                    }
                 },
                 () = until(self.confirming.deadline) => {
                     reconciling("policy").in_scope(|| self.look_at_pending());
-                    self.read_postponed(policies);
+                    self.go_on(policies);
                 }
                 // When there is nothing else to do: a full table takes a tenth of a second.
                 () = yield_now(), if self.ageing && may_age => self.age_some(),
                 () = sleep(BEHIND), if self.ageing && !may_age => {}
             }
-        }
-    }
-
-    /// Reads a document that was changed while a change of it was pending.
-    fn read_postponed(&mut self, policies: &mut Policies) {
-        if self.confirming.postponed && !self.agent.has_pending() {
-            self.confirming.postponed = false;
-            self.wake(Wake { policy: Some(Reading::Anyway), ..Wake::default() }, policies);
         }
     }
 
@@ -302,10 +299,10 @@ impl<'a, E: Enforcer> Session<'a, E> {
         Ok(())
     }
 
-    /// Puts the prepared policy in force.
+    /// Puts the prepared policy in force. Any error but [`AgentError::NotInForce`]: it is not wanted either, and nothing was changed.
     fn enforce(&mut self, cause: Cause) -> Result<Enforced, AgentError> {
         let began = Instant::now();
-        let revision = self.agent.revision();
+        let (revision, before) = (self.agent.revision(), self.agent.policy().cloned());
         let result = self.agent.enforce().and_then(|report| self.again(report, revision));
         let took = take(&mut self.preparing) + began.elapsed();
         if result.is_ok() {
@@ -314,6 +311,11 @@ impl<'a, E: Enforcer> Session<'a, E> {
         let report = match result {
             Ok(report) => report,
             Err(error) => {
+                if before
+                    .is_some_and(|before| self.agent.policy().is_some_and(|now| Arc::ptr_eq(&before, now)))
+                {
+                    return Err(error);
+                }
                 self.complain(std::slice::from_ref(&error));
                 self.publish(None);
                 return Err(AgentError::not_in_force([error]));

@@ -64,7 +64,7 @@ pub struct AgentOptions {
     pub trail: Trail,
     /// Who gets figures of the agent's work; `None`: nobody.
     pub measure: Option<Arc<dyn Measure>>,
-    /// How changes of the document are confirmed; `None`: they need not be.
+    /// How changes of the document are confirmed; `None`: there is no document.
     pub confirm: Option<ConfirmChanges>,
 }
 

@@ -22,7 +22,9 @@ pub(crate) struct Fake {
     /// What flows have to report.
     pub(super) reports: Arc<Mutex<Vec<FlowReport>>>,
     /// The deadline of the pending change has passed.
-    pub(super) is_over: Arc<Mutex<bool>>,
+    pub(crate) is_over: Arc<Mutex<bool>>,
+    /// The change that was pending last is confirmed.
+    is_confirmed: Arc<Mutex<bool>>,
     /// Something of earlier layouts is left.
     pub(super) has_older: Arc<Mutex<bool>>,
 }
@@ -59,17 +61,21 @@ impl Enforcer for Fake {
     }
     fn begin(&mut self, last_id: u32, seconds: u32) -> Result<u32, EnforcerError> {
         self.ask(format!("begin {} for {seconds}", last_id + 1))?;
+        (*self.is_over.lock().unwrap(), *self.is_confirmed.lock().unwrap()) = (false, false);
         Ok(last_id + 1)
     }
     fn settle(&mut self, id: u32, how: Settle) -> Result<Settled, EnforcerError> {
         self.ask(format!("settle {id} {how:?}"))?;
-        if *self.is_over.lock().unwrap() {
-            return Ok(Settled::Over);
-        }
+        let (mut is_over, mut is_confirmed) =
+            (self.is_over.lock().unwrap(), self.is_confirmed.lock().unwrap());
+        *is_confirmed |= how == Settle::Confirm && !*is_over;
+        *is_over |= how == Settle::Cancel && !*is_confirmed;
         Ok(match how {
-            Settle::Look => Settled::Pending { left: Duration::from_mins(1) },
-            Settle::Confirm => Settled::Confirmed,
-            Settle::Cancel => Settled::Over,
+            _ if *is_confirmed => Settled::Confirmed,
+            _ if *is_over => Settled::Over,
+            Settle::Look | Settle::Confirm | Settle::Cancel => {
+                Settled::Pending { left: Duration::from_mins(1) }
+            }
             Settle::Extend { seconds } => Settled::Pending { left: Duration::from_secs(seconds.into()) },
         })
     }

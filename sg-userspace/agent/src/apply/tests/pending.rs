@@ -1,5 +1,6 @@
 //! Changes that are to be confirmed, over a fake kernel: which steps, in which order, and what the catalog says meanwhile.
 
+use jiff::Timestamp;
 use sg_model::{Hook, Nic, Policy, PolicyParts};
 
 use super::{super::enforcer::Settle, *};
@@ -19,6 +20,7 @@ impl Bench {
     /// Settles it, and returns what the kernel was asked.
     fn settle(&mut self, how: Settle, devices: &Devices) -> (Standing, Vec<String>) {
         let standing = self.agent.settle(None, how).unwrap();
+        self.agent.forget_confirmed();
         let report = self.agent.resync(devices).unwrap();
         assert!(report.errors.is_empty(), "{report:?}");
         self.agent.forget_reverted();
@@ -134,7 +136,8 @@ fn another_agent_continues_it_or_finds_it_over() {
             next.agent.prepare_before(first, &there).unwrap();
         } else {
             assert!(matches!(found, Standing::Pending { id: 1, .. }), "{found:?}");
-            next.agent.prepare_resumed(second, first, &there).unwrap();
+            next.agent.prepare_resumed(second, first, Timestamp::MAX, &there).unwrap();
+            assert_eq!(next.agent.pending().unwrap().deadline, Timestamp::MAX, "by the kernel's clock");
         }
         assert!(next.agent.enforce().unwrap().errors.is_empty());
         next.agent.forget_reverted();
@@ -148,6 +151,35 @@ fn another_agent_continues_it_or_finds_it_over() {
             assert_eq!((next.rules()[0].0.as_str(), next.catalog().pending), ("a", None));
         }
     }
+}
+
+#[test]
+fn what_is_confirmed_or_over_and_not_wholly_done_lets_no_other_change_begin() {
+    let mut bench = Bench::new();
+    let there = devices(&[("eth0", 2)]);
+    let confirm = || Confirm { seconds: 60, owner: String::new() };
+    bench.apply(rules(&["a"], &["eth0"]), &there).unwrap();
+    bench.change(rules(&["b"], &["eth0"]), &there);
+    bench.agent.settle(None, Settle::Confirm).unwrap();
+    assert!(bench.agent.is_confirmed() && bench.catalog().pending.is_some(), "until it is recorded");
+    let refused = bench.agent.prepare(rules(&["c"], &["eth0"]), &there).unwrap_err();
+    assert!(matches!(refused, AgentError::Unsettled { id: 1 }), "{refused}");
+    bench.agent.forget_confirmed();
+    assert!(bench.catalog().pending.is_none());
+
+    bench.change(rules(&["c"], &["eth0"]), &there);
+    bench.fake.refuses.lock().unwrap().insert("publish 0".to_owned());
+    bench.agent.settle(None, Settle::Cancel).unwrap();
+    assert_eq!(bench.agent.resync(&there).unwrap().errors.len(), 1);
+    bench.agent.forget_reverted();
+    let refused = bench.agent.prepare_until(rules(&["d"], &["eth0"]), &there, confirm()).unwrap_err();
+    assert!(matches!(refused, AgentError::Unsettled { id: 2 }), "{refused}");
+    // One that needs no confirmation may be all that helps.
+    bench.agent.prepare(rules(&["d"], &["eth0"]), &there).unwrap();
+    bench.fake.refuses.lock().unwrap().clear();
+    assert!(bench.agent.enforce().unwrap().errors.is_empty());
+    bench.agent.forget_reverted();
+    assert_eq!((bench.rules()[0].0.as_str(), bench.catalog().pending), ("d", None));
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Changes that are to be confirmed, in a running agent: waiting for the deadline, telling what became of them, and which form of the
-//! document is in force under `sgd run --confirm-changes`. It must never decide whether a change is over: the kernel does. Called by
+//! document is tried under `sgd run --confirm-changes`. It must never decide whether a change is over: the kernel does. Called by
 //! `session` and `run`.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Session;
+use super::{Policies, Session, reconciling};
 use crate::{
     apply::{
         enforcer::{Enforcer, Settle},
@@ -14,7 +14,7 @@ use crate::{
         report::{StatusEvent, emit},
     },
     error::AgentError,
-    host::devices,
+    host::{catalog::PendingRecord, devices},
     input::policy_file::{Document, PolicyFile},
     lifecycle::{
         confirmed::{ConfirmChanges, Documents},
@@ -31,107 +31,28 @@ pub(super) struct Confirming {
     /// When the pending change is asked about next.
     pub(super) deadline: Option<Instant>,
     /// Whether the document was changed while a change was pending.
-    pub(super) postponed: bool,
+    postponed: bool,
+    /// Whether it was said that a confirmation could not be recorded.
+    is_unrecorded: bool,
 }
 
-/// What follows the first policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Then {
-    /// Nothing.
-    Nothing,
-    /// The document needs no confirmation: there is none before it.
-    Confirmed,
-    /// The change of an earlier agent goes on.
-    Resumed,
-    /// The document is tried, until it is confirmed.
-    Try,
+impl Confirming {
+    /// Where documents are kept, if this is `sgd run`.
+    pub(super) fn directory(&self) -> Option<Documents> {
+        self.options.as_ref().map(Documents::of)
+    }
+
+    /// Where they are kept, and how long a change is in force without a confirmation, if it needs one.
+    pub(super) fn documents(&self) -> Option<(Documents, u32)> {
+        let options = self.options.as_ref()?;
+        options.seconds.map(|seconds| (Documents::of(options), seconds))
+    }
 }
 
 impl<E: Enforcer> Session<'_, E> {
     /// Has changes of the document confirmed.
     pub(crate) fn confirming(&mut self, options: Option<&ConfirmChanges>) {
         self.confirming.options = options.cloned();
-    }
-
-    fn documents(&self) -> Option<(Documents, u32)> {
-        self.confirming.options.as_ref().map(|options| (Documents::of(options), options.seconds))
-    }
-
-    /// Prepares the first policy: that of the document that was read, unless it is a form that was not confirmed.
-    pub(crate) fn prepare_first(
-        &mut self,
-        file: &PolicyFile,
-        document: Document,
-    ) -> Result<Then, AgentError> {
-        let Some((documents, _)) = self.documents() else {
-            return self.prepare_guarded(document).map(|()| Then::Nothing);
-        };
-        let mut found = self.agent.found_pending()?;
-        let unconfirmed = documents.unconfirmed()?;
-        if matches!(found, Some(Standing::Confirmed { .. })) {
-            // The agent ended between the confirmation and its record.
-            if unconfirmed.is_some() {
-                documents.confirm()?;
-            }
-            self.agent.forget_pending();
-            found = None;
-        }
-        let text = file.text();
-        let is_unconfirmed = unconfirmed.as_deref() == Some(text);
-        let Some(confirmed) = documents.confirmed()? else {
-            return self.prepare_guarded(document).map(|()| Then::Confirmed);
-        };
-        let is_confirmed = confirmed == text;
-        let then = if is_confirmed || is_unconfirmed { Then::Nothing } else { Then::Try };
-        match found {
-            Some(Standing::Pending { .. }) if is_unconfirmed => {
-                let devices = devices::scan()?;
-                self.agent.prepare_resumed(document.policy, file.parse(&confirmed)?.policy, &devices)?;
-                Ok(Then::Resumed)
-            }
-            Some(found) => {
-                let cause = match found {
-                    // It is another form by now.
-                    Standing::Pending { .. } => "document",
-                    Standing::Reverted { .. } | Standing::Confirmed { .. } => "deadline",
-                };
-                let id = self.agent.pending().map(|pending| pending.id);
-                self.agent.take_back()?;
-                self.agent.prepare_before(file.parse(&confirmed)?.policy, &devices::scan()?)?;
-                self.tell_reverted(id, cause);
-                Ok(then)
-            }
-            // It was confirmed: what it does is meant.
-            None if is_confirmed => self.prepare(document.policy).map(|()| Then::Nothing),
-            None => {
-                self.prepare(file.parse(&confirmed)?.policy)?;
-                if is_unconfirmed {
-                    self.tell_reverted(None, "restart");
-                }
-                Ok(then)
-            }
-        }
-    }
-
-    /// What follows the first policy, once it is in force.
-    pub(crate) fn after_first(&mut self, file: &PolicyFile, then: Then) {
-        self.agent.forget_reverted();
-        self.publish(None);
-        match then {
-            Then::Nothing => {}
-            Then::Confirmed => {
-                if let Some((documents, _)) = self.documents()
-                    && let Err(error) = documents.confirm_text(file.text())
-                {
-                    tracing::error!("the next change has nothing to go back to after a restart: {error}");
-                }
-            }
-            Then::Resumed => self.tell_pending(),
-            Then::Try => {
-                let loaded = file.parse(file.text());
-                self.document_read(loaded, file, Cause::Start);
-            }
-        }
     }
 
     /// Prepares a form of the document. Returns false if that took a change back, and nothing is to be put in force. One that is to be
@@ -141,12 +62,12 @@ impl<E: Enforcer> Session<'_, E> {
         document: Document,
         file: &PolicyFile,
     ) -> Result<bool, AgentError> {
-        let Some((documents, seconds)) = self.documents() else {
+        let Some((documents, seconds)) = self.confirming.documents() else {
             return self.prepare_guarded(document).map(|()| true);
         };
         let text = file.text();
         let is_confirmed = documents.confirmed()?.as_deref() == Some(text);
-        if self.agent.has_pending() {
+        if self.agent.goes_back() {
             if is_confirmed {
                 self.settle(None, Settle::Cancel, "document")?;
                 return Ok(false);
@@ -154,8 +75,17 @@ impl<E: Enforcer> Session<'_, E> {
             if documents.unconfirmed()?.as_deref() == Some(text) {
                 return Ok(false);
             }
+        }
+        if let Some(pending) = self.agent.pending()
+            && (self.agent.goes_back() || self.agent.is_confirmed() || !is_confirmed)
+        {
             self.confirming.postponed = true;
-            return self.prepare(document.policy).map(|()| true);
+            let PendingRecord { id, owner, deadline, .. } = pending;
+            return Err(if self.agent.goes_back() {
+                AgentError::PendingConfirmation { id: *id, owner: owner.clone(), deadline: *deadline }
+            } else {
+                AgentError::Unsettled { id: *id }
+            });
         }
         if is_confirmed || self.agent.policy().is_none() {
             return self.prepare_guarded(document).map(|()| true);
@@ -183,7 +113,7 @@ impl<E: Enforcer> Session<'_, E> {
 
     /// Says that a change is pending, and waits for its deadline from now on.
     pub(super) fn tell_pending(&mut self) {
-        let Some(pending) = self.agent.pending() else { return };
+        let Some(pending) = self.agent.pending().filter(|_| self.agent.goes_back()) else { return };
         let (id, deadline) = (pending.id, pending.deadline);
         emit(&StatusEvent::Pending { id, deadline });
         self.wait_until(deadline);
@@ -197,7 +127,7 @@ impl<E: Enforcer> Session<'_, E> {
     /// Asks whether the deadline has passed.
     pub(super) fn look_at_pending(&mut self) {
         self.confirming.deadline = None;
-        if !self.agent.has_pending() {
+        if !self.agent.goes_back() {
             return;
         }
         if let Err(error) = self.settle(None, Settle::Look, "deadline") {
@@ -224,13 +154,7 @@ impl<E: Enforcer> Session<'_, E> {
             }
             Standing::Confirmed { id } => {
                 self.confirming.deadline = None;
-                if let Some((documents, _)) = self.documents()
-                    && let Err(error) = documents.confirm()
-                {
-                    tracing::error!(
-                        "the confirmation holds until the agent starts again, and is not recorded: {error}"
-                    );
-                }
+                self.record_confirmed();
                 emit(&StatusEvent::Confirmed { id });
                 Some("confirm")
             }
@@ -255,7 +179,41 @@ impl<E: Enforcer> Session<'_, E> {
         Ok(standing)
     }
 
-    fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
+    /// Records that the document which was tried is confirmed, before the catalog forgets the change: whoever starts in between finds it
+    /// confirmed. What fails is tried again with every [`Self::go_on`].
+    fn record_confirmed(&mut self) {
+        if !self.agent.is_confirmed() {
+            return;
+        }
+        if let Some((documents, _)) = self.confirming.documents()
+            && let Err(error) = documents.confirm()
+        {
+            if !std::mem::replace(&mut self.confirming.is_unrecorded, true) {
+                tracing::error!(
+                    "the change is confirmed, which is not recorded yet, and tried again: {error}"
+                );
+            }
+            return;
+        }
+        self.confirming.is_unrecorded = false;
+        self.agent.forget_confirmed();
+        self.publish(None);
+    }
+
+    /// Does what had to wait: records a confirmation, and reads a document that was changed while a change of it was pending.
+    pub(super) fn go_on(&mut self, policies: &mut Policies) {
+        self.record_confirmed();
+        if self.confirming.postponed
+            && self.agent.pending().is_none()
+            && let Policies::File { file, .. } = policies
+        {
+            self.confirming.postponed = false;
+            let loaded = file.load();
+            reconciling("policy").in_scope(|| self.document_read(loaded, file, Cause::Policy));
+        }
+    }
+
+    pub(super) fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
         emit(&StatusEvent::Reverted { id, cause });
         document_trail::reverted(&self.trail, id, cause);
         let what = id.map_or_else(|| "the document".to_owned(), |id| format!("change {id}"));
@@ -277,19 +235,38 @@ impl<E: Enforcer> Session<'_, E> {
         self.guard.held_back = None;
         match loaded.and_then(|document| self.prepare_document(document, file)) {
             Err(error) => {
-                tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
-                emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
-                self.refused(&error);
-                document_trail::refused(&self.trail, reading, &error);
+                self.tell_refused(&error, reading);
                 self.resync(Cause::Devices);
             }
             Ok(false) => self.resync(Cause::Devices),
-            Ok(true) => {
-                // Errors were reported already.
-                let delayed = self.enforce(cause).err();
-                self.tell_pending();
-                self.record_applied(reading, before.as_deref(), delayed.as_ref());
-            }
+            Ok(true) => match self.enforce(cause) {
+                Err(error) if !matches!(error, AgentError::NotInForce { .. }) => {
+                    self.not_begun(&error, reading);
+                }
+                enforced => {
+                    // Errors were reported already.
+                    let delayed = enforced.err();
+                    self.tell_pending();
+                    self.record_applied(reading, before.as_deref(), delayed.as_ref());
+                }
+            },
         }
+    }
+
+    /// A change could not begin, and nothing of it is in force.
+    fn not_begun(&mut self, error: &AgentError, reading: Reading<'_>) {
+        if let Some((documents, _)) = self.confirming.documents()
+            && let Err(error) = documents.forget_unconfirmed()
+        {
+            tracing::error!("the next start takes the document for one that was not confirmed: {error}");
+        }
+        self.tell_refused(error, reading);
+    }
+
+    fn tell_refused(&mut self, error: &AgentError, reading: Reading<'_>) {
+        tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
+        emit(&StatusEvent::Refused { path: reading.path.to_owned(), reason: error.to_string() });
+        self.refused(error);
+        document_trail::refused(&self.trail, reading, error);
     }
 }

@@ -1,16 +1,16 @@
 //! Documents of a session, before they are prepared: what they are not allowed to do is asked here, and a document that leaves
 //! out a device waits here for the device to go. It must never decide what is refused: `plan` does. Called by `session` and `run`.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use sg_guard::Connection;
-use sg_model::Role;
+use sg_model::{Policy, Role};
 
 use super::Session;
 use crate::{
     apply::enforcer::Enforcer,
     error::AgentError,
-    host::{devices, ssh},
+    host::{catalog::NicRecord, devices, ssh},
     input::{events::Wake, policy_file::Document},
     plan::{guard, leaving::AllowUnfiltered, prepare::facts_of},
 };
@@ -53,25 +53,19 @@ impl<E: Enforcer> Session<'_, E> {
         let devices = devices::scan()?;
         let Document { policy, guard: says } = document;
         guard::unfiltered(policy, says, &self.guard.allowed, self.agent.records(), &devices)?;
-        let connections =
-            self.connections(policy.nics().iter().any(|nic| nic.role == Role::Host), &says.ssh_ports);
+        let connections = self.connections(policy, &says.ssh_ports);
         if says.keep.is_empty() && connections.is_empty() {
             return Ok(());
         }
         policy.set_device_facts(|device| facts_of(device, &devices).clone());
         guard::probes(policy, says)?;
-        let records = self.agent.records();
-        let device = |slot| records.iter().map(|record| &record.nic).find(|nic| nic.slot == slot);
-        let connections = connections.iter().filter_map(|&(slot, connection)| match slot {
-            None => Some((None, connection)),
-            Some(slot) => device(slot).map(|nic| (Some(nic.device.as_str()), connection)),
-        });
+        let connections = connections.iter().map(|(device, connection)| (device.as_deref(), *connection));
         guard::ssh(policy, self.agent.policy(), connections)
     }
 
-    /// The connections to SSH servers, each with the slot of its NIC if it is among the flows.
-    fn connections(&self, has_host: bool, ports: &[u16]) -> Vec<(Option<u16>, Connection)> {
-        if !has_host || ports.is_empty() {
+    /// The connections to SSH servers that `policy` could take away, each with its device if it is among the flows.
+    fn connections(&self, policy: &Policy, ports: &[u16]) -> Vec<(Option<String>, Connection)> {
+        if ports.is_empty() || !policy.nics().iter().any(|nic| nic.role == Role::Host) {
             return Vec::new();
         }
         // A flow table that cannot be read is no reason to keep an old policy.
@@ -79,8 +73,16 @@ impl<E: Enforcer> Session<'_, E> {
             tracing::warn!("connections to the SSH server are not asked of the new policy: {error}");
             Vec::new()
         });
-        let own = self.guard.started_over.filter(|_| self.agent.policy().is_none());
-        let flows = flows.into_iter().map(|(slot, connection)| (Some(slot), connection));
+        let is_first = self.agent.policy().is_none();
+        let own = self.guard.started_over.filter(|_| is_first);
+        let records: BTreeMap<u16, &NicRecord> =
+            self.agent.records().iter().map(|record| (record.nic.slot, &record.nic)).collect();
+        let flows = flows.into_iter().filter_map(|flow| {
+            let nic = records.get(&flow.slot)?;
+            // Whether the policy in force accepts one that an earlier policy accepted is not known yet.
+            let is_unknown = is_first && flow.generation != nic.generation;
+            (!is_unknown).then(|| (Some(nic.device.clone()), flow.connection))
+        });
         flows.chain(own.map(|own| (None, own))).collect()
     }
 

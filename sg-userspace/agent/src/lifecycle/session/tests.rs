@@ -18,6 +18,8 @@ use crate::{
     state::InForce,
 };
 
+mod confirming;
+
 /// A session over a fake kernel.
 fn over(fake: &Fake, dir: &tempfile::TempDir) -> Session<'static, Fake> {
     let loaded = fake.clone();

@@ -85,7 +85,7 @@ pub struct Agent<E> {
     /// The policy that is asked beside the one in force.
     pub(super) candidate: Option<Candidate>,
     /// The NICs of the candidate that has just been put in force.
-    pub(super) promoted: Option<Vec<CandidateNic>>,
+    pub(super) promotion: Option<Vec<CandidateNic>>,
 }
 
 /// What was read about traffic, and what the numbers in it mean.
@@ -127,7 +127,7 @@ impl<E: Enforcer> Agent<E> {
             clock: Jiffies::default(),
             before: None,
             candidate: None,
-            promoted: None,
+            promotion: None,
         }
     }
 
@@ -188,14 +188,18 @@ impl<E: Enforcer> Agent<E> {
             if next.revision != self.revision {
                 return Err(AgentError::Outdated);
             }
-            if next.is_candidate {
-                self.promote_candidate();
+            let candidate = if next.is_candidate { self.candidate.take() } else { None };
+            let applied =
+                self.apply(&next.policy, next.prepared, next.unfiltered, Some((confirm, next.seen)));
+            match (candidate, &applied) {
+                // Nothing was changed.
+                (candidate @ Some(_), Err(_)) => self.candidate = candidate,
+                (candidate, _) => self.promoted(candidate),
             }
-            return self.apply(&next.policy, next.prepared, next.unfiltered, Some((confirm, next.seen)));
+            return applied;
         }
-        if next.is_candidate {
-            self.promote_candidate();
-        }
+        let candidate = if next.is_candidate { self.candidate.take() } else { None };
+        self.promoted(candidate);
         // From here on it is the wanted policy, whatever fails.
         self.policy = Some(Arc::clone(&next.policy));
         self.seen = next.seen;

@@ -201,17 +201,20 @@ impl<E: Enforcer> Agent<E> {
         Ok(())
     }
 
-    /// The candidate is put in force: it is one no more.
-    pub(super) fn promote_candidate(&mut self) {
-        if let Some(Candidate { shown, .. }) = self.candidate.take() {
+    /// This candidate is put in force: it is one no more.
+    pub(super) fn promoted(&mut self, candidate: Option<Candidate>) {
+        if let Some(Candidate { shown, .. }) = candidate {
             self.catalog.candidate = None;
-            self.promoted = Some(shown.nics.values().cloned().collect());
+            self.promotion = Some(shown.nics.values().cloned().collect());
+            if let Err(error) = self.save() {
+                tracing::error!("{error}");
+            }
         }
     }
 
     /// The NICs of the candidate that was put in force since the last call.
     pub(crate) fn take_promoted(&mut self) -> Option<Vec<CandidateNic>> {
-        let promoted = self.promoted.take()?;
+        let promoted = self.promotion.take()?;
         if let Err(error) = self.clear_candidate() {
             tracing::warn!("{error}");
         }

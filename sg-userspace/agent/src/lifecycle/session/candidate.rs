@@ -67,6 +67,10 @@ impl<E: Enforcer> Session<'_, E> {
         if let Some(promoted) = self.agent.take_promoted() {
             self.tell_promoted(promoted.len());
         }
+        if self.agent.candidate().is_none() {
+            self.tended = self.agent.revision();
+            return;
+        }
         let renewed =
             devices::scan().map_err(Into::into).and_then(|found| self.agent.renew_candidate(&found));
         match renewed {

@@ -101,7 +101,7 @@ impl<E: Enforcer> Session<'_, E> {
 
     /// Whether a form of the document would be refused now. Nothing is changed.
     pub(super) fn try_document(&mut self, document: Document) -> Result<(), AgentError> {
-        if self.documents().is_some() {
+        if self.confirming.documents().is_some() {
             return self.prepare(document.policy);
         }
         // A document that is held back is that of the file.

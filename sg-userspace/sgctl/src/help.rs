@@ -157,6 +157,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("confirm", &["sgctl confirm", "sgctl confirm 7"]),
     ("cancel", &["sgctl cancel"]),
     ("extend", &["sgctl extend --time 10m"]),
+    ("candidate set", &["sgctl candidate set next.yaml"]),
+    ("candidate report", &["sgctl candidate report", "sgctl candidate report --rules --all"]),
+    ("candidate promote", &["sgctl candidate promote"]),
+    ("candidate drop", &["sgctl candidate drop"]),
     ("export", &["sgctl export backup.jsonl --secrets"]),
     ("import", &["sgctl import backup.jsonl --dry-run", "sgctl import backup.jsonl --yes"]),
     (

@@ -42,8 +42,9 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.touch::<PromoteCandidate, PromotedCandidate>(route.needs(Editor), object, promote);
     let route = Route::post("/v1/candidate/drop", "Drop the candidate");
     routes.touch::<DropCandidate, DroppedCandidate>(route.needs(Editor), object, |native, context, _| {
+        let control = changer(native, context)?;
         let candidate = candidate(&native.hits.in_force())?;
-        changer(native, context)?.drop_candidate()?;
+        control.drop_candidate()?;
         Ok(DroppedCandidate { owner: candidate.owner.clone() })
     });
 }
@@ -155,9 +156,9 @@ fn report(native: &Native, context: &RequestContext) -> Result<CandidateReport, 
     }
     let most = if all { usize::MAX } else { most };
     let _place = native.places.comparing(context.role())?;
-    let Some(control) = &native.control else { return Err(Failed::ReadOnly) };
     let in_force = native.hits.in_force();
     let candidate = candidate(&in_force)?;
+    let Some(control) = &native.control else { return Err(Failed::ReadOnly) };
     let before = in_force.policy.as_deref().ok_or(InspectError::Nothing)?;
     let counted = control.candidate_counts()?;
     let options = Options { attribution: false, time: Duration::from_secs(u64::from(LONGEST)) };

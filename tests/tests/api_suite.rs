@@ -9,6 +9,7 @@ use anyhow::Result;
 mod api {
     pub(crate) mod audit;
     pub(crate) mod backup;
+    pub(crate) mod candidate;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
     pub(crate) mod hostile;
@@ -39,6 +40,7 @@ fn main() -> Result<ExitCode> {
             api::metrics,
             api::audit,
             api::in_force,
+            api::candidate,
             api::hostile,
         );
     })

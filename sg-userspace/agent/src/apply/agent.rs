@@ -86,6 +86,8 @@ pub struct Agent<E> {
     pub(super) candidate: Option<Candidate>,
     /// The NICs of the candidate that has just been put in force.
     pub(super) promotion: Option<Vec<CandidateNic>>,
+    /// Whether the next policy that is prepared is to be the candidate.
+    pub(super) expects_promotion: bool,
 }
 
 /// What was read about traffic, and what the numbers in it mean.
@@ -128,6 +130,7 @@ impl<E: Enforcer> Agent<E> {
             before: None,
             candidate: None,
             promotion: None,
+            expects_promotion: false,
         }
     }
 

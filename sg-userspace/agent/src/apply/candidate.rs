@@ -172,11 +172,22 @@ impl<E: Enforcer> Agent<E> {
         self.candidate.as_ref().map(|candidate| &candidate.shown)
     }
 
+    /// The next policy that is prepared is to be the candidate, whatever the ids of its rules are.
+    ///
+    /// # Errors
+    /// If there is no candidate.
+    pub(crate) const fn expect_promotion(&mut self, expected: bool) -> Result<(), AgentError> {
+        self.expects_promotion = expected;
+        if expected && self.candidate.is_none() { Err(AgentError::NoCandidate) } else { Ok(()) }
+    }
+
     /// Whether `policy`, which is about to be prepared, is the candidate. If so, all that it publishes is compiled as a whole, as
     /// the candidate was: a patched image would decide the same, and be another one.
     pub(super) fn prepare_promotion(&mut self, policy: &Policy) -> bool {
         let slots: Vec<u16> = match &self.candidate {
-            Some(Candidate { shown, .. }) if *shown.policy == *policy => shown.nics.keys().copied().collect(),
+            Some(Candidate { shown, .. }) if self.expects_promotion || *shown.policy == *policy => {
+                shown.nics.keys().copied().collect()
+            }
             _ => return false,
         };
         for slot in slots {

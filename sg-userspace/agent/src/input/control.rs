@@ -74,6 +74,7 @@ pub(crate) enum Order {
     Settle { id: Option<u32>, how: Settle, reply: Reply<Standing> },
     SetCandidate { wanted: Box<WantedCandidate>, reply: Reply<Arc<CandidateInForce>> },
     PromoteCandidate { reply: Reply<Vec<CandidateNic>> },
+    ExpectPromotion { expected: bool, reply: Reply<()> },
     DropCandidate { reply: Reply<()> },
     CandidateCounts { reply: Reply<CandidateCounts> },
     Stop { why: &'static str },
@@ -143,6 +144,14 @@ impl Control {
     /// Why it is not in force, and if the agent has ended, or follows no document.
     pub fn promote_candidate(&self) -> Result<Vec<CandidateNic>, AgentError> {
         self.ask(|reply| Order::PromoteCandidate { reply })
+    }
+
+    /// The next policy that is prepared is the candidate, or refused. Its rules may have other ids: a store draws those of new ones.
+    ///
+    /// # Errors
+    /// If there is no candidate, and if the agent has ended.
+    pub fn expect_promotion(&self, expected: bool) -> Result<(), AgentError> {
+        self.ask(|reply| Order::ExpectPromotion { expected, reply })
     }
 
     /// Drops the candidate.

@@ -193,6 +193,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
                         reply.send(reconciling("policy").in_scope(|| self.drop_candidate("request")));
                     }
                     Some(Order::CandidateCounts { reply }) => reply.send(self.agent.candidate_counts()),
+                    Some(Order::ExpectPromotion { expected, reply }) => {
+                        reply.send(self.agent.expect_promotion(expected));
+                    }
                     Some(Order::PromoteCandidate { reply }) => reply.send(match policies {
                         Policies::File { file, .. } => {
                             reconciling("policy").in_scope(|| self.promote_candidate(file))

@@ -99,14 +99,13 @@ fn promote(
             let candidate = candidate(&native.hits.in_force())?;
             let text = String::from_utf8_lossy(&candidate.text).into_owned();
             let document = document(text.into(), candidate.name.clone(), String::new());
-            // What else has changed in the store since would be put in force with it, and was not observed.
-            if Next::of(native, &document)?.policy != *candidate.policy {
-                let device = candidate.nics.values().next().map(|nic| nic.device.clone()).unwrap_or_default();
-                return Err(AgentError::CandidateDiffers { device }.into());
-            }
             let document = Apply { force: context.is_forced(), ..document };
-            Handle::current()
-                .block_on(service.submit(Guarded::new(document, context.guarded_connections())))?;
+            let document = Guarded::new(document, context.guarded_connections());
+            // What else has changed in the store since would be put in force with it, and was not observed: then the agent refuses.
+            control.expect_promotion(true)?;
+            let applied = Handle::current().block_on(service.submit(document));
+            control.expect_promotion(false)?;
+            applied?;
             candidate.nics.values().cloned().collect()
         }
     };
@@ -156,11 +155,13 @@ fn report(native: &Native, context: &RequestContext) -> Result<CandidateReport, 
     }
     let most = if all { usize::MAX } else { most };
     let _place = native.places.comparing(context.role())?;
+    candidate(&native.hits.in_force())?;
+    let Some(control) = &native.control else { return Err(Failed::ReadOnly) };
+    // Counts first: the agent has finished then whatever it does about a change that was there before.
+    let counted = control.candidate_counts()?;
     let in_force = native.hits.in_force();
     let candidate = candidate(&in_force)?;
-    let Some(control) = &native.control else { return Err(Failed::ReadOnly) };
     let before = in_force.policy.as_deref().ok_or(InspectError::Nothing)?;
-    let counted = control.candidate_counts()?;
     let options = Options { attribution: false, time: Duration::from_secs(u64::from(LONGEST)) };
     let Difference { lines, undecided } = compare(before, &candidate.policy, options);
     let seen = observed(&candidate, &counted, &lines);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`pipeline`] | the datapath: from a frame to a decision |
 //! | [`image`] | lookups in the published image of a NIC |
+//! | [`again`] | judging a flow again |
 //! | [`anti_spoofing`] | source checks of what a guest sends |
 //! | [`flow_table`] | the tables of established flows |
 //! | [`half_open`] | the tables of half-open flows, and their eviction |
@@ -40,6 +41,7 @@
 #![no_std]
 #![no_main]
 
+mod again;
 mod anti_spoofing;
 mod candidate;
 mod context;

@@ -20,10 +20,11 @@ use sg_common::{
 };
 
 use crate::{
+    again::{refill_keys, takes_over},
     anti_spoofing, candidate,
     context::Context,
     ethertypes, exceptions, flow_table, fragments, frame, helpers,
-    image::{Image, fill_keys, refill_keys, takes_over},
+    image::{Image, fill_keys},
     maps,
     scratch::Scratch,
     view,

@@ -126,7 +126,7 @@ impl Candidates {
     /// The packets that the candidate judges differently, as far as there was room for their names.
     pub(super) fn differing(&self) -> Result<Vec<(DifferingKey, DifferingEntry)>, KernelError> {
         let mut all = Vec::new();
-        for entry in self.differing.iter() {
+        for entry in &self.differing {
             all.push(entry.map_err(failed("read packets that differ"))?);
         }
         Ok(all)

@@ -10,7 +10,7 @@ use sg_kernel::{Aged, Denial, Device, FlowReport, Jiffies, Lasts};
 use sg_model::Policy;
 
 use super::{
-    candidate::Candidate,
+    candidate::{Candidate, Expected},
     enforcer::Enforcer,
     pending::{Before, Confirm},
     report::{Report, StatusEvent},
@@ -86,8 +86,8 @@ pub struct Agent<E> {
     pub(super) candidate: Option<Candidate>,
     /// The NICs of the candidate that has just been put in force.
     pub(super) promotion: Option<Vec<CandidateNic>>,
-    /// Whether the next policy that is prepared is to be the candidate.
-    pub(super) expects_promotion: bool,
+    /// What the next policy that is prepared is to be.
+    pub(super) expected: Expected,
 }
 
 /// What was read about traffic, and what the numbers in it mean.
@@ -130,7 +130,7 @@ impl<E: Enforcer> Agent<E> {
             before: None,
             candidate: None,
             promotion: None,
-            expects_promotion: false,
+            expected: Expected::Any,
         }
     }
 

@@ -57,6 +57,15 @@ pub(super) struct Candidate {
     beside: Arc<Policy>,
 }
 
+/// What the next policy is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// Any policy. The candidate is known by being equal.
+    Any,
+    /// The candidate, whatever the ids of its rules.
+    Candidate,
+}
+
 /// Images of a candidate, and what is known of each.
 type Compiled = (Numbers, Vec<(u16, Image)>, BTreeMap<u16, CandidateNic>);
 
@@ -177,7 +186,7 @@ impl<E: Enforcer> Agent<E> {
     /// # Errors
     /// If there is no candidate.
     pub(crate) const fn expect_promotion(&mut self, expected: bool) -> Result<(), AgentError> {
-        self.expects_promotion = expected;
+        self.expected = if expected { Expected::Candidate } else { Expected::Any };
         if expected && self.candidate.is_none() { Err(AgentError::NoCandidate) } else { Ok(()) }
     }
 
@@ -185,7 +194,9 @@ impl<E: Enforcer> Agent<E> {
     /// the candidate was: a patched image would decide the same, and be another one.
     pub(super) fn prepare_promotion(&mut self, policy: &Policy) -> bool {
         let slots: Vec<u16> = match &self.candidate {
-            Some(Candidate { shown, .. }) if self.expects_promotion || *shown.policy == *policy => {
+            Some(Candidate { shown, .. })
+                if self.expected == Expected::Candidate || *shown.policy == *policy =>
+            {
                 shown.nics.keys().copied().collect()
             }
             _ => return false,

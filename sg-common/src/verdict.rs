@@ -14,6 +14,18 @@ pub enum Verdict {
     Reject,
 }
 
+impl Verdict {
+    /// The word that users write and read.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 /// Reason of a verdict. The discriminants are ABI: they are part of decisions and index counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]

@@ -1,6 +1,6 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
-//! moment, many clients at once, backups, its log and audit trail, what it shows of what is in force, and hostile clients. Each
-//! test has a host of its own in the lab; clients connect to it over its loopback.
+//! moment, many clients at once, backups, its log and audit trail, what it shows of what is in force and would be, and hostile clients.
+//! Each test has a host of its own in the lab; clients connect to it over its loopback.
 
 use std::process::ExitCode;
 
@@ -10,9 +10,11 @@ mod api {
     pub(crate) mod audit;
     pub(crate) mod backup;
     pub(crate) mod candidate;
+    pub(crate) mod changes;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
     pub(crate) mod hostile;
+    pub(crate) mod impact;
     pub(crate) mod in_force;
     pub(crate) mod instance_selection;
     pub(crate) mod json_log;
@@ -39,6 +41,8 @@ fn main() -> Result<ExitCode> {
             api::json_log,
             api::metrics,
             api::audit,
+            api::changes,
+            api::impact,
             api::in_force,
             api::candidate,
             api::hostile,

@@ -10,6 +10,7 @@ use anyhow::Result;
 mod agent {
     pub(crate) mod control_api;
     pub(crate) mod devices;
+    pub(crate) mod document_history;
     pub(crate) mod guard;
     pub(crate) mod in_force;
     pub(crate) mod lifecycle;
@@ -138,6 +139,7 @@ fn main() -> Result<ExitCode> {
             hooks::tunnels_between_hosts,
             frames::vlans_between_hosts,
             agent::guard,
+            agent::document_history,
             agent::lifecycle,
             agent::control_api,
             agent::in_force,

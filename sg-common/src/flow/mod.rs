@@ -46,6 +46,15 @@ impl Direction {
         if number == Self::Ingress as u64 { Self::Ingress } else { Self::Egress }
     }
 
+    /// The word that users write and read.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
     /// The opposite direction.
     #[inline(always)]
     #[must_use]

@@ -42,8 +42,8 @@ pub use host::{
 };
 pub use input::{Control, Enforced, Enforcement, Orders, Untrusted, control};
 pub use lifecycle::{
-    AgentOptions, AgentThread, ConfirmChanges, InForceReader, Loaded, Measure, Traffic, TrafficNews,
-    TrafficReceiver, TrafficSender, run, serve, traffic,
+    AgentOptions, AgentThread, ConfirmChanges, DocumentHistory, InForceReader, Loaded, Measure, PastDocument,
+    Traffic, TrafficNews, TrafficReceiver, TrafficSender, run, serve, traffic,
 };
 pub use plan::leaving::{AllowUnfiltered, Leaving, Leavings};
 pub use state::{

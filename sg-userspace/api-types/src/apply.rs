@@ -56,9 +56,10 @@ pub enum Happens {
 pub struct Changed {
     /// What is done to the object.
     pub action: Happens,
-    /// Kind of the object: `VPC`, `group`, `rule`, `NIC`, `prefix list`, `port list`, or `members` for the members of a group.
+    /// Kind of the object: `VPC`, `group`, `rule`, `NIC`, `prefix list`, `port list`, `members` for the members of a group, or
+    /// `demands` for the tests and kept packets of the document.
     pub kind: String,
-    /// Id of the object. For `members`: id of the group.
+    /// Id of the object. For `members`: id of the group. For `demands`: name of the document.
     pub id: String,
     /// Name of the object in the document.
     pub name: String,

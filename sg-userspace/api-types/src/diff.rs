@@ -1,8 +1,9 @@
-//! Request and response of `POST /v1/diff`: what a document would change about what is in force, for packets and for live flows.
+//! Request and response of `POST /v1/diff`: what differs between two policies, for packets and for live flows. Each is what is in
+//! force, what was after a change of the history, a document, or an export.
 //!
 //! These types must never compare. The native API fills them, `sgctl diff` displays them.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,6 +27,60 @@ pub struct DiffQuery {
     pub limit: Option<u32>,
     /// How long it may take, in seconds. Range: 1 to 3. Default: 3. What is not known by then is in `undecided`.
     pub time: Option<u32>,
+}
+
+/// Two policies to compare: what is in force, or `old`, with what the other fields name.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Compare {
+    /// The policy before. Default: what is in force.
+    pub old: ComparedPolicy,
+    /// Text of the document after, as YAML or JSON, or of an export of a store.
+    #[schema(value_type = Option<String>)]
+    pub text: Option<Arc<str>>,
+    /// Name of that document, as for applying it. Default: `document`.
+    pub name: Option<String>,
+    /// Region of that document's VPC, as for applying it. Default: `local`.
+    pub region: String,
+    /// File name in errors and warnings. Default: the name of the document.
+    pub file: String,
+    /// Number of a change in the history: what was in force after it. Excludes `text`. Without either: what is in force.
+    pub change: Option<u64>,
+    /// Nothing: it is there so that a request to apply a document is one to compare it.
+    pub allow_unfiltered: bool,
+}
+
+impl Compare {
+    /// A comparison of two policies.
+    #[must_use]
+    pub fn of(old: ComparedPolicy, new: ComparedPolicy) -> Self {
+        let ComparedPolicy { text, name, region, file, change } = new;
+        Self { old, text, name, region, file, change, allow_unfiltered: false }
+    }
+
+    /// The two policies.
+    #[must_use]
+    pub fn policies(self) -> [ComparedPolicy; 2] {
+        let Self { old, text, name, region, file, change, allow_unfiltered: _ } = self;
+        [old, ComparedPolicy { text, name, region, file, change }]
+    }
+}
+
+/// A policy to compare. Without `text` and `change`: what is in force.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ComparedPolicy {
+    /// Text of a document, as YAML or JSON, or of an export of a store.
+    #[schema(value_type = Option<String>)]
+    pub text: Option<Arc<str>>,
+    /// Name of the document, as for applying it. Default: `document`.
+    pub name: Option<String>,
+    /// Region of the document's VPC, as for applying it. Default: `local`.
+    pub region: String,
+    /// File name in errors and warnings. Default: the name of the document.
+    pub file: String,
+    /// Number of a change in the history: what was in force after it. Excludes `text`.
+    pub change: Option<u64>,
 }
 
 /// What a document would change about what is in force.

@@ -9,6 +9,7 @@
 mod access;
 mod apply;
 mod candidate;
+mod changes;
 mod check;
 mod clone;
 mod diff;
@@ -21,8 +22,10 @@ mod membership;
 mod nics;
 mod observe;
 mod pending;
+mod policy_tests;
 mod query;
 mod rules;
+mod search;
 mod service;
 mod show;
 mod stats;
@@ -37,10 +40,14 @@ pub use candidate::{
     CandidateState, DropCandidate, DroppedCandidate, PromoteCandidate, PromotedCandidate, SetCandidate,
     Unattributed,
 };
+pub use changes::{
+    ChangeDetail, ChangePage, ChangeSummary, ChangeView, ChangesQuery, DocumentText, Rollback, RolledBack,
+};
 pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 pub use diff::{
-    Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, RevokedFlow, UndecidedPart,
+    Compare, ComparedPolicy, Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts,
+    RevokedFlow, UndecidedPart,
 };
 pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use flows::{
@@ -53,10 +60,12 @@ pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
 pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 pub use observe::ObserveQuery;
 pub use pending::{ChangeState, ExtendChange, PendingChange, SettleChange, SettledChange};
+pub use policy_tests::{ListedTest, ReplaceTests, RunTests, TestResult, TestedPolicy};
 pub use query::{
     GroupQuery, GroupView, LARGEST_PAGE, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
 };
 pub use rules::{Authorize, ModifyRule, Revoke};
+pub use search::{Found, FoundLine, FoundQuery, Search, UndecidedNic};
 pub use service::ModifyQuotas;
 pub use sg_model::Age;
 pub use show::{EffectiveNic, EffectiveStep, ListedRule, ShowQuery, StepKind};

@@ -62,6 +62,11 @@ impl PendingChange {
         self.0.entry.lock().unwrap_or_else(PoisonError::into_inner).target = Some(target.to_owned());
     }
 
+    /// Why the change is requested.
+    pub(crate) fn is_for(&self, reason: Option<String>) {
+        self.0.entry.lock().unwrap_or_else(PoisonError::into_inner).reason = reason;
+    }
+
     /// A ticket for an operation. Whoever runs it writes the entry.
     pub(crate) fn ticket(&self) -> Ticket {
         self.0.is_written.store(true, Ordering::Relaxed);

@@ -42,8 +42,20 @@ pub struct Entry {
     pub who: Who,
     /// Where the request came from: `socket`, an address and a port, or `file`.
     pub from: String,
+    /// Whether whoever requested it insisted on losing access. Absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force: bool,
+    /// Whether whoever requested it insisted on tests that may fail. Absent if not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_tests: bool,
+    /// Why, in the words of whoever requested it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What came of it.
     pub outcome: Outcome,
+    /// Number of the change in the history, if it changed the policy: see `GET /v1/changes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
     /// Code of the refusal or failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -61,6 +73,11 @@ pub struct Entry {
     /// each.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missing: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -295,7 +312,11 @@ impl Entry {
             target: None,
             who,
             from: from.into(),
+            force: false,
+            skip_tests: false,
+            reason: None,
             outcome: Outcome::Refused,
+            change: None,
             code: None,
             message: None,
             objects: Vec::new(),
@@ -307,7 +328,7 @@ impl Entry {
     /// The same within the bounds of an entry.
     #[must_use]
     pub fn bounded(mut self) -> Self {
-        for text in [&mut self.message, &mut self.target].into_iter().flatten() {
+        for text in [&mut self.message, &mut self.target, &mut self.reason].into_iter().flatten() {
             if let Some((end, _)) = text.char_indices().nth(TEXT) {
                 text.truncate(end);
                 text.push('…');

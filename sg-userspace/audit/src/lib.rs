@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `entry` | an entry of the trail: the only form in which anything gets into it |
 //! | `trail` | the handle of the trail, its queue and its thread |
+//! | `policy_change` | an entry in short, as the history of changes keeps it |
 //! | `ticket` | an entry whose outcome is not known yet |
 //! | `query`, `read` | which entries are wanted; reading them, the newest first |
 //! | `access` | the access log: one line for each request, change or query |
@@ -25,6 +26,7 @@
 
 mod access;
 mod entry;
+mod policy_change;
 mod query;
 mod read;
 #[cfg(test)]
@@ -36,6 +38,7 @@ use std::path::{Path, PathBuf};
 
 pub use access::{Access, AccessLog, AccessThread};
 pub use entry::{Api, Change, Changes, Entry, OBJECTS, Object, Outcome, Who};
+pub use policy_change::{ChangedObject, LONGEST_REASON, PolicyChange, check_reason};
 pub use query::{HistoryPage, HistoryQuery, LARGEST_PAGE};
 pub use read::{ReadError, read};
 pub use sg_host::rotated::Rotation;

@@ -18,6 +18,21 @@ impl Ticket {
         Self { trail, entry: Some(entry) }
     }
 
+    /// The entry as it is so far.
+    #[must_use]
+    pub const fn entry(&self) -> Option<&Entry> {
+        self.entry.as_ref()
+    }
+
+    /// The same for a change that has this number in the history.
+    #[must_use]
+    pub fn numbered(mut self, number: Option<u64>) -> Self {
+        if let Some(entry) = &mut self.entry {
+            entry.change = number;
+        }
+        self
+    }
+
     /// The change is stored and in force. Waits while the queue is full; `then` is called when the entry is on the disk, or cannot
     /// get there. Not for asynchronous code.
     pub fn done(self, changes: Changes, then: impl FnOnce() + Send + 'static) {

@@ -17,16 +17,18 @@ use super::{
 
 /// How two policies are compared.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'o> {
     /// Whether packets with the same verdict differ if another rule decides them.
     pub attribution: bool,
     /// How long it may take, over all NICs. What is found out until then is exact.
     pub time: Duration,
+    /// Only the NIC with this device.
+    pub nic: Option<&'o str>,
 }
 
-impl Default for Options {
+impl Default for Options<'_> {
     fn default() -> Self {
-        Self { attribution: false, time: Duration::from_secs(3) }
+        Self { attribution: false, time: Duration::from_secs(3), nic: None }
     }
 }
 
@@ -58,12 +60,15 @@ pub(super) const MEMORY: usize = 72 << 20;
 /// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
 /// NIC that only one of them has is not filtered under the other.
 #[must_use]
-pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options) -> Difference<'a> {
+pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options<'_>) -> Difference<'a> {
     let until = Instant::now() + options.time;
     let mut pairs: Vec<[Option<&'a Nic>; 2]> =
         before.nics().iter().map(|nic| [Some(nic), after.nic(&nic.device)]).collect();
     let added = after.nics().iter().filter(|nic| before.nic(&nic.device).is_none());
     pairs.extend(added.map(|nic| [None, Some(nic)]));
+    if let Some(only) = options.nic {
+        pairs.retain(|pair| pair.iter().flatten().any(|nic| nic.device == only));
+    }
     // Those that are alike have one result.
     let mut kinds: Vec<([Option<&'a Nic>; 2], Vec<&'a str>)> = Vec::new();
     for pair in pairs {

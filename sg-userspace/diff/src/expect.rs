@@ -1,10 +1,7 @@
 //! Tests of a document: whether a policy does with sets of packets what is expected, exactly. It must never know where the tests
 //! come from, nor refuse anything. The agent, `sg-service` and `sgctl` call it.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use sg_common::verdict::Verdict;
 use sg_model::{Action, Expectation, Policy, text::escaped};
@@ -13,6 +10,7 @@ use super::{
     ask::{Part, Question, ask},
     decider::By,
     line::Line,
+    words::{AS_WRITTEN, Called},
     written::Sample,
 };
 
@@ -32,8 +30,14 @@ impl Tested<'_> {
     /// The tests that fail, each with the reason, and those of which no packet is.
     #[must_use]
     pub fn in_words(self) -> (Vec<(usize, String)>, Vec<usize>) {
+        self.in_words_of(AS_WRITTEN)
+    }
+
+    /// The same, with other names of groups and rules.
+    #[must_use]
+    pub fn in_words_of(self, called: Called<'_>) -> (Vec<(usize, String)>, Vec<usize>) {
         let Self { failed, idle } = self;
-        (failed.into_iter().map(|Failed { test, why }| (test, why.to_string())).collect(), idle)
+        (failed.into_iter().map(|Failed { test, why }| (test, why.words(called))).collect(), idle)
     }
 }
 
@@ -46,7 +50,7 @@ pub struct Failed<'a> {
     pub why: Why<'a>,
 }
 
-/// Why a test fails; displayed as the end of a sentence about it.
+/// Why a test fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why<'a> {
     /// Something else happens to a packet of the test.
@@ -64,34 +68,25 @@ pub enum Why<'a> {
     NoTime,
 }
 
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Why<'_> {
+    /// The end of a sentence about the test, escaped.
+    #[must_use]
+    pub fn words(&self, called: Called<'_>) -> String {
         let Self::Counterexample { expected, rule, line, sample } = self else {
-            return write!(
-                f,
+            return format!(
                 "it could not be decided within {} seconds, all tests together: make it narrower",
                 TIME.as_secs()
             );
         };
-        let packet = serde_json::to_string(sample).map_err(|_| fmt::Error)?;
+        let packet = serde_json::to_string(sample).unwrap_or_default();
         let expected_by = rule.as_ref().map(|rule| format!(" by rule {}", escaped(rule))).unwrap_or_default();
-        write!(
-            f,
-            "expected {expected}{expected_by}, but {} gets {}",
-            escaped(&packet),
-            match line.after.verdict {
-                Verdict::Accept => "accept",
-                Verdict::Drop => "drop",
-                Verdict::Reject => "reject",
-            },
-        )?;
-        match line.after.by {
-            By::Reason(reason) => write!(f, " before the rules ({})", reason.name()),
-            By::Group(group) => write!(f, " by inner access of group {}", escaped(group)),
-            By::Rule { group, rule } => write!(f, " by rule {} of group {}", escaped(rule), escaped(group)),
-            By::Default => f.write_str(" by default"),
-            By::Unfiltered => f.write_str(" without a filter"),
-        }
+        let verdict = line.after.verdict.name();
+        let by = match line.after.by {
+            By::Reason(reason) => format!("before the rules ({})", reason.name()),
+            By::Unfiltered => "without a filter".to_owned(),
+            by => format!("by {}", by.words(called)),
+        };
+        format!("expected {expected}{expected_by}, but {} gets {verdict} {by}", escaped(&packet))
     }
 }
 
@@ -101,11 +96,24 @@ impl fmt::Display for Why<'_> {
 /// anti-spoofing does not let pass), unless a test names no others.
 #[must_use]
 pub fn test<'a>(policy: &'a Policy, tests: &[Expectation], time: Duration) -> Tested<'a> {
+    test_called(policy, tests, time, AS_WRITTEN)
+}
+
+/// The same, where the rule of a test may also be what the policy's rule is called.
+#[must_use]
+pub fn test_called<'a>(
+    policy: &'a Policy,
+    tests: &[Expectation],
+    time: Duration,
+    called: Called<'_>,
+) -> Tested<'a> {
     let until = Instant::now() + time;
     let questions = tests.iter().map(|Expectation { packets, action, rule }| Question {
         packets,
         sought: Box::new(|decider| {
-            let is_of = |id: &String| matches!(decider.by, By::Rule { rule, .. } if rule == id);
+            let is_of = |id: &String| {
+                matches!(decider.by, By::Rule { rule, .. } if rule == id || called(rule).as_ref() == Some(id))
+            };
             decider.verdict != Verdict::from(*action) || !rule.as_ref().is_none_or(is_of)
         }),
         is_possible: true,

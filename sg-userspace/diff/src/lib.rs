@@ -41,8 +41,8 @@ mod written;
 pub use self::{
     compare::{Difference, Options, Undecided, compare},
     decider::{By, Named},
-    expect::{Failed, TIME, Tested, Why, test},
-    line::{Effect, Line, Outcome, Span, all_but},
+    expect::{Failed, TIME, Tested, Why, test, test_called},
+    line::{Counts, Effect, Line, Outcome, Span, all_but},
     search::{Found, search},
     start::{Finder, Start},
     words::{AS_WRITTEN, Called},

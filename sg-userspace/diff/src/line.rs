@@ -195,6 +195,37 @@ pub enum Effect {
     Attributes,
 }
 
+/// Numbers of lines, by what they do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines that accept packets which were not accepted.
+    pub opens: usize,
+    /// Lines that do not accept packets which were accepted.
+    pub closes: usize,
+    /// Lines that drop what was rejected, or reject what was dropped.
+    pub refuses: usize,
+    /// Lines with the same verdict, by something else.
+    pub attributes: usize,
+}
+
+impl Counts {
+    /// Of these lines.
+    #[must_use]
+    pub fn of(lines: &[Line<'_>]) -> Self {
+        let mut counts = Self::default();
+        for line in lines {
+            let number = match line.effect() {
+                Effect::OpensToAny | Effect::Opens => &mut counts.opens,
+                Effect::Closes => &mut counts.closes,
+                Effect::Refuses => &mut counts.refuses,
+                Effect::Attributes => &mut counts.attributes,
+            };
+            *number += 1;
+        }
+        counts
+    }
+}
+
 /// Types with codes, of details that are each a type and a code.
 fn messages(details: &[Span<u16>]) -> Vec<[Span<u8>; 2]> {
     let mut found = Vec::new();

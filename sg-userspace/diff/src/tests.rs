@@ -440,3 +440,24 @@ fn without_time_it_says_what_it_does_not_know() {
     assert!(difference.lines.is_empty());
     assert!(!difference.undecided.is_empty());
 }
+
+#[test]
+fn of_one_nic_nothing_else_is_compared() {
+    let text = |port, nics| {
+        policy(&format!(
+            "groups: {{ g: {{ ingress: [{{ id: r, protocol: tcp, ports: {port} }}] }} }}\nnics: [{nics}]"
+        ))
+    };
+    let of = |device| format!("{{ device: {device}, groups: [g], addresses: [10.0.0.1] }}");
+    let before = text(22, of("eth0") + ", " + &of("eth1"));
+    let after = text(23, of("eth0") + ", " + &of("eth2"));
+    let all = compare(&before, &after, Options::default());
+    for nic in ["eth0", "eth1", "eth2"] {
+        let found = compare(&before, &after, Options { nic: Some(nic), ..Options::default() });
+        let expected: Vec<_> = all.lines.iter().filter(|line| line.nic == nic).cloned().collect();
+        assert!(!expected.is_empty() && found.lines == expected, "{nic}");
+        // What is left out takes no time either.
+        let late = Options { nic: Some(nic), time: Duration::ZERO, ..Options::default() };
+        assert!(compare(&before, &after, late).undecided.iter().all(|part| part.nic == nic));
+    }
+}

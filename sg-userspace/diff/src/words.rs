@@ -1,13 +1,13 @@
 //! Lines and what decides, in words for people. It must never decide what a line has. `sgctl` and the API print them.
 
 use ipnet::IpNet;
-use sg_common::{packet::protocol, verdict::Verdict};
+use sg_common::packet::protocol;
 use sg_model::{Direction, Family, FamilyName, ProtocolName, shortest, text::escaped};
 
 use super::{
+    compare::Undecided,
     decider::{By, Named},
     line::{Effect, Line, Outcome, Span, all_but},
-    written::name_of as direction_word,
 };
 
 /// Prefixes or ranges that are shown of a list.
@@ -65,6 +65,16 @@ impl By<'_> {
     }
 }
 
+impl Undecided<'_> {
+    /// What has changed, each once in a row, for people, escaped.
+    #[must_use]
+    pub fn words(&self, called: Called<'_>) -> Vec<String> {
+        let mut words: Vec<String> = self.changed.iter().map(|by| by.words(called)).collect();
+        words.dedup();
+        words
+    }
+}
+
 fn packets(line: &Line<'_>, called: Called<'_>) -> String {
     let Line {
         nic,
@@ -84,7 +94,7 @@ fn packets(line: &Line<'_>, called: Called<'_>) -> String {
         Direction::Ingress => ("from", "to"),
         Direction::Egress => ("to", "from"),
     };
-    let mut text = format!("{} {} {}:", escaped(nic), direction_word(*direction), FamilyName(*family));
+    let mut text = format!("{} {} {}:", escaped(nic), direction.name(), FamilyName(*family));
     let mut add = |name: &str, list: Option<String>| {
         if let Some(list) = list {
             text.extend([" ", name, " ", &list]);
@@ -169,10 +179,5 @@ fn short(list: impl ExactSizeIterator<Item = String>) -> String {
 }
 
 fn outcome(outcome: &Outcome<'_>, called: Called<'_>) -> String {
-    let verdict = match outcome.verdict {
-        Verdict::Accept => "accept",
-        Verdict::Drop => "drop",
-        Verdict::Reject => "reject",
-    };
-    format!("{verdict} by {}", outcome.by.words(called))
+    format!("{} by {}", outcome.verdict.name(), outcome.by.words(called))
 }

@@ -4,10 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::Serialize;
-use sg_common::{
-    packet::{has_ports, is_icmp, protocol},
-    verdict::Verdict,
-};
+use sg_common::packet::{has_ports, is_icmp, protocol};
 use sg_model::{Direction, Family, Nic, ProtocolName};
 use sg_probe::DEFAULT_SOURCE_PORT;
 
@@ -171,13 +168,6 @@ impl SampleProtocol {
     }
 }
 
-pub(super) const fn name_of(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    }
-}
-
 fn span<T: PartialEq + ToString>((first, last): &Span<T>) -> String {
     if first == last { first.to_string() } else { format!("{}-{}", first.to_string(), last.to_string()) }
 }
@@ -190,11 +180,7 @@ impl<'a> Outcome<'a> {
     /// As JSON.
     #[must_use]
     pub fn written(&self) -> WrittenOutcome<'a> {
-        let verdict = match self.verdict {
-            Verdict::Accept => "accept",
-            Verdict::Drop => "drop",
-            Verdict::Reject => "reject",
-        };
+        let verdict = self.verdict.name();
         let (group, rule) = match self.by {
             By::Rule { group, rule } => (Some(group), Some(rule)),
             By::Group(group) => (Some(group), None),
@@ -211,7 +197,7 @@ impl<'a> Line<'a> {
         let nets = |list: Option<&Vec<IpNet>>| list.map(|list| list.iter().map(IpNet::to_string).collect());
         WrittenLine {
             nic: self.nic,
-            direction: name_of(self.direction),
+            direction: self.direction.name(),
             family: match self.family {
                 Family::V4 => 4,
                 Family::V6 => 6,
@@ -259,7 +245,7 @@ impl<'a> Line<'a> {
         let (kind, code) = message.unwrap_or((if self.family == Family::V4 { 8 } else { 128 }, 0));
         Sample {
             nic: self.nic,
-            direction: name_of(self.direction),
+            direction: self.direction.name(),
             protocol: SampleProtocol::of(number),
             src,
             dst,

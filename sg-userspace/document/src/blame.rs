@@ -1,7 +1,7 @@
 //! Places of the model → nodes of the tree, and errors of the model → the nodes that caused them. `lower` asks which node is meant, and whether an error only follows from
 //! another one.
 
-use sg_model::{Direction, GroupIndex, InvalidPolicy, InvalidReason, Place};
+use sg_model::{GroupIndex, InvalidPolicy, InvalidReason, Place};
 
 use super::{node::Node, problem::Problem, read::Failure};
 
@@ -43,16 +43,8 @@ pub(super) fn node_of<'d>(root: &'d Node, place: &Place) -> Option<&'d Node> {
     let nic = |position| root.get("nics")?.item(position);
     match *place {
         Place::Group(index) => group(index),
-        Place::Rule(rule) => group(rule.group)?.get(key_of(rule.direction))?.item(rule.position),
+        Place::Rule(rule) => group(rule.group)?.get(rule.direction.name())?.item(rule.position),
         Place::Nic(position) => nic(position),
         Place::NicGroup(position, item) => nic(position)?.get("groups")?.item(item),
-    }
-}
-
-/// The key of a group that holds the rules of a direction.
-pub(super) fn key_of(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
     }
 }

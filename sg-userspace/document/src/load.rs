@@ -49,6 +49,13 @@ struct TestPlace {
 }
 
 impl Loaded {
+    /// Where a test is: `policy.yaml:12:5: tests[2]`.
+    #[must_use]
+    pub fn test_place(&self, test: usize) -> String {
+        let Some(TestPlace { at, path }) = self.places.get(test) else { return self.file.clone() };
+        format!("{}:{at}: {path}", self.file)
+    }
+
     /// The document after its tests were asked. `failed`: the places of those that do not hold, in order, and why. `idle`: of
     /// those of which no packet is.
     ///

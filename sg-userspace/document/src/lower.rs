@@ -11,7 +11,7 @@ use sg_model::{
 
 use super::{
     address,
-    blame::{blame, follows, key_of, node_of},
+    blame::{blame, follows, node_of},
     elsewhere,
     error::Notice,
     guard::{self, Guard, Unread},
@@ -297,7 +297,7 @@ impl<'d> Lowering<'d> {
     }
 
     fn rules(&mut self, fields: Fields<'d>, group: &str, direction: Direction) -> Vec<Rule> {
-        let key = key_of(direction);
+        let key = direction.name();
         let rules = self.field(fields, key, |me, list| {
             let mut position = 0;
             me.each(list, "write a list of rules, - { protocol: tcp, ports: 22 }", |me, node| {

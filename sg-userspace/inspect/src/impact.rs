@@ -23,41 +23,53 @@ const LISTED: usize = 10;
 /// How many flows are judged between two looks at the clock.
 const AT_ONCE: usize = 256;
 
-/// What `after` would do to the live flows of `instance`, and how many of them are in each of `lines`, which are between what is in
-/// force and `after`. What is not known at `until` is counted as such.
+/// What would be in force.
+#[derive(Clone, Copy, Debug)]
+pub struct After<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Lines between what is in force and the policy.
+    pub lines: &'a [Line<'a>],
+    /// Only flows of the NIC with this device.
+    pub nic: Option<&'a str>,
+}
+
+/// What `after` would do to the live flows of `instance`, and how many of them are in each of its lines. What is not known at `until`
+/// is counted as such.
 ///
 /// # Errors
 /// If the tables cannot be read.
 pub fn impact(
     instance: &Instance,
     in_force: &InForce,
-    after: &Policy,
-    lines: &[Line<'_>],
+    after: &After<'_>,
     until: Instant,
 ) -> Result<(FlowImpact, Vec<usize>), InspectError> {
     let pins = instance.pins();
     let failed = |source| InspectError::Flows { pins: pins.clone(), source };
     let flows = Flows::open(&pins).and_then(|flows| flows.list()).map_err(failed)?;
-    Ok(of_flows(&flows, in_force, after, lines, until))
+    Ok(of_flows(&flows, in_force, after, until))
 }
 
 fn of_flows(
     flows: &[(FlowKey, FlowEntry)],
     in_force: &InForce,
-    after: &Policy,
-    lines: &[Line<'_>],
+    &After { policy: after, lines, nic: only }: &After<'_>,
     until: Instant,
 ) -> (FlowImpact, Vec<usize>) {
     let names = CatalogNames::of(&in_force.catalog);
     let nics: HashMap<u16, (&str, u32)> =
         in_force.catalog.nics.iter().map(|nic| (nic.slot, (nic.device.as_str(), nic.generation))).collect();
     let finder = Finder::new(lines);
-    let mut now = in_force.policy.as_deref().map(Judge::new);
-    let mut then = Judge::new(after);
+    let mut now = in_force.policy.as_deref().map(|policy| Judge::new(policy, until));
+    let mut then = Judge::new(after, until);
     let (mut impact, mut in_lines) = (FlowImpact::default(), vec![0; lines.len()]);
     let (mut revoked, mut is_late) = (Vec::new(), false);
     for (key, entry) in flows {
         let Some(&(device, generation)) = nics.get(&key.l4.nic()) else { continue };
+        if only.is_some_and(|only| only != device) {
+            continue;
+        }
         if entry.is_revoked() || entry.state() == State::Closing as u8 {
             continue;
         }
@@ -130,13 +142,12 @@ impl<'a> Outcome<'a> {
     }
 
     fn written(self) -> DiffOutcome {
-        let verdict = match self.verdict {
-            Verdict::Accept => "accept",
-            Verdict::Drop => "drop",
-            Verdict::Reject => "reject",
-        };
         let text = |text: &str| text.to_owned();
-        DiffOutcome { verdict: text(verdict), group: self.group.map(text), rule: self.rule.map(text) }
+        DiffOutcome {
+            verdict: text(self.verdict.name()),
+            group: self.group.map(text),
+            rule: self.rule.map(text),
+        }
     }
 }
 
@@ -145,11 +156,13 @@ struct Judge<'a> {
     policy: &'a Policy,
     /// By device; `None`: it cannot be compiled.
     images: HashMap<String, Option<CompiledNic>>,
+    /// No image is compiled afterwards.
+    until: Instant,
 }
 
 impl<'a> Judge<'a> {
-    fn new(policy: &'a Policy) -> Self {
-        Self { policy, images: HashMap::new() }
+    fn new(policy: &'a Policy, until: Instant) -> Self {
+        Self { policy, images: HashMap::new(), until }
     }
 
     /// Whether a NIC's flows live on whatever the rules are.
@@ -163,6 +176,9 @@ impl<'a> Judge<'a> {
             return Some(Outcome { verdict: Verdict::Accept, reason: None, group: None, rule: None });
         };
         if !self.images.contains_key(device) {
+            if Instant::now() >= self.until {
+                return None;
+            }
             self.images.insert(device.to_owned(), CompiledNic::new(self.policy, nic).ok());
         }
         let compiled = self.images.get(device)?.as_ref()?;
@@ -275,7 +291,13 @@ mod tests {
     }
 
     fn of(flows: &[(FlowKey, FlowEntry)], after: &Policy) -> FlowImpact {
-        of_flows(flows, &in_force(policy(OPEN, NIC)), after, &[], later()).0
+        of_flows(
+            flows,
+            &in_force(policy(OPEN, NIC)),
+            &After { policy: after, lines: &[], nic: None },
+            later(),
+        )
+        .0
     }
 
     fn counts(impact: &FlowImpact) -> [usize; 5] {
@@ -360,7 +382,8 @@ mod tests {
         let (before, after) = (policy(OPEN, NIC), policy("", NIC));
         let difference = compare(&before, &after, Options::default());
         let now = in_force(before.clone());
-        let (impact, in_lines) = of_flows(&flows, &now, &after, &difference.lines, later());
+        let after = After { policy: &after, lines: &difference.lines, nic: None };
+        let (impact, in_lines) = of_flows(&flows, &now, &after, later());
         assert_eq!(counts(&impact), [1_000, 1_000, 0, 0, 0]);
         let bytes: Vec<u64> = impact.largest.iter().map(RevokedFlow::bytes).collect();
         assert_eq!(bytes, (991..=1_000).rev().collect::<Vec<_>>());
@@ -370,7 +393,20 @@ mod tests {
             assert_eq!(*flows, expected, "{line:?}");
         }
         // There is no time left.
-        let (impact, in_lines) = of_flows(&flows, &now, &after, &difference.lines, Instant::now());
+        let (impact, in_lines) = of_flows(&flows, &now, &after, Instant::now());
         assert_eq!((counts(&impact), in_lines.iter().sum::<usize>()), ([1_000, 0, 0, 0, 1_000], 0));
+        // Of one NIC.
+        let of = |nic| counts(&of_flows(&flows, &now, &After { nic, ..after }, later()).0);
+        assert_eq!([of(Some("eth0")), of(Some("eth1"))], [[1_000, 1_000, 0, 0, 0], [0; 5]]);
+    }
+
+    /// Looking at the clock between flows is not enough: a compilation takes as long as many of them.
+    #[test]
+    fn no_image_is_compiled_after_the_time() {
+        let (key, entry) = flow(22, 200, 10);
+        let policy = policy(OPEN, NIC);
+        let mut late = Judge::new(&policy, Instant::now());
+        assert_eq!((late.judge("eth0", &key, &entry), late.images.len()), (None, 0));
+        assert!(Judge::new(&policy, later()).judge("eth0", &key, &entry).is_some());
     }
 }

@@ -53,7 +53,7 @@ pub use ports::{PortRange, PortSetError, Ports, port_range, port_ranges, write_p
 pub use protocol::{Protocol, ProtocolError, ProtocolName, UnknownProtocol};
 pub use reach::{JoinedLists, Lists, Reach, join_port_ranges};
 pub use references::{GroupIndex, Indices, PortListIndex, PrefixListIndex, References, Resolve, RuleIndex};
-pub use remote::{Remote, net, shortest};
+pub use remote::{Remote, Shortest, net, shortest};
 pub use rule::{Action, Priority, Rule};
 pub use senders::{AddressPair, AllowedSources, Mac, NoMac};
 pub use sg_common::{flow::Direction, packet::Family};

@@ -5,7 +5,7 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
     Indices, References, Resolve,
@@ -35,10 +35,11 @@ pub enum Remote<R: References = Indices> {
 written_schema!(Remote);
 
 impl<R: References> Remote<R> {
-    pub(super) fn try_map<T: References, E>(
-        &self,
-        to: &mut impl Resolve<R, T, Error = E>,
-    ) -> Result<Remote<T>, E> {
+    /// The same, with another reference.
+    ///
+    /// # Errors
+    /// If `to` does not find it.
+    pub fn try_map<T: References, E>(&self, to: &mut impl Resolve<R, T, Error = E>) -> Result<Remote<T>, E> {
         Ok(match self {
             Self::Any => Remote::Any,
             Self::Net(net) => Remote::Net(*net),
@@ -58,7 +59,23 @@ pub fn net(text: &str) -> Option<IpNet> {
 /// Formats a prefix; a prefix of full length is written as an address.
 #[must_use]
 pub fn shortest(net: IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+    Shortest(net).to_string()
+}
+
+/// A prefix; one of full length is displayed as an address.
+#[derive(Clone, Copy, Debug)]
+pub struct Shortest(pub IpNet);
+
+impl fmt::Display for Shortest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
+    }
+}
+
+impl Serialize for Shortest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
 }
 
 impl<R: References> FromStr for Remote<R> {

@@ -13,7 +13,6 @@ use sg_common::verdict::Reason;
 use utoipa::ToSchema;
 
 pub use frame::Frame;
-pub(crate) use json::Shortest;
 
 use crate::words::words;
 

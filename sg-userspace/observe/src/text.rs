@@ -8,12 +8,14 @@ mod row;
 use std::fmt::{self, Display as _, Write as _};
 
 use ipnet::IpNet;
-use sg_model::Protocol;
-use sg_model::text::{escaped, is_invisible};
+use sg_model::{
+    Protocol, Shortest,
+    text::{escaped, is_invisible},
+};
 
 pub use row::NoRecord;
 
-use crate::record::{Record, Shortest, Stage};
+use crate::record::{Record, Stage};
 
 /// `TIME EVENT VERDICT DIRECTION NIC SRC -> DST PROTOCOL RULE PACKETS BYTES GENERATION`.
 impl fmt::Display for Record {

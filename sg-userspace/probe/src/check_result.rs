@@ -44,11 +44,7 @@ impl CheckResult {
     #[must_use]
     pub fn written(self, policy: &Policy) -> WrittenResult<'_> {
         WrittenResult {
-            verdict: match self.verdict {
-                Verdict::Accept => "accept",
-                Verdict::Drop => "drop",
-                Verdict::Reject => "reject",
-            },
+            verdict: self.verdict.name(),
             reason: self.reason.name(),
             group: self.group.map(|group| policy.group(group).name.as_str()),
             rule: self.rule.map(|rule| policy.rule(rule).id.as_str()),

@@ -283,10 +283,7 @@ impl ProbeParts {
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nic: _, direction, protocol, ends: _, content, dscp } = *self;
-        let direction = match direction {
-            Direction::Ingress => "ingress",
-            Direction::Egress => "egress",
-        };
+        let direction = direction.name();
         let (source, destination) = (self.source(), self.destination());
         write!(f, "{direction} {} ", ProtocolName(protocol))?;
         match content {

@@ -10,8 +10,10 @@
 mod caller;
 mod group;
 mod ids;
+mod in_policy;
 mod list;
 mod nic;
+mod policy_test;
 mod ports;
 mod rule;
 mod settings;
@@ -22,10 +24,12 @@ pub use group::{Group, Label, Member};
 pub use ids::{
     AccessKeyId, GroupId, Id, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
 };
+pub use in_policy::{InPolicy, NamedIn, NotInPolicy};
 pub use list::{
     EntryList, Family, ListEntry, NoExtra, PortEntry, PortList, PrefixEntry, PrefixFamily, PrefixList,
 };
 pub use nic::{Instance, Nic};
+pub use policy_test::{DemandedPacket, DemandedTest, Demands, DocumentName, PolicyTest};
 pub use ports::PortSet;
 pub use rule::{Direction, Ids, Match, NicType, Ports, Remote, Rule, RuleSpec};
 pub use settings::{Quotas, Settings};

@@ -61,10 +61,7 @@ impl From<sg_model::Direction> for Direction {
 
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        })
+        f.write_str(sg_model::Direction::from(*self).name())
     }
 }
 

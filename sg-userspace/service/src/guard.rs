@@ -1,18 +1,16 @@
-//! The guard of changes: refuses one that would leave a filtered device unfiltered, that would not accept what a document keeps, or
-//! that would take away the connections of whoever asks for it.
+//! The guard of changes: refuses one that would leave a filtered device unfiltered, or that would take away the connections of whoever
+//! asks for it.
 //!
 //! It must never refuse a caller who insists, nor compare anything but the state before and after. The native API wraps operations
-//! in [`Guarded`]; `apply` asks for documents.
+//! in [`Guarded`], which also says on what the caller insists; `apply` asks for documents. What documents keep is in `demands`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use sg_agent::devices;
-use sg_document::Guard;
-use sg_guard::{Connection, Lost, lost_connection, lost_probe};
+use sg_guard::{Connection, lost_connection};
 use sg_model::{DeviceFacts, Role};
 use sg_records::Nic;
 
-use super::{Operation, ProjectError, Refusal, State, Tx, policy, policy_for};
+use super::{Insists, Operation, ProjectError, Refusal, State, Tx, host::facts, policy_for};
 
 /// A connection of the caller, and what to call it.
 pub type OwnConnection = (&'static str, Connection);
@@ -22,12 +20,19 @@ pub type OwnConnection = (&'static str, Connection);
 pub struct Guarded<O> {
     operation: O,
     connections: Vec<OwnConnection>,
+    insists: Insists,
 }
 
 impl<O> Guarded<O> {
     /// Wraps `operation`. Without `connections`, it is not guarded.
     pub const fn new(operation: O, connections: Vec<OwnConnection>) -> Self {
-        Self { operation, connections }
+        Self { operation, connections, insists: Insists { force: false, skip_tests: false } }
+    }
+
+    /// The same for a caller who insists.
+    #[must_use]
+    pub fn insisting(self, insists: Insists) -> Self {
+        Self { insists, ..self }
     }
 }
 
@@ -35,6 +40,7 @@ impl<O: Operation> Operation for Guarded<O> {
     type Output = O::Output;
 
     fn run(&self, tx: &mut Tx) -> Result<O::Output, Refusal> {
+        tx.insist(self.insists);
         if self.connections.is_empty() {
             return self.operation.run(tx);
         }
@@ -59,16 +65,6 @@ pub(crate) fn keep_filtered(before: &State, tx: &Tx, allowed: &[String]) -> Resu
     if devices.is_empty() { Ok(()) } else { Err(Refusal::Unfiltered { devices }) }
 }
 
-/// Refuses a state whose policy does not accept what the document keeps.
-pub(crate) fn keep_probes(tx: &Tx, guard: &Guard) -> Result<(), Refusal> {
-    if guard.keep.is_empty() {
-        return Ok(());
-    }
-    let mut policy = policy(tx).map_err(|error| unenforceable(&error))?;
-    policy.set_device_facts(facts()?);
-    lost_probe(&policy, &guard.keep).map_or(Ok(()), |lost| Err(refusal(lost)))
-}
-
 fn keep_connection(
     before: &State,
     after: &State,
@@ -89,24 +85,12 @@ fn keep_connection(
         // Before there was such a NIC, everything passed.
         let former = || before.nic(&nic.id).and_then(|nic| policy_for(before, nic, facts).ok()).map(Arc::new);
         if let Some(lost) = lost_connection(&policy, former, [(None, connection)], name) {
-            return Err(refusal(lost));
+            return Err(lost.into());
         }
     }
     Ok(())
 }
 
-/// The facts about this host's devices, by name.
-fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Refusal> {
-    let devices = devices::scan().map_err(|error| Refusal::Unenforceable {
-        reason: format!("what is guarded cannot be asked, the devices of this host cannot be read: {error}"),
-    })?;
-    Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
-}
-
 fn unenforceable(error: &ProjectError) -> Refusal {
     Refusal::Unenforceable { reason: error.to_string() }
-}
-
-fn refusal(Lost { what, device, by }: Lost) -> Refusal {
-    Refusal::LostAccess { what, device, by }
 }

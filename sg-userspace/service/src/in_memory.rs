@@ -11,18 +11,29 @@ use std::{
 
 use sg_agent::{AgentError, Enforced, Enforcement, Filtered};
 use sg_model::Policy;
-use sg_store::{Change, Key, Record, Store, StoreError};
+use sg_store::{Change, HistoryEdit, Key, Record, Store, StoreError, StoredHistory};
 
 /// A store that a second handle can inspect.
 #[derive(Clone, Debug, Default)]
-pub struct Remembers(pub Arc<Mutex<BTreeMap<Key, Record>>>);
+pub struct Remembers(pub Arc<Mutex<BTreeMap<Key, Record>>>, pub Arc<Mutex<BTreeMap<u64, Vec<u8>>>>);
 
 impl Store for Remembers {
     fn load(&mut self) -> Result<Vec<Record>, StoreError> {
         Ok(self.0.lock().unwrap().values().cloned().collect())
     }
 
-    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn history(&mut self) -> Result<StoredHistory, StoreError> {
+        let kept = self.1.lock().unwrap();
+        let entries = kept.iter().map(|(number, text)| (*number, text.clone())).collect();
+        Ok(StoredHistory { entries, complete_from: 0 })
+    }
+
+    fn commit_with(&mut self, changes: &[Change], history: &HistoryEdit) -> Result<(), StoreError> {
+        if !history.put.is_empty() {
+            let mut kept = self.1.lock().unwrap();
+            kept.extend(history.put.iter().cloned());
+            kept.retain(|number, _| *number >= history.oldest);
+        }
         let mut records = self.0.lock().unwrap();
         for change in changes {
             match change {

@@ -17,6 +17,7 @@ use sg_store::Record;
 use super::{
     Field, Kind, Refusal, State, StoredEntry,
     access::{check_key, check_quotas},
+    demands::check_demands,
     groups,
     idempotency::check_token,
     labels::{check_stored as check_label, region},
@@ -85,6 +86,7 @@ impl<'a> Check<'a> {
             Record::Nic(nic) => self.nic(nic),
             Record::AccessKey(key) => access_key(key),
             Record::Token(token) => check_token(token),
+            Record::Demands(demands) => check_demands(demands),
             Record::Settings(settings) => check_settings(settings),
         };
         checked.and_then(|()| self.names.check(record)).map_err(|reason| Refusal::Record {

@@ -14,8 +14,11 @@ mod access;
 mod apply;
 mod check;
 mod clone;
+mod demands;
 mod groups;
 mod guard;
+mod history;
+mod host;
 mod idempotency;
 #[cfg(any(test, feature = "in-memory"))]
 pub mod in_memory;
@@ -33,10 +36,13 @@ mod quota;
 mod recorded;
 mod refusal;
 mod replace;
+mod replace_tests;
 mod restore;
+mod rollback;
 mod rule_check;
 mod rules;
 mod state;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -56,15 +62,17 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use check::{check_common, check_packet};
+pub use demands::{TestsRun, run_tests};
 pub use groups::referencing;
 pub use guard::{Guarded, OwnConnection};
+pub use history::{History, Kept};
 pub use idempotency::Idempotent;
 pub use integrity::check_stored;
 pub use labels::DEFAULT_REGION;
 pub use lint::{Scope, lint};
 pub use lists::StoredEntry;
 pub use pagination::paginate;
-pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_for};
+pub use project::{Namer, ProjectError, device_of, group_of, model_name, policy, policy_for, policy_with};
 pub use query::{
     Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
     instance_view, list_associations, references,
@@ -72,20 +80,24 @@ pub use query::{
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
+pub use replace_tests::{demanded_tests, resolved};
+pub use rollback::number as change_number;
 pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
     DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
     Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
-    LeftOut, ListView, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move,
-    MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance, RegisterNic,
-    RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
+    LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc,
+    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance,
+    RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules, Restored, Revoke,
+    Rollback, RolledBack, RuleQuery, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
+pub use summary::{summarise, summary_of};
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
-pub use tx::Tx;
+pub use tx::{Insists, Tx};
 
 use sg_agent::{AgentError, Enforcement, Filtered};
 use sg_audit::{Api, Changes, Entry, Ticket, Trail, Who};
@@ -104,10 +116,12 @@ pub trait Operation: Send + 'static {
     fn run(&self, tx: &mut Tx) -> Result<Self::Output, Refusal>;
 }
 
-/// Runs an operation and checks the state afterwards. If it is refused, the caller must discard its changes.
+/// Runs an operation, checks the state afterwards, and asks what is demanded of it. If it is refused, the caller must discard its changes.
 fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
     let mark = tx.mark();
-    perform_since(&mark, operation, tx)
+    let output = perform_since(&mark, operation, tx)?;
+    demands::check(&mark.state, tx)?;
+    Ok(output)
 }
 
 fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
@@ -116,11 +130,20 @@ fn perform_since<O: Operation>(mark: &Mark, operation: &O, tx: &mut Tx) -> Resul
     Ok(output)
 }
 
+/// A state, and the changes that led to it.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The state.
+    pub state: Arc<State>,
+    /// The changes.
+    pub history: History,
+}
+
 /// A handle to the service. Clones share the service.
 #[derive(Clone)]
 pub struct Service {
     queue: mpsc::Sender<Box<dyn Job>>,
-    committed: Arc<ArcSwap<State>>,
+    committed: Arc<ArcSwap<Committed>>,
     filtered: Filtered,
 }
 
@@ -140,12 +163,13 @@ impl Service {
         mut enforcement: impl Enforcement + 'static,
     ) -> Result<(Self, JoinHandle<()>), StartError> {
         let state = State::new(store.load()?);
+        let history = History::stored(store.history()?);
         let policy = policy(&state)?;
         enforcement.prepare(policy).map_err(|source| StartError::Unenforceable { source })?;
         if let Err(error) = enforcement.enforce() {
             tracing::error!("{error}");
         }
-        let committed = Arc::new(ArcSwap::from_pointee(state));
+        let committed = Arc::new(ArcSwap::from_pointee(Committed { state: Arc::new(state), history }));
         let filtered = enforcement.filtered();
         let (queue, waiting) = mpsc::channel();
         let writer = Writer { queue: waiting, committed: Arc::clone(&committed), store, enforcement };
@@ -157,7 +181,18 @@ impl Service {
     /// A snapshot of the current state, which never changes.
     #[must_use]
     pub fn snapshot(&self) -> Arc<State> {
+        Arc::clone(&self.committed.load().state)
+    }
+
+    /// The current state, with the changes that led to it.
+    #[must_use]
+    pub fn committed(&self) -> Arc<Committed> {
         self.committed.load_full()
+    }
+
+    fn begin(&self) -> Tx {
+        let Committed { state, history } = &**self.committed.load();
+        Tx::new(State::clone(state), Timestamp::now()).after(history.clone())
     }
 
     /// The result that an operation would have: it runs on a copy that is dropped. Whether it could be enforced is not checked.
@@ -165,8 +200,7 @@ impl Service {
     /// # Errors
     /// Why it would be refused.
     pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
-        let tx = Tx::new(State::clone(&self.snapshot()), Timestamp::now());
-        perform(operation, &mut tx.on(self.filtered.clone()))
+        perform(operation, &mut self.begin().on(self.filtered.clone()))
     }
 
     /// The state that there would be after an operation, whatever [`Self::try_out`] says about what is filtered.
@@ -174,7 +208,9 @@ impl Service {
     /// # Errors
     /// Why it would be refused.
     pub fn would_be<O: Operation>(&self, operation: &O) -> Result<(O::Output, State), Refusal> {
-        let mut tx = Tx::new(State::clone(&self.snapshot()), Timestamp::now());
+        let mut tx = self.begin();
+        // It is only looked at.
+        tx.insist(Insists { force: true, skip_tests: true });
         let output = perform(operation, &mut tx)?;
         Ok((output, tx.into_state()))
     }
@@ -199,7 +235,8 @@ impl Service {
         operation: O,
     ) -> Result<O::Output, Refusal> {
         let (reply, result) = oneshot::channel();
-        let task = Task { operation, output: None, changes: Changes::default(), ticket, reply };
+        let (output, changes, number) = (None, Changes::default(), None);
+        let task = Task { operation, output, changes, number, ticket, reply };
         self.queue.send(Box::new(task)).map_err(|_| Refusal::Ending)?;
         let result = result.await.unwrap_or(Err(Refusal::Ending));
         // The writer and the agent serve many requests at once, and log without the id of one. This line is in its span.
@@ -239,6 +276,8 @@ struct Task<O: Operation> {
     output: Option<Result<O::Output, Refusal>>,
     /// What it changed.
     changes: Changes,
+    /// Its number in the history, if it changed the policy.
+    number: Option<u64>,
     ticket: Ticket,
     reply: oneshot::Sender<Result<O::Output, Refusal>>,
 }
@@ -250,13 +289,22 @@ impl<O: Operation> Job for Task<O> {
         let mark = tx.mark();
         let output = perform_since(&mark, &self.operation, tx);
         let done = output.is_ok();
-        self.changes = if done { recorded::changes(&mark, tx) } else { Changes::default() };
+        (self.changes, self.number) = (Changes::default(), None);
+        if done {
+            let (changes, undo) = recorded::changes(&mark, tx);
+            let entry = self.ticket.entry();
+            self.number = entry.and_then(|entry| tx.remember(&undo, entry, &changes));
+            self.changes = changes;
+        }
         self.output = Some(output);
         done
     }
 
     fn reply(self: Box<Self>, fate: Result<(), Refusal>) {
-        let Self { operation: _, output, changes, ticket, reply } = *self;
+        let Self { operation: _, output, changes, number, ticket, reply } = *self;
+        let number = number
+            .filter(|_| !matches!(&fate, Err(refusal) if !matches!(refusal, Refusal::NotYetInForce { .. })));
+        let ticket = ticket.numbered(number);
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
         let result = fate.and(output.unwrap_or_else(broken));
         let refused = result.as_ref().err().map(|refusal| [refusal.code(), refusal.to_string()]);

@@ -4,7 +4,7 @@
 //! rules name. Names in it are ids. A group of the classic network becomes one model group for each network that its NICs face,
 //! with the rules for that network. The writer and the checks call it. It must never decide what a rule means.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
 use sg_model::{DeviceFacts, GroupIndex, Policy, PolicyParts, PortListIndex, PrefixListIndex, Resolve};
 use sg_records::{Direction, Group, GroupId, Ids, Nic, NicType, PortListId, PrefixListId, Rule, RuleSpec};
@@ -68,7 +68,24 @@ pub fn device_of(nic: &Nic) -> String {
 pub fn policy(state: &State) -> Result<Policy, ProjectError> {
     let nics: Vec<&Arc<Nic>> = state.local_nics().collect();
     // Members in the policy count by themselves, with the addresses of their devices.
-    policy_of(state, &nics, |nic| if nic.device.is_some() { Vec::new() } else { nic.addresses.clone() })
+    policy_of(state, &nics, elsewhere, |_| ()).map(|(policy, ())| policy)
+}
+
+/// The policy of this host's NICs, with what else `name` finds by name.
+///
+/// # Errors
+/// Like [`policy`].
+pub fn policy_with<T>(
+    state: &State,
+    name: impl FnOnce(&mut Namer<'_, '_>) -> T,
+) -> Result<(Policy, T), ProjectError> {
+    let nics: Vec<&Arc<Nic>> = state.local_nics().collect();
+    policy_of(state, &nics, elsewhere, name)
+}
+
+/// The addresses of a NIC that is not in the policy of this host.
+fn elsewhere(nic: &Nic) -> Vec<IpAddr> {
+    if nic.device.is_some() { Vec::new() } else { nic.addresses.clone() }
 }
 
 /// The policy of one NIC, on any host. `facts` returns the facts about a device of this host.
@@ -85,17 +102,18 @@ pub fn policy_for(
         Some(device) if member.addresses.is_empty() => facts(device).addresses,
         _ => member.addresses.clone(),
     };
-    let mut policy = policy_of(state, &[nic], of_member)?;
+    let (mut policy, ()) = policy_of(state, &[nic], of_member, |_| ())?;
     policy.set_device_facts(&facts);
     Ok(policy)
 }
 
 /// `of_member` returns the addresses by which a NIC is a member of its groups, in addition to those that it has in the policy.
-fn policy_of(
+fn policy_of<T>(
     state: &State,
     nics: &[&Arc<Nic>],
     of_member: impl Fn(&Nic) -> Vec<IpAddr>,
-) -> Result<Policy, ProjectError> {
+    name: impl FnOnce(&mut Namer<'_, '_>) -> T,
+) -> Result<(Policy, T), ProjectError> {
     let mut projection = Projection { state, parts: PolicyParts::default(), indices: Indices::default() };
     for nic in nics {
         for group in &nic.groups {
@@ -106,8 +124,10 @@ fn policy_of(
     for nic in nics {
         projection.nic(nic);
     }
+    let named = name(&mut Namer { projection: &mut projection, by: "what is asked" });
     projection.members(of_member);
-    Policy::new(projection.parts).map_err(|error| ProjectError::Model(error.to_string()))
+    let policy = Policy::new(projection.parts).map_err(|error| ProjectError::Model(error.to_string()))?;
+    Ok((policy, named))
 }
 
 #[derive(Debug, Default)]
@@ -185,7 +205,7 @@ impl Projection<'_> {
             action: *action,
             priority: sg_model::Priority::new(*priority)
                 .ok_or_else(|| wrong("its priority is not 1 to 100"))?,
-            matches: matches.try_map(&mut ByPosition { projection: self, by: id.as_str() })?,
+            matches: matches.try_map(&mut Namer { projection: self, by: id.as_str() })?,
             description: None,
         })
     }
@@ -233,18 +253,36 @@ impl Projection<'_> {
     }
 }
 
-/// Finds the positions in the policy of what a rule names, and adds what is not there yet.
-struct ByPosition<'p, 'a> {
+/// Finds the positions in the policy of what a rule or a question names, and adds what is not there yet.
+pub struct Namer<'p, 'a> {
     projection: &'p mut Projection<'a>,
-    /// The rule.
+    /// Who names it.
     by: &'p str,
+}
+
+impl Namer<'_, '_> {
+    /// The groups of the policy that NICs hold by holding this one.
+    ///
+    /// # Errors
+    /// If there is no such group.
+    pub fn held(&mut self, id: &GroupId) -> Result<Vec<GroupIndex>, ProjectError> {
+        let Projection { state, parts: _, indices } = &*self.projection;
+        state.group(id).ok_or_else(|| dangling(self.by, "group", id))?;
+        Ok(indices.held.iter().filter(|(group, ..)| group.id == *id).map(|(.., index)| *index).collect())
+    }
+}
+
+impl fmt::Debug for Namer<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namer").field("by", &self.by).finish_non_exhaustive()
+    }
 }
 
 fn dangling(by: &str, what: &'static str, id: &impl ToString) -> ProjectError {
     ProjectError::Dangling { what, id: id.to_string(), by: by.to_owned() }
 }
 
-impl Resolve<Ids, sg_model::Indices> for ByPosition<'_, '_> {
+impl Resolve<Ids, sg_model::Indices> for Namer<'_, '_> {
     type Error = ProjectError;
 
     fn group(&mut self, id: &GroupId) -> Result<GroupIndex, ProjectError> {

@@ -1,4 +1,5 @@
-//! What an operation changed, as the audit trail has it: each object once, by kind, id and name, with its fields before and after.
+//! What an operation changed, as the audit trail has it: each object once, by kind, id and name, with its fields before and after;
+//! and as the history has it: what undoes it.
 //!
 //! No secret gets out of here: an access key is shown as the API shows it, and kept responses are left out. Called for each
 //! operation that was done.
@@ -12,11 +13,14 @@ use sg_audit::{Changes, OBJECTS, Object};
 use sg_records::{Label, Settings};
 use sg_store::{Change, Record};
 
-use super::tx::{Mark, Tx};
+use super::{
+    history::is_policy,
+    tx::{Mark, Tx},
+};
 
-/// The objects that changed since `mark`.
-pub(super) fn changes(mark: &Mark, tx: &Tx) -> Changes {
-    let mut recorded = Changes::default();
+/// The objects that changed since `mark`, and what makes the policy what it was.
+pub(super) fn changes(mark: &Mark, tx: &Tx) -> (Changes, Vec<Change>) {
+    let (mut recorded, mut undo) = (Changes::default(), Vec::new());
     let mut seen = BTreeSet::new();
     let changes = tx.changes_since(mark).iter();
     let keys = changes.map(|change| match change {
@@ -28,13 +32,16 @@ pub(super) fn changes(mark: &Mark, tx: &Tx) -> Changes {
         if !differ(before.as_ref(), after.as_ref()) {
             continue;
         }
+        if is_policy(&key) {
+            undo.push(before.clone().map_or_else(|| Change::Delete(key.clone()), Change::Put));
+        }
         if recorded.objects.len() < OBJECTS {
             recorded.objects.extend(object(before.as_ref(), after.as_ref()));
         } else {
             recorded.more += 1;
         }
     }
-    recorded
+    (recorded, undo)
 }
 
 /// Whether an object changed in something that may be shown.
@@ -88,6 +95,7 @@ fn shown(record: &Record) -> Option<Shown> {
             of("nic", &nic.id, name, &["device"])
         }
         Record::AccessKey(key) => of("access_key", &key.id, "", &[]),
+        Record::Demands(demands) => of("demands", &demands.document, "", &[]),
         Record::Settings(_) => of("quotas", &"quotas", "", &[]),
         Record::Token(_) => None,
     }
@@ -108,6 +116,7 @@ fn fields(record: &Record) -> Option<Value> {
         Record::Instance(instance) => json(instance),
         Record::Nic(nic) => json(nic),
         Record::AccessKey(key) => json(&AccessKeyView::from(&**key)),
+        Record::Demands(demands) => json(demands),
         Record::Settings(settings) => {
             let Settings { quotas, serial: _ } = &**settings;
             json(quotas)

@@ -8,8 +8,8 @@ use std::{net::IpAddr, sync::Arc};
 use imbl::{OrdMap, OrdSet};
 use sg_model::Named;
 use sg_records::{
-    AccessKey, AccessKeyId, Group, GroupId, Instance, InstanceId, Member, Nic, NicId, PortList, PortListId,
-    PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Vpc, VpcId,
+    AccessKey, AccessKeyId, Demands, DocumentName, Group, GroupId, Instance, InstanceId, Member, Nic, NicId,
+    PortList, PortListId, PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Vpc, VpcId,
 };
 use sg_store::{Key, Record};
 
@@ -24,6 +24,7 @@ pub struct State {
     nics: OrdMap<NicId, Arc<Nic>>,
     access_keys: OrdMap<AccessKeyId, Arc<AccessKey>>,
     tokens: OrdMap<String, Arc<Token>>,
+    demands: OrdMap<DocumentName, Arc<Demands>>,
     members: OrdMap<GroupId, OrdMap<IpAddr, Arc<Member>>>,
     settings: Arc<Settings>,
     rules_of_group: OrdMap<GroupId, OrdMap<u64, Arc<Rule>>>,
@@ -111,6 +112,8 @@ kinds! {
     access_key access_keys(id: AccessKeyId) -> AccessKey;
     /// The kept response to the operation with this token.
     token tokens(token: String) -> Token;
+    /// What the document with this name demands of every change.
+    demands_of demands(document: DocumentName) -> Demands;
 }
 
 impl State {
@@ -241,6 +244,7 @@ impl State {
             | Record::PortList(_)
             | Record::Instance(_)
             | Record::AccessKey(_)
+            | Record::Demands(_)
             | Record::Settings(_) => {}
         }
     }

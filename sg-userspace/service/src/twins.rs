@@ -51,7 +51,11 @@ fn called_in(record: &Record) -> Option<(Space<'_>, impl Iterator<Item = Called<
         Record::Instance(one) => (Space::Of(Kind::Instance), one.id.as_str(), &one.label.name, None),
         Record::Nic(nic) => (Space::Of(Kind::Nic), nic.id.as_str(), &nic.label.name, nic.device.as_deref()),
         Record::Rule(rule) => (Space::Rules(&rule.group), rule.id.as_str(), &rule.spec.name, None),
-        Record::Member(_) | Record::AccessKey(_) | Record::Token(_) | Record::Settings(_) => return None,
+        Record::Member(_)
+        | Record::AccessKey(_)
+        | Record::Token(_)
+        | Record::Demands(_)
+        | Record::Settings(_) => return None,
     };
     Some((space, called(id, name, device)))
 }

@@ -3,7 +3,7 @@
 //! They never change what a VPC contains. The native API calls them through `Service`.
 
 use sg_api_types::{CreateVpc, DeleteVpc, ModifyVpc};
-use sg_records::{Id as _, Vpc, VpcId};
+use sg_records::{DocumentName, Id as _, Vpc, VpcId};
 use sg_store::Key;
 
 use super::{
@@ -58,6 +58,11 @@ impl Operation for DeleteVpc {
         let by: Vec<String> = nics.chain(instances).chain(groups).collect();
         if !by.is_empty() {
             return Err(Refusal::InUse { kind: Kind::Vpc, id: id.to_string(), by });
+        }
+        // With the VPC of a document, nothing is left of it.
+        let owner = tx.vpc(&id).and_then(|vpc| vpc.label.owner.clone()).map(DocumentName);
+        if let Some(document) = owner.filter(|document| tx.demands_of(document).is_some()) {
+            tx.delete(Key::Demands(document));
         }
         tx.delete(Key::Vpc(id.clone()));
         Ok(id)

@@ -3,8 +3,8 @@
 //! cost as much as one, and a response means "stored, and in force on this host".
 //!
 //! ```text
-//! queue ─► run each on a copy ─► agent: prepare ─► store: commit ─► agent: enforce ─► responses
-//!          refused: dropped      may refuse        durable          no packet meets the old policy
+//! queue ─► run each on a copy ─► demands ─► agent: prepare ─► store: commit ─► agent: enforce ─► responses
+//!          refused: dropped      tests hold  may refuse        durable          no packet meets the old policy
 //! ```
 //!
 //! It must never know what an operation does. `Service` starts it.
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use sg_agent::{AgentError, Enforcement};
 use sg_store::Store;
 
-use super::{Refusal, State, Tx, project};
+use super::{Committed, Refusal, State, Tx, demands, project, tx::Insists};
 
 /// The maximum number of operations in one batch.
 const BATCH: usize = 1024;
@@ -39,7 +39,7 @@ pub(super) trait Job: Send {
 /// The writer, with its queue, state, store and enforcement.
 pub(super) struct Writer<E> {
     pub(super) queue: Receiver<Box<dyn Job>>,
-    pub(super) committed: Arc<ArcSwap<State>>,
+    pub(super) committed: Arc<ArcSwap<Committed>>,
     pub(super) store: Box<dyn Store>,
     pub(super) enforcement: E,
 }
@@ -72,8 +72,14 @@ impl<E: Enforcement> Writer<E> {
                 job.reply(Ok(()));
             }
         }
+        // Whoever insists, insists for one change.
+        if done.len() > 1 && tx.insists() != Insists::default() {
+            return done.into_iter().for_each(|job| self.together(vec![job]));
+        }
         match self.apply(tx) {
-            Err(Refusal::Unenforceable { .. }) if done.len() > 1 => {
+            Err(Refusal::Unenforceable { .. } | Refusal::FailingTest { .. } | Refusal::LostAccess { .. })
+                if done.len() > 1 =>
+            {
                 for job in done {
                     self.together(vec![job]);
                 }
@@ -83,24 +89,29 @@ impl<E: Enforcement> Writer<E> {
     }
 
     fn begin(&self) -> Tx {
-        Tx::new(State::clone(&self.committed.load()), Timestamp::now()).on(self.enforcement.filtered())
+        let committed = self.committed.load();
+        let tx = Tx::new(State::clone(&committed.state), Timestamp::now());
+        tx.after(committed.history.clone()).on(self.enforcement.filtered())
     }
 
     fn apply(&mut self, tx: Tx) -> Result<(), Refusal> {
         if tx.changes().is_empty() {
             return Ok(());
         }
+        demands::check(&self.committed.load().state, &tx)?;
         let unenforceable = |reason: String| Refusal::Unenforceable { reason };
         let policy = project::policy(&tx).map_err(|error| unenforceable(error.to_string()))?;
         self.enforcement.prepare(policy).map_err(|error| match error {
             AgentError::Stopped => Refusal::Ending,
             error => unenforceable(error.to_string()),
         })?;
-        self.store.commit(tx.changes()).map_err(|error| {
+        let edit = tx.history().edit_since(&self.committed.load().history);
+        self.store.commit_with(tx.changes(), &edit).map_err(|error| {
             tracing::error!("{error}");
             Refusal::NotStored { reason: error.to_string() }
         })?;
-        self.committed.store(Arc::new(tx.into_state()));
+        let (state, history) = tx.into_parts();
+        self.committed.store(Arc::new(Committed { state: Arc::new(state), history }));
         let not_yet = |error: AgentError| Refusal::NotYetInForce { reason: error.to_string() };
         self.enforcement.enforce().map(drop).map_err(not_yet)
     }

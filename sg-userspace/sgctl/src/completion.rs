@@ -223,6 +223,8 @@ fn common_of(words: &[String]) -> Common {
         access_key_file: given("--access-key-file", "SGCTL_ACCESS_KEY_FILE").map(PathBuf::from),
         timeout: 1,
         force: false,
+        skip_tests: false,
+        reason: None,
         output: super::args::common::OutputArgs::default(),
     }
 }

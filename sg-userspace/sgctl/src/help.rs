@@ -3,7 +3,10 @@
 
 use clap::{Arg, ArgAction, Command, builder::Resettable};
 
-use super::{args::common::HEADING, failure::EXIT_CODES};
+use super::{
+    args::common::{HEADING, reason},
+    failure::EXIT_CODES,
+};
 
 /// Other names of verbs, which people type.
 const ALIASES: &[(&str, &[&str])] = &[
@@ -15,9 +18,37 @@ const ALIASES: &[(&str, &[&str])] = &[
     ("revoke", &["rm"]),
 ];
 
+/// The commands that make changes, by their last word; each takes `--reason`.
+const CHANGES: &[&str] = &[
+    "add",
+    "apply",
+    "cancel",
+    "clone",
+    "confirm",
+    "create",
+    "delete",
+    "extend",
+    "flows",
+    "import",
+    "join",
+    "leave",
+    "modify",
+    "move",
+    "register",
+    "remove",
+    "restore",
+    "revoke",
+    "rollback",
+    "set",
+    "set-groups",
+];
+
 /// Examples of each command, by its words.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("vpc list", &["sgctl vpc list", "sgctl vpc list -o wide"]),
+    ("test list", &["sgctl test list"]),
+    ("test run", &["sgctl test run", "sgctl test run -f policy.yaml"]),
+    ("test set", &["sgctl test set -f tests.yaml"]),
     ("vpc show", &["sgctl vpc show prod"]),
     (
         "vpc create",
@@ -161,6 +192,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("candidate report", &["sgctl candidate report", "sgctl candidate report --rules --all"]),
     ("candidate promote", &["sgctl candidate promote"]),
     ("candidate drop", &["sgctl candidate drop"]),
+    (
+        "rollback",
+        &["sgctl rollback 7 --dry-run", "sgctl rollback 7 --reason 'ticket 4711: the office is offline'"],
+    ),
     ("export", &["sgctl export backup.jsonl --secrets"]),
     ("import", &["sgctl import backup.jsonl --dry-run", "sgctl import backup.jsonl --yes"]),
     (
@@ -186,6 +221,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "sgctl diff new.yaml",
             "sgctl diff policy.yaml new.yaml",
+            "sgctl diff @7",
+            "sgctl diff @7 backup.jsonl",
             "sgctl diff policy.yaml new.yaml --nic eth0 --all --json",
         ],
     ),
@@ -208,7 +245,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "history",
-        &["sgctl history --since 1h", "sgctl history --object web --outcome done", "sgctl history -f --json"],
+        &[
+            "sgctl history --since 1h",
+            "sgctl history --object web --outcome done",
+            "sgctl history --changes --last 20",
+            "sgctl history --change 7",
+            "sgctl history -f --json",
+        ],
     ),
     ("top", &["sgctl top", "sgctl top --nic eth0 --interval 1"]),
     ("detach", &["sgctl detach", "sgctl detach --instance old", "sgctl detach --all --yes"]),
@@ -247,6 +290,9 @@ fn exit_codes() -> String {
 /// `command` and those below it, completed. `path` is its words after `sgctl`.
 fn completed(command: Command, path: &str) -> Command {
     let mut command = command.mut_args(in_words);
+    if CHANGES.contains(&command.get_name()) {
+        command = command.arg(reason());
+    }
     let mut after = Vec::new();
     if let Some(long) = command.get_long_about().map(ToString::to_string) {
         // Its first paragraph is what `-h` shows at the top.

@@ -96,8 +96,9 @@ impl<'a> Session<'a> {
                 "sgctl: warning: the connection to {server} is not encrypted, and the access key travels on it"
             ));
         }
-        let client =
-            Client::new(server, Duration::from_secs(u64::from(common.timeout)))?.forcing(common.force);
+        let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?
+            .forcing(common.force, common.skip_tests)
+            .because(common.reason.clone());
         Ok(Self { client, output })
     }
 

@@ -198,6 +198,7 @@ impl AgentArguments {
             traffic: None,
             measure: None,
             confirm: None,
+            history: None,
             limits: Limits {
                 nics: self.max_nics,
                 flows: self.max_flows,

@@ -10,17 +10,15 @@ use std::{future::pending, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
-use sg_agent::{AgentThread, AllowUnfiltered, ConfirmChanges, Instance, Measure};
+use sg_agent::{AgentThread, AllowUnfiltered, ConfirmChanges, DocumentHistory, Measure};
 use sg_api::{
     listen::{Access, Exposure, Limits, ListenError},
-    native::{self, Caller, Native},
-    recording::Recording,
+    native::{self, Caller, Documents, Native},
 };
 use sg_host::ssh_session;
 use sg_inspect::last_hits::LastHits;
 use sg_metrics::Measured;
 use sg_model::confirm_seconds;
-use sg_observe::history::Observed;
 
 use super::{
     AgentArguments,
@@ -98,6 +96,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     options.confirm = Some(ConfirmChanges { seconds: arguments.confirm_changes, directory: state.clone() });
     let recorded = Recorded::start(&arguments.record, &state)?;
     options.trail = recorded.recording().trail;
+    let kept = DocumentHistory::start(&state);
+    let kept =
+        kept.inspect_err(|error| tracing::error!("no documents are kept for the history: {error}")).ok();
+    let (history, writer) = kept.unzip();
+    options.history.clone_from(&history);
     let mut agent = match AgentThread::follow(arguments.policy.clone(), options) {
         Ok(agent) => agent,
         Err(error) => {
@@ -120,43 +123,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         (Ok(_), _) => {}
     }
     let (recording, observed) = (recorded.measured(measured.as_ref()), traffic.observed());
-    runtime.block_on(serve(arguments, &instance, access, hits, observed, recording, &mut agent));
+    let native = Native {
+        service: None,
+        instance: instance.clone(),
+        hits,
+        observed,
+        places: Arc::default(),
+        caller: Caller::Socket,
+        attempts: Arc::default(),
+        control: Some(agent.control()),
+        documents: history.clone().map(Documents::of),
+        recording,
+    };
+    runtime.block_on(serve(arguments, access, native, &mut agent));
     drop(runtime);
     let ended = agent.join();
     traffic.join();
     recorded.end();
+    if let (Some(history), Some(writer)) = (history, writer) {
+        history.end();
+        let _ = writer.join();
+    }
     let _ = observer.join();
     Ok(ended?)
 }
 
 /// Serves what is in force until the agent ends. The socket is there before the agent says that it is ready.
-async fn serve(
-    arguments: &Arguments,
-    instance: &Instance,
-    access: Access,
-    hits: LastHits,
-    observed: Arc<Observed>,
-    recording: Recording,
-    agent: &mut AgentThread,
-) {
-    let listening = arguments.socket.listen(instance, access).await;
+async fn serve(arguments: &Arguments, access: Access, native: Native, agent: &mut AgentThread) {
+    let listening = arguments.socket.listen(&native.instance, access).await;
     let mut in_force = agent.in_force();
     agent.begin();
     let ended = async move { while in_force.changed().await.is_ok() {} };
     match listening {
         Ok(Some((listener, path))) => {
             tracing::info!("what is in force is served at {}", path.display());
-            let native = Native {
-                service: None,
-                instance: instance.clone(),
-                hits,
-                observed,
-                places: Arc::default(),
-                caller: Caller::Socket,
-                attempts: Arc::default(),
-                control: Some(agent.control()),
-                recording,
-            };
             listener.serve(native::router(native), Limits::default(), ended).await;
         }
         Ok(None) => ended.await,

@@ -127,6 +127,7 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
         caller: Caller::Socket,
         attempts: Arc::default(),
         control: Some(agent.control()),
+        documents: None,
         recording,
     };
     let listened = listen(arguments, &service, native, sources);

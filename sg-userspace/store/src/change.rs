@@ -4,8 +4,8 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sg_records::{
-    AccessKey, AccessKeyId, Group, GroupId, Instance, InstanceId, Member, Nic, NicId, PortList, PortListId,
-    PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Vpc, VpcId,
+    AccessKey, AccessKeyId, Demands, DocumentName, Group, GroupId, Instance, InstanceId, Member, Nic, NicId,
+    PortList, PortListId, PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Vpc, VpcId,
 };
 
 macro_rules! kinds {
@@ -75,7 +75,18 @@ macro_rules! follow {
         })*
     };
 }
-follow!(VpcId, GroupId, RuleId, PrefixListId, PortListId, InstanceId, NicId, AccessKeyId, String);
+follow!(
+    VpcId,
+    GroupId,
+    RuleId,
+    PrefixListId,
+    PortListId,
+    InstanceId,
+    NicId,
+    AccessKeyId,
+    DocumentName,
+    String
+);
 
 impl Follow for (GroupId, IpAddr) {
     fn follow(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,11 +113,14 @@ kinds! {
     AccessKey "access_key" (AccessKey, AccessKeyId) = |key| key.id.clone();
     /// The kept response to an operation with a token.
     Token "token" (Token, String) = |token| token.token.clone();
+    /// What later changes must keep, by the document that demands it.
+    Demands "demands" (Demands, DocumentName) = |demands| demands.document.clone();
     /// The settings of everything; there is one such record.
     Settings "settings" (Settings, ()) = |_settings| ();
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Change {
     /// Inserts the record, or replaces the one with its key.
     Put(Record),

@@ -17,7 +17,7 @@ use redb::{
     backends::{FileBackend, InMemoryBackend},
 };
 
-use super::{Change, Record, Store, StoreError, directory::Directory};
+use super::{Change, HistoryEdit, Record, Store, StoreError, StoredHistory, directory::Directory};
 use base::Base;
 
 /// A [`Store`] in a file.
@@ -141,13 +141,17 @@ impl Store for RedbStore {
         Ok(records)
     }
 
-    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn history(&mut self) -> Result<StoredHistory, StoreError> {
+        self.known()?.history()
+    }
+
+    fn commit_with(&mut self, changes: &[Change], history: &HistoryEdit) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
         }
         let entries = changes.iter().map(base::entry).collect::<Result<Vec<_>, _>>()?;
         let commits = self.commits + 1;
-        let Err(error) = self.known()?.write(&entries, commits) else {
+        let Err(error) = self.known()?.write(&entries, history, commits) else {
             self.commits = commits;
             return Ok(());
         };

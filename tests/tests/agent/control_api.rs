@@ -44,6 +44,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         traffic: None,
         measure: None,
         confirm: None,
+        history: None,
         rejects: RejectRate::default(),
         allow_unfiltered: AllowUnfiltered::default(),
         started_over: None,

@@ -95,6 +95,8 @@ fn a_diff_says_which_flows_are_revoked(lab: Lab, attach: Attach) -> Result<()> {
             let line = lines.iter().find(is_it).with_context(|| format!("no {port}: {lines:?}"))?;
             ensure!(line["flows"] == 1 && line["after"]["verdict"] == after, "{line}");
         }
+        let all = lines.last().map(|line| &line["flows"]).context("no line")?;
+        ensure!(all["total"] == 2 && all["revoked"] == 1 && all["reattributed"] == 1, "{all}");
 
         agent.apply(&new)?;
         for end in End::ALL {

@@ -1,7 +1,7 @@
 //! A disk that fails at a chosen write, for a moment or for longer, while the process goes on. What the store reports must be
 //! true, and it must work again when the disk does.
 
-use sg_store::{RedbStore, Store as _, StoreError};
+use sg_store::{RedbStore, StoreError};
 
 use crate::store::{
     disk::{Disk, Trouble},
@@ -20,10 +20,8 @@ pub(crate) fn at_every_write() {
             let mut store = open(&disk);
             disk.trouble_at(at, trouble);
             let (mut done, mut came, mut after) = (0, false, 0);
-            while let Some(changes) = script.commits.get(done)
-                && after < AFTER
-            {
-                let result = store.commit(changes);
+            while done < script.commits.len() && after < AFTER {
+                let result = script.commit(&mut store, done);
                 let troubled = disk.is_troubled();
                 disk.repair();
                 came |= troubled;
@@ -39,7 +37,7 @@ pub(crate) fn at_every_write() {
                             assert_eq!(trouble, Trouble::Dead, "at {at}: {error}");
                             doubtful += 1;
                             // It goes on where that commit did not happen, and else not before everything was loaded.
-                            done += usize::from(store.commit(changes).is_ok());
+                            done += usize::from(script.commit(&mut store, done).is_ok());
                             done = script.check(&state(&mut store), done);
                         } else {
                             refused += 1;
@@ -48,6 +46,7 @@ pub(crate) fn at_every_write() {
                 }
                 if troubled {
                     assert_eq!(state(&mut store), script.states[done], "{trouble:?} at {at}");
+                    Script::check_history(&mut store, done);
                     // What was said to be stored is on the disk itself.
                     let left = Disk::with(disk.after_power_loss(|| false));
                     let found = exported_state(&mut open(&left));

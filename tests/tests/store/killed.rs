@@ -19,7 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use redb::{BackendError, StorageBackend, backends::FileBackend};
-use sg_store::{RedbStore, Store as _};
+use sg_store::RedbStore;
 
 use crate::store::script::{Script, exported_state, state};
 
@@ -36,8 +36,9 @@ pub(crate) fn is_victim() -> bool {
     let fate = Fate { writes: Arc::default(), death, halfway: env::var_os(HALFWAY).is_some() };
     let through = move |file| Deadly { file, fate: fate.clone() };
     let mut store = RedbStore::open_through(&PathBuf::from(directory), through).expect("it opens");
-    for changes in &Script::new().commits {
-        store.commit(changes).expect("it is stored");
+    let script = Script::new();
+    for place in 0..script.commits.len() {
+        script.commit(&mut store, place).expect("it is stored");
         println!("stored");
     }
     true
@@ -141,9 +142,10 @@ pub(crate) fn at_every_write() {
             drop(store);
             let mut store = RedbStore::open(&path).unwrap();
             assert_eq!(state(&mut store), script.states[found]);
+            Script::check_history(&mut store, found);
             // And it is a store like any other.
-            if let Some(changes) = script.commits.get(found) {
-                store.commit(changes).unwrap();
+            if found < script.commits.len() {
+                script.commit(&mut store, found).unwrap();
                 assert_eq!(state(&mut store), script.states[found + 1]);
             }
             survived |= alive;

@@ -4,7 +4,7 @@
 use std::env;
 
 use fastrand::Rng;
-use sg_store::{RedbStore, Store as _, StoreError};
+use sg_store::{RedbStore, StoreError};
 
 use crate::store::{
     disk::{Disk, Trouble},
@@ -31,6 +31,7 @@ pub(crate) fn at_every_write() {
             let mut store = open(&Disk::with(left.clone())).unwrap();
             let state_of = if number == chosen { exported_state } else { state };
             let found = script.check(&state_of(&mut store), done);
+            Script::check_history(&mut store, found);
             states += 1;
             for again in (1..).take_while(|_| twice && number == chosen) {
                 let disk = Disk::with(left.clone());
@@ -66,7 +67,7 @@ fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
 /// Does the script as far as there is power; says how many commits were stored.
 fn run(disk: &Disk, script: &Script) -> usize {
     let Ok(mut store) = open(disk) else { return 0 };
-    script.commits.iter().take_while(|changes| store.commit(changes).is_ok()).count()
+    (0..script.commits.len()).take_while(|place| script.commit(&mut store, *place).is_ok()).count()
 }
 
 const WAYS: usize = 6;

@@ -7,7 +7,7 @@ use sg_records::{
     AccessKey, Direction, KeyRole, Label, Member, PrefixEntry, PrefixFamily, PrefixList, Rule, RuleSpec,
     Settings, Token, Vpc,
 };
-use sg_store::{Change, Key, Record, Store, export, import};
+use sg_store::{Change, HistoryEdit, Key, Record, Store, StoreError, export, import};
 
 pub(crate) type State = BTreeMap<Key, Record>;
 
@@ -31,6 +31,23 @@ impl Script {
         Self { commits, states }
     }
 
+    /// Does the commit with this place, with an entry in the history: of a history of four.
+    pub(crate) fn commit(&self, store: &mut dyn Store, place: usize) -> Result<(), StoreError> {
+        let number = place as u64 + 1;
+        let history =
+            HistoryEdit { put: vec![(number, text_of(number))], oldest: number.saturating_sub(HISTORY - 1) };
+        store.commit_with(&self.commits[place], &history)
+    }
+
+    /// Makes sure that the history is that of so many commits: it is written with them or not at all.
+    pub(crate) fn check_history(store: &mut dyn Store, commits: usize) {
+        let last = commits as u64;
+        let found = store.history().expect("a history can be read");
+        let first = last.saturating_sub(HISTORY - 1).max(1);
+        let expected: Vec<_> = (first..=last).map(|number| (number, text_of(number))).collect();
+        assert_eq!((found.entries, found.complete_from), (expected, 0));
+    }
+
     /// Makes sure that `found` is what it may be after `done` commits were said to be stored and no more. Says how many
     /// there are.
     pub(crate) fn check(&self, found: &State, done: usize) -> usize {
@@ -44,6 +61,13 @@ impl Script {
             panic!("{done} commits were stored, found {} records, the state after {like:?}", found.len());
         }
     }
+}
+
+/// Entries of the history that stay.
+const HISTORY: u64 = 4;
+
+fn text_of(number: u64) -> Vec<u8> {
+    format!("change {number}").into_bytes().repeat(100)
 }
 
 pub(crate) fn state(store: &mut dyn Store) -> State {

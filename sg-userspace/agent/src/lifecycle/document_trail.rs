@@ -1,5 +1,5 @@
-//! Documents in the audit trail: each that is read, whose it is, what it changes by name, and its outcome. It must never wait for the
-//! disk: the trail has a thread of its own. Comparing two documents by name costs about as much as reading one, once what they say
+//! Documents in the audit trail and in the history: each that is read, whose it is, what it changes by name, and its outcome. It must
+//! never wait for the disk: the trail and the history have threads of their own. Comparing two documents by name costs about as much as reading one, once what they say
 //! is in force. Called by `run` and `session`.
 
 use std::{
@@ -10,6 +10,7 @@ use std::{
 use sg_audit::{Api, Change, Changes, Entry, OBJECTS, Object, Outcome, Trail, Who};
 use sg_model::{DeviceFacts, Group, GroupIndex, Names, Nic, Policy, PolicyParts, Rule};
 
+use super::document_history::DocumentHistory;
 use crate::{
     error::{AgentError, RefusalCause},
     state::Cause,
@@ -36,15 +37,16 @@ pub(crate) fn refused(trail: &Trail, reading: Reading<'_>, error: &AgentError) {
     trail.write_soon(entry);
 }
 
-/// Writes what a document changed. `delayed`: it is not in force as a whole yet.
+/// Writes what a document changed, and keeps its `text`. `delayed`: it is not in force as a whole yet.
 pub(crate) fn applied(
-    trail: &Trail,
+    (trail, history): (&Trail, Option<&DocumentHistory>),
     reading: Reading<'_>,
+    text: &[u8],
     before: Option<&Policy>,
     after: &Policy,
     delayed: Option<&AgentError>,
 ) {
-    if trail.path().is_none() {
+    if trail.path().is_none() && history.is_none() {
         // Nobody wants to know, so nothing is compared.
         return;
     }
@@ -56,16 +58,24 @@ pub(crate) fn applied(
     }
     // What the process before this one enforced is not known.
     let changes = before.map(|before| changes(before.parts(), after.parts())).unwrap_or_default();
+    entry.change = history.and_then(|history| history.add(text, &entry, &changes));
     (entry.objects, entry.more_objects) = (changes.objects, changes.more);
     trail.write_soon(entry);
 }
 
-/// Writes that a change was taken back; its id, if it is known.
-pub(crate) fn reverted(trail: &Trail, id: Option<u32>, cause: &str) {
+/// Writes that a change was taken back, its id, if it is known; and keeps the text that is in force again, if it is.
+pub(crate) fn reverted(
+    (trail, history): (&Trail, Option<&DocumentHistory>),
+    text: Option<&[u8]>,
+    id: Option<u32>,
+    cause: &str,
+) {
     let mut entry = Entry::new(Api::Document, "revert_change", Who::default(), "agent");
     entry.outcome = Outcome::Done;
     entry.target = id.map(|id| id.to_string());
     entry.message = Some(format!("not confirmed: {cause}"));
+    entry.change =
+        text.zip(history).and_then(|(text, history)| history.add(text, &entry, &Changes::default()));
     trail.write_soon(entry);
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod confirmed;
+pub(crate) mod document_history;
 pub(crate) mod document_trail;
 pub(crate) mod measure;
 pub(crate) mod publisher;
@@ -13,6 +14,7 @@ pub(crate) mod start;
 pub(crate) mod traffic;
 
 pub use confirmed::ConfirmChanges;
+pub use document_history::{DocumentHistory, PastDocument};
 pub use measure::Measure;
 pub use publisher::InForceReader;
 pub use run::{AgentThread, run, serve};

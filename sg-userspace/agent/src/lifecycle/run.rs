@@ -57,7 +57,7 @@ pub async fn run(
     let origin = Origin::Document { path: file.path().to_owned(), owner: file.owner() };
     let session = Session::new(start(options)?, options.instance.name(), origin);
     let mut session = session.observed(options.traffic.as_ref()).measured(options.measure.as_ref());
-    session.record(options.trail.clone());
+    session.record(options.trail.clone(), options.history.clone());
     session.guarded(options.allow_unfiltered.clone(), options.instance.pins(), options.started_over);
     session.confirming(options.confirm.as_ref());
     let then = session.prepare_first(&file, document).map_err(|error| recorded(&file, error))?;
@@ -66,7 +66,8 @@ pub async fn run(
         Then::GoneBack { path, .. } => (path.as_path(), None),
         _ => (file.path(), file.owner()),
     };
-    session.begin(path, owner).map_err(|error| recorded(&file, error))?;
+    let text = session.first_text(&file, &then);
+    session.begin(path, owner, &text).map_err(|error| recorded(&file, error))?;
     session.after_first(&file, &then);
     let why = session.serve(&mut Policies::File { file, orders }, &mut events).await;
     drop(session);

@@ -30,6 +30,7 @@ use crate::{
         policy_file::PolicyFile,
     },
     lifecycle::{
+        document_history::DocumentHistory,
         document_trail::{self, Reading as DocumentReading},
         measure::{Measure, Unmeasured},
         publisher::{InForceReader, Publisher},
@@ -87,8 +88,9 @@ async fn until(deadline: Option<Instant>) {
 pub(crate) struct Session<'a, E> {
     agent: Agent<E>,
     publisher: Publisher,
-    /// Where documents are recorded.
+    /// Where documents are recorded, and kept.
     trail: Trail,
+    history: Option<DocumentHistory>,
     instance: &'a str,
     ready: bool,
     /// The last complaints: repeating the same ones every few seconds helps nobody.
@@ -118,6 +120,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
             agent,
             publisher,
             trail: Trail::none(),
+            history: None,
             instance,
             ready: false,
             complaints: Vec::new(),
@@ -149,20 +152,22 @@ impl<'a, E: Enforcer> Session<'a, E> {
         Self { traffic: traffic.map(|sender| (sender.clone(), FlowInterval::default())), ..self }
     }
 
-    /// Records documents in `trail`.
-    pub(crate) fn record(&mut self, trail: Trail) {
-        self.trail = trail;
+    /// Records documents in `trail`, and keeps them in `history`.
+    pub(crate) fn record(&mut self, trail: Trail, history: Option<DocumentHistory>) {
+        (self.trail, self.history) = (trail, history);
     }
 
     /// Records that the document of the policy in force was read, and what it changed since `before`.
     fn record_applied(
         &self,
         reading: DocumentReading<'_>,
+        text: &[u8],
         before: Option<&Policy>,
         delayed: Option<&AgentError>,
     ) {
         if let Some(after) = self.agent.policy() {
-            document_trail::applied(&self.trail, reading, before, after, delayed);
+            let places = (&self.trail, self.history.as_ref());
+            document_trail::applied(places, reading, text, before, after, delayed);
         }
     }
 
@@ -288,13 +293,14 @@ impl<'a, E: Enforcer> Session<'a, E> {
     }
 
     /// Puts the first policy in force, which is that of the document `path`, and records it; a failure ends the agent.
-    pub(crate) fn begin(&mut self, path: &Path, owner: Option<u32>) -> Result<(), AgentError> {
+    pub(crate) fn begin(&mut self, path: &Path, owner: Option<u32>, text: &[u8]) -> Result<(), AgentError> {
         let began = Instant::now();
         let report = self.agent.enforce()?;
         self.measure.applied(take(&mut self.preparing) + began.elapsed());
         let errors = self.tell(report, None, Cause::Start);
         let delayed = (!errors.is_empty()).then(|| AgentError::not_in_force(errors));
-        self.record_applied(DocumentReading { path, owner, cause: Cause::Start }, None, delayed.as_ref());
+        let reading = DocumentReading { path, owner, cause: Cause::Start };
+        self.record_applied(reading, text, None, delayed.as_ref());
         // Units that wait for it bring the network up: whatever can be filtered is filtered now, and the rest was reported.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
             tracing::warn!("systemd was not told that the filter is in force: {error}");

@@ -15,6 +15,7 @@ use sg_kernel::{
 use super::{
     capabilities,
     confirmed::ConfirmChanges,
+    document_history::DocumentHistory,
     measure::Measure,
     traffic::{Loaded, TrafficSender},
 };
@@ -62,6 +63,8 @@ pub struct AgentOptions {
     pub started_over: Option<Connection>,
     /// The audit trail, for documents.
     pub trail: Trail,
+    /// Where documents that were in force are kept; `None`: nowhere.
+    pub history: Option<DocumentHistory>,
     /// Who gets figures of the agent's work; `None`: nobody.
     pub measure: Option<Arc<dyn Measure>>,
     /// How changes of the document are confirmed; `None`: there is no document.

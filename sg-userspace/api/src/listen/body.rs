@@ -2,13 +2,14 @@
 //!
 //! Every body that reaches an API is a [`Bounded`] one, so no API can forget it. A body that exceeds a limit ends with a
 //! [`BodyFailure`], which the API reports in its own form. An API allows a larger body ([`LargeBody`]) by name to the few
-//! requests that need it, a whole state or a large document: one at a time, and outside the memory of the others.
+//! requests that need it, a whole state or a large document: one at a time, and outside the memory of the others. Those of which the
+//! API itself lets in only a few stand apart: no question keeps a change from being sent.
 
 use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -84,20 +85,37 @@ struct Bounds {
     /// The maximum of this one.
     limit: AtomicUsize,
     large: Arc<Semaphore>,
-    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Whether it is none of the listener's large bodies.
+    is_apart: AtomicBool,
+    permit: Mutex<Option<Permit>>,
+}
+
+/// What lets a large body in.
+#[derive(Debug)]
+enum Permit {
+    /// It is the listener's large body.
+    OfListener { _one: OwnedSemaphorePermit },
+    /// It stands apart.
+    Apart,
 }
 
 impl LargeBody {
     pub(super) fn of(limits: &Limits, large: &Arc<Semaphore>) -> Self {
         let ordinary = limits.body_bytes;
         let (limit, large) = (AtomicUsize::new(ordinary), Arc::clone(large));
-        Self(Arc::new(Bounds { ordinary, limit, large, permit: Mutex::new(None) }))
+        let is_apart = AtomicBool::new(false);
+        Self(Arc::new(Bounds { ordinary, limit, large, is_apart, permit: Mutex::new(None) }))
     }
 
     /// Allows up to `bytes`. The listener has one large body at a time: until the last handle of it and the body are dropped, the
     /// next is refused.
     pub fn allow(&self, bytes: usize) {
         self.0.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Lets the body, if it is large, be none of the listener's. Whoever calls this bounds how many there are.
+    pub fn stand_apart(&self) {
+        self.0.is_apart.store(true, Ordering::Relaxed);
     }
 
     /// Whether the body may have `bytes` bytes.
@@ -108,8 +126,12 @@ impl LargeBody {
         }
         let mut permit = self.permit();
         if bytes > self.0.ordinary as u64 && permit.is_none() {
-            let taken = Arc::clone(&self.0.large).try_acquire_owned();
-            *permit = Some(taken.map_err(|_| BodyFailure::Crowded)?);
+            *permit = Some(if self.0.is_apart.load(Ordering::Relaxed) {
+                Permit::Apart
+            } else {
+                let taken = Arc::clone(&self.0.large).try_acquire_owned();
+                Permit::OfListener { _one: taken.map_err(|_| BodyFailure::Crowded)? }
+            });
         }
         Ok(())
     }
@@ -118,7 +140,7 @@ impl LargeBody {
         self.permit().is_some()
     }
 
-    fn permit(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+    fn permit(&self) -> MutexGuard<'_, Option<Permit>> {
         self.0.permit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

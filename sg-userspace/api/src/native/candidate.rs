@@ -19,7 +19,8 @@ use tokio::runtime::Handle;
 
 use super::{
     Native,
-    diff::{LINES, LONGEST, MOST_LINES, Next, counts, unknown, written},
+    compared::Compared,
+    diff::{LINES, LONGEST, MOST_LINES, counts, unknown, written},
     error::Failed,
     request::RequestContext,
     route::Route,
@@ -71,9 +72,12 @@ fn candidate(in_force: &InForce) -> Result<Arc<CandidateInForce>, Failed> {
 fn set(native: &Native, context: &RequestContext, wanted: &SetCandidate) -> Result<CandidateState, Failed> {
     let control = changer(native, context)?;
     let SetCandidate { text, name, file } = wanted;
-    let next = Next::of(native, &document(Arc::clone(text), name.clone(), file.clone()))?;
+    // It is only looked at: what keeps an apply from harm does not keep from seeing it.
+    let document = document(Arc::clone(text), name.clone(), file.clone());
+    let document = Apply { allow_unfiltered: true, force: true, ..document };
+    let next = Compared::document(native, &document)?;
     let wanted = WantedCandidate {
-        policy: next.policy,
+        policy: Arc::unwrap_or_clone(next.policy),
         text: text.as_bytes().to_vec(),
         name: name.clone(),
         owner: context.caller().to_owned(),
@@ -154,7 +158,7 @@ fn report(native: &Native, context: &RequestContext) -> Result<CandidateReport, 
         return Err(Failed::Malformed(format!("limit: {most} is not 0 to {MOST_LINES}")));
     }
     let most = if all { usize::MAX } else { most };
-    let _place = native.places.comparing(context.role())?;
+    let _place = native.places.comparing(context.role(), context.caller())?;
     candidate(&native.hits.in_force())?;
     let Some(control) = &native.control else { return Err(Failed::ReadOnly) };
     // Counts first: the agent has finished then whatever it does about a change that was there before.
@@ -162,7 +166,7 @@ fn report(native: &Native, context: &RequestContext) -> Result<CandidateReport, 
     let in_force = native.hits.in_force();
     let candidate = candidate(&in_force)?;
     let before = in_force.policy.as_deref().ok_or(InspectError::Nothing)?;
-    let options = Options { attribution: false, time: Duration::from_secs(u64::from(LONGEST)) };
+    let options = Options { nic: None, attribution: false, time: Duration::from_secs(u64::from(LONGEST)) };
     let Difference { lines, undecided } = compare(before, &candidate.policy, options);
     let seen = observed(&candidate, &counted, &lines);
     let shown = lines.iter().zip(&seen.in_lines).take(most).map(|(line, packets)| {

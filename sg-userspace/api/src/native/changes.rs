@@ -1,11 +1,15 @@
-//! Changes in the audit trail: the entry of a request that makes one, and the outcome of one that the service does not run. It must
-//! never know which changes there are. `routes` calls it.
+//! Changes in the audit trail: the entry of a request that makes one, why it is made, and the outcome of one that the service does not
+//! run. It must never know which changes there are. `routes` calls it.
 
 use std::sync::mpsc::sync_channel;
 
-use axum::extract::{Query, Request};
-use serde::Serialize;
-use sg_audit::{Changes, Entry, Object};
+use axum::{
+    extract::{Query, Request},
+    http::Uri,
+};
+use serde::{Deserialize, Serialize};
+use sg_audit::{Changes, Entry, Object, check_reason};
+use utoipa::IntoParams;
 
 use super::{Native, caller::Identity, error::Failed, request::Trial};
 use crate::{
@@ -13,16 +17,37 @@ use crate::{
     request_id::RequestId,
 };
 
+/// Why a change is made.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+pub(super) struct Why {
+    /// Why the change is made, for the audit trail and the history: up to 500 characters without line breaks.
+    reason: Option<String>,
+}
+
+impl Why {
+    /// The reason that a request gives.
+    pub(super) fn of(uri: &Uri) -> Result<Option<String>, Failed> {
+        let malformed = |why: String| Failed::Malformed(format!("reason: {why}"));
+        let Query(Self { reason }) =
+            Query::try_from_uri(uri).map_err(|error| malformed(error.body_text()))?;
+        reason.as_deref().map_or(Ok(()), check_reason).map_err(malformed)?;
+        Ok(reason)
+    }
+}
+
 /// The change that a request makes. `None`: it is a dry run, which changes nothing.
 pub(super) fn pending_change(native: &Native, request: &Request, operation: &str) -> Option<PendingChange> {
     let trial = Query::<Trial>::try_from_uri(request.uri());
-    if trial.is_ok_and(|Query(trial)| trial.dry_run) {
+    let trial = trial.map(|Query(trial)| trial).unwrap_or_default();
+    if trial.dry_run {
         return None;
     }
     let extensions = request.extensions();
     let who = extensions.get::<Identity>().map(|caller| caller.who.clone()).unwrap_or_default();
     let from = recording::from(extensions.get().copied());
     let mut entry = Entry::new(sg_audit::Api::Native, operation, who, from);
+    (entry.force, entry.skip_tests) = (trial.force, trial.skip_tests);
     entry.request = extensions.get::<RequestId>().map(|id| id.0.clone());
     Some(PendingChange::new(&native.recording.trail, entry))
 }

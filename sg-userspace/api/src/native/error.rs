@@ -63,10 +63,12 @@ pub(super) enum Failed {
     },
     /// This server is only looked at.
     ReadOnly,
-    /// The document has no such group.
-    NoGroup {
+    /// The document has nothing of this name.
+    Missing {
+        /// The kind.
+        what: &'static str,
         /// The name in the request.
-        group: String,
+        name: String,
     },
     /// The document has no such NIC.
     NoNic {
@@ -156,7 +158,7 @@ impl Failed {
                     "`sgd run` serves this API for reading only: on its host, root does this with sgctl";
                 (StatusCode::FORBIDDEN, ErrorBody::new("read_only", message))
             }
-            Self::NoGroup { group } => missing(format!("the document in force has no group {group:?}")),
+            Self::Missing { what, name } => missing(format!("the document in force has no {what} {name:?}")),
             Self::NoNic { nic } => missing(format!("the document in force has no NIC {nic:?}")),
             Self::Inspect(error) => not_shown(&error),
             Self::Agent(error) => by_agent(&error),
@@ -260,7 +262,9 @@ fn refused(refusal: &Refusal) -> (StatusCode, ErrorBody) {
 
 const fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::NotFound { .. } | Refusal::OtherRule { .. } => StatusCode::NOT_FOUND,
+        Refusal::NotFound { .. } | Refusal::OtherRule { .. } | Refusal::ChangeNotKept { .. } => {
+            StatusCode::NOT_FOUND
+        }
         Refusal::Invalid { .. }
         | Refusal::Document { .. }
         | Refusal::NoExport { .. }
@@ -292,6 +296,7 @@ const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::TokenReused { .. }
         | Refusal::Unfiltered { .. }
         | Refusal::LostAccess { .. }
+        | Refusal::FailingTest { .. }
         | Refusal::Unenforceable { .. } => StatusCode::CONFLICT,
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,

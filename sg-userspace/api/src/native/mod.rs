@@ -11,9 +11,12 @@
 //! * `caller`: who sends a request, and whether it may.
 //! * `route`, `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `pending`, `candidate`, `observe`, `whole`, `history`: the table, by noun. Every
-//!   reference may be an id or a name.
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `search`, `policy_tests`, `pending`, `candidate`, `observe`, `whole`, `history`: the
+//!   table, by noun. Every reference may be an id or a name.
 //! * `unused`: rules, and when they were used.
+//! * `policy_changes`: the history of changes of the policy, and going back.
+//! * `documents`: the documents that were in force.
+//! * `compared`: the policies that a request compares; `host`: what the devices of this host are.
 //! * `changes`: what the audit trail has of a change.
 //! * `places`: how many clients may observe or compare at a time.
 //! * `error`: how a refusal is reported.
@@ -25,20 +28,26 @@
 mod caller;
 mod candidate;
 mod changes;
+mod compared;
 mod diff;
+mod documents;
 mod error;
 mod groups;
 mod history;
+mod host;
 mod in_force;
 mod lists;
 mod nics;
 mod observe;
 mod pending;
 mod places;
+mod policy_changes;
+mod policy_tests;
 mod request;
 mod route;
 mod routes;
 mod rules;
+mod search;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -52,6 +61,7 @@ use axum::{Router, http::HeaderName};
 use sg_audit::Api;
 
 use super::request_id::with_ids;
+pub use documents::Documents;
 pub use places::Places;
 use routes::Routes;
 pub use state::{Caller, Native};
@@ -98,6 +108,9 @@ fn table() -> Routes {
     candidate::declare(&mut routes);
     whole::declare(&mut routes);
     diff::declare(&mut routes);
+    search::declare(&mut routes);
+    policy_tests::declare(&mut routes);
     history::declare(&mut routes);
+    policy_changes::declare(&mut routes);
     routes
 }

@@ -14,12 +14,12 @@ use http_body_util::{BodyExt as _, channel::Channel};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sg_records::KeyRole;
-use sg_service::{Connection, Guarded, Idempotent, NoConnection, Operation, OwnConnection, Refusal};
+use sg_service::{Connection, Guarded, Idempotent, Insists, NoConnection, Operation, OwnConnection, Refusal};
 use sg_store::{Export, StoreError};
 use tracing::Span;
 use utoipa::IntoParams;
 
-use super::{Native, caller::Identity, error::Failed};
+use super::{Native, caller::Identity, changes::Why, error::Failed};
 use crate::{
     listen::{LargeBody, Local, Peer, collect, failure},
     media,
@@ -64,14 +64,14 @@ impl RequestContext {
         self.caller.role
     }
 
+    /// The name of the caller: `uid 0` or `key ak-…`.
+    pub(super) fn caller(&self) -> &str {
+        &self.caller.name
+    }
+
     /// Whether the caller insists on the change.
     pub(super) fn is_forced(&self) -> bool {
         self.query::<Trial>().is_ok_and(|trial| trial.force)
-    }
-
-    /// Who it is.
-    pub(super) fn caller(&self) -> &str {
-        &self.caller.name
     }
 
     /// The caller's own connections, unless the caller insists on losing them.
@@ -94,6 +94,15 @@ pub(super) struct Trial {
     /// Make the change even if the caller's own connection, or what a document keeps, would not be accepted any more. The
     /// caller's connections are that of a TCP client, and the one in the header `SSH-Connection`. Default: false.
     pub(super) force: bool,
+    /// Make the change even if tests that every change is asked fail afterwards; the audit trail says so. Default: false.
+    pub(super) skip_tests: bool,
+}
+
+impl Trial {
+    /// On what the caller insists.
+    const fn insists(self) -> Insists {
+        Insists { force: self.force, skip_tests: self.skip_tests }
+    }
 }
 
 /// A request whose body has not been read yet.
@@ -141,6 +150,9 @@ impl Begun {
                 return Err(Failed::Malformed(format!("the query has {name:?}; allowed are: {known}")));
             }
         }
+        if let Some(change) = &change {
+            change.is_for(Why::of(&parts.uri)?);
+        }
         let token = token(&parts.headers)?;
         // A request that came through no listener has no limit to raise.
         let large = large.and_then(|bytes| Some((bytes, parts.extensions.remove::<LargeBody>()?)));
@@ -151,6 +163,18 @@ impl Begun {
         let context = RequestContext { path, uri: parts.uri, caller, connections };
         let large = large.map(|(_, handle)| handle);
         Ok(Self { context, change, token, headers: parts.headers, kinds, body, large })
+    }
+
+    /// Lets its body be large without being the listener's large one. The request must have a place of which there are few.
+    pub(super) fn stand_apart(&self) {
+        if let Some(large) = &self.large {
+            large.stand_apart();
+        }
+    }
+
+    /// The context alone, after the body was read: nothing counts as large any more.
+    pub(super) fn into_context(self) -> RequestContext {
+        self.context
     }
 
     /// The change that it asks for, unless it is a dry run.
@@ -197,13 +221,18 @@ impl Begun {
         let connections = if trial.force { Vec::new() } else { context.connections.clone() };
         let ticket = || change.as_ref().map(PendingChange::ticket).ok_or(Failed::Refused(Refusal::Ending));
         if trial.dry_run {
-            let guarded = Guarded::new(operation, connections);
+            let guarded = Guarded::new(operation, connections).insisting(trial.insists());
             return aside(move || Ok(native.store()?.try_out(&guarded)?)).await.map(json);
         }
         let output = match token {
-            None => native.store()?.submit_with(ticket()?, Guarded::new(operation, connections)).await?,
+            None => {
+                native
+                    .store()?
+                    .submit_with(ticket()?, Guarded::new(operation, connections).insisting(trial.insists()))
+                    .await?
+            }
             Some(token) => {
-                let guarded = Guarded::new(operation.clone(), connections);
+                let guarded = Guarded::new(operation.clone(), connections).insisting(trial.insists());
                 let idempotent = Idempotent::new(&context.caller.name, &token, &operation, guarded)?;
                 native.store()?.submit_with(ticket()?, idempotent).await?
             }

@@ -13,7 +13,7 @@ use utoipa::{
     },
 };
 
-use super::request::Trial;
+use super::{changes::Why, request::Trial};
 
 /// The description of a route.
 pub(super) struct Route {
@@ -76,9 +76,14 @@ impl Route {
         self
     }
 
-    /// Marks it as a change, which has dry runs, and is in the audit trail.
+    /// Marks it as a change, which is in the audit trail.
+    pub(super) fn recorded(self) -> Self {
+        Self { changes: true, ..self.with::<Why>() }
+    }
+
+    /// Marks it as a change that has dry runs.
     pub(super) fn changing(self) -> Self {
-        Self { changes: true, ..self.with::<Trial>() }
+        self.with::<Trial>().recorded()
     }
 
     /// Adds the parameters of pagination.

@@ -1,6 +1,6 @@
 //! Serves routes: each is declared once, for the router and for the document that describes it.
 //!
-//! It must never know an operation. `groups`, `rules`, `nics`, `lists`, `in_force` and `whole` call it.
+//! It must never know an operation. The files of the table, by noun, call it.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -147,7 +147,8 @@ impl Routes {
         });
     }
 
-    /// A query of what is in force, which needs no store, with its question in a body.
+    /// A query of what is in force, which needs no store, with its question in a body. It may take seconds: of those that ask at a
+    /// time there are few, and who gets no place sends no body.
     pub(super) fn inquire<Q, T>(
         &mut self,
         route: Route,
@@ -158,8 +159,17 @@ impl Routes {
     {
         let bodies = Bodies::returning::<T>().reading::<Q>();
         self.serve(route, bodies, move |native, mut begun| async move {
+            let place = native.places.comparing(begun.context.role(), begun.context.caller())?;
+            begun.stand_apart();
             let question: Q = strictly(&begun.read().await?)?;
-            aside(move || handle(&native, &begun.context, question)).await.map(json)
+            let context = begun.into_context();
+            aside(move || {
+                // Until it is done, even if nobody waits any more.
+                let _place = place;
+                handle(&native, &context, question)
+            })
+            .await
+            .map(json)
         });
     }
 
@@ -175,7 +185,7 @@ impl Routes {
         T: Serialize + ToSchema + Send + 'static,
     {
         let bodies = Bodies::returning::<T>().reading::<Q>();
-        self.serve(Route { changes: true, ..route }, bodies, move |native, mut begun| async move {
+        self.serve(route.recorded(), bodies, move |native, mut begun| async move {
             let question: Q = strictly(&begun.read().await?)?;
             let (change, context) = (begun.change(), begun.context.clone());
             aside(move || {

@@ -1,4 +1,4 @@
-//! What this API holds between requests: the service if there is one, the instance of sgd and what is in force for it, how callers
+//! What this API holds between requests: the service if there is one, or the documents of before, the instance of sgd and what is in force for it, how callers
 //! are authenticated, wrong secrets. It must never know which routes there are: authentication, requests, routes and the router use
 //! it.
 
@@ -9,7 +9,7 @@ use sg_inspect::last_hits::LastHits;
 use sg_observe::history::Observed;
 use sg_service::Service;
 
-use super::{error::Failed, places::Places};
+use super::{documents::Documents, error::Failed, places::Places};
 use crate::{attempts::Attempts, recording::Recording};
 
 /// How callers are authenticated.
@@ -40,6 +40,8 @@ pub struct Native {
     pub attempts: Arc<Attempts>,
     /// Settles changes that are to be confirmed; `None`: nobody does.
     pub control: Option<Control>,
+    /// The documents that were in force, under `sgd run`; `None`: they are not kept.
+    pub documents: Option<Documents>,
     /// Where changes and requests are recorded.
     pub recording: Recording,
 }
@@ -54,5 +56,17 @@ impl Native {
             Origin::Document { path, owner: _ } => Failed::NoStore { document: Some(path.clone()) },
             Origin::Store => Failed::NoStore { document: None },
         })
+    }
+
+    /// The documents that were in force.
+    ///
+    /// # Errors
+    /// If they are not kept.
+    pub(super) fn documents(&self) -> Result<&Documents, Failed> {
+        let none = match self.service {
+            Some(_) => "a store has no documents: export it, or go back to it as a whole",
+            None => "this sgd keeps no history of documents: see the log of its start",
+        };
+        self.documents.as_ref().ok_or_else(|| Failed::Malformed(none.to_owned()))
     }
 }

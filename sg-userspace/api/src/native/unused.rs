@@ -73,7 +73,7 @@ pub(super) fn findings(
         }
         (Scope::Group(group), None) => {
             if !catalog.numbers.groups.iter().any(|known| known.name == *group) {
-                return Err(Failed::NoGroup { group: group.clone() });
+                return Err(Failed::Missing { what: "group", name: group.clone() });
             }
             Some([group.clone()].into())
         }

@@ -6,9 +6,7 @@ use std::net::IpAddr;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::Deserialize;
-use sg_agent::devices;
 use sg_api_types::Age;
-use sg_model::DeviceFacts;
 use sg_records::Quotas;
 use sg_service::{
     AccessKeyView, Apply, CheckPacket, Checked, CommonCheck, CreateAccessKey, DeleteAccessKey, Finding,
@@ -23,6 +21,7 @@ use sg_records::KeyRole::{Admin, Editor, Viewer};
 
 use super::{
     error::Failed,
+    host::facts,
     request::RequestContext,
     route::Route,
     routes::{Routes, Upload},
@@ -104,12 +103,6 @@ impl Upload for ImportUpload {
 
 fn no_export(error: &ImportError) -> Failed {
     Failed::Refused(Refusal::NoExport { reason: error.to_string() })
-}
-
-/// The facts about this host's devices.
-pub(super) fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
-    let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
-    Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
 }
 
 pub(super) fn declare(routes: &mut Routes) {

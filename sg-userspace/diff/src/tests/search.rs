@@ -9,7 +9,7 @@ use sg_model::{
 };
 
 use super::*;
-use crate::{By, Why, search, test};
+use crate::{AS_WRITTEN, By, Why, search, test};
 
 fn end(random: &mut Rng) -> End {
     let some = |random: &mut Rng| -> Vec<Remote> {
@@ -262,7 +262,7 @@ fn a_test_may_name_the_rule() {
     let policy = policy(DOCUMENT);
     let told = |remote, action, rule| {
         let tested = test(&policy, &[expectation(remote, action, rule)], Duration::from_mins(1));
-        tested.failed.first().map(|failed| failed.why.to_string())
+        tested.failed.first().map(|failed| failed.why.words(AS_WRITTEN))
     };
     assert_eq!(told("10.0.0.0/9", Action::Accept, Some("ssh")), None);
     let why = told("8.0.0.0/6", Action::Accept, Some("ssh")).unwrap();

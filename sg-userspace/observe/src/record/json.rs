@@ -2,28 +2,13 @@
 //!
 //! It must never change a record. Called by serde.
 
-use std::{borrow::Cow, fmt, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize as _, Deserializer, Serialize, Serializer, de, ser::SerializeStruct as _};
+use sg_model::Shortest;
 
 use super::Record;
-
-/// A prefix; one of full length is written as an address.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shortest(pub(crate) IpNet);
-
-impl fmt::Display for Shortest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
-    }
-}
-
-impl Serialize for Shortest {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
 
 /// An address or a prefix.
 pub(super) fn net<'de, D: Deserializer<'de>>(from: D) -> Result<Option<IpNet>, D::Error> {

@@ -5,6 +5,7 @@
 //! document's order of rules and contains its groups, lists, members and NICs. A rule that was added to one of its groups by hand
 //! stays.
 
+mod demanding;
 mod lists;
 mod plan;
 mod rules;
@@ -14,9 +15,10 @@ mod tests;
 
 use sg_api_types::{Apply, Difference};
 use sg_document::{DocumentError, Notice};
+use sg_records::DocumentName;
 
 use super::{
-    Field, Operation, Refusal, State, Tx, guard,
+    Field, Insists, Operation, Refusal, State, TestsRun, Tx, demands, guard,
     labels::{document_name, region},
 };
 use plan::Plan;
@@ -36,18 +38,19 @@ impl Operation for Apply {
         let file = if self.file.is_empty() { &self.name } else { &self.file };
         let refused = |error: DocumentError| Refusal::Document { reason: error.to_string() };
         let loaded = sg_document::parse(file, self.text.as_bytes()).map_err(refused)?;
-        let (failed, idle) = sg_diff::test(&loaded.policy, &loaded.tests, sg_diff::TIME).in_words();
-        let loaded = loaded.tested(failed, idle).map_err(refused)?;
         let before = State::clone(tx);
         let mut plan = Plan::new(tx, &self.name, region(&self.region)?);
         plan.make(loaded.policy.parts())?;
+        plan.demand(&loaded);
         let changes = plan.changes;
         if !self.allow_unfiltered {
             guard::keep_filtered(&before, tx, &loaded.guard.allow_unfiltered)?;
         }
-        if !self.force {
-            guard::keep_probes(tx, &loaded.guard)?;
+        if self.force {
+            tx.insist(Insists { force: true, skip_tests: false });
         }
+        let TestsRun { failed, idle } = demands::ask(tx, &DocumentName(self.name.clone()))?;
+        let loaded = loaded.tested(failed, idle).map_err(refused)?;
         // NICs may come to its groups by other operations.
         let meant = loaded.warnings.iter().filter(|warning| warning.notice != Notice::NothingProtected);
         Ok(Difference { changes, warnings: meant.map(ToString::to_string).collect() })

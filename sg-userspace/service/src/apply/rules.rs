@@ -127,7 +127,7 @@ fn spec(plan: &Plan<'_>, rule: &sg_model::Rule) -> RuleSpec {
 }
 
 /// Finds the ids that a document's groups and lists got.
-struct ById<'p, 'a>(&'p Plan<'a>);
+pub(super) struct ById<'p, 'a>(pub(super) &'p Plan<'a>);
 
 impl Resolve<Indices, Ids> for ById<'_, '_> {
     type Error = Infallible;

@@ -9,6 +9,7 @@ mod subject;
 use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
+use sg_guard::Lost;
 use sg_records::{GroupId, NicId, RuleId};
 use thiserror::Error;
 
@@ -65,6 +66,17 @@ pub enum Refusal {
     Unexportable {
         /// Why, and what to change first.
         reason: String,
+    },
+    /// What was in force after a change is not known.
+    #[error(
+        "what was in force after change {number} is not kept: that after changes {oldest} to {newest} is"
+    )]
+    ChangeNotKept {
+        number: u64,
+        /// The first change after which it is known.
+        oldest: u64,
+        /// The last change.
+        newest: u64,
     },
     /// A required value is missing.
     #[error("{field} is missing: {allowed}")]
@@ -233,6 +245,17 @@ pub enum Refusal {
         /// The verdict, and the rule or the default that decides.
         by: String,
     },
+    /// A test that is demanded of every change fails.
+    #[error(
+        "{test}: this test fails: {why}; nothing was changed. Let the rules do what it expects, or replace the test; if the \
+         failure is meant, skip the tests"
+    )]
+    FailingTest {
+        /// The test: its place, and its document.
+        test: String,
+        /// Why: what was expected, and a packet that gets something else.
+        why: String,
+    },
     /// The agent cannot enforce the change, for example because an image exceeds its budget or there are too many NICs.
     #[error("the change cannot be enforced on this host, and nothing was changed: {reason}")]
     Unenforceable { reason: String },
@@ -248,6 +271,12 @@ pub enum Refusal {
     /// The service is stopping. Nothing was changed.
     #[error("sgd is stopping, and nothing was changed: try again later")]
     Ending,
+}
+
+impl From<Lost> for Refusal {
+    fn from(Lost { what, device, by }: Lost) -> Self {
+        Self::LostAccess { what, device, by }
+    }
 }
 
 impl Refusal {

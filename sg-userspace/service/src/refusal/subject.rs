@@ -67,6 +67,8 @@ pub enum Field {
     Remote,
     /// A rule's local address.
     Local,
+    /// A test of the policy.
+    Test,
     /// A rule's NIC type.
     #[serde(rename = "NIC type")]
     NicType,

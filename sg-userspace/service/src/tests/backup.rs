@@ -34,7 +34,7 @@ nics:
 ";
 
 /// A state with an object of every kind, and what random operations added.
-fn populated(operations: &[super::model::Op]) -> Tx {
+pub(super) fn populated(operations: &[super::model::Op]) -> Tx {
     let mut both = Both::new();
     for operation in operations {
         both.step(operation).unwrap();

@@ -2,7 +2,9 @@
 
 mod backup;
 mod copies;
+mod demands;
 mod guard;
+mod history;
 mod model;
 mod names;
 mod operations;
@@ -38,6 +40,7 @@ impl World {
     pub(crate) fn run<O: Operation>(&mut self, operation: &O) -> Result<O::Output, Refusal> {
         let mark = self.tx.mark();
         let result = perform(operation, &mut self.tx);
+        self.tx.end();
         if result.is_err() {
             self.tx.go_back(mark);
         }

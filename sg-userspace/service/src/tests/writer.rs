@@ -6,7 +6,8 @@ use sg_records::{Direction, Group, RuleSpec, Vpc};
 
 use super::{InForce, Remembers, new_group, tcp};
 use crate::{
-    Authorize, CreateVpc, Idempotent, Join, NewLabel, Operation, Refusal, RegisterNic, Service, State, Tx,
+    Authorize, CreateVpc, Guarded, Idempotent, Insists, Join, NewLabel, Operation, Refusal, RegisterNic,
+    ReplaceTests, Service, State, Tx,
 };
 
 fn started() -> (Service, InForce, Remembers) {
@@ -126,6 +127,42 @@ fn what_cannot_be_in_force_is_refused_alone() {
         assert_eq!(service.snapshot().rules_of(&group.id).count(), 2);
         let again = State::new(store.0.lock().unwrap().values().cloned());
         assert_eq!(again.rules_of(&group.id).count(), 2);
+    });
+}
+
+/// One batch has a change after which a test fails, one whose caller skips the tests, and one that is neither.
+#[test]
+fn whoever_skips_tests_skips_them_for_one_change() {
+    block_on(async {
+        let (service, ..) = started();
+        let group = web_with_nic(&service).await;
+        // Another test for each: one that fails already forbids nothing.
+        let test = |ports| {
+            let test = serde_json::json!({"nic": "eth0", "direction": "ingress", "protocol": "tcp", "ports": ports, "expect": "drop"});
+            serde_json::from_value(test).unwrap()
+        };
+        let tests = vec![test("1-50"), test("51-99")];
+        service.submit(ReplaceTests { tests }).await.unwrap();
+        let slow = tokio::spawn({
+            let service = service.clone();
+            async move { service.submit(Slow).await }
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let skipping = Insists { skip_tests: true, ..Insists::default() };
+        let insisting = [(22, Insists::default()), (443, Insists::default()), (80, skipping)];
+        let all = insisting.map(|(port, insists)| {
+            let guarded = Guarded::new(authorize(tcp(port, "192.0.2.0/24")), Vec::new()).insisting(insists);
+            let service = service.clone();
+            tokio::spawn(async move { service.submit(guarded).await })
+        });
+        let mut results = Vec::new();
+        for one in all {
+            results.push(one.await.unwrap());
+        }
+        slow.await.unwrap().unwrap();
+        assert!(matches!(&results[0], Err(Refusal::FailingTest { .. })), "{:?}", results[0]);
+        assert!(results[1].is_ok() && results[2].is_ok(), "{results:?}");
+        assert_eq!(service.snapshot().rules_of(&group.id).count(), 2);
     });
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::{
-    ArgMatches, Args, ValueEnum, builder::NonEmptyStringValueParser, parser::ValueSource, value_parser,
+    Arg, ArgMatches, Args, ValueEnum, builder::NonEmptyStringValueParser, parser::ValueSource, value_parser,
 };
 use sg_agent::Instance;
 
@@ -42,11 +42,31 @@ pub(crate) struct Common {
     /// Make a change even if your own connection, or what a document keeps, would not be accepted any more
     #[arg(long, global = true)]
     pub(crate) force: bool,
+    /// Make a change even if tests of the policy fail afterwards; the history says who did
+    #[arg(long, global = true)]
+    pub(crate) skip_tests: bool,
+    /// Why the user makes a change. It is an argument of commands that make one: `reason`.
+    #[arg(skip)]
+    pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// The flag for a place to ask that stands on the command line, if one does.
     #[arg(skip)]
     pub(crate) typed_place: Option<&'static str>,
+}
+
+/// The id of the argument that says why; `--reason` of other commands means something else.
+const WHY: &str = "why";
+
+/// The argument of commands that make changes.
+pub(crate) fn reason() -> Arg {
+    let parse = |text: &str| sg_audit::check_reason(text).map(|()| text.to_owned());
+    Arg::new(WHY)
+        .long("reason")
+        .value_name("TEXT")
+        .value_parser(parse)
+        .help("Why you make the change, for the history: up to 500 characters")
+        .help_heading(HEADING)
 }
 
 /// How to print.
@@ -96,10 +116,15 @@ pub(crate) enum Format {
 }
 
 impl Common {
-    /// Lets the command line win over the environment: whoever names an instance, a socket or a server means that one, and not
+    /// Takes the reason from the command's own arguments, and lets the command line win over the environment: whoever names an instance, a socket or a server means that one, and not
     /// what a variable names.
     pub(crate) fn prefer_the_command_line(&mut self, matches: &ArgMatches) {
         let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        let mut of_command = matches;
+        while let Some((_, below)) = of_command.subcommand() {
+            of_command = below;
+        }
+        self.reason = of_command.try_get_one::<String>(WHY).ok().flatten().cloned();
         self.typed_place = [("server", "--server"), ("socket", "--socket")]
             .into_iter()
             .find_map(|(name, flag)| typed(name).then_some(flag));

@@ -51,6 +51,8 @@ pub(crate) struct Call {
     token: Option<String>,
     /// Whether the server guards against what it does, so that the user may insist.
     guarded: bool,
+    /// Whether it is in the audit trail, so that the user may say why.
+    recorded: bool,
 }
 
 impl Call {
@@ -63,18 +65,24 @@ impl Call {
             media: "application/json",
             token: None,
             guarded: false,
+            recorded: false,
         }
     }
 
     /// A request that changes something. It carries a token, so a retry cannot run it twice.
     pub(crate) fn change(method: Method, address: impl Into<String>) -> Self {
         let token = Some(Uuid::new_v4().simple().to_string());
-        Self { method, token, guarded: true, ..Self::get(address) }
+        Self { method, token, guarded: true, recorded: true, ..Self::get(address) }
     }
 
     /// A request with a body that changes nothing which the server guards.
     pub(crate) fn unguarded(self) -> Self {
         Self { guarded: false, ..self }
+    }
+
+    /// A question with a body: it changes nothing.
+    pub(crate) fn question(self) -> Self {
+        Self { recorded: false, ..self.unguarded() }
     }
 
     /// A request whose response the server must not keep, which it would with a token.
@@ -108,12 +116,17 @@ impl Call {
         change: &ChangeContext,
     ) -> Result<Request<Pieces>, ClientError> {
         let changes = self.method != Method::GET;
-        let address = if self.guarded && change.force {
-            let mark = if self.address.contains('?') { '&' } else { '?' };
-            format!("{}{mark}force=true", self.address)
-        } else {
-            self.address.clone()
-        };
+        let mut address = self.address.clone();
+        let insists = [(change.force, "force=true"), (change.skip_tests, "skip_tests=true")].into_iter();
+        let insists =
+            insists.filter(|(insisted, _)| self.guarded && *insisted).map(|(_, text)| text.to_owned());
+        let reason = change.reason.as_ref().filter(|_| self.recorded);
+        let reason = reason
+            .map(|text| form_urlencoded::Serializer::new(String::new()).append_pair("reason", text).finish());
+        for parameter in insists.chain(reason) {
+            address.push(if address.contains('?') { '&' } else { '?' });
+            address.push_str(&parameter);
+        }
         let mut request =
             Request::builder().method(&self.method).uri(address).header(ACCEPT, "application/json, */*");
         request = match server {
@@ -155,6 +168,10 @@ struct ChangeContext {
     own: Option<String>,
     /// Whether the user insists.
     force: bool,
+    /// Whether tests may fail afterwards.
+    skip_tests: bool,
+    /// Why the user makes changes.
+    reason: Option<String>,
 }
 
 impl Client {
@@ -166,14 +183,25 @@ impl Client {
         let own = matches!(server, Server::Socket(_)).then(ssh_session::connection).flatten();
         // What the server would not understand says nothing, either.
         let own = own.and_then(|own| own.parse::<Connection>().ok()).map(|own| own.to_string());
-        let change = ChangeContext { own, force: false };
+        let change = ChangeContext { own, ..ChangeContext::default() };
         Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None, change })
     }
 
-    /// The same, for a user who insists on changes that are guarded against.
-    pub(crate) fn forcing(mut self, force: bool) -> Self {
-        self.change.force = force;
+    /// The same, for a user who insists on changes that are guarded against, or after which tests fail.
+    pub(crate) fn forcing(mut self, force: bool, skip_tests: bool) -> Self {
+        (self.change.force, self.change.skip_tests) = (force, skip_tests);
         self
+    }
+
+    /// The same, for a user who says why.
+    pub(crate) fn because(mut self, reason: Option<String>) -> Self {
+        self.change.reason = reason;
+        self
+    }
+
+    /// Whether the user insists.
+    pub(crate) const fn is_forcing(&self) -> bool {
+        self.change.force
     }
 
     /// How long it waits for a response.

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use anyhow::anyhow;
 use hyper::Method;
 use sg_api_types::{Apply, Changed, Comparison, Difference, Happens};
 use sg_model::text::escaped_lines;
 
 use crate::{
     args::{PolicyArg, named},
-    client::{Address, Call, ClientError},
+    client::{Address, Call},
     commands::diff::in_force,
     failure::Failure,
     file,
@@ -58,14 +59,19 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
     };
     let address = Address::of(&["apply"]);
     let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;
-    let difference: Difference =
-        session.waiting("comparing", &try_out).map_err(|error| in_force::refused(error, &body))?;
+    let difference: Difference = session
+        .waiting("comparing", &try_out)
+        .map_err(|error| in_force::refused(error, [(body.file.as_str(), body.text.as_bytes())]))?;
     for warning in &difference.warnings {
         say(&format!("sgctl: warning: {}", escaped_lines(warning)));
     }
     if args.dry_run {
         show(session, &difference)?;
-        return if session.output.format.is_table() { live_flows(session, &body) } else { Ok(()) };
+        return if session.output.format.is_table() {
+            live_flows(session, &body, &difference)
+        } else {
+            Ok(())
+        };
     }
     if difference.changes.is_empty() {
         return finish(session, &difference);
@@ -90,19 +96,26 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
 }
 
 /// Shows what would become of live flows.
-fn live_flows(session: &mut Session<'_>, body: &Apply) -> Result<(), Failure> {
+fn live_flows(session: &mut Session<'_>, body: &Apply, shown: &Difference) -> Result<(), Failure> {
     let call =
-        Call::change(Method::POST, Address::of(&["diff"]).with("limit", 0)).with_json(body)?.unguarded();
+        Call::change(Method::POST, Address::of(&["diff"]).with("limit", 0)).with_json(body)?.question();
     let compared: Comparison = match session.waiting("comparing live flows", &call) {
         Ok(compared) => compared,
-        // An agent of an earlier version, one that has just started, or one that is busy.
-        Err(ClientError::Refused { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
+        // An agent that has just started: no policy is in force that could have accepted a flow.
+        Err(error) if error.is_one_of(&["nothing_in_force"]) => return Ok(()),
+        Err(error) => {
+            say("sgctl: warning: what would become of live flows is not known");
+            return Err(error.into());
+        }
     };
+    for warning in compared.warnings.iter().filter(|warning| !shown.warnings.contains(warning)) {
+        say(&format!("sgctl: warning: {}", escaped_lines(warning)));
+    }
     // Without live flows there is nothing to say.
     let flows = compared.flows.iter().filter(|flows| flows.total > 0);
     let lines = flows.flat_map(|flows| in_force::impact(flows, &compared.names));
-    lines.collect::<Vec<_>>().iter().try_for_each(|line| session.output.line(line))
+    lines.collect::<Vec<_>>().iter().try_for_each(|line| session.output.line(line))?;
+    in_force::not_known(compared.flows.as_ref()).map_or(Ok(()), |why| Err(Failure::input(anyhow!("{why}"))))
 }
 
 /// Whether the applied difference is the one that was shown. New objects have other ids each time.

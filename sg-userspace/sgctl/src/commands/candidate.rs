@@ -9,7 +9,7 @@ use sg_api_types::{
 };
 use sg_model::text::{escaped, escaped_lines};
 
-use super::diff::summary;
+use super::diff::{received, summary};
 use crate::{
     args::{values::named, write_time},
     client::{Address, http::Call},
@@ -140,7 +140,7 @@ fn report(args: &ReportArgs, session: &mut Session<'_>) -> Result<(), Failure> {
         escaped(&candidate.owner),
         write_time(candidate.since)
     ))?;
-    output.line(&summary(counts))?;
+    output.line(&summary(received(counts)))?;
     for line in lines {
         let seen = if line.packets == 0 { "never seen".to_owned() } else { packets(line.packets) };
         output.line(&format!("{} ({seen})", line.line.text))?;

@@ -1,18 +1,20 @@
-//! `sgctl diff`: the packets that two documents judge differently, exactly; or what is in force and a document, with what becomes of
-//! live flows. It must never compare by itself: `sg-diff` does, or the agent. `mod.rs` calls it.
+//! `sgctl diff`: the packets that two policies judge differently, exactly. Two documents need no agent; what is or was in force, and
+//! exports, the agent compares, with what becomes of live flows. It must never compare by itself: `sg-diff` does, or the agent.
+//! `mod.rs` calls it.
 
 pub(crate) mod in_force;
 
 use std::{
-    io::Write,
+    fs::File,
+    io::{Read as _, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::anyhow;
 use sg_api_types::LineCounts;
-use sg_diff::{AS_WRITTEN, Difference, Effect, Line, Options, Undecided, compare};
-use sg_model::{Direction, FamilyName, Policy, text::escaped};
+use sg_diff::{AS_WRITTEN, Counts, Difference, Options, Undecided, compare};
+use sg_model::{FamilyName, Policy, text::escaped};
 
 use crate::{
     args::{
@@ -26,16 +28,17 @@ use crate::{
     stderr::say,
 };
 
-/// Show the packets that two documents judge differently: exactly those, as few lines that do not overlap.
+/// Show the packets that two policies judge differently: exactly those, as few lines that do not overlap.
 ///
-/// One document alone is compared with what is in force, and live flows are looked at, too: which the document would revoke, and which
-/// another rule would accept. Each line says what decides before and after, and shows a packet that `sgctl check` takes. What opens
-/// something comes first. Exit code: 0 if every packet is judged alike, 1 if not, 2 if that cannot be said.
+/// A policy is a document, an export of a store (`sgctl export`), `@7`: what was in force after change 7 (`sgctl history --changes`), or
+/// `@`: what is in force. One alone is compared with what is in force, and live flows are looked at, too: which it would revoke, and
+/// which another rule would accept. Each line says what decides before and after, and shows a packet that `sgctl check` takes. What
+/// opens something comes first. Exit code: 0 if every packet is judged alike, 1 if not, 2 if that cannot be said.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Policy documents before and after the change; one alone: after it. `-` reads standard input
-    #[arg(required = true, num_args = 1..=2, value_name = "DOCUMENT")]
-    documents: Vec<PathBuf>,
+    /// Policies before and after; one alone: after what is in force. `-` reads a document from standard input
+    #[arg(required = true, num_args = 1..=2, value_name = "POLICY", value_parser = side)]
+    policies: Vec<Side>,
     /// Name of the document in the store of `sgd serve`, as for `sgctl apply`. Default: document
     #[arg(long, value_parser = named())]
     name: Option<String>,
@@ -53,8 +56,38 @@ pub(crate) struct Args {
     time: u64,
 }
 
+/// A policy to compare.
+#[derive(Clone, Debug)]
+pub(crate) enum Side {
+    /// `@`: what is in force.
+    InForce,
+    /// `@7`: what was in force after this change.
+    After(u64),
+    /// A document, or an export.
+    File(PathBuf),
+}
+
+fn side(text: &str) -> Result<Side, String> {
+    match text.strip_prefix('@') {
+        None => Ok(Side::File(text.into())),
+        Some("") => Ok(Side::InForce),
+        Some(number) => number.parse().map(Side::After).map_err(|_| {
+            format!("write @NUMBER, of a change in `sgctl history --changes`; a file is ./{text}")
+        }),
+    }
+}
+
+/// Whether a file is an export of a store. What is no file, such as a pipe, is taken for a document.
+fn is_export(path: &Path) -> bool {
+    const BEGIN: &[u8] = b"{\"format\":\"sgd state\"";
+    let mut begin = [0; BEGIN.len()];
+    path.is_file()
+        && File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok()
+        && begin == *BEGIN
+}
+
 /// Lines that are shown without `--all`.
-pub(super) const SHOWN: usize = 20;
+pub(crate) const SHOWN: usize = 20;
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
@@ -64,10 +97,11 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
             "a difference is for people, or --json: leave -o yaml and name out"
         )));
     }
-    let [old, new] = match &args.documents[..] {
-        [old, new] => [old, new],
-        [new] => return in_force::run(args, new, &mut Session::new(common, out)?),
-        _ => return Err(Failure::input(anyhow!("name one or two documents"))),
+    let [old, new] = match &args.policies[..] {
+        [Side::File(old), Side::File(new)] if !is_export(old) && !is_export(new) => [old, new],
+        [old, new] => return in_force::run(args, [old, new], &mut Session::new(common, out)?),
+        [new] => return in_force::run(args, [&Side::InForce, new], &mut Session::new(common, out)?),
+        _ => return Err(Failure::input(anyhow!("name one or two policies"))),
     };
     if args.name.is_some() {
         return Err(Failure::input(anyhow!(
@@ -85,14 +119,11 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     {
         return Err(Failure::not_found(anyhow!("neither document has a NIC {}", escaped(nic))));
     }
-    let options = Options { attribution: args.attribution, time: Duration::from_secs(args.time) };
-    let Difference { mut lines, mut undecided } = compare(&before, &after, options);
-    if let Some(nic) = &args.nic {
-        lines.retain(|line| line.nic == nic);
-        undecided.retain(|part| part.nic == nic);
-    }
+    let time = Duration::from_secs(args.time);
+    let options = Options { attribution: args.attribution, time, nic: args.nic.as_deref() };
+    let Difference { lines, undecided } = compare(&before, &after, options);
     if output.format.is_table() && (!lines.is_empty() || undecided.is_empty()) {
-        output.line(&summary(&counts(&lines)))?;
+        output.line(&summary(Counts::of(&lines)))?;
     }
     let most = if args.all { lines.len() } else { SHOWN };
     for line in lines.iter().take(most) {
@@ -125,9 +156,8 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
 
 fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     const NAMED: usize = 5;
-    let Undecided { nic, direction, family, changed } = part;
-    let mut names: Vec<String> = changed.iter().map(|by| by.words(AS_WRITTEN)).collect();
-    names.dedup();
+    let Undecided { nic, direction, family, changed: _ } = part;
+    let mut names = part.words(AS_WRITTEN);
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -137,7 +167,7 @@ fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     format!(
         "not known within the time: what changes of {}{more} do to {} of NIC {}, {} ({} and {} rules); --time raises it",
         names.join(", "),
-        direction_word(*direction),
+        direction.name(),
         escaped(nic),
         FamilyName(*family),
         rules[0],
@@ -145,19 +175,15 @@ fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
     )
 }
 
-fn counts(lines: &[Line<'_>]) -> LineCounts {
-    let number = |wanted: &[Effect]| lines.iter().filter(|line| wanted.contains(&line.effect())).count();
-    LineCounts {
-        opens: number(&[Effect::OpensToAny, Effect::Opens]),
-        closes: number(&[Effect::Closes]),
-        refuses: number(&[Effect::Refuses]),
-        attributes: number(&[Effect::Attributes]),
-    }
+/// The counts of a response.
+pub(super) const fn received(counts: &LineCounts) -> Counts {
+    let LineCounts { opens, closes, refuses, attributes } = *counts;
+    Counts { opens, closes, refuses, attributes }
 }
 
 /// Counts first.
-pub(super) fn summary(counts: &LineCounts) -> String {
-    let LineCounts { opens, closes, refuses, attributes } = *counts;
+pub(super) fn summary(counts: Counts) -> String {
+    let Counts { opens, closes, refuses, attributes } = counts;
     let parts = [
         (opens, "opens"),
         (closes, "closes"),
@@ -173,12 +199,5 @@ pub(super) fn summary(counts: &LineCounts) -> String {
         "every packet is judged alike".to_owned()
     } else {
         format!("{} of packets", parts.join(", "))
-    }
-}
-
-pub(super) const fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
     }
 }

@@ -1,5 +1,5 @@
-//! `sgctl history`: who changed what. It asks `sgd serve`; without a server, as under `sgd run`, root reads the file of the audit
-//! trail. It must never write it.
+//! `sgctl history`: who changed what, and why. It asks the agent; without one, root reads the file of the audit trail. It must never
+//! write it.
 
 use std::{io::Write, path::PathBuf, thread, time::Duration};
 
@@ -15,6 +15,7 @@ use sg_model::{
 use crate::{
     args::{Common, Format, named, write_time},
     client::{Address, Call, ClientError},
+    commands::changes,
     failure::Failure,
     names::Names,
     render::{Column, Output, Render, output::is_read_by_nobody},
@@ -53,6 +54,13 @@ pub(crate) struct Args {
     /// Go on with what is new, one line an entry, or a document of YAML
     #[arg(short, long)]
     follow: bool,
+    /// Only changes of the policy, with what each opened and closed: those that `sgctl rollback` can go back to
+    #[arg(long, conflicts_with_all = ["since", "until", "who", "object", "operation", "outcome", "follow", "file"])]
+    changes: bool,
+    /// Only the change of the policy with this number, with the packets that are judged differently since
+    #[arg(long, value_name = "CHANGE", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["changes", "since",
+        "until", "who", "object", "operation", "outcome", "follow", "file", "last"])]
+    change: Option<u64>,
     /// Read this file of an audit trail, and the older ones beside it
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -87,12 +95,14 @@ fn time(text: &str) -> Result<Timestamp, String> {
 impl Render for Entry {
     const NOUN: &'static str = "change";
     const COLUMNS: &'static [Column<Self>] = &[
+        Column::number("CHANGE", |entry| entry.change.map(|number| number.to_string()).unwrap_or_default()),
         Column::new("TIME", |entry| write_time(entry.time)),
         Column::new("WHO", |entry| entry.who.to_string()),
         Column::wide("FROM", |entry| entry.from.clone()),
         Column::new("OPERATION", |entry| entry.operation.clone()),
         Column::new("OUTCOME", |entry| entry.outcome.name().to_owned()),
         Column::new("WHAT", what),
+        Column::new("REASON", |entry| entry.reason.clone().unwrap_or_default()),
         Column::wide("REQUEST", |entry| entry.request.clone().unwrap_or_default()),
         Column::wide("NUMBER", |entry| entry.sequence.to_string()),
     ];
@@ -104,7 +114,7 @@ impl Render for Entry {
 
 /// What changed, or why nothing did.
 fn what(entry: &Entry) -> String {
-    let Entry { target, code, message, objects, more_objects, missing, .. } = entry;
+    let Entry { target, code, message, objects, more_objects, missing, force, skip_tests, .. } = entry;
     let mut parts: Vec<String> = objects
         .iter()
         .take(SHOWN)
@@ -124,6 +134,9 @@ fn what(entry: &Entry) -> String {
         (Some(message), _) => parts.push(message.lines().next().unwrap_or_default().to_owned()),
         (None, Some(code)) => parts.push(code.clone()),
         (None, None) => {}
+    }
+    for (insisted, word) in [(force, "forced"), (skip_tests, "tests skipped")] {
+        parts.extend(insisted.then(|| word.to_owned()));
     }
     if *missing > 0 {
         parts.push(format!("{missing} entries are missing before it"));
@@ -164,6 +177,12 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     let of_file = args.file.is_some().then(|| common.of_file()).transpose()?;
     let common = of_file.as_ref().unwrap_or(common);
     let mut session = Session::new(common, out)?;
+    if let Some(number) = args.change {
+        return changes::show(number, &mut session);
+    }
+    if args.changes {
+        return changes::list(args.last, &mut session);
+    }
     if args.follow {
         session.output.without_table()?;
     }
@@ -285,7 +304,8 @@ fn print_lines(output: &mut Output<'_>, entries: &[Entry]) -> Result<(), Failure
         Format::Table | Format::Wide => {
             let Entry { time, who, operation, outcome, .. } = entry;
             let (time, outcome) = (write_time(*time), outcome.name());
-            let line = format!("{time}  {who}  {operation}  {outcome}  {}", what(entry));
+            let why = entry.reason.as_ref().map(|reason| format!("  ({reason})")).unwrap_or_default();
+            let line = format!("{time}  {who}  {operation}  {outcome}  {}{why}", what(entry));
             output.painted(&escaped(&line))
         }
     })
@@ -313,5 +333,20 @@ mod tests {
             let out = String::from_utf8(out).unwrap();
             assert!(out.starts_with(begin), "{out}");
         }
+    }
+
+    #[test]
+    fn who_insisted_is_said() {
+        let entry = |force, skip_tests| {
+            let target = Some("web".to_owned());
+            what(&Entry {
+                target,
+                force,
+                skip_tests,
+                ..Entry::new(sg_audit::Api::Native, "put", sg_audit::Who::default(), "")
+            })
+        };
+        assert_eq!(entry(false, false), "web");
+        assert_eq!(entry(true, true), "web; forced; tests skipped");
     }
 }

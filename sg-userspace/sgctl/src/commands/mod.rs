@@ -6,6 +6,7 @@
 pub(crate) mod access_key;
 pub(crate) mod apply;
 pub(crate) mod candidate;
+pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod detach;
 pub(crate) mod diff;
@@ -22,11 +23,13 @@ pub(crate) mod nic;
 pub(crate) mod observe;
 pub(crate) mod pending;
 pub(crate) mod quota;
+pub(crate) mod rollback;
 pub(crate) mod rule;
 pub(crate) mod search;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod test;
 pub(crate) mod top;
 pub(crate) mod transfer;
 pub(crate) mod validate;
@@ -77,6 +80,9 @@ pub(crate) enum Served {
     AccessKey(access_key::Verb),
     #[command(subcommand)]
     Quota(quota::Verb),
+    /// Tests of the policy
+    #[command(subcommand)]
+    Test(test::Verb),
     Lint(lint::Args),
     Show(show::Args),
     Observe(observe::Args),
@@ -86,6 +92,7 @@ pub(crate) enum Served {
     Extend(pending::ExtendArgs),
     #[command(subcommand)]
     Candidate(candidate::Verb),
+    Rollback(rollback::Args),
     Export(transfer::ExportArgs),
     Import(transfer::ImportArgs),
 }
@@ -129,6 +136,7 @@ impl Served {
             Self::Member(args) => member::run(args, session),
             Self::AccessKey(args) => access_key::run(args, session),
             Self::Quota(args) => quota::run(args, session),
+            Self::Test(args) => test::run(&args, session),
             Self::Lint(args) => lint::run(args, session),
             Self::Show(args) => show::run(&args, session),
             Self::Observe(args) => observe::run(&args, session),
@@ -137,6 +145,7 @@ impl Served {
             Self::Cancel(args) => pending::cancel(&args, session),
             Self::Extend(args) => pending::extend(&args, session),
             Self::Candidate(verb) => candidate::run(verb, session),
+            Self::Rollback(args) => rollback::run(&args, session),
             Self::Export(args) => transfer::export(&args, session),
             Self::Import(args) => transfer::import(&args, session),
         }

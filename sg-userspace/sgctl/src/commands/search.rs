@@ -1,39 +1,44 @@
-//! `sgctl search`: the packets that a document accepts, drops or rejects, exactly.
+//! `sgctl search`: the packets that a document accepts, drops or rejects, exactly; without a document, what is in force. It must
+//! never search by itself: `sg-diff` does, or the agent.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::anyhow;
-use sg_common::packet::{has_ports, protocol};
-use sg_diff::{AS_WRITTEN, Found, WrittenFound, search};
-use sg_model::{
-    Direction, End, Family, FamilyName, GroupIndex, Indices, Over, Packets, Policy, PortListIndex,
-    PrefixListIndex, Resolve, text::escaped,
-};
-use sg_records::{Action, GroupId, Ids, Match, PortListId, Ports, PrefixListId, Protocol, Remote};
+use hyper::Method;
+use sg_api_types::{Found, FoundLine, Search, UndecidedNic};
+use sg_diff::{AS_WRITTEN, WrittenFound, search};
+use sg_model::{Family, FamilyName, Over, Packets, Policy, Resolve as _, text::escaped};
+use sg_records::{Action, Direction, GroupId, InPolicy, NotInPolicy, Ports, Protocol, Remote};
 
-use super::diff::{self, SHOWN};
+use super::diff::SHOWN;
 use crate::{
     args::{
-        PolicyArg,
         common::{Common, Format},
         numbers::RuleNumbers,
         policy,
         values::{ports, remote},
         words::{ActionParser, rule_protocol},
     },
+    client::{Address, Call},
     failure::Failure,
     render::output::{Output, count},
+    session::Session,
     stderr::say,
 };
 
-/// Show the packets that a document accepts, or drops or rejects: exactly those, as few lines that do not overlap.
+/// Show the packets that a document or what is in force accepts, or drops or rejects: exactly those, as few lines that do not overlap.
 ///
 /// Each line says what decides, and shows a packet that `sgctl check` takes. Only packets that start a flow are meant. Exit code: 0 if
 /// there are none, 1 if there are, 2 if that cannot be said: a search for what must not be there is a check.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    policy: PolicyArg,
+    /// Policy document in YAML or JSON; `-` reads standard input. Default: what is in force
+    #[arg(short = 'f', long = "policy", value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Only this NIC, by its device. Default: all
     #[arg(long, value_name = "DEVICE", conflicts_with = "group")]
     nic: Option<String>,
@@ -98,157 +103,163 @@ fn family(text: &str) -> Result<Family, String> {
 }
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut output = Output::new(&common.output, out)?;
+    let wanted = args.search();
+    wanted.check().map_err(Failure::input)?;
+    match &args.policy {
+        Some(path) => of_document(args, &wanted, path, common, out),
+        None => in_force(args, &wanted, &mut Session::new(common, out)?),
+    }
+}
+
+fn refuse_forms(output: &Output<'_>) -> Result<(), Failure> {
     output.without_table()?;
     if matches!(output.format, Format::Yaml | Format::Name) {
         return Err(Failure::input(anyhow!(
             "what a search finds is for people, or --json: leave -o yaml and name out"
         )));
     }
-    let policy = policy::load(&args.policy.policy)?;
-    let packets = args.packets(&policy)?;
-    let verdicts: Vec<_> = args.verdict.iter().map(|action| (*action).into()).collect();
+    Ok(())
+}
+
+fn of_document(
+    args: &Args,
+    wanted: &Search,
+    path: &Path,
+    common: &Common,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut output = Output::new(&common.output, out)?;
+    refuse_forms(&output)?;
+    let policy = policy::load(path)?;
+    let packets = packets(wanted, &policy)?;
+    let verdicts: Vec<_> = wanted.verdicts().into_iter().map(Into::into).collect();
     let time = Duration::from_secs(args.time);
-    let Found { lines, undecided } = search(&policy, &packets, &verdicts, args.rule.as_deref(), time);
-    if output.format.is_table() && (!lines.is_empty() || undecided.is_empty()) {
-        let found =
-            if lines.is_empty() { "no packet".to_owned() } else { count(lines.len(), "set") + " of packets" };
+    let found = search(&policy, &packets, &verdicts, wanted.rule.as_deref(), time);
+    let most = if args.all { found.lines.len() } else { SHOWN };
+    let total = found.lines.len();
+    begin(&mut output, total, found.undecided.is_empty())?;
+    for line in found.lines.iter().take(most) {
+        let written = WrittenFound::from(line.written(policy.nic(line.nic)));
+        let text = format!("{}: {}", line.packets(AS_WRITTEN), line.after.words(AS_WRITTEN));
+        let sample = serde_json::to_string(&written.sample).map_err(Failure::other)?;
+        show(&mut output, &written, &text, &sample)?;
+    }
+    let undecided =
+        found.undecided.into_iter().map(|(nic, direction, family)| (nic, direction.into(), family));
+    end(&output, total, total.saturating_sub(most), undecided)
+}
+
+fn in_force(args: &Args, wanted: &Search, session: &mut Session<'_>) -> Result<(), Failure> {
+    refuse_forms(&session.output)?;
+    if args.time > 3 {
+        return Err(Failure::input(anyhow!(
+            "--time is at most 3 seconds where an agent searches what is in force"
+        )));
+    }
+    let address = Address::of(&["search"]).with("time", args.time);
+    let address = if args.all { address.with("all", true) } else { address.with("limit", SHOWN) };
+    // A query; it is no GET only because of its length.
+    let call = Call::change(Method::POST, address).with_json(wanted)?.unguarded();
+    let Found { lines, left_out, undecided, names: _ } = session.waiting("searching", &call)?;
+    let output = &mut session.output;
+    let total = lines.len() + left_out;
+    begin(output, total, undecided.is_empty())?;
+    for line in &lines {
+        let FoundLine { text, sample, .. } = line;
+        show(output, line, text, &sample.to_string())?;
+    }
+    let undecided = undecided.iter().map(|UndecidedNic { nic, direction, family }| {
+        (nic.as_str(), *direction, if *family == 4 { Family::V4 } else { Family::V6 })
+    });
+    end(output, total, left_out, undecided)
+}
+
+/// How much was found, first.
+fn begin(output: &mut Output<'_>, total: usize, is_whole: bool) -> Result<(), Failure> {
+    if output.format.is_table() && (total > 0 || is_whole) {
+        let found = if total == 0 { "no packet".to_owned() } else { count(total, "set") + " of packets" };
         output.line(&found)?;
     }
-    let most = if args.all { lines.len() } else { SHOWN };
-    for line in lines.iter().take(most) {
-        let written = WrittenFound::from(line.written(policy.nic(line.nic)));
-        if output.format == Format::Json {
-            output.line(&serde_json::to_string(&written).map_err(Failure::other)?)?;
-        } else {
-            let sample = serde_json::to_string(&written.sample).map_err(Failure::other)?;
-            output.line(&format!("{}: {}", line.packets(AS_WRITTEN), line.after.words(AS_WRITTEN)))?;
-            output.line(&format!("    such as {sample}"))?;
-        }
+    Ok(())
+}
+
+fn show(
+    output: &mut Output<'_>,
+    line: &impl serde::Serialize,
+    text: &str,
+    sample: &str,
+) -> Result<(), Failure> {
+    if output.format == Format::Json {
+        return output.line(&serde_json::to_string(line).map_err(Failure::other)?);
     }
-    let left = lines.len().saturating_sub(most);
+    output.line(text)?;
+    output.line(&format!("    such as {sample}"))
+}
+
+/// What is not shown or not known, and how the command ends.
+fn end<'n>(
+    output: &Output<'_>,
+    total: usize,
+    left: usize,
+    undecided: impl Iterator<Item = (&'n str, Direction, Family)>,
+) -> Result<(), Failure> {
     if left > 0 {
         output.remark(&format!("and {}: --all shows every line", count(left, "line")));
     }
-    for (nic, direction, family) in &undecided {
+    let mut is_whole = true;
+    for (nic, direction, family) in undecided {
+        is_whole = false;
         say(&format!(
-            "sgctl: warning: not known within the time: {} of NIC {}, {}; --time raises it, and what is searched for can be narrower",
-            diff::direction_word(*direction),
+            "sgctl: warning: not known within the time: {direction} of NIC {}, {}; --time raises it, and what is searched for can be \
+             narrower",
             escaped(nic),
-            FamilyName(*family),
+            FamilyName(family),
         ));
     }
-    match (lines.is_empty(), undecided.is_empty()) {
-        (true, true) => Ok(()),
-        (true, false) => {
-            Err(Failure::input(anyhow!("nothing was found in that time, which may be too short")))
-        }
-        (false, _) => Err(Failure::Different),
+    match (total, is_whole) {
+        (0, true) => Ok(()),
+        (0, false) => Err(Failure::input(anyhow!("nothing was found in that time, which may be too short"))),
+        _ => Err(Failure::Different),
     }
 }
 
+/// The packets in a document.
+fn packets(wanted: &Search, policy: &Policy) -> Result<Packets, Failure> {
+    let missing = |NotInPolicy { what, name }: NotInPolicy| {
+        Failure::not_found(anyhow!("the document has no {what} {}", escaped(&name)))
+    };
+    let mut names = InPolicy(policy);
+    let over = match (&wanted.nic, &wanted.group) {
+        (Some(nic), _) if policy.nic(nic).is_none() => {
+            return Err(Failure::not_found(anyhow!("the document has no NIC {}", escaped(nic))));
+        }
+        (Some(nic), _) => Over::Device(nic.clone()),
+        (None, Some(group)) => Over::Group(names.group(group).map_err(missing)?),
+        (None, None) => Over::Every,
+    };
+    wanted.packets(over, &mut names).map_err(missing)
+}
+
 impl Args {
-    fn packets(&self, policy: &Policy) -> Result<Packets, Failure> {
-        let mut names = InPolicy(policy);
-        let over = match (&self.nic, &self.group) {
-            (Some(nic), _) if policy.nic(nic).is_none() => {
-                return Err(Failure::not_found(anyhow!("the document has no NIC {}", escaped(nic))));
-            }
-            (Some(nic), _) => Over::Device(nic.clone()),
-            (None, Some(group)) => Over::Group(names.group(&GroupId::from(group.as_str()))?),
-            (None, None) => Over::Every,
-        };
-        let mut all = |remotes: &[Remote]| {
-            let one = |remote: &Remote| {
-                let of = Match { remote: remote.clone(), ..Match::of(Protocol::All) };
-                Ok(of.try_map(&mut names)?.remote)
-            };
-            remotes.iter().map(one).collect::<Result<Vec<_>, Failure>>()
-        };
-        let remote = End { of: all(&self.remote)?, not_of: all(&self.not_remote)? };
-        let local = End { of: all(&self.local)?, not_of: all(&self.not_local)? };
-        Ok(Packets {
-            over,
+    fn search(&self) -> Search {
+        Search {
+            nic: self.nic.clone(),
+            group: self.group.as_deref().map(GroupId::from),
             direction: self.direction.map(|direction| match direction {
                 Towards::Ingress => Direction::Ingress,
                 Towards::Egress => Direction::Egress,
             }),
-            family: self.family,
-            remote,
-            local,
-            services: self.services(policy)?,
-        })
-    }
-
-    /// What is searched for, by protocol.
-    fn services(&self, policy: &Policy) -> Result<Vec<sg_model::Match>, Failure> {
-        let numbers: sg_model::HeaderNumbers = self.numbers.clone().into();
-        let has_message = numbers.icmp_type.is_some() || numbers.icmp_code.is_some();
-        let with_ports = self.port.is_some() || self.source_ports.is_some();
-        let written = self.protocol.filter(|protocol| *protocol != Protocol::All);
-        let protocols: Vec<Protocol> = match written {
-            Some(one) => vec![one],
-            None if with_ports && has_message => Vec::new(),
-            None if with_ports => (0..=u8::MAX).filter(|one| has_ports(*one)).map(Protocol::Number).collect(),
-            None if has_message => [protocol::ICMP, protocol::ICMPV6].map(Protocol::Number).into(),
-            None => vec![Protocol::All],
-        };
-        let is_of = |one: &Protocol| match one {
-            Protocol::All => !with_ports && !has_message,
-            Protocol::Number(number) => {
-                (!with_ports || has_ports(*number))
-                    && (!has_message || matches!(*number, protocol::ICMP | protocol::ICMPV6))
-            }
-        };
-        if protocols.is_empty() || !protocols.iter().all(is_of) {
-            return Err(Failure::input(anyhow!(
-                "ports belong to tcp, udp, sctp, 33 and 136, a type and a code to icmp and icmpv6: no packet has both, nor \
-                 those of another protocol"
-            )));
+            family: self.family.map(|family| if family == Family::V4 { 4 } else { 6 }),
+            verdict: self.verdict.clone(),
+            rule: self.rule.clone(),
+            remote: self.remote.clone(),
+            not_remote: self.not_remote.clone(),
+            local: self.local.clone(),
+            not_local: self.not_local.clone(),
+            protocol: self.protocol,
+            ports: self.port.clone(),
+            source_ports: self.source_ports.clone(),
+            numbers: self.numbers.clone().into(),
         }
-        if numbers.icmp_code.is_some() && numbers.icmp_type.is_none() {
-            return Err(Failure::input(anyhow!(
-                "a code means nothing without a type: write --icmp-type too"
-            )));
-        }
-        let service = |protocol| {
-            let one = Match {
-                ports: self.port.clone().unwrap_or_default(),
-                source_ports: self.source_ports.clone().unwrap_or_default(),
-                numbers,
-                ..Match::of(protocol)
-            };
-            one.try_map(&mut InPolicy(policy))
-        };
-        protocols.into_iter().map(service).collect()
-    }
-}
-
-/// What names mean in a document.
-struct InPolicy<'a>(&'a Policy);
-
-impl InPolicy<'_> {
-    fn place<'n>(what: &str, name: &str, mut known: impl Iterator<Item = &'n str>) -> Result<usize, Failure> {
-        let found = known.position(|known| known == name);
-        found.ok_or_else(|| Failure::not_found(anyhow!("the document has no {what} {}", escaped(name))))
-    }
-}
-
-impl Resolve<Ids, Indices> for InPolicy<'_> {
-    type Error = Failure;
-
-    fn group(&mut self, group: &GroupId) -> Result<GroupIndex, Failure> {
-        let known = self.0.groups().iter().map(|group| group.name.as_str());
-        Self::place("group", group.as_str(), known).map(GroupIndex)
-    }
-
-    fn prefix_list(&mut self, list: &PrefixListId) -> Result<PrefixListIndex, Failure> {
-        let known = self.0.parts().prefix_lists.iter().map(|(name, _)| name.as_str());
-        Self::place("prefix list", list.as_str(), known).map(PrefixListIndex)
-    }
-
-    fn port_list(&mut self, list: &PortListId) -> Result<PortListIndex, Failure> {
-        let known = self.0.parts().port_lists.iter().map(|(name, _)| name.as_str());
-        Self::place("port list", list.as_str(), known).map(PortListIndex)
     }
 }

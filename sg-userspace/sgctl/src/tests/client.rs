@@ -76,6 +76,33 @@ fn who_insists_says_so_with_every_change_and_no_query() {
     assert_eq!(lines(&server), ["PATCH /v1/vpcs/prod?force=true", "GET /v1/vpcs/prod", "POST /v1/check"]);
 }
 
+/// The server guards against none of these, and would refuse a parameter that it does not know.
+#[test]
+fn who_settles_a_change_does_not_insist() {
+    for verb in ["confirm", "cancel", "extend"] {
+        let settled = r#"{"id":7,"state":"confirmed","deadline":null}"#;
+        let server = Server::new(vec![Response::Say(200, settled)]);
+        let (_, code, error) = ask(&server, &[verb, "7", "--force"]);
+        assert_eq!((code, lines(&server)), (0, vec![format!("POST /v1/pending/{verb}")]), "{error}");
+    }
+}
+
+#[test]
+fn a_reason_is_said_with_the_change() {
+    let server = Server::new(vec![Response::Say(200, VPC), Response::Say(200, VPC)]);
+    ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--reason", "a & b: ü"]);
+    ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--force", "--reason", "x"]);
+    assert_eq!(
+        lines(&server),
+        ["PATCH /v1/vpcs/prod?reason=a+%26+b%3A+%C3%BC", "PATCH /v1/vpcs/prod?force=true&reason=x"]
+    );
+    let server = Server::new(vec![]);
+    let (_, exit, error) =
+        ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--reason", "a\nb"]);
+    assert!(exit == 2 && error.contains("control character"), "{error}");
+    assert_eq!(ask(&server, &["vpc", "show", "prod", "--reason", "x"]).1, 2, "it is no change");
+}
+
 #[test]
 fn what_is_guarded_against_has_an_exit_code_of_its_own() {
     for code in ["lost_access", "unfiltered_device"] {

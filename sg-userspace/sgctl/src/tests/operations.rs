@@ -74,7 +74,16 @@ const COMMANDS: &[(&str, Needs)] = &[
     ("lint", Operations(&["get /v1/lint"])),
     ("show", Operations(&["get /v1/show"])),
     ("observe", Operations(&["get /v1/observe"])),
-    ("history", Operations(&["get /v1/history"])),
+    ("history", Operations(&["get /v1/history", "get /v1/changes", "get /v1/changes/{change}"])),
+    (
+        "rollback",
+        Operations(&[
+            "get /v1/changes",
+            "get /v1/changes/{change}/text",
+            "post /v1/changes/{change}/rollback",
+            "post /v1/diff",
+        ]),
+    ),
     ("apply", Operations(&["post /v1/apply"])),
     ("confirm", Operations(&["post /v1/pending/confirm"])),
     ("cancel", Operations(&["post /v1/pending/cancel"])),
@@ -90,7 +99,10 @@ const COMMANDS: &[(&str, Needs)] = &[
     ("check probes", Nothing("it judges by a document")),
     ("validate", Nothing("it reads a document")),
     ("diff", Operations(&["post /v1/diff"])),
-    ("search", Nothing("it reads a document")),
+    ("search", Operations(&["post /v1/search"])),
+    ("test list", Operations(&["get /v1/tests"])),
+    ("test run", Operations(&["post /v1/tests"])),
+    ("test set", Operations(&["put /v1/tests"])),
     ("status", Operations(&["get /v1/status"])),
     ("stats", Operations(&["get /v1/stats"])),
     ("flows", Operations(&["get /v1/flows", "post /v1/flows/delete"])),
@@ -130,6 +142,20 @@ fn every_command_is_an_operation_unless_it_is_offline() {
     }
     for command in known.keys() {
         assert!(commands.contains(command), "there is no `sgctl {command}`");
+    }
+    // Who can make a change can say why, and nobody else is asked.
+    let described = |operation: &str| {
+        let (method, path) = operation.split_once(' ').unwrap();
+        method != "get" && document["paths"][path][method]["parameters"].to_string().contains("\"reason\"")
+    };
+    for (path, command) in &found {
+        let needed = match known[path.strip_prefix("sgctl ").unwrap()] {
+            Operations(needed) => *needed,
+            Nothing(_) => &[],
+        };
+        let changes = needed.iter().any(|operation| described(operation));
+        let asks = command.get_arguments().any(|argument| argument.get_id() == "why");
+        assert_eq!(asks, changes, "{path}: --reason");
     }
     // And the other way round: what the API can do, somebody at a terminal can.
     let used: Vec<&str> = COMMANDS

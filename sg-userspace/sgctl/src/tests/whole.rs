@@ -56,6 +56,7 @@ impl Agent {
                 caller,
                 attempts: Arc::default(),
                 control: None,
+                documents: None,
                 recording: recording.clone(),
             })
         };
@@ -409,6 +410,52 @@ fn a_document_is_applied_after_its_difference_was_seen() {
 }
 
 #[test]
+fn what_is_in_force_is_searched_and_tests_are_set_run_and_skipped() {
+    let agent = site();
+    let search = "search --group web --direction ingress --family 4 --port 443";
+    let (out, code, _) = agent.sgctl(search);
+    assert!(
+        code == 1 && out.starts_with("1 set of packets\neth0 ingress IPv4: packets of tcp to port 443"),
+        "{out}"
+    );
+    let (out, code, _) = agent.sgctl(&format!("{search} --verdict reject"));
+    assert_eq!((out.as_str(), code), ("no packet\n", 0));
+    assert!(agent.missing("search --nic eth9").contains("eth9"));
+    assert!(agent.refused("search --time 4").contains("3 seconds"));
+
+    let tests = |expect: &str| {
+        let nic = "nics: [ { device: eth0, groups: [web] } ]\ngroups: { web: {} }\n";
+        let test = "{ group: web, direction: ingress, protocol: tcp, ports: 443";
+        file(&format!(
+            "{nic}tests:\n  - {test}, expect: accept }}\n  - {test}, source_ports: 1, expect: {expect} }}\n"
+        ))
+    };
+    let (right, wrong) = (tests("accept"), tests("drop"));
+    let of =
+        |verb: &str, tests: &tempfile::NamedTempFile| format!("test {verb} -f {}", tests.path().display());
+    assert_eq!(agent.ok(&of("run", &right)), "2 tests: all hold\n");
+    let (out, code, _) = agent.sgctl(&of("run", &wrong));
+    let place = format!("{}:5:5: tests[1]: this test fails: expected drop, but ", wrong.path().display());
+    assert!(code == 1 && out.starts_with(&place) && out.ends_with("2 tests: 1 fail\n"), "{out}");
+    assert!(agent.refused(&of("set", &wrong)).contains("tests[1]: this test fails"));
+    assert_eq!(agent.ok(&of("set", &right)), "every change is asked 2 tests from now on\n");
+    assert!(agent.ok("test list").starts_with("tests[0]: {\"group\":\"sg-"));
+    assert_eq!(agent.json("test run")["asked"], 2);
+
+    let rule = agent.id("rule list web");
+    let revoke = format!("rule revoke {rule} --yes");
+    assert!(agent.refused(&revoke).contains("this test fails: expected accept, but"));
+    assert!(agent.refused(&format!("{revoke} --force")).contains("this test fails"));
+    agent.ok(&format!("{revoke} --skip-tests"));
+    let (out, code, _) = agent.sgctl("test run");
+    assert!(code == 1 && out.contains("2 tests: 2 fail"), "{out}");
+    let none = file("{}");
+    assert!(agent.refused(&of("set", &none)).contains("--yes"));
+    agent.ok(&format!("{} --yes", of("set", &none)));
+    assert_eq!(agent.json("test list"), Value::Array(vec![]));
+}
+
+#[test]
 fn everything_leaves_and_comes_back() {
     let agent = site();
     let path = agent.dir.path().join("state");
@@ -491,6 +538,65 @@ fn the_history_of_changes() {
     assert!(code == 2 && error.contains("--socket and --file are two places"), "{error}");
     let (_, code, error) = run(&["history", "--file", "/nowhere/audit.jsonl"]);
     assert!(code == 2 && error.contains("cannot read /nowhere/audit.jsonl"), "{error}");
+}
+
+#[test]
+fn going_back_to_an_earlier_change() {
+    let agent = site();
+    // 1 the VPC, 2 the group, 3 the rule, 4 the NIC.
+    agent.words(&[
+        "rule",
+        "add",
+        "web",
+        "--direction",
+        "ingress",
+        "--protocol",
+        "tcp",
+        "--ports",
+        "22",
+        "--reason",
+        "ticket 4711",
+    ]);
+    let table = agent.ok("history --changes");
+    let row = table.lines().last().unwrap();
+    assert!(row.trim_start().starts_with("5 ") && row.contains("ticket 4711"), "{table}");
+    assert!(row.contains("opens 2 sets of packets") && row.contains("created rule"), "{table}");
+    assert_eq!(agent.ok("history --changes --last 2 -o name"), "4\n5\n");
+    let trail = agent.ok("history --last 1 --columns change,reason --no-headers");
+    assert!(trail.contains('5') && trail.contains("ticket 4711"), "{trail}");
+    let shown = agent.ok("history --change 5");
+    assert!(shown.contains("opens 2 sets") && shown.contains("22"), "{shown}");
+    assert_eq!(agent.json("history --change 5")["comparison"]["counts"]["opens"], 2);
+
+    // The policy that is in force is not published here, so only what the store has is compared.
+    assert_eq!(agent.sgctl("diff @3 @5").1, 1);
+    assert_eq!(agent.sgctl("diff @5 @5").1, 0);
+    let export = agent.dir.path().join("state.jsonl");
+    agent.words(&["export", export.to_str().unwrap()]);
+    let (out, code, error) = agent.words(&["diff", "@4", export.to_str().unwrap()]);
+    assert!(code == 1 && out.contains("opens 2 sets"), "{out}{error}");
+    for (line, expected) in [
+        ("diff @x @5", "write @NUMBER"),
+        ("diff @ @", "does not differ from itself"),
+        ("rollback first", "is no number of a change"),
+        ("history --changes --since 1h", "cannot be used with"),
+    ] {
+        let (_, code, error) = agent.sgctl(line);
+        assert!(code == 2 && error.contains(expected), "{line}: {error}");
+    }
+    let (_, code, error) = agent.sgctl("diff @9 @5");
+    assert!(code == 2 && error.contains("after change 9 is not kept"), "{error}");
+
+    let would = agent.json("rollback 4 --dry-run");
+    assert_eq!((&would["undone"], &would["removed"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!(agent.json("rule list web").as_array().unwrap().len(), 2);
+    let (_, code, error) = agent.sgctl("rollback 4 --json");
+    assert!(code == 2 && error.contains("--yes"), "{error}");
+    let done = agent.json("rollback @4 --yes --reason wrong");
+    assert_eq!((&done["number"], &done["change"]), (&Value::from(6), &Value::from(4)));
+    assert_eq!(agent.json("rule list web").as_array().unwrap().len(), 1);
+    let newest = agent.json("history --changes --last 1");
+    assert_eq!((&newest[0]["reason"], &newest[0]["number"]), (&Value::from("wrong"), &Value::from(6)));
 }
 
 #[test]

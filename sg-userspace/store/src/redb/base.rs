@@ -1,10 +1,15 @@
-//! The database of a store: two tables, and every operation on them.
+//! The database of a store: three tables, and every operation on them.
 //!
 //! ```text
-//! records  "rule sgr-…" ─► {"kind":"rule","record":{…}}
-//! numbers  "schema"     ─► 1
-//!          "commits"    ─► number of commits
+//! records  "rule sgr-…"   ─► {"kind":"rule","record":{…}}
+//! history  7              ─► an entry
+//! numbers  "schema"       ─► 2
+//!          "commits"      ─► number of commits
+//!          "history"      ─► number of commits up to which the history is complete
+//!          "history from" ─► the first entry from which on it is
 //! ```
+//!
+//! A program that knows no history counts its commits and leaves the other two numbers as they are: that is how a gap is noticed.
 //!
 //! It must never decide what a failure means for the store's caller; the store does.
 
@@ -18,13 +23,16 @@ use redb::{
     WriteTransaction,
 };
 
-use super::super::{Change, Record, SCHEMA, StoreError, migrate::migrate, text};
+use super::super::{Change, HistoryEdit, Record, SCHEMA, StoreError, StoredHistory, migrate::migrate, text};
 
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+const HISTORY: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history");
 /// The entries of the numbers.
 const WRITTEN_SCHEMA: &str = "schema";
 const COMMITS: &str = "commits";
+const HISTORY_COMMITS: &str = "history";
+const HISTORY_FROM: &str = "history from";
 
 /// Everything is read once and then kept elsewhere: the cache serves commits only.
 const CACHE: usize = 32 << 20;
@@ -65,9 +73,12 @@ impl Base {
         let base = Self::raw(path, "make", backend)?;
         base.transaction("make", |transaction| {
             transaction.open_table(RECORDS)?;
+            transaction.open_table(HISTORY)?;
             let mut numbers = transaction.open_table(NUMBERS)?;
             numbers.insert(WRITTEN_SCHEMA, u64::from(SCHEMA))?;
             numbers.insert(COMMITS, 0)?;
+            numbers.insert(HISTORY_COMMITS, 0)?;
+            numbers.insert(HISTORY_FROM, 0)?;
             Ok(())
         })?;
         Ok(base)
@@ -84,6 +95,7 @@ impl Base {
             base.migrate(found)?;
             tracing::info!("the store {} was brought from schema {found} to {SCHEMA}", path.display());
         }
+        base.close_gap()?;
         Ok(base)
     }
 
@@ -121,9 +133,53 @@ impl Base {
         self.transaction("migrate", |transaction| {
             transaction.delete_table(RECORDS)?;
             put(transaction, &entries)?;
-            transaction.open_table(NUMBERS)?.insert(WRITTEN_SCHEMA, u64::from(SCHEMA))?;
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            numbers.insert(WRITTEN_SCHEMA, u64::from(SCHEMA))?;
+            // The history has records of the old schema.
+            numbers.remove(HISTORY_COMMITS)?;
             Ok(())
         })
+    }
+
+    /// Lets the history begin anew if something changed the records without it.
+    fn close_gap(&self) -> Result<(), StoreError> {
+        let commits = self.commits()?;
+        if self.find_number(HISTORY_COMMITS)? == Some(commits) {
+            return Ok(());
+        }
+        let mut begun = 0;
+        self.transaction("write", |transaction| {
+            let history = transaction.open_table(HISTORY)?;
+            let last = history.last()?.map(|(number, _)| number.value());
+            // The number between is that of what was done without it.
+            begun = last.map_or(0, |last| last.saturating_add(2));
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            numbers.insert(HISTORY_COMMITS, commits)?;
+            numbers.insert(HISTORY_FROM, begun)?;
+            Ok(())
+        })?;
+        if begun > 0 {
+            tracing::warn!(
+                "another program changed the store {}: its history has a gap, and no earlier change can be gone back to",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The history.
+    pub(super) fn history(&self) -> Result<StoredHistory, StoreError> {
+        let read = || -> Result<_, Error> {
+            let table = self.database.begin_read()?.open_table(HISTORY)?;
+            let mut entries = Vec::new();
+            for entry in table.iter()? {
+                let (number, text) = entry?;
+                entries.push((number.value(), text.value().to_vec()));
+            }
+            Ok(entries)
+        };
+        let entries = read().map_err(|error| failed(&self.path, "read", error))?;
+        Ok(StoredHistory { entries, complete_from: self.find_number(HISTORY_FROM)?.unwrap_or_default() })
     }
 
     /// The number of commits.
@@ -144,11 +200,25 @@ impl Base {
         Ok(records)
     }
 
-    /// Writes `entries` in their order, all or none; durable when it returns.
-    pub(super) fn write(&self, entries: &[Entry], commits: u64) -> Result<(), StoreError> {
+    /// Writes `entries` in their order, and `edit`, all or none; durable when it returns.
+    pub(super) fn write(
+        &self,
+        entries: &[Entry],
+        edit: &HistoryEdit,
+        commits: u64,
+    ) -> Result<(), StoreError> {
         self.transaction("write", |transaction| {
             put(transaction, entries)?;
-            transaction.open_table(NUMBERS)?.insert(COMMITS, commits)?;
+            if !edit.put.is_empty() {
+                let mut history = transaction.open_table(HISTORY)?;
+                for (number, text) in &edit.put {
+                    history.insert(number, text.as_slice())?;
+                }
+                history.retain_in(..edit.oldest, |_, _| false)?;
+            }
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            numbers.insert(COMMITS, commits)?;
+            numbers.insert(HISTORY_COMMITS, commits)?;
             Ok(())
         })
     }
@@ -170,12 +240,15 @@ impl Base {
     }
 
     fn number(&self, name: &str) -> Result<u64, StoreError> {
+        self.find_number(name)?.ok_or_else(|| self.damaged(name, "there is none".to_owned()))
+    }
+
+    fn find_number(&self, name: &str) -> Result<Option<u64>, StoreError> {
         let read = || -> Result<_, Error> {
             let numbers = self.database.begin_read()?.open_table(NUMBERS)?;
             Ok(numbers.get(name)?.map(|number| number.value()))
         };
-        let number = read().map_err(|error| failed(&self.path, "read", error))?;
-        number.ok_or_else(|| self.damaged(name, "there is none".to_owned()))
+        read().map_err(|error| failed(&self.path, "read", error))
     }
 
     /// Every key with its value.

@@ -34,6 +34,7 @@ pub(super) fn record() -> BoxedStrategy<Record> {
         1 => access_key().prop_map(Record::from),
         1 => token().prop_map(Record::from),
         1 => settings().prop_map(Record::from),
+        1 => demands().prop_map(Record::from),
     ]
     .boxed()
 }
@@ -261,6 +262,30 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn demands()(
+        document in text(), place in text(), probe in text(), from in vec(remote(), 0..3), rule in option::of(text()),
+        number in 0..3_usize,
+    ) -> Demands {
+        let test = PolicyTest {
+            nic: None,
+            group: Some("sg-1".into()),
+            direction: Direction::Egress,
+            from,
+            to: Vec::new(),
+            service: Match::of(Protocol::All),
+            expect: Action::Reject,
+            rule,
+            description: String::new(),
+        };
+        Demands {
+            document: DocumentName(document),
+            tests: vec![DemandedTest { place: place.clone(), test }; number],
+            keep: vec![DemandedPacket { place, probe }; number],
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_record_can_be_read_again(record in record()) {
@@ -291,9 +316,10 @@ fn every_kind_is_among_them() {
             Record::AccessKey(_) => 8,
             Record::Token(_) => 9,
             Record::Settings(_) => 10,
+            Record::Demands(_) => 11,
         }
     }
-    let mut seen = [0; 11];
+    let mut seen = [0; 12];
     let (mut runner, records) = (TestRunner::deterministic(), record());
     for _ in 0..500 {
         seen[number(&records.new_tree(&mut runner).unwrap().current())] += 1;

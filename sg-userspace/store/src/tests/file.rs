@@ -113,7 +113,7 @@ fn a_store_of_a_newer_program_is_refused_and_left_alone() {
         let directory = made(schema, &[("whatever", "it is")]);
         for _ in 0..2 {
             let error = RedbStore::open(directory.path()).unwrap_err();
-            assert!(matches!(error, StoreError::Newer { found: 3.., known: SCHEMA, .. }), "{error}");
+            assert!(matches!(error, StoreError::Newer { found: 4.., known: SCHEMA, .. }), "{error}");
         }
     }
 }
@@ -245,4 +245,76 @@ proptest! {
         drop(store);
         prop_assert_eq!(loaded(directory.path()), state.into_values().collect::<Vec<_>>());
     }
+}
+
+fn edit(number: u64, oldest: u64) -> HistoryEdit {
+    HistoryEdit { put: vec![(number, format!("change {number}").into_bytes())], oldest }
+}
+
+fn numbers(store: &mut RedbStore) -> (Vec<u64>, u64) {
+    let StoredHistory { entries, complete_from } = store.history().unwrap();
+    (entries.into_iter().map(|(number, _)| number).collect(), complete_from)
+}
+
+#[test]
+fn a_history_is_written_with_its_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state");
+    let mut store = RedbStore::open(&path).unwrap();
+    for number in 1..=5 {
+        store.commit_with(&put(&[settings(number)]), &edit(number, number.saturating_sub(2))).unwrap();
+    }
+    // What has no place in the history.
+    store.commit(&put(&[settings(9)])).unwrap();
+    let error = store
+        .commit_with(
+            &put(&[Token {
+                token: "me/1".to_owned(),
+                fingerprint: String::new(),
+                response: "x".repeat(17 << 20).into(),
+                created: jiff::Timestamp::UNIX_EPOCH,
+            }
+            .into()]),
+            &edit(6, 0),
+        )
+        .unwrap_err();
+    assert!(matches!(error, StoreError::Unwritable { .. }), "{error}");
+    drop(store);
+    let mut store = RedbStore::open(&path).unwrap();
+    store.load().unwrap();
+    assert_eq!(numbers(&mut store), (vec![3, 4, 5], 0));
+    assert_eq!(store.history().unwrap().entries[2].1, b"change 5");
+}
+
+/// A program that knows no history counts its commits only.
+#[test]
+fn a_change_by_a_program_without_a_history_is_a_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state");
+    let mut store = RedbStore::open(&path).unwrap();
+    store.commit_with(&put(&[settings(1)]), &edit(1, 1)).unwrap();
+    drop(store);
+    let database = Database::open(path.join("state.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(NUMBERS).unwrap().insert("commits", 2).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    for _ in 0..2 {
+        let mut store = RedbStore::open(&path).unwrap();
+        assert_eq!(numbers(&mut store), (vec![1], 3));
+    }
+    let mut store = RedbStore::open(&path).unwrap();
+    store.commit_with(&put(&[settings(3)]), &edit(3, 1)).unwrap();
+    drop(store);
+    assert_eq!(numbers(&mut RedbStore::open(&path).unwrap()), (vec![1, 3], 3));
+}
+
+#[test]
+fn a_store_of_before_has_a_history_from_now_on() {
+    let directory = made(u64::from(SCHEMA), &[]);
+    let mut store = RedbStore::open(directory.path()).unwrap();
+    assert_eq!(numbers(&mut store), (vec![], 0));
+    store.commit_with(&put(&[settings(3)]), &edit(1, 1)).unwrap();
+    drop(store);
+    assert_eq!(numbers(&mut RedbStore::open(directory.path()).unwrap()), (vec![1], 0));
 }

@@ -55,6 +55,11 @@ impl<E: Enforcer> Session<'_, E> {
         self.confirming.options = options.cloned();
     }
 
+    /// The text that was confirmed last, if changes are confirmed.
+    pub(super) fn confirmed_text(&self) -> Option<Vec<u8>> {
+        self.confirming.documents().and_then(|(documents, _)| documents.confirmed().ok()?)
+    }
+
     /// Prepares a form of the document. Returns false if that took a change back, and nothing is to be put in force. One that is to be
     /// confirmed may do what is guarded against otherwise: it takes itself back.
     pub(super) fn prepare_document(
@@ -215,7 +220,8 @@ impl<E: Enforcer> Session<'_, E> {
 
     pub(super) fn tell_reverted(&self, id: Option<u32>, cause: &'static str) {
         emit(&StatusEvent::Reverted { id, cause });
-        document_trail::reverted(&self.trail, id, cause);
+        let text = self.confirmed_text();
+        document_trail::reverted((&self.trail, self.history.as_ref()), text.as_deref(), id, cause);
         let what = id.map_or_else(|| "the document".to_owned(), |id| format!("change {id}"));
         tracing::warn!("{what} was not confirmed: what was in force before it is again ({cause})");
     }
@@ -247,7 +253,7 @@ impl<E: Enforcer> Session<'_, E> {
                     // Errors were reported already.
                     let delayed = enforced.err();
                     self.tell_pending();
-                    self.record_applied(reading, before.as_deref(), delayed.as_ref());
+                    self.record_applied(reading, file.text(), before.as_deref(), delayed.as_ref());
                 }
             },
         }

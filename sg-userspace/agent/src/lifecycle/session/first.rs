@@ -90,6 +90,15 @@ impl<E: Enforcer> Session<'_, E> {
         }
     }
 
+    /// The text of the first policy.
+    pub(crate) fn first_text(&self, file: &PolicyFile, then: &Then) -> Vec<u8> {
+        let confirmed = match then {
+            Then::GoneBack { .. } => self.confirmed_text(),
+            Then::Nothing | Then::Confirmed | Then::Resumed => None,
+        };
+        confirmed.unwrap_or_else(|| file.text().to_vec())
+    }
+
     /// Does what follows the first policy, once it is in force.
     pub(crate) fn after_first(&mut self, file: &PolicyFile, then: &Then) {
         self.agent.forget_reverted();

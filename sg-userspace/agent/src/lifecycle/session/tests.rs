@@ -146,9 +146,9 @@ fn a_start_that_is_not_wholly_in_force_is_recorded_as_such() {
         let file = dir.path().join("audit.jsonl");
         let trail = TrailThread::spawn(file.clone(), ROTATION).unwrap();
         let mut session = over(&fake, &dir);
-        session.record(trail.trail());
+        session.record(trail.trail(), None);
         session.prepare(lo("a")).unwrap();
-        session.begin(Path::new("/etc/sgd/policy.yaml"), Some(0)).unwrap();
+        session.begin(Path::new("/etc/sgd/policy.yaml"), Some(0), b"").unwrap();
         trail.end();
         let recorded = read(&file, &HistoryQuery::default()).unwrap();
         let [entry] = &recorded.items[..] else { panic!("{recorded:?}") };

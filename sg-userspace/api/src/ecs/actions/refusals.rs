@@ -132,13 +132,15 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
         Refusal::DeviceTaken { .. }
         | Refusal::Exists { .. }
         | Refusal::Document { .. }
+        | Refusal::ChangeNotKept { .. }
         | Refusal::NoExport { .. }
         | Refusal::Record { .. }
         | Refusal::Unexportable { .. } => (Is::BAD_REQUEST, "InvalidParameter"),
         Refusal::TokenReused { .. } => (Is::BAD_REQUEST, "IdempotentParameterMismatch"),
-        Refusal::Unenforceable { .. } | Refusal::Unfiltered { .. } | Refusal::LostAccess { .. } => {
-            (Is::FORBIDDEN, "OperationDenied")
-        }
+        Refusal::Unenforceable { .. }
+        | Refusal::Unfiltered { .. }
+        | Refusal::FailingTest { .. }
+        | Refusal::LostAccess { .. } => (Is::FORBIDDEN, "OperationDenied"),
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => {
             (Is::INTERNAL_SERVER_ERROR, "InternalError")
         }
@@ -229,6 +231,7 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         | Field::PageSize
         | Field::Quota
         | Field::File
+        | Field::Test
         | Field::Stored(_) => "InvalidParameter",
     };
     (Is::BAD_REQUEST, code)

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 pub(super) mod declared;
+mod demands;
 mod faults;
 mod page;
 mod params;

@@ -72,6 +72,27 @@ fn there_is_one_at_a_time() {
     server.stop();
 }
 
+/// A question must not keep a change from being sent, nor the other way round.
+#[test]
+fn those_that_stand_apart_are_not_counted() {
+    let server = server(&Limits { body_time: Duration::from_secs(5), ..limits() });
+    let mut questions = [0; 2].map(|_| begin(&server, "/apart", 10_000));
+    for question in &mut questions {
+        question.write_all(&[b'x'; 5_000]).unwrap();
+    }
+    let mut change = begin(&server, "/large", 10_000);
+    change.write_all(&[b'x'; 5_000]).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    assert!(post(&server, "/large", 10_000).contains("503 Service Unavailable"));
+    assert!(post(&server, "/apart", 10_000).contains("200 OK"));
+    assert!(post(&server, "/apart", 1_000_001).contains("413 Payload Too Large"));
+    for stream in questions.iter_mut().chain([&mut change]) {
+        stream.write_all(&[b'x'; 5_000]).unwrap();
+        assert!(read_reply(stream).contains("200 OK"));
+    }
+    server.stop();
+}
+
 #[test]
 fn a_large_one_has_the_time_that_its_size_takes() {
     // One more second for each 10,000 bytes.

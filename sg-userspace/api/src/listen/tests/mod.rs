@@ -84,6 +84,14 @@ fn router() -> Router {
         .route("/long", get(async || vec![b'x'; 64 << 20]))
         .route("/body", post(body))
         .route("/large", post(large))
+        .route("/apart", post(apart))
+}
+
+/// An API that allows a few bodies of 1 MB beside the large one.
+async fn apart(Extension(bounds): Extension<LargeBody>, request: Request<Body>) -> (StatusCode, String) {
+    bounds.stand_apart();
+    bounds.allow(1_000_000);
+    body(request).await
 }
 
 /// An API that allows bodies of 1 MB.

@@ -29,6 +29,7 @@ async fn an_operation_is_that_of_a_route_or_unknown() {
         caller: Caller::Socket,
         attempts: std::sync::Arc::default(),
         control: None,
+        documents: None,
         recording: Recording { access: thread.log(), ..Recording::default() },
     });
     ask(&face, Method::GET, "/v1/groups", json!({})).await;

@@ -15,7 +15,7 @@ use super::{Caller, Native, ask, code, router, service};
 use crate::native::Places;
 
 /// A device that no host has.
-const DOCUMENT: &str = "
+pub(super) const DOCUMENT: &str = "
 groups:
   web:
     ingress:
@@ -25,7 +25,11 @@ nics:
   - { device: no-such-dev0, groups: [web], addresses: [10.0.0.5] }
 ";
 
-fn over(service: Option<Service>, policy: Option<sg_model::Policy>, places: &Arc<Places>) -> Router {
+pub(super) fn over(
+    service: Option<Service>,
+    policy: Option<sg_model::Policy>,
+    places: &Arc<Places>,
+) -> Router {
     let instance = Instance::new("diff-test").unwrap();
     let limits = Limits { nics: 4, flows: 64, counters: 512, denied: 64 };
     let in_force = InForce {
@@ -42,15 +46,16 @@ fn over(service: Option<Service>, policy: Option<sg_model::Policy>, places: &Arc
         caller: Caller::Socket,
         attempts: Arc::default(),
         control: None,
+        documents: None,
         recording: crate::recording::Recording::default(),
     })
 }
 
-fn parsed(text: &str) -> sg_model::Policy {
+pub(super) fn parsed(text: &str) -> sg_model::Policy {
     sg_document::parse("policy.yaml", text.as_bytes()).unwrap().policy
 }
 
-fn without_store() -> Router {
+pub(super) fn without_store() -> Router {
     over(None, Some(parsed(DOCUMENT)), &Arc::default())
 }
 
@@ -120,7 +125,7 @@ async fn what_is_not_understood_is_refused_by_name() {
 async fn few_compare_at_a_time() {
     let places = Arc::<Places>::default();
     let face = over(None, Some(parsed(DOCUMENT)), &places);
-    let taken: Vec<_> = (0..3).map(|_| places.comparing(KeyRole::Admin).unwrap()).collect();
+    let taken: Vec<_> = (0..3).map(|_| places.comparing(KeyRole::Admin, "uid 0").unwrap()).collect();
     let (status, response) = diff(&face, "", DOCUMENT).await;
     assert_eq!(status, 429, "{response}");
     drop(taken);

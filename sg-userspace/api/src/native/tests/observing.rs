@@ -37,6 +37,7 @@ async fn there_is_a_maximum_of_followers_and_of_readers() {
         caller: Caller::Socket,
         attempts: Arc::default(),
         control: None,
+        documents: None,
         recording: Recording::default(),
     });
     let ask = |path: &'static str| {

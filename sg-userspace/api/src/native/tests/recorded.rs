@@ -15,7 +15,7 @@ use super::{
 };
 use crate::recording::PendingChange;
 
-struct Recorded {
+pub(super) struct Recorded {
     folder: TempDir,
     _thread: TrailThread,
     service: Service,
@@ -23,7 +23,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn new(caller: Caller) -> Self {
+    pub(super) fn new(caller: Caller) -> Self {
         let folder = TempDir::new().unwrap();
         let thread = TrailThread::spawn(folder.path().join(sg_audit::FILE), ROTATION).unwrap();
         let recording = Recording { trail: thread.trail(), ..Recording::default() };
@@ -37,13 +37,18 @@ impl Recorded {
             caller,
             attempts: std::sync::Arc::default(),
             control: None,
+            documents: None,
             recording,
         };
         Self { folder, _thread: thread, service, face: router(native) }
     }
 
+    pub(super) const fn face(&self) -> &Router {
+        &self.face
+    }
+
     /// The entries, the oldest first.
-    fn entries(&self) -> Vec<Value> {
+    pub(super) fn entries(&self) -> Vec<Value> {
         let path = self.folder.path().join(sg_audit::FILE);
         let query = HistoryQuery { limit: Some(1_000), ..HistoryQuery::default() };
         let page = read(&path, &query).unwrap();

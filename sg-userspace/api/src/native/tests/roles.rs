@@ -13,16 +13,19 @@ use sg_service::{CreateAccessKey, NewAccessKey, Service};
 use super::{Caller, code, document, over, send, service, table};
 
 /// The routes that only admins may use.
-const ADMIN: [&str; 6] = [
+const ADMIN: [&str; 7] = [
     "delete_access_keys_key",
+    "get_changes_change_text",
     "get_history",
     "post_flows_delete",
     "patch_quotas",
     "post_access_keys",
     "post_import",
 ];
+/// Queries of those who may go back: they show who changed what.
+const EDITOR: [&str; 2] = ["get_changes", "get_changes_change"];
 /// Queries that carry their question in a body.
-const QUESTIONS: [&str; 2] = ["post_check", "post_diff"];
+const QUESTIONS: [&str; 4] = ["post_check", "post_diff", "post_search", "post_tests"];
 
 pub(super) async fn key(service: &Service, role: KeyRole) -> NewAccessKey {
     service.submit(CreateAccessKey { role, ..CreateAccessKey::default() }).await.unwrap()
@@ -47,6 +50,7 @@ fn every_route_declares_the_role_that_it_needs() {
         let is_query = operation.starts_with("get_") || QUESTIONS.contains(&operation.as_str());
         let expected = match () {
             () if ADMIN.contains(&operation.as_str()) => KeyRole::Admin,
+            () if EDITOR.contains(&operation.as_str()) => KeyRole::Editor,
             () if is_query => KeyRole::Viewer,
             () => KeyRole::Editor,
         };

@@ -38,7 +38,7 @@ pub(crate) fn packet(args: &PacketArgs, session: &mut Session<'_>) -> Result<(),
     session.output.without_table()?;
     args.require_port()?;
     // A query; it is no GET only because of its length.
-    let call = Call::change(Method::POST, Address::of(&["check"])).with_json(&args.request())?.unguarded();
+    let call = Call::change(Method::POST, Address::of(&["check"])).with_json(&args.request())?.question();
     let checked: Checked = session.client.call(&call)?;
     match session.output.format {
         Format::Table | Format::Wide => explain(session, &checked),

@@ -11,7 +11,6 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use nix::unistd::geteuid;
 use sg_check::{EngineKind, Form};
-use sg_common::verdict::Verdict;
 use sg_model::{
     Policy,
     text::{escaped, escaped_json},
@@ -92,7 +91,7 @@ pub(crate) fn packet(
     }
     let result = check(&policy, engine, &probe)?;
     let written = result.written(&policy);
-    let verdict = word(result.verdict);
+    let verdict = result.verdict.name();
     match output.format {
         Format::Name => output.line(verdict)?,
         // On one line, like the results for many probes.
@@ -102,14 +101,6 @@ pub(crate) fn packet(
         _ => output.data(&written)?,
     }
     args.compare(verdict)
-}
-
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Accept => "accept",
-        Verdict::Drop => "drop",
-        Verdict::Reject => "reject",
-    }
 }
 
 pub(crate) fn probes(args: &ProbesArgs, output: &OutputArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -202,5 +193,5 @@ fn explain_and_compare(
         agreeing.push(other.name());
     }
     writeln!(out, "agreed: {}", agreeing.join(", "))?;
-    Ok(word(expected.verdict))
+    Ok(expected.verdict.name())
 }

@@ -1,14 +1,16 @@
-//! What is in force compared with a document: the agent compares, and knows what becomes of live flows. This only displays its
-//! response. `sgctl diff` and `sgctl apply --dry-run` call it.
+//! Policies that the agent compares: what is or was in force, documents, exports. It knows what becomes of live flows, too. This only
+//! displays its response. `sgctl diff`, `sgctl rollback` and `sgctl apply --dry-run` call it.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::anyhow;
 use hyper::Method;
-use sg_api_types::{Apply, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart};
+use sg_api_types::{
+    Compare, ComparedPolicy, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart,
+};
 use sg_model::text::{escaped, escaped_lines};
 
-use super::{Args, SHOWN, summary};
+use super::{Args, SHOWN, Side, received, summary};
 use crate::{
     args::{common::Format, policy},
     client::{address::Address, error::ClientError, http::Call},
@@ -22,48 +24,94 @@ use crate::{
 /// The names of ids in a store.
 type Names = BTreeMap<String, String>;
 
-pub(super) fn run(args: &Args, new: &Path, session: &mut Session<'_>) -> Result<(), Failure> {
-    let text = file::read_text(new)?;
-    let shown = if new == Path::new("-") { "<stdin>".into() } else { new.display().to_string() };
-    let name = args.name.clone().unwrap_or_else(|| "document".to_owned());
-    let body = Apply {
-        text: text.into(),
-        name,
-        region: String::new(),
-        file: shown,
-        allow_unfiltered: false,
-        force: false,
-    };
+pub(super) fn run(args: &Args, sides: [&Side; 2], session: &mut Session<'_>) -> Result<(), Failure> {
+    let is_stdin = |side: &&Side| matches!(side, Side::File(path) if path == Path::new("-"));
+    if sides.iter().all(is_stdin) {
+        return Err(Failure::input(anyhow!("standard input can be one of the policies: name the other")));
+    }
+    if sides.iter().all(|side| matches!(side, Side::InForce)) {
+        return Err(Failure::input(anyhow!(
+            "what is in force does not differ from itself: name another policy"
+        )));
+    }
+    let [old, new] = sides.map(|side| compared(args, side));
+    let (old, new) = (old?, new?);
+    let documents: Vec<(String, Arc<str>)> =
+        [&old, &new].into_iter().filter_map(|one| Some((one.file.clone(), one.text.clone()?))).collect();
     let address = Address::of(&["diff"])
         .with_some("nic", args.nic.as_ref())
         .with("attribution", args.attribution)
         .with("time", args.time);
     let address = if args.all { address.with("all", true) } else { address.with("limit", SHOWN) };
+    let body = Compare::of(old, new);
     // A query; it is no GET only because of its length.
-    let call = Call::change(Method::POST, address).with_json(&body)?.unguarded();
-    let compared: Comparison = session.waiting("comparing", &call).map_err(|error| refused(error, &body))?;
-    display(&compared, &mut session.output)
+    let call = Call::change(Method::POST, address).with_json(&body)?.question();
+    let compared: Comparison = session.waiting("comparing", &call).map_err(|error| {
+        let documents = documents.iter().map(|(file, text)| (file.as_str(), text.as_bytes()));
+        refused(error, documents)
+    })?;
+    let has_flows = matches!(sides, [Side::InForce, _]);
+    display(&compared, has_flows, &mut session.output)?;
+    end(&compared, has_flows)
 }
 
-/// The server decides; here the faults that it found have their lines.
-pub(crate) fn refused(error: ClientError, body: &Apply) -> Failure {
-    match error {
-        ClientError::Refused { .. } => sg_document::parse(&body.file, body.text.as_bytes())
-            .map_err(Failure::input)
-            .and_then(policy::tested)
-            .map_or_else(|failure| failure, |_| Failure::from(error)),
-        error => Failure::from(error),
+/// How the command ends: what is not known is not equal.
+fn end(compared: &Comparison, has_flows: bool) -> Result<(), Failure> {
+    let is_equal = compared.lines.is_empty() && compared.left_out == 0;
+    let unknown = has_flows.then(|| not_known(compared.flows.as_ref())).flatten();
+    match (is_equal, compared.undecided.is_empty(), unknown) {
+        (false, ..) => Err(Failure::Different),
+        (true, true, None) => Ok(()),
+        (true, true, Some(why)) => Err(Failure::input(anyhow!("every packet is judged alike, but {why}"))),
+        (true, false, _) => Err(Failure::input(anyhow!(
+            "no difference was found in that time, which may be too short: compare two documents with --time"
+        ))),
     }
 }
 
-fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure> {
+fn compared(args: &Args, side: &Side) -> Result<ComparedPolicy, Failure> {
+    let path = match side {
+        Side::InForce => return Ok(ComparedPolicy::default()),
+        Side::After(change) => {
+            return Ok(ComparedPolicy { change: Some(*change), ..ComparedPolicy::default() });
+        }
+        Side::File(path) => path,
+    };
+    let text = file::read_text(path)?.into();
+    let file = if path == Path::new("-") { "<stdin>".into() } else { path.display().to_string() };
+    Ok(ComparedPolicy { text: Some(text), name: args.name.clone(), file, ..ComparedPolicy::default() })
+}
+
+/// The server decides; here the faults that it found in documents have their lines.
+pub(crate) fn refused<'a>(
+    error: ClientError,
+    documents: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+) -> Failure {
+    if !matches!(error, ClientError::Refused { .. }) {
+        return Failure::from(error);
+    }
+    let parse =
+        |(file, text)| sg_document::parse(file, text).map_err(Failure::input).and_then(policy::tested);
+    let mut wrong = documents.into_iter().filter_map(|document| parse(document).err());
+    wrong.next().unwrap_or_else(|| Failure::from(error))
+}
+
+/// Shows what differs. `has_flows`: the first policy is what is in force, so live flows are compared, too.
+pub(crate) fn display(
+    compared: &Comparison,
+    has_flows: bool,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
     let Comparison { counts, lines, left_out, undecided, flows, names, warnings } = compared;
     for warning in warnings {
         say(&format!("sgctl: warning: {}", escaped_lines(warning)));
     }
+    if has_flows && let Some(why) = not_known(flows.as_ref()) {
+        say(&format!("sgctl: warning: {why}"));
+    }
     let is_table = output.format.is_table();
     if is_table && (!lines.is_empty() || *left_out > 0 || undecided.is_empty()) {
-        output.line(&summary(counts))?;
+        output.line(&summary(received(counts)))?;
     }
     if is_table && let Some(flows) = flows {
         for line in impact(flows, names) {
@@ -92,12 +140,23 @@ fn display(compared: &Comparison, output: &mut Output<'_>) -> Result<(), Failure
             escaped(nic),
         ));
     }
-    match (lines.is_empty() && *left_out == 0, undecided.is_empty()) {
-        (true, true) => Ok(()),
-        (true, false) => Err(Failure::input(anyhow!(
-            "no difference was found in that time, which may be too short: compare two documents with --time"
-        ))),
-        (false, _) => Err(Failure::Different),
+    if output.format == Format::Json
+        && let Some(flows) = flows
+    {
+        // The last line, and the only one without a NIC.
+        output.line(&serde_json::json!({ "flows": flows }).to_string())?;
+    }
+    Ok(())
+}
+
+/// Why it is not known what becomes of live flows.
+pub(crate) fn not_known(flows: Option<&FlowImpact>) -> Option<String> {
+    match flows {
+        None => Some("what would become of live flows is not known".to_owned()),
+        Some(FlowImpact { undecided: 0, .. }) => None,
+        Some(FlowImpact { undecided, .. }) => {
+            Some(format!("what would become of {} is not known", count(*undecided, "live flow")))
+        }
     }
 }
 
@@ -163,6 +222,7 @@ mod tests {
     use sg_records::Direction;
 
     use super::*;
+    use crate::args::common::OutputArgs;
 
     #[test]
     fn what_becomes_of_flows_is_said_in_words() {
@@ -192,8 +252,42 @@ mod tests {
             lines[2],
             "    eth0 ingress tcp 10.0.0.9:40000 -> [2001:db8::5]:22, 1,234 bytes: rule ssh of group web -> drop by default"
         );
+        assert_eq!(not_known(Some(&flows)), None);
+        let late = FlowImpact { undecided: 3, ..flows };
+        assert_eq!(not_known(Some(&late)).unwrap(), "what would become of 3 live flows is not known");
         let one = FlowImpact { total: 1, ..FlowImpact::default() };
         assert_eq!(impact(&one, &names), ["would revoke 0 of 1 connection"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands::<u64>), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    /// What is displayed of a comparison without lines, and how it ends.
+    fn displayed(flows: Option<FlowImpact>, undecided: Vec<UndecidedPart>) -> (String, Result<(), Failure>) {
+        let mut out = Vec::new();
+        let mut output = Output::new(&OutputArgs::default(), &mut out).unwrap();
+        output.format = Format::Json;
+        let compared = Comparison { flows, undecided, ..Comparison::default() };
+        display(&compared, true, &mut output).unwrap();
+        (String::from_utf8(out).unwrap(), end(&compared, true))
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_harmless() {
+        let known = FlowImpact { total: 2, ..FlowImpact::default() };
+        let (out, result) = displayed(Some(known.clone()), Vec::new());
+        let line: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&line["flows"]["total"], &line["flows"]["largest"]), (&2.into(), &serde_json::json!([])));
+        result.unwrap();
+        let late = FlowImpact { undecided: 1, ..known.clone() };
+        for flows in [Some(late), None] {
+            let failure = displayed(flows, Vec::new()).1.unwrap_err();
+            assert!(failure.code() == 2 && format!("{failure:?}").contains("is not known"), "{failure:?}");
+        }
+        let part = UndecidedPart {
+            nic: "eth0".to_owned(),
+            direction: Direction::Ingress,
+            family: 4,
+            changed: Vec::new(),
+        };
+        assert_eq!(displayed(Some(known), vec![part]).1.unwrap_err().code(), 2);
     }
 }

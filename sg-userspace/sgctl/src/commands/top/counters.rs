@@ -3,6 +3,7 @@
 
 use sg_api_types::{Count, Stats};
 use sg_common::verdict::Reason;
+use sg_observe::record::Stage;
 use sg_records::{Action, Direction};
 
 use crate::names::Names;
@@ -22,7 +23,7 @@ impl Owner {
             Self::Rule { direction, .. }
             | Self::Default { direction, .. }
             | Self::Reason { direction, .. } => direction,
-            Self::IntraGroup { .. } => "ingress",
+            Self::IntraGroup { .. } => sg_model::Direction::Ingress.name(),
         }
     }
 }
@@ -33,10 +34,7 @@ pub(super) type Counter = (Owner, Option<Action>, [String; 2], Count);
 /// Everything that is counted, with the names of groups.
 pub(super) fn counters(stats: &Stats, names: &Names) -> Vec<Counter> {
     let Stats { rules, intra_group, defaults, reasons, flows: _ } = stats;
-    let word = |direction: Direction| match direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    };
+    let word = |direction: Direction| sg_model::Direction::from(direction).name();
     let rules = rules.iter().map(|row| {
         let (group, rule) = (row.group.clone(), row.rule.clone());
         let words = [names.of(&group), rule.clone()];
@@ -63,36 +61,17 @@ pub(super) fn counters(stats: &Stats, names: &Names) -> Vec<Counter> {
 /// What happened to the packets of a reason; `None`: it is no verdict, and another counter has its packets.
 fn action_of(word: &str) -> Option<Action> {
     let reason = Reason::ALL.into_iter().find(|reason| reason.name() == word)?;
-    match reason {
-        Reason::Rule
-        | Reason::IntraGroup
-        | Reason::Default
-        | Reason::FlowTableFull
-        | Reason::FlowQuota
-        | Reason::RejectSent
-        | Reason::RejectRateLimited
-        | Reason::HalfOpenEvicted => None,
-        Reason::IcmpError
-        | Reason::Arp
-        | Reason::NeighbourDiscovery
-        | Reason::Dhcp
-        | Reason::Decrypted
-        | Reason::NamedFrame => Some(Action::Accept),
-        Reason::AntiSpoofing
-        | Reason::Malformed
-        | Reason::NotIp
-        | Reason::Fragment
-        | Reason::TooManyHeaders
-        | Reason::NoNic
-        | Reason::NoImage
-        | Reason::ImageVersion
-        | Reason::ImageFault
-        | Reason::FragmentOverlap
-        | Reason::VlanTag
-        | Reason::NeighbourSpoofing
-        | Reason::RogueServer
-        | Reason::MidStream
-        | Reason::NotTakenOver
-        | Reason::OwnSource => Some(Action::Drop),
+    match (Stage::of(reason), reason) {
+        (Stage::Exception, _) => Some(Action::Accept),
+        (Stage::Rule | Stage::IntraGroup | Stage::Default, _)
+        | (
+            Stage::Reason,
+            Reason::FlowTableFull
+            | Reason::FlowQuota
+            | Reason::RejectSent
+            | Reason::RejectRateLimited
+            | Reason::HalfOpenEvicted,
+        ) => None,
+        (Stage::Reason, _) => Some(Action::Drop),
     }
 }

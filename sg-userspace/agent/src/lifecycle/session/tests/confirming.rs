@@ -69,12 +69,13 @@ impl Host {
         let origin = Origin::Document { path: file.path().to_owned(), owner: None };
         let mut session = Session::new(Agent::new(load, catalog, path, 1 << 13), "test", origin);
         let trail = TrailThread::spawn(self.dir.path().join("audit.jsonl"), ROTATION).unwrap();
-        session.record(trail.trail());
+        session.record(trail.trail(), None);
         session.confirming(Some(&self.options));
         let then = session.prepare_first(&file, document)?;
         let path =
             if let Then::GoneBack { path, .. } = &then { path.clone() } else { file.path().to_owned() };
-        session.begin(&path, None)?;
+        let text = session.first_text(&file, &then);
+        session.begin(&path, None, &text)?;
         session.after_first(&file, &then);
         let (_, orders) = control();
         let policies = Policies::File { file, orders };

@@ -190,7 +190,7 @@ fn changes_after(at: Timestamp, session: &mut Session<'_>) -> Result<Vec<Timesta
 }
 
 fn judge(packet: &CheckPacket, status: &Status, session: &mut Session<'_>) -> Result<Judged, Failure> {
-    let call = Call::change(Method::POST, Address::of(&["check"])).with_json(packet)?.unguarded();
+    let call = Call::change(Method::POST, Address::of(&["check"])).with_json(packet)?.question();
     match (session.client.call(&call), &status.policy) {
         (Ok(checked), _) => Ok(Judged::Agent(Box::new(checked))),
         (Err(error), PolicySource::Document { path, owner_uid: _ }) if is_no_store(&error) => {

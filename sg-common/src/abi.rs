@@ -148,6 +148,7 @@ mod pod {
     #![expect(unsafe_code, reason = "aya asks for the promise as an unsafe impl")]
     use super::{Counter, Settings};
     use crate::{
+        candidate::{DifferingEntry, DifferingKey},
         denied::{DeniedKey, DeniedKeyV4},
         event::{Event, ReplacedFlow, Watch},
         exchange::Exchanges,
@@ -160,6 +161,10 @@ mod pod {
     unsafe impl aya::Pod for Counter {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Settings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for DifferingKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for DifferingEntry {}
     // SAFETY: as above.
     unsafe impl aya::Pod for DeniedKey {}
     // SAFETY: as above.

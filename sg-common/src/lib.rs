@@ -13,6 +13,7 @@
 //! | [`fragment`] | which fragments follow an accepted one |
 //! | [`guest`] | the addresses a guest claims, and what it may never send |
 //! | [`image`] | lookups in a compiled policy |
+//! | [`candidate`] | what a candidate policy would decide, beside what was decided |
 //! | [`denied`] | packets that do not pass, aggregated |
 //! | [`event`] | single events, for somebody who watches |
 //! | [`reject`] | the reset or ICMP error for a rejected packet |
@@ -31,6 +32,7 @@
 #![warn(missing_docs)]
 
 pub mod abi;
+pub mod candidate;
 pub mod clock;
 pub mod denied;
 pub mod dhcp;

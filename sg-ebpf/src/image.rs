@@ -5,20 +5,18 @@
 #![expect(unsafe_code, reason = "global functions take pointers")]
 
 use sg_common::{
-    abi::Settings,
-    flow::{self, Direction, First, packet_fields},
+    flow::{Direction, packet_fields},
     image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, header},
-    packed::Takeover,
     packet::{Family, Packet},
-    verdict::{Decision, Verdict},
+    verdict::Decision,
 };
 
 use crate::{
-    helpers,
-    maps::{FILTERED_SINCE, IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M, settings},
-    pending,
-    scratch::Scratch,
-    subprograms, verifier,
+    maps::{
+        CANDIDATES_1M, CANDIDATES_16M, CANDIDATES_64K, CANDIDATES_64M, IMAGES_1M, IMAGES_16M, IMAGES_64K,
+        IMAGES_64M, settings,
+    },
+    pending, subprograms, verifier,
 };
 
 /// An image by size class: the reader exists once per class, because masking an offset is cheap only with a constant mask.
@@ -72,6 +70,21 @@ impl Image {
             return Some(Self::M16(image));
         }
         IMAGES_64M.get_value(index, &0).map(Self::M64)
+    }
+
+    /// The image of a NIC under the candidate policy, if it has one.
+    #[inline(always)]
+    pub fn candidate(slot: u32) -> Option<Self> {
+        if let Some(image) = CANDIDATES_64K.get_value(slot, &0) {
+            return Some(Self::K64(image));
+        }
+        if let Some(image) = CANDIDATES_1M.get_value(slot, &0) {
+            return Some(Self::M1(image));
+        }
+        if let Some(image) = CANDIDATES_16M.get_value(slot, &0) {
+            return Some(Self::M16(image));
+        }
+        CANDIDATES_64M.get_value(slot, &0).map(Self::M64)
     }
 
     /// The header, or `None` if the image is of another version.
@@ -139,6 +152,12 @@ impl Image {
         image::names([self.word(header::ETHERTYPES), self.word(header::ETHERTYPES + 1)], name)
     }
 
+    /// The takeover period, see [`header::TAKEOVER`].
+    #[inline(always)]
+    pub fn takeover(self) -> u32 {
+        self.word(header::TAKEOVER) as u32
+    }
+
     /// The NIC's Ethernet address; zero if unknown.
     #[inline(always)]
     pub fn mac(self) -> u64 {
@@ -193,78 +212,6 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
         keys.fill(&packet_fields(Direction::of(direction), packet));
     }
     0
-}
-
-/// Decision of the rules on the flow that [`Scratch::key`] names, beginning with the packet `first`; with `either`, and if they
-/// accept it, also beginning in the other direction. `None` if the image is corrupt.
-///
-/// Uses the image now in force. If that is newer than the packet's, the flow is judged again at its next packet.
-#[inline(always)]
-pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: First, either: bool) -> Option<Decision> {
-    let slot = u64::from(slot);
-    let mut result = sg_reclassify(scratch, slot, first.word());
-    if either && Decision::from_word(result).is_some_and(Decision::accepts) {
-        result = sg_reclassify(scratch, slot, first.reversed().word());
-    }
-    Decision::from_word(result)
-}
-
-/// Whether the connection that [`Scratch::key`] names is taken over, after `first` was accepted: the first packet that was
-/// seen of it.
-#[inline(always)]
-pub fn takes_over(scratch: &mut Scratch, slot: u16, first: First) -> Takeover {
-    Takeover::of(sg_takes_over(scratch, u64::from(slot), first.word()))
-}
-
-const _: subprograms::Reclassify = sg_reclassify;
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_reclassify(scratch: *mut Scratch, slot: u64, first: u64) -> u64 {
-    // SAFETY: the callers pass a reference; the verifier checks its size.
-    let (Some(scratch), Some(image)) = (unsafe { scratch.as_mut() }, Image::of(slot as u32)) else {
-        return 0;
-    };
-    sg_original(scratch, first);
-    let Scratch { key, original, .. } = scratch;
-    image.classify(First::from_word(first).direction(), key.l4.family(), original).map_or(0, Decision::word)
-}
-
-const _: subprograms::Original = sg_original;
-
-/// Fills the keys of a lookup for the flow, beginning with the packet `first`.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_original(scratch: *mut Scratch, first: u64) -> u64 {
-    // SAFETY: as above.
-    if let Some(Scratch { key, original, .. }) = unsafe { scratch.as_mut() } {
-        original.fill(&key.original(First::from_word(first)));
-    }
-    0
-}
-
-const _: subprograms::TakesOver = sg_takes_over;
-
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, first: u64) -> u64 {
-    let other = First::from_word(first).reversed();
-    let Some(decision) = Decision::from_word(sg_reclassify(scratch, slot, other.word())) else {
-        return Takeover::Refused(Verdict::Drop).word();
-    };
-    if decision.accepts() {
-        return Takeover::EitherWay.word();
-    }
-    let Settings { timeouts, hertz, .. } = settings();
-    let takeover = Image::of(slot as u32).map_or(0, |image| image.word(header::TAKEOVER));
-    let since = FILTERED_SINCE.get(slot as u32).copied().unwrap_or(0);
-    if flow::takes_over(takeover as u32, timeouts, *hertz, since, helpers::now()) {
-        Takeover::OneWay.word()
-    } else if decision.rejects() {
-        Takeover::Refused(Verdict::Reject).word()
-    } else {
-        Takeover::Refused(Verdict::Drop).word()
-    }
 }
 
 /// Defines the walks of one size class as *global* functions: the verifier checks each once by its signature, whatever is known

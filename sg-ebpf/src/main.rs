@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`pipeline`] | the datapath: from a frame to a decision |
 //! | [`image`] | lookups in the published image of a NIC |
+//! | [`again`] | judging a flow again |
 //! | [`anti_spoofing`] | source checks of what a guest sends |
 //! | [`flow_table`] | the tables of established flows |
 //! | [`half_open`] | the tables of half-open flows, and their eviction |
 //! | [`fragments`] | the table of fragmented datagrams |
 //! | [`exceptions`] | traffic that passes without a rule |
+//! | [`candidate`] | what a candidate policy would decide |
 //! | [`denied`] | counts of packets that do not pass |
 //! | [`events`] | single events, for somebody who watches |
 //! | [`replaced`] | last values of flows whose entries are replaced |
@@ -39,7 +41,9 @@
 #![no_std]
 #![no_main]
 
+mod again;
 mod anti_spoofing;
+mod candidate;
 mod context;
 mod denied;
 mod ethertypes;

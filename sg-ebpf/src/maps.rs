@@ -7,11 +7,12 @@ use core::cell::UnsafeCell;
 
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, RingBuf},
     macros::btf_map,
 };
 use sg_common::{
     abi::{Counter, NIC_BY_IFINDEX_LEN, Settings, denied_spares},
+    candidate::{DifferingEntry, DifferingKey},
     denied::{DeniedEntry, DeniedKey, DeniedKeyV4, DeniedNic, DeniedRing},
     event::{Event, ReplacedFlow, Watch},
     exchange::Exchanges,
@@ -30,6 +31,13 @@ const MAX_CLOSED: usize = 1 << 16;
 const MAX_FRAGMENTS: usize = 1 << 13;
 const MAX_DENIED: usize = 1 << 16;
 const MAX_COUNTERS: usize = 1 << 17;
+/// Names of decisions that a candidate was asked about, of all NICs.
+const MAX_ASKED: usize = 1 << 15;
+/// Names of packets that a candidate judges differently.
+const MAX_DIFFERING: usize = 1 << 14;
+
+/// Images by NIC slot, as [`Images`], but one for each.
+type Candidates<const WORDS: usize> = ArrayOfMaps<ImageMap<WORDS>, MAX_NICS>;
 
 /// A one-element array whose value is a whole image: one lookup gives a pointer, and every read after that is a load.
 type ImageMap<const WORDS: usize> = Array<[u64; WORDS], 1, { BPF_F_MMAPABLE as usize }>;
@@ -59,6 +67,32 @@ pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
 /// A [`sg_common::pending::Pending`].
 #[btf_map]
 pub static PENDING: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+
+/// Images of a candidate policy, in maps of their own: the verifier follows them in one function only, see [`crate::candidate`]. Like all
+/// that belongs to a candidate they are not pinned, so that it ends with the agent that set it, once another one's programs are attached.
+#[btf_map]
+pub static CANDIDATES_64K: Candidates<{ CLASS_WORDS[0] }> = Candidates::new();
+#[btf_map]
+pub static CANDIDATES_1M: Candidates<{ CLASS_WORDS[1] }> = Candidates::new();
+#[btf_map]
+pub static CANDIDATES_16M: Candidates<{ CLASS_WORDS[2] }> = Candidates::new();
+#[btf_map]
+pub static CANDIDATES_64M: Candidates<{ CLASS_WORDS[3] }> = Candidates::new();
+
+/// What was decided, and what the candidate would have: packets by [`sg_common::candidate::Asked`]. By CPU, so that no count is lost
+/// and none waits.
+#[btf_map]
+pub static CANDIDATE_ASKED: PerCpuHashMap<u64, u64, MAX_ASKED, { BPF_F_NO_PREALLOC as usize }> =
+    PerCpuHashMap::new();
+
+/// Packets that it would judge differently.
+#[btf_map]
+pub static CANDIDATE_DIFFERS: HashMap<
+    DifferingKey,
+    DifferingEntry,
+    MAX_DIFFERING,
+    { BPF_F_NO_PREALLOC as usize },
+> = HashMap::new();
 
 /// Established flows of IPv6, and of IPv4 with a VLAN tag. Without preallocation, inserts cost a little more, but an empty table
 /// takes no memory.

@@ -6,6 +6,7 @@
 use aya_log_ebpf::debug;
 use sg_common::{
     abi::{host_counter, reason_counter},
+    candidate::Scope,
     event::EventKind,
     flow::{self, Direction, First, packet_fields},
     guest::may_solicit,
@@ -19,10 +20,11 @@ use sg_common::{
 };
 
 use crate::{
-    anti_spoofing,
+    again::{refill_keys, takes_over},
+    anti_spoofing, candidate,
     context::Context,
     ethertypes, exceptions, flow_table, fragments, frame, helpers,
-    image::{Image, fill_keys, refill_keys, takes_over},
+    image::{Image, fill_keys},
     maps,
     scratch::Scratch,
     view,
@@ -295,7 +297,7 @@ fn decide_first(
     }
 
     // Step 11: exceptions. They pass without a rule.
-    let Scratch { packet, keys, .. } = &mut *scratch;
+    let Scratch { packet, keys, header, .. } = &mut *scratch;
     let packet = &*packet;
     fill_keys(keys, packet, nic.direction);
     if !spoofed || may_solicit(packet, nic.header.flags) {
@@ -318,6 +320,10 @@ fn decide_first(
 
     // Step 14: own source. Step 15: rules. The image holds both.
     let decision = nic.classify(nic.direction, packet.family, keys);
+    if candidate::is_set(header) {
+        let scope = Scope { slot: nic.slot, direction: nic.direction, family: packet.family };
+        candidate::compare(keys, scope, decision);
+    }
     let opens = has_flow && flow::opens(packet);
     // Step 16: mid-stream TCP. Which side opened a connection that is first seen in its middle is unknown.
     let mut either = false;

@@ -121,6 +121,13 @@ pub type TakesOver = extern "C" fn(*mut Scratch, u64, u64) -> u64;
 /// Whether the change with this id was cancelled, or its deadline has passed.
 pub type IsOver = extern "C" fn(u64) -> u64;
 
+// Candidates.
+
+/// Asks a candidate about a packet with these keys, by [`Scope`](sg_common::candidate::Scope) and the decision on it.
+pub type Compare = extern "C" fn(*const image::Keys, u64, u64) -> u64;
+/// Counts both decisions, as [`Compare`]; the last number is the candidate's.
+pub type Compared = extern "C" fn(*const image::Keys, u64, u64, u64) -> u64;
+
 // Rejects.
 
 /// Sends the reject of a packet that was rejected at this hook. Returns an action of tc.

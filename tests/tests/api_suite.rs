@@ -9,6 +9,7 @@ use anyhow::Result;
 mod api {
     pub(crate) mod audit;
     pub(crate) mod backup;
+    pub(crate) mod candidate;
     pub(crate) mod changes;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
@@ -45,6 +46,7 @@ fn main() -> Result<ExitCode> {
             api::changes,
             api::impact,
             api::in_force,
+            api::candidate,
             api::hostile,
         );
     })

@@ -48,6 +48,7 @@ mod frames {
     pub(crate) mod vlans;
 }
 mod hooks {
+    pub(crate) mod candidate;
     pub(crate) mod pending;
     pub(crate) mod programs;
     pub(crate) mod tunnels;
@@ -111,7 +112,8 @@ fn main() -> ExitCode {
         differential::generator,
         differential::scenarios,
     );
-    let programs: [(&str, &[Test]); 22] = features!(TESTS:
+    let programs: [(&str, &[Test]); 23] = features!(TESTS:
+        hooks::candidate,
         hooks::pending,
         hooks::programs,
         hooks::xdp,

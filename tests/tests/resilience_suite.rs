@@ -8,6 +8,7 @@ use std::{env, process::ExitCode};
 use anyhow::Result;
 
 mod resilience {
+    pub(crate) mod candidate;
     pub(crate) mod coexistence;
     pub(crate) mod confirmed;
     pub(crate) mod devices;
@@ -41,6 +42,7 @@ fn main() -> Result<ExitCode> {
         features!(suite:
             resilience::kills,
             resilience::confirmed,
+            resilience::candidate,
             resilience::upgrade,
             scale::storm,
             resilience::devices,

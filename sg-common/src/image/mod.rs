@@ -147,6 +147,8 @@ pub mod flags {
     pub const ETHERTYPES: u32 = 256;
     /// Packets of the device have no Ethernet header: it is a tunnel.
     pub const LAYER_3: u32 = 2048;
+    /// What the rules decide is also asked of a candidate policy, see [`crate::candidate`].
+    pub const CANDIDATE: u32 = 4096;
 }
 
 /// Maximum number of `EtherType`s that an image can name.

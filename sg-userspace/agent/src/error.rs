@@ -174,6 +174,27 @@ pub enum AgentError {
     /// Something else changed between the preparation of a change and its beginning.
     #[error("something else changed meanwhile, and nothing was changed: try again")]
     Outdated,
+    /// There is no candidate.
+    #[error(
+        "no candidate is set: it was dropped, put in force, or never was one; `sgctl candidate set` sets one"
+    )]
+    NoCandidate,
+    /// What a promotion would publish is not what was observed.
+    #[error(
+        "NIC {device}: what would be published is not what was observed as the candidate, and nothing was changed: set the \
+         candidate again"
+    )]
+    CandidateDiffers { device: String },
+    /// The document cannot be replaced by the candidate.
+    #[error(
+        "cannot write {path:?}: {source}; nothing was changed. Put the candidate's document there yourself: as soon as it is read, it \
+         is in force, and the same images are published"
+    )]
+    CandidateNotWritten {
+        /// The document.
+        path: PathBuf,
+        source: io::Error,
+    },
     /// The agent has ended; nobody enforces further policies.
     #[error("the agent has ended: what it put in force last stays in force, or was taken off on its way out")]
     Stopped,
@@ -270,6 +291,9 @@ impl AgentError {
             | Self::NothingBefore
             | Self::CannotGoBack { .. }
             | Self::Outdated
+            | Self::NoCandidate
+            | Self::CandidateDiffers { .. }
+            | Self::CandidateNotWritten { .. }
             | Self::Stopped
             | Self::Thread { .. } => RefusalCause::Host,
         }

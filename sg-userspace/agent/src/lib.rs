@@ -31,11 +31,14 @@ mod plan;
 mod samples;
 mod state;
 
-pub use apply::{Agent, Confirm, Enforcer, EnforcerError, Load, Report, Settle, Settled, Standing};
+pub use apply::{
+    Agent, Confirm, Enforcer, EnforcerError, Load, Report, Settle, Settled, Standing, WantedCandidate,
+};
 pub use error::{AgentError, Delayed, RefusalCause};
 pub use host::{
-    Catalog, CatalogError, GroupNumbers, HostError, Instance, InstanceLock, Left, NicRecord, Numbers,
-    Outcome, PendingRecord, Removed, RuleNumber, Shared, devices, nic_block, read_counters, teardown,
+    CandidateRecord, Catalog, CatalogError, GroupNumbers, HostError, Instance, InstanceLock, Left, NicRecord,
+    Numbers, Outcome, PendingRecord, Removed, RuleNumber, Shared, devices, nic_block, read_counters,
+    teardown,
 };
 pub use input::{Control, Enforced, Enforcement, Orders, Tried, Untrusted, control};
 pub use lifecycle::{
@@ -43,6 +46,9 @@ pub use lifecycle::{
     Traffic, TrafficNews, TrafficReceiver, TrafficSender, run, serve, traffic,
 };
 pub use plan::leaving::{AllowUnfiltered, Leaving, Leavings};
-pub use state::{Applied, Cause, Filtered, InForce, Origin, PublishedImage, Refused};
+pub use state::{
+    Applied, CandidateCounts, CandidateInForce, CandidateNic, Cause, Filtered, ImageDigest, InForce, Origin,
+    PublishedImage, Refused,
+};
 
 pub use sg_host::lock_file::{Holder, LockError};

@@ -8,6 +8,7 @@
 
 mod access;
 mod apply;
+mod candidate;
 mod changes;
 mod check;
 mod clone;
@@ -34,6 +35,11 @@ mod vpcs;
 
 pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
+pub use candidate::{
+    CandidateDecisions, CandidateImage, CandidateLine, CandidateQuery, CandidateReport, CandidateRule,
+    CandidateState, DropCandidate, DroppedCandidate, PromoteCandidate, PromotedCandidate, SetCandidate,
+    Unattributed,
+};
 pub use changes::{
     ChangeDetail, ChangePage, ChangeSummary, ChangeView, ChangesQuery, DocumentText, Rollback, RolledBack,
 };

@@ -110,6 +110,13 @@ impl Image {
         self.words[header::PENDING] = u64::from(id);
     }
 
+    /// Says whether what the rules decide is also asked of a candidate, see [`sg_common::candidate`]. The policy stays the same.
+    pub fn set_candidate(&mut self, has_candidate: bool) {
+        const CANDIDATE: u64 = (flags::CANDIDATE as u64) << 32;
+        let word = &mut self.words[header::GENERATION_FLAGS];
+        *word = *word & !CANDIDATE | if has_candidate { CANDIDATE } else { 0 };
+    }
+
     /// An image under which everything passes, for a NIC that was not filtered before: counted as its default, by the counters
     /// that begin at `counters`.
     #[must_use]

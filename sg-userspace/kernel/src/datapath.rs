@@ -1,6 +1,7 @@
 //! The loaded program and its maps: what the other files own, put together for one instance. It must never know how a
 //! table is read or a device hooked: their files do. The agent, `sg-check`, tests and benchmarks call it.
 
+mod comparing;
 mod confirming;
 mod observing;
 
@@ -25,6 +26,7 @@ use super::{
     Jiffies, KernelError,
     ageing::{Aged, Ageing},
     attach::Links,
+    candidate::Candidates,
     clock,
     closed::Closed,
     counters::Counters,
@@ -38,7 +40,7 @@ use super::{
     options::{Options, SIZED, maps_error},
     pending::PendingChange,
     pins::{self, MAPS},
-    run::{self, Outcome},
+    run::{self, Outcome, Runner},
     shares::Places,
     takeover::Older,
     watch::{Replaced, Watcher},
@@ -54,6 +56,7 @@ pub struct Datapath {
     nics: Nics,
     images: Images,
     pending: PendingChange,
+    candidates: Candidates,
     counters: Counters,
     flows: Flows,
     places: Places,
@@ -133,6 +136,7 @@ impl Datapath {
             nics: Nics::take(&mut ebpf)?,
             images: Images::take(&mut ebpf)?,
             pending: PendingChange::take(&mut ebpf)?,
+            candidates: Candidates::take(&mut ebpf)?,
             counters,
             flows,
             places,
@@ -409,6 +413,14 @@ impl Datapath {
     /// If the kernel refuses, for instance a frame that is no longer than an Ethernet header.
     pub fn run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Outcome, KernelError> {
         run::run(&mut self.ebpf, program, frame, repeat)
+    }
+
+    /// The program `program`, at tc, for another thread to run: for tests.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn runner(&mut self, program: Program) -> Result<Runner, KernelError> {
+        Runner::of(&mut self.ebpf, program)
     }
 
     /// The clock of flows: jiffies.

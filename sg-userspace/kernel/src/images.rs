@@ -42,6 +42,9 @@ const WAITING: usize = 64;
 /// The maximum number of images kept open for patching: each is a file descriptor.
 const AT_HAND: usize = 64;
 
+/// Places of each NIC: for the image in force, and behind all of those for that before the change that is to be confirmed.
+const PLACES: u32 = 2;
+
 /// Whether loads in program order observe stores in program order.
 const ORDERED: bool = cfg!(target_arch = "x86_64");
 
@@ -57,10 +60,10 @@ impl Images {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self {
             classes: [
-                Table::take(ebpf, "IMAGES_64K", CLASS_WORDS[0])?,
-                Table::take(ebpf, "IMAGES_1M", CLASS_WORDS[1])?,
-                Table::take(ebpf, "IMAGES_16M", CLASS_WORDS[2])?,
-                Table::take(ebpf, "IMAGES_64M", CLASS_WORDS[3])?,
+                Table::take(ebpf, "IMAGES_64K", CLASS_WORDS[0], PLACES)?,
+                Table::take(ebpf, "IMAGES_1M", CLASS_WORDS[1], PLACES)?,
+                Table::take(ebpf, "IMAGES_16M", CLASS_WORDS[2], PLACES)?,
+                Table::take(ebpf, "IMAGES_64M", CLASS_WORDS[3], PLACES)?,
             ],
             at_hand: HashMap::new(),
         })
@@ -223,7 +226,8 @@ impl Images {
     }
 }
 
-fn class_of(image: &Image) -> Option<usize> {
+/// The size class of an image.
+pub(super) fn class_of(image: &Image) -> Option<usize> {
     CLASS_WORDS.iter().position(|&size| image.words().len() <= size)
 }
 
@@ -256,26 +260,31 @@ fn array_of(words: usize) -> Result<MapData, MapError> {
 
 /// The table of one size class: an array of maps, each an array of one value.
 #[derive(Debug)]
-struct Table {
+pub(super) struct Table {
     map: MapData,
-    /// The number of NICs that it has room for: each has a place for the image in force, and behind all of those one for that before the
-    /// change that is to be confirmed.
+    /// The number of NICs that it has room for.
     slots: u32,
     /// The image size in words.
     words: usize,
 }
 
 impl Table {
-    fn take(ebpf: &mut Ebpf, name: &'static str, words: usize) -> Result<Self, KernelError> {
+    /// Takes a table out of the object, which has so many `places` for each NIC.
+    pub(super) fn take(
+        ebpf: &mut Ebpf,
+        name: &'static str,
+        words: usize,
+        places: u32,
+    ) -> Result<Self, KernelError> {
         let Map::ArrayOfMaps(map) = take_map(ebpf, name)? else {
             return Err(KernelError::Missing { what: "array of maps", name });
         };
         let info = map.info().map_err(KernelError::call(format_args!("ask about map {name}")))?;
-        Ok(Self { map, slots: info.max_entries() / 2, words })
+        Ok(Self { map, slots: info.max_entries() / places, words })
     }
 
     /// A fresh array filled with an image, for `slot`.
-    fn fill(&self, slot: u32, words: &[u64]) -> Result<MapData, KernelError> {
+    pub(super) fn fill(&self, slot: u32, words: &[u64]) -> Result<MapData, KernelError> {
         if slot >= self.slots {
             let (number, size) = (slot, self.slots);
             return Err(KernelError::OutOfRange { what: "NIC", number, size, option: "--max-nics" });
@@ -286,7 +295,7 @@ impl Table {
         Ok(data)
     }
 
-    fn place(&self, slot: u32, image: &MapData) -> Result<(), KernelError> {
+    pub(super) fn place(&self, slot: u32, image: &MapData) -> Result<(), KernelError> {
         sys::set_element(self.map.fd().as_fd(), slot, image.fd().as_fd())
             .map_err(KernelError::call(format_args!("publish the image of NIC {slot}")))
     }
@@ -306,7 +315,7 @@ impl Table {
         id.map(open).transpose()
     }
 
-    fn clear(&self, slot: u32) -> Result<(), KernelError> {
+    pub(super) fn clear(&self, slot: u32) -> Result<(), KernelError> {
         let doing = format_args!("withdraw the image of NIC {slot}");
         sys::delete_element(self.map.fd().as_fd(), slot).map(|_| ()).map_err(KernelError::call(doing))
     }

@@ -11,6 +11,7 @@
 //! | `reported` | which counts of flows have been reported, in a file |
 //! | `flows` | the flow tables: reading and deleting |
 //! | `pending` | the change that is to be confirmed |
+//! | `candidate` | images of a candidate policy, and what is counted about it |
 //! | `closed` | the tables of closed TCP connections |
 //! | `shares` | the places of half-open flows, and how NICs share them |
 //! | `ageing` | deleting expired flows, counting live ones |
@@ -35,6 +36,7 @@
 mod ageing;
 mod attach;
 pub mod bpffs;
+mod candidate;
 pub mod clock;
 mod closed;
 mod clsact;

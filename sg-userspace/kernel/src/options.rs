@@ -57,7 +57,7 @@ pub(super) enum Size {
 }
 
 /// The maps sized by a limit.
-pub(super) const SIZED: [(&str, Size); 25] = [
+pub(super) const SIZED: [(&str, Size); 29] = [
     ("NIC_BY_IFINDEX_OVERFLOW", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
     ("REJECT_BUDGET", Size::Nics),
@@ -67,6 +67,10 @@ pub(super) const SIZED: [(&str, Size); 25] = [
     ("IMAGES_1M", Size::Images),
     ("IMAGES_16M", Size::Images),
     ("IMAGES_64M", Size::Images),
+    ("CANDIDATES_64K", Size::Nics),
+    ("CANDIDATES_1M", Size::Nics),
+    ("CANDIDATES_16M", Size::Nics),
+    ("CANDIDATES_64M", Size::Nics),
     ("FLOWS_V6", Size::Flows),
     ("FLOWS_V4", Size::Flows),
     ("HALF_OPEN_V6", Size::HalfOpen),

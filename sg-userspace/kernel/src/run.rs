@@ -49,6 +49,35 @@ pub(super) fn loopback() -> Device {
     Device { name: "lo".to_owned(), index: LOOPBACK }
 }
 
+/// A program at tc that another thread runs while this process does something else: for tests of two processors.
+pub struct Runner(SchedClassifier);
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+impl Runner {
+    pub(super) fn of(ebpf: &mut Ebpf, program: Program) -> Result<Self, KernelError> {
+        let doing = format!("open {} once more", program.name());
+        let info = program_of::<&mut SchedClassifier>(ebpf, program)?.info();
+        let info = info.map_err(KernelError::call(&doing))?;
+        let again = SchedClassifier::from_program_info(info, program.name().into());
+        again.map(Self).map_err(KernelError::call(doing))
+    }
+
+    /// Runs the program on `frame` `repeat` times. Returns whether the last was accepted.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn run(&self, frame: &[u8], repeat: u32) -> Result<bool, KernelError> {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        let result = self.0.test_run(options).map_err(KernelError::call("test run"))?;
+        Ok(result.return_value == NEXT)
+    }
+}
+
 /// Runs `program` on `frame` `repeat` times.
 pub(super) fn run(
     ebpf: &mut Ebpf,

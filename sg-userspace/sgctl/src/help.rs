@@ -191,6 +191,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("confirm", &["sgctl confirm", "sgctl confirm 7"]),
     ("cancel", &["sgctl cancel"]),
     ("extend", &["sgctl extend --time 10m"]),
+    ("candidate set", &["sgctl candidate set next.yaml"]),
+    ("candidate report", &["sgctl candidate report", "sgctl candidate report --rules --all"]),
+    ("candidate promote", &["sgctl candidate promote"]),
+    ("candidate drop", &["sgctl candidate drop"]),
     (
         "rollback",
         &["sgctl rollback 7 --dry-run", "sgctl rollback 7 --reason 'ticket 4711: the office is offline'"],

@@ -11,7 +11,7 @@ use sg_kernel::{Datapath, Program};
 use crate::support::runs::{Test, judging, segment};
 
 /// Instructions that the verifier may walk through, a program.
-const BUDGET: u32 = 94_000;
+const BUDGET: u32 = 96_500;
 
 pub(crate) const TESTS: &[Test] = &[
     ("stay_within_the_verifier_budget", stay_within_the_verifier_budget),

@@ -10,6 +10,7 @@ use sg_kernel::{Aged, Denial, Device, FlowReport, Jiffies, Lasts};
 use sg_model::Policy;
 
 use super::{
+    candidate::{Candidate, Expected},
     enforcer::Enforcer,
     pending::{Before, Confirm},
     report::{Report, StatusEvent},
@@ -26,7 +27,7 @@ use crate::{
         steps::{Step, Wanted, plan},
         unfiltered::{self, Unfiltered},
     },
-    state::{images::Images, in_force::Enforcing, records::Records},
+    state::{candidate::CandidateNic, images::Images, in_force::Enforcing, records::Records},
 };
 
 /// Loads the program, and takes over or detaches what an earlier layout left. Called when the first policy is put in force, and
@@ -44,6 +45,8 @@ pub(super) struct Next {
     revision: u64,
     /// How it is to be confirmed, if it is.
     confirm: Option<Confirm>,
+    /// Whether it is the candidate.
+    is_candidate: bool,
 }
 
 /// The policy in force, and what enforces it: a [`Datapath`](sg_kernel::Datapath), or a double of it where nothing is to be in
@@ -79,6 +82,12 @@ pub struct Agent<E> {
     clock: Jiffies,
     /// The policy before the change that is to be confirmed, which the catalog describes.
     pub(super) before: Option<Before>,
+    /// The policy that is asked beside the one in force.
+    pub(super) candidate: Option<Candidate>,
+    /// The NICs of the candidate that has just been put in force.
+    pub(super) promotion: Option<Vec<CandidateNic>>,
+    /// What the next policy that is prepared is to be.
+    pub(super) expected: Expected,
 }
 
 /// What was read about traffic, and what the numbers in it mean.
@@ -119,6 +128,9 @@ impl<E: Enforcer> Agent<E> {
             meanwhile: None,
             clock: Jiffies::default(),
             before: None,
+            candidate: None,
+            promotion: None,
+            expected: Expected::Any,
         }
     }
 
@@ -152,10 +164,15 @@ impl<E: Enforcer> Agent<E> {
         unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
         let mut policy = Arc::new(policy);
         fill_in(&mut policy, devices);
+        let is_candidate = self.prepare_promotion(&policy);
         let prepared = self.prepared(&policy, devices, confirm.is_some())?;
+        if is_candidate {
+            self.check_promotion(&prepared)?;
+        }
         let unfiltered = self.unfiltered(&prepared, devices);
         let seen = seen(&policy, devices);
-        self.next = Some(Next { policy, prepared, unfiltered, seen, revision: self.revision, confirm });
+        let revision = self.revision;
+        self.next = Some(Next { policy, prepared, unfiltered, seen, revision, confirm, is_candidate });
         Ok(())
     }
 
@@ -174,8 +191,18 @@ impl<E: Enforcer> Agent<E> {
             if next.revision != self.revision {
                 return Err(AgentError::Outdated);
             }
-            return self.apply(&next.policy, next.prepared, next.unfiltered, Some((confirm, next.seen)));
+            let candidate = if next.is_candidate { self.candidate.take() } else { None };
+            let applied =
+                self.apply(&next.policy, next.prepared, next.unfiltered, Some((confirm, next.seen)));
+            match (candidate, &applied) {
+                // Nothing was changed.
+                (candidate @ Some(_), Err(_)) => self.candidate = candidate,
+                (candidate, _) => self.promoted(candidate),
+            }
+            return applied;
         }
+        let candidate = if next.is_candidate { self.candidate.take() } else { None };
+        self.promoted(candidate);
         // From here on it is the wanted policy, whatever fails.
         self.policy = Some(Arc::clone(&next.policy));
         self.seen = next.seen;
@@ -249,6 +276,7 @@ impl<E: Enforcer> Agent<E> {
             catalog: Arc::new(catalog),
             policy: self.policy.clone(),
             images: images.collect(),
+            candidate: self.candidate().cloned(),
             unreset: self.unreset.iter().copied().collect(),
         }
     }

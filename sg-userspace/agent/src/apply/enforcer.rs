@@ -7,6 +7,8 @@ use sg_compile::{Image, Patch};
 use sg_kernel::{Aged, Confirmation, Datapath, Denial, Device, FlowReport, Jiffies};
 use sg_model::Hook;
 
+use crate::state::candidate::CandidateCounts;
+
 /// An error of `sg-kernel`, for people.
 pub type EnforcerError = Box<dyn Error + Send + Sync>;
 
@@ -112,6 +114,23 @@ pub trait Enforcer {
     /// If the kernel refuses.
     fn forget_kept(&mut self) -> Result<(), EnforcerError> {
         Ok(())
+    }
+
+    /// Makes `images`, by slot, those of the candidate, and counts from zero. None: there is no candidate.
+    ///
+    /// # Errors
+    /// If the kernel refuses; there is none then.
+    fn set_candidate(&mut self, images: &[(u16, &Image)]) -> Result<(), EnforcerError> {
+        let _ = images;
+        Ok(())
+    }
+
+    /// What was counted about the candidate.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn candidate_counts(&mut self) -> Result<CandidateCounts, EnforcerError> {
+        Ok(CandidateCounts::default())
     }
 
     /// Detaches the program; it is no error if the device is gone.
@@ -234,6 +253,14 @@ impl Enforcer for Datapath {
 
     fn forget_kept(&mut self) -> Result<(), EnforcerError> {
         Ok(self.forget_previous()?)
+    }
+
+    fn set_candidate(&mut self, images: &[(u16, &Image)]) -> Result<(), EnforcerError> {
+        Ok(if images.is_empty() { self.clear_candidate() } else { Self::set_candidate(self, images) }?)
+    }
+
+    fn candidate_counts(&mut self) -> Result<CandidateCounts, EnforcerError> {
+        Ok(CandidateCounts { asked: self.candidate_asked()?, differing: self.candidate_differing()? })
     }
 
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {

@@ -63,10 +63,10 @@ impl<E: Enforcer> Agent<E> {
         report: &mut Report,
     ) -> Vec<Result<(), EnforcerError>> {
         let change = self.change();
-        let images = &mut self.images;
         let mut leave = |step: &&Step| {
             let slot = step.slot()?;
-            images.leave(slot, prepared.compiled.remove(&slot)?, change)
+            let has_candidate = self.has_candidate(slot);
+            self.images.leave(slot, prepared.compiled.remove(&slot)?, change, has_candidate)
         };
         let leaving: Vec<Option<Leaving>> = steps.iter().map(&mut leave).collect();
         let mut patched = BTreeSet::new();

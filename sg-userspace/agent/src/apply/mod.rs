@@ -3,6 +3,7 @@
 //! It must never wait, watch or print. Called by `lifecycle`, and by tests and benchmarks with an [`Enforcer`] of their own.
 
 pub(crate) mod agent;
+pub(crate) mod candidate;
 pub(crate) mod enforcer;
 pub(crate) mod execute;
 pub(crate) mod pending;
@@ -11,6 +12,7 @@ pub(crate) mod report;
 pub(crate) mod tests;
 
 pub use agent::{Agent, Load};
+pub use candidate::WantedCandidate;
 pub use enforcer::{Enforcer, EnforcerError, Settle, Settled};
 pub use pending::{Confirm, Standing};
 pub use report::Report;

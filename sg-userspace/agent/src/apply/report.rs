@@ -49,6 +49,12 @@ pub(crate) enum StatusEvent {
     Confirmed { id: u32 },
     /// A change was taken back; its id, if it is known.
     Reverted { id: Option<u32>, cause: &'static str },
+    /// A candidate is asked beside the policy in force; also after a change of either.
+    CandidateSet { nics: usize },
+    /// It is not any more.
+    CandidateDropped { cause: &'static str },
+    /// It is in force.
+    CandidatePromoted { nics: usize },
 }
 
 impl fmt::Display for StatusEvent {
@@ -77,6 +83,9 @@ impl fmt::Display for StatusEvent {
             Self::Confirmed { id } => write!(f, "confirmed id={id}"),
             Self::Reverted { id: Some(id), cause } => write!(f, "reverted id={id} cause={cause}"),
             Self::Reverted { id: None, cause } => write!(f, "reverted cause={cause}"),
+            Self::CandidateSet { nics } => write!(f, "candidate-set nics={nics}"),
+            Self::CandidateDropped { cause } => write!(f, "candidate-dropped cause={cause}"),
+            Self::CandidatePromoted { nics } => write!(f, "candidate-promoted nics={nics}"),
         }
     }
 }

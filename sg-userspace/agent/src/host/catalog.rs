@@ -65,6 +65,15 @@ pub struct PendingRecord {
     pub before: Numbers,
 }
 
+/// A candidate. It ends with the agent that set it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateRecord {
+    /// Who set it.
+    pub owner: String,
+    /// When.
+    pub since: Timestamp,
+}
+
 /// A device that left the policy. Everything passes there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
@@ -142,6 +151,9 @@ pub struct Catalog {
     /// The id of the last change that was confirmed.
     #[serde(default)]
     pub last_confirmed: u32,
+    /// The candidate beside the policy in force.
+    #[serde(default)]
+    pub candidate: Option<CandidateRecord>,
 }
 
 /// Why there is no usable catalog.
@@ -208,6 +220,7 @@ impl Catalog {
             pending: None,
             last_change: 0,
             last_confirmed: 0,
+            candidate: None,
         }
     }
 

@@ -13,7 +13,7 @@ pub(crate) mod pins;
 pub(crate) mod shared;
 pub(crate) mod ssh;
 
-pub use catalog::{Catalog, CatalogError, Left, NicRecord, PendingRecord};
+pub use catalog::{CandidateRecord, Catalog, CatalogError, Left, NicRecord, PendingRecord};
 pub use error::HostError;
 pub use instance::Instance;
 pub use lock::InstanceLock;

@@ -4,7 +4,10 @@
 //! A [`Control`] sends orders to the agent's thread and waits for the response. It blocks, so it must never be used inside the
 //! agent's own runtime. The owner of the policies holds one; tests replace it, behind [`Enforcement`].
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{
+    Arc,
+    mpsc::{SyncSender, sync_channel},
+};
 
 use jiff::Timestamp;
 use sg_model::Policy;
@@ -12,11 +15,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::{
     apply::{
+        candidate::WantedCandidate,
         enforcer::Settle,
         pending::{Confirm, Standing},
     },
     error::AgentError,
-    state::Filtered,
+    state::{
+        Filtered,
+        candidate::{CandidateCounts, CandidateInForce, CandidateNic},
+    },
 };
 
 /// What is in force now.
@@ -122,6 +129,11 @@ pub(crate) enum Order {
     Settle { id: Option<u32>, how: Settle, reply: Reply<Standing> },
     Standing { id: u32, reply: Reply<Standing> },
     Resume { policy: Box<Policy>, before: Box<Policy>, reply: Reply<()> },
+    SetCandidate { wanted: Box<WantedCandidate>, reply: Reply<Arc<CandidateInForce>> },
+    PromoteCandidate { reply: Reply<Vec<CandidateNic>> },
+    ExpectPromotion { expected: bool, reply: Reply<()> },
+    DropCandidate { reply: Reply<()> },
+    CandidateCounts { reply: Reply<CandidateCounts> },
     Stop { why: &'static str },
 }
 
@@ -172,6 +184,47 @@ impl Control {
     /// If nothing is pending, or another change is, and if the agent has ended.
     pub fn settle(&self, id: Option<u32>, how: Settle) -> Result<Standing, AgentError> {
         self.ask(|reply| Order::Settle { id, how, reply })
+    }
+
+    /// Sets the candidate, in place of any other. When it returns, it is asked beside the policy in force.
+    ///
+    /// # Errors
+    /// Why it cannot be, and if the agent has ended.
+    pub fn set_candidate(&self, wanted: WantedCandidate) -> Result<Arc<CandidateInForce>, AgentError> {
+        self.ask(|reply| Order::SetCandidate { wanted: Box::new(wanted), reply })
+    }
+
+    /// Puts the candidate in force in place of the document that the agent follows. Returns the NICs whose images were published, all
+    /// of them as they were observed. With confirmed changes, it is in force until it is confirmed, as any other form of the document.
+    ///
+    /// # Errors
+    /// Why it is not in force, and if the agent has ended, or follows no document.
+    pub fn promote_candidate(&self) -> Result<Vec<CandidateNic>, AgentError> {
+        self.ask(|reply| Order::PromoteCandidate { reply })
+    }
+
+    /// The next policy that is prepared is the candidate, or refused. Its rules may have other ids: a store draws those of new ones.
+    ///
+    /// # Errors
+    /// If there is no candidate, and if the agent has ended.
+    pub fn expect_promotion(&self, expected: bool) -> Result<(), AgentError> {
+        self.ask(|reply| Order::ExpectPromotion { expected, reply })
+    }
+
+    /// Drops the candidate.
+    ///
+    /// # Errors
+    /// If there is none, and if the agent has ended.
+    pub fn drop_candidate(&self) -> Result<(), AgentError> {
+        self.ask(|reply| Order::DropCandidate { reply })
+    }
+
+    /// What is counted about the candidate.
+    ///
+    /// # Errors
+    /// If there is none, the kernel refuses, or the agent has ended.
+    pub fn candidate_counts(&self) -> Result<CandidateCounts, AgentError> {
+        self.ask(|reply| Order::CandidateCounts { reply })
     }
 
     /// Tells the agent to end, in the way its options say. `why` is logged.
@@ -227,6 +280,12 @@ impl Order {
             Self::Settle { reply, .. } | Self::Standing { reply, .. } => {
                 reply.send(Err(AgentError::Stopped));
             }
+            Self::SetCandidate { reply, .. } => reply.send(Err(AgentError::Stopped)),
+            Self::PromoteCandidate { reply } => reply.send(Err(AgentError::Stopped)),
+            Self::ExpectPromotion { reply, .. } | Self::DropCandidate { reply } => {
+                reply.send(Err(AgentError::Stopped));
+            }
+            Self::CandidateCounts { reply } => reply.send(Err(AgentError::Stopped)),
             Self::Stop { .. } => {}
         }
     }

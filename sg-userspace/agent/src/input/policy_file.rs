@@ -6,8 +6,10 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, OpenOptions},
     hash::{BuildHasher, RandomState},
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf, absolute},
 };
 
@@ -99,6 +101,32 @@ impl PolicyFile {
             .map_err(|error| AgentError::Policy { text: error.to_string() })
     }
 
+    /// Replaces the file, which keeps its owner and its mode, by one with this text. Read it afterwards.
+    pub(crate) fn replace(&self, text: &[u8]) -> Result<(), AgentError> {
+        let write = || {
+            // A symlink stays, and leads to the new file.
+            let path = fs::canonicalize(&self.path)?;
+            let found = fs::metadata(&path)?;
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(".promoted");
+            let temporary = path.with_file_name(name);
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let written = (|| {
+                file.write_all(text)?;
+                fchown(&file, Some(found.uid()), Some(found.gid()))?;
+                file.set_permissions(found.permissions())?;
+                file.sync_all()?;
+                fs::rename(&temporary, &path)
+            })();
+            if written.is_err() {
+                let _ = fs::remove_file(&temporary);
+            }
+            written
+        };
+        write().map_err(|source| AgentError::CandidateNotWritten { path: self.path.clone(), source })
+    }
+
     /// The UID of the owner of the file that was read last; `None` if there was none.
     pub(crate) fn owner(&self) -> Option<u32> {
         self.identity.as_ref().map(|(.., hands)| hands.owner())
@@ -138,6 +166,14 @@ impl PolicyFile {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
+        Ok(Document { policy: loaded.policy, guard: loaded.guard })
+    }
+
+    /// The same, unless one of its tests does not hold.
+    pub(crate) fn try_text(&self, text: &[u8]) -> Result<Document, AgentError> {
+        let refused = |error: DocumentError| AgentError::Policy { text: error.to_string() };
+        let loaded = sg_document::parse(&self.path.display().to_string(), text).map_err(refused)?;
+        let loaded = self.tested(loaded)?.map_err(refused)?;
         Ok(Document { policy: loaded.policy, guard: loaded.guard })
     }
 

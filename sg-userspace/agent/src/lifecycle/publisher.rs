@@ -97,6 +97,6 @@ impl Publisher {
 }
 
 fn with(before: InForce, found: Enforcing) -> InForce {
-    let Enforcing { catalog, policy, images, unreset } = found;
-    InForce { catalog, policy, images, unreset, ..before }
+    let Enforcing { catalog, policy, images, unreset, candidate } = found;
+    InForce { catalog, policy, images, unreset, candidate, ..before }
 }

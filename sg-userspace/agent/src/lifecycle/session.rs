@@ -40,6 +40,7 @@ use crate::{
 };
 
 mod ageing;
+mod candidate;
 mod confirming;
 mod first;
 mod guard;
@@ -109,6 +110,8 @@ pub(crate) struct Session<'a, E> {
     preparing: Duration,
     ageing_took: Duration,
     confirming: Confirming,
+    /// The agent's revision when the candidate was looked at last.
+    tended: u64,
 }
 
 impl<'a, E: Enforcer> Session<'a, E> {
@@ -130,6 +133,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
             preparing: Duration::ZERO,
             ageing_took: Duration::ZERO,
             confirming: Confirming::default(),
+            tended: 0,
         }
     }
 
@@ -175,7 +179,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
 
     /// Handles events and orders until one says stop; returns why.
     pub(crate) async fn serve(&mut self, policies: &mut Policies, events: &mut Events) -> &'static str {
+        self.tell_lost_candidate();
         loop {
+            self.tend_candidate();
             let may_age = self.may_age();
             tokio::select! {
                 biased;
@@ -186,6 +192,22 @@ impl<'a, E: Enforcer> Session<'a, E> {
                         reply.send(reconciling("policy").in_scope(|| self.settle(id, how, "cancelled")));
                         self.go_on(policies);
                     }
+                    Some(Order::SetCandidate { wanted, reply }) => {
+                        reply.send(reconciling("policy").in_scope(|| self.set_candidate(*wanted)));
+                    }
+                    Some(Order::DropCandidate { reply }) => {
+                        reply.send(reconciling("policy").in_scope(|| self.drop_candidate("request")));
+                    }
+                    Some(Order::CandidateCounts { reply }) => reply.send(self.agent.candidate_counts()),
+                    Some(Order::ExpectPromotion { expected, reply }) => {
+                        reply.send(self.agent.expect_promotion(expected));
+                    }
+                    Some(Order::PromoteCandidate { reply }) => reply.send(match policies {
+                        Policies::File { file, .. } => {
+                            reconciling("policy").in_scope(|| self.promote_candidate(file))
+                        }
+                        Policies::Control(_) => Err(AgentError::Stopped),
+                    }),
                     // A document is the only policy.
                     Some(order) if policies.is_file() => order.refuse(),
                     Some(order) => reconciling("policy").in_scope(|| self.ordered(order)),

@@ -8,12 +8,14 @@ use std::{
     thread::available_parallelism,
 };
 
-use sg_common::image::header;
+use sg_common::image::{flags, header};
 use sg_compile::{Compiler, Image, ImageOptions, Patch, Patchable};
 use sg_host::parallel;
 use sg_model::{Nic, Policy};
+use sha2::{Digest as _, Sha256};
 
 use super::{
+    candidate::ImageDigest,
     image_cache::{Entry, Kept},
     inputs::{Inputs, Sums},
 };
@@ -40,6 +42,14 @@ enum Change {
 }
 
 impl Compiled {
+    /// The image, if it was compiled as a whole.
+    pub(crate) const fn whole(&self) -> Option<&Image> {
+        match &self.change {
+            Change::Whole(image) => Some(image),
+            Change::Patch(_) => None,
+        }
+    }
+
     pub(crate) fn set_generation(&mut self, generation: u32) {
         match &mut self.change {
             Change::Whole(image) => image.set_generation(generation),
@@ -215,12 +225,23 @@ impl Images {
     }
 
     /// Takes a slot's image out for publishing. Until [`Self::arrived`], nothing is cached for the slot. `None` if it is a patch
-    /// of an image that is not cached. `change` is the id of the change that publishes it, if it is to be confirmed; else zero.
-    pub(crate) fn leave(&mut self, slot: u16, compiled: Compiled, change: u32) -> Option<Leaving> {
+    /// of an image that is not cached. `change` is the id of the change that publishes it, if it is to be confirmed, else zero;
+    /// `has_candidate`, whether a candidate is asked beside it.
+    pub(crate) fn leave(
+        &mut self,
+        slot: u16,
+        compiled: Compiled,
+        change: u32,
+        has_candidate: bool,
+    ) -> Option<Leaving> {
         let kept = self.kept.take(slot);
         let Compiled { change: how, input, fingerprint } = compiled;
         let (mut patchable, patch) = match how {
-            Change::Whole(image) => (Patchable::new(image), None),
+            Change::Whole(mut image) => {
+                image.set_candidate(has_candidate);
+                (Patchable::new(image), None)
+            }
+            // The mark stays as it is: where it is to change, the image is published as a whole.
             Change::Patch(patch) => {
                 let mut patchable = kept?.patchable;
                 patchable.apply(&patch);
@@ -261,6 +282,22 @@ impl Images {
         words.get(header::WORDS..).hash(&mut hasher);
         hasher.finish()
     }
+}
+
+/// The digest of an image, see [`ImageDigest`].
+pub(crate) fn digest(image: &Image) -> ImageDigest {
+    const MARK: u64 = (flags::CANDIDATE as u64) << 32;
+    const GENERATION: u64 = 0xffff_ffff;
+    let mut hash = Sha256::new();
+    for (place, word) in image.words().iter().enumerate() {
+        let word = match place {
+            header::GENERATION_FLAGS => word & !(MARK | GENERATION),
+            header::PENDING => 0,
+            _ => *word,
+        };
+        hash.update(word.to_ne_bytes());
+    }
+    ImageDigest(hash.finalize().into())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sg_model::Policy;
 
+use super::candidate::CandidateInForce;
 use crate::host::catalog::{Catalog, NicRecord};
 
 /// Where the policy comes from.
@@ -89,6 +90,7 @@ pub(crate) struct Enforcing {
     pub(crate) policy: Option<Arc<Policy>>,
     pub(crate) images: Arc<[(u16, PublishedImage)]>,
     pub(crate) unreset: BTreeSet<u32>,
+    pub(crate) candidate: Option<Arc<CandidateInForce>>,
 }
 
 /// What is in force at one moment. It never changes: after a change there is another one.
@@ -110,6 +112,8 @@ pub struct InForce {
     pub delayed: Arc<[String]>,
     /// Counters that have a new owner and could not be reset: they still hold the counts of the old one.
     pub unreset: BTreeSet<u32>,
+    /// The policy that is asked beside it.
+    pub candidate: Option<Arc<CandidateInForce>>,
 }
 
 impl InForce {
@@ -125,6 +129,7 @@ impl InForce {
             refused: None,
             delayed: Arc::default(),
             unreset: BTreeSet::new(),
+            candidate: None,
         }
     }
 

@@ -1,5 +1,5 @@
 //! A policy that a request compares: what is in force, what was after a change of the history, a document, or an export. It must
-//! never compare. `diff` and `policy_changes` call it.
+//! never compare. `diff`, `candidate` and `policy_changes` call it.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl Compared {
     }
 
     /// What a document would make of the store, or is by itself.
-    fn document(native: &Native, document: &Apply) -> Result<Self, Failed> {
+    pub(super) fn document(native: &Native, document: &Apply) -> Result<Self, Failed> {
         if let Some(service) = &native.service {
             let (difference, state) = service.would_be(document)?;
             return Self::of_state(state, difference.warnings);

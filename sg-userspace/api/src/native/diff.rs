@@ -147,12 +147,12 @@ fn names(
     names
 }
 
-fn counts(lines: &[Line<'_>]) -> LineCounts {
+pub(super) fn counts(lines: &[Line<'_>]) -> LineCounts {
     let Counts { opens, closes, refuses, attributes } = Counts::of(lines);
     LineCounts { opens, closes, refuses, attributes }
 }
 
-fn unknown(part: &Undecided<'_>, called: sg_diff::Called<'_>) -> UndecidedPart {
+pub(super) fn unknown(part: &Undecided<'_>, called: sg_diff::Called<'_>) -> UndecidedPart {
     let Undecided { nic, direction, family, changed: _ } = part;
     UndecidedPart {
         nic: (*nic).to_owned(),
@@ -163,7 +163,7 @@ fn unknown(part: &Undecided<'_>, called: sg_diff::Called<'_>) -> UndecidedPart {
 }
 
 /// A line with what only this response has.
-fn written(
+pub(super) fn written(
     of: &Line<'_>,
     line: WrittenLine<'_>,
     flows: Option<usize>,

@@ -210,6 +210,15 @@ fn by_agent(error: &AgentError) -> (StatusCode, ErrorBody) {
         AgentError::NothingPending => (StatusCode::CONFLICT, "nothing_pending", Value::Null),
         AgentError::OtherPending { id, .. } => (StatusCode::CONFLICT, "other_pending", json!({ "id": id })),
         AgentError::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "ending", Value::Null),
+        AgentError::NoCandidate => (StatusCode::CONFLICT, "no_candidate", Value::Null),
+        AgentError::CandidateDiffers { device } => {
+            (StatusCode::CONFLICT, "candidate_differs", json!({ "nic": device }))
+        }
+        AgentError::CandidateNotWritten { path, .. } => {
+            (StatusCode::CONFLICT, "document_not_written", json!({ "document": path }))
+        }
+        AgentError::NotInForce { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "not_in_force", Value::Null),
+        error if error.concerns_policy() => (StatusCode::CONFLICT, "unenforceable", Value::Null),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "kernel", Value::Null),
     };
     let error = ErrorDetail { code: code.to_owned(), message: error.to_string(), details };

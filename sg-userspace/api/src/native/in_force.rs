@@ -112,7 +112,17 @@ fn status(native: &Native) -> Status {
     let in_force = native.hits.in_force();
     let state = native.service.as_ref().map(sg_service::Service::snapshot);
     let state = state.as_deref();
-    let InForce { catalog, policy: _, images: _, origin, applied, refused, delayed, unreset: _ } = &*in_force;
+    let InForce {
+        catalog,
+        policy: _,
+        images: _,
+        origin,
+        applied,
+        refused,
+        delayed,
+        unreset: _,
+        candidate: _,
+    } = &*in_force;
     let is_attached = |device: &str| catalog.nic(device).is_some_and(|record| record.ifindex.is_some());
     let devices: Vec<&str> = match state {
         Some(state) => state.local_nics().filter_map(|nic| nic.device.as_deref()).collect(),

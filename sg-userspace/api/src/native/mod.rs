@@ -11,7 +11,7 @@
 //! * `caller`: who sends a request, and whether it may.
 //! * `route`, `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `search`, `policy_tests`, `pending`, `observe`, `whole`, `history`: the
+//! * `groups`, `rules`, `nics`, `lists`, `in_force`, `diff`, `search`, `policy_tests`, `pending`, `candidate`, `observe`, `whole`, `history`: the
 //!   table, by noun. Every reference may be an id or a name.
 //! * `unused`: rules, and when they were used.
 //! * `policy_changes`: the history of changes of the policy, and going back.
@@ -26,6 +26,7 @@
 //! need a proxy with TLS in front of them.
 
 mod caller;
+mod candidate;
 mod changes;
 mod compared;
 mod diff;
@@ -105,6 +106,7 @@ fn table() -> Routes {
     lists::declare(&mut routes);
     in_force::declare(&mut routes);
     pending::declare(&mut routes);
+    candidate::declare(&mut routes);
     whole::declare(&mut routes);
     diff::declare(&mut routes);
     search::declare(&mut routes);

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt as _, channel::Channel};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sg_agent::Confirm;
+use sg_audit::{Api, Entry};
 use sg_model::{LONGEST_CONFIRM, SHORTEST_CONFIRM};
 use sg_records::KeyRole;
 use sg_service::{Connection, Guarded, Idempotent, Insists, NoConnection, Operation, OwnConnection, Refusal};
@@ -96,6 +97,24 @@ impl RequestContext {
             ));
         }
         Ok(Some(Confirm { seconds, owner: self.caller.name.clone() }))
+    }
+
+    /// An operation, guarded as the caller wants it; whether nothing of it is to be done; and how it is to be confirmed, if it is.
+    pub(super) fn guarded<O>(&self, operation: O) -> Result<(Guarded<O>, bool, Option<Confirm>), Failed> {
+        let trial = self.query::<Trial>()?;
+        let confirm = self.confirm(&trial)?;
+        // A change that is tried takes itself back.
+        let is_guarded = !trial.force && confirm.is_none();
+        let connections = if is_guarded { self.connections.clone() } else { Vec::new() };
+        let guarded = Guarded::new(operation, connections).insisting(trial.insists());
+        Ok((guarded, trial.dry_run, confirm))
+    }
+
+    /// An entry for the history of a change that the audit trail has otherwise.
+    pub(super) fn entry(&self, operation: &str) -> Result<Entry, Failed> {
+        let mut entry = Entry::new(Api::Native, operation, self.caller.who.clone(), "");
+        entry.reason = Why::of(&self.uri)?;
+        Ok(entry)
     }
 
     /// Whether the caller may read and import secrets.
@@ -242,23 +261,14 @@ impl Begun {
         O::Output: Serialize + DeserializeOwned,
     {
         let Self { context, change, token, large, .. } = self;
-        let trial = context.query::<Trial>()?;
-        let confirm = context.confirm(&trial)?;
-        // A change that is tried takes itself back.
-        let is_guarded = !trial.force && confirm.is_none();
-        let connections = if is_guarded { context.connections.clone() } else { Vec::new() };
         let ticket = || change.as_ref().map(PendingChange::ticket).ok_or(Failed::Refused(Refusal::Ending));
-        if trial.dry_run {
-            let guarded = Guarded::new(operation, connections).insisting(trial.insists());
+        let (guarded, is_dry_run, confirm) = context.guarded(operation.clone())?;
+        if is_dry_run {
             return aside(move || Ok(native.store()?.try_out(&guarded)?)).await.map(json);
         }
         let (output, pending) = match token {
-            None => {
-                let guarded = Guarded::new(operation, connections).insisting(trial.insists());
-                native.store()?.submit_until(ticket()?, guarded, confirm).await?
-            }
+            None => native.store()?.submit_until(ticket()?, guarded, confirm).await?,
             Some(token) => {
-                let guarded = Guarded::new(operation.clone(), connections).insisting(trial.insists());
                 let idempotent = Idempotent::new(&context.caller.name, &token, &operation, guarded)?;
                 native.store()?.submit_until(ticket()?, idempotent, confirm).await?
             }

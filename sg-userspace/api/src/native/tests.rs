@@ -149,10 +149,21 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
     let document = serde_json::to_value(super::document()).unwrap();
     let mut refused = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let shows =
-            ["status", "show", "stats", "flows", "lint", "history", "observe", "diff", "search", "changes"]
-                .contains(&path.trim_start_matches("/v1/"))
-                || ["/v1/changes/{change}", "/v1/changes/{change}/text"].contains(&path.as_str());
+        let shows = [
+            "status",
+            "show",
+            "stats",
+            "flows",
+            "lint",
+            "history",
+            "observe",
+            "diff",
+            "search",
+            "changes",
+            "candidate",
+        ]
+        .contains(&path.trim_start_matches("/v1/"))
+            || ["/v1/changes/{change}", "/v1/changes/{change}/text"].contains(&path.as_str());
         let path = path.split('/').map(|part| if part.starts_with('{') { "nothing" } else { part });
         let path = path.collect::<Vec<_>>().join("/");
         for method in methods.as_object().unwrap().keys() {

@@ -5,6 +5,7 @@
 
 pub(crate) mod access_key;
 pub(crate) mod apply;
+pub(crate) mod candidate;
 pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod detach;
@@ -90,6 +91,8 @@ pub(crate) enum Served {
     Confirm(pending::ConfirmArgs),
     Cancel(pending::CancelArgs),
     Extend(pending::ExtendArgs),
+    #[command(subcommand)]
+    Candidate(candidate::Verb),
     Rollback(rollback::Args),
     Export(transfer::ExportArgs),
     Import(transfer::ImportArgs),
@@ -146,6 +149,7 @@ impl Served {
             Self::Confirm(args) => pending::confirm(&args, session),
             Self::Cancel(args) => pending::cancel(&args, session),
             Self::Extend(args) => pending::extend(&args, session),
+            Self::Candidate(verb) => candidate::run(verb, session),
             Self::Rollback(args) => rollback::run(&args, session),
             Self::Export(args) => transfer::export(&args, session),
             Self::Import(args) => transfer::import(&args, session),

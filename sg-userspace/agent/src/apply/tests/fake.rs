@@ -1,7 +1,7 @@
 //! A kernel that only records the calls, and refuses those that a test names.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     mem::take,
     sync::{Arc, Mutex},
     time::Duration,
@@ -25,6 +25,8 @@ pub(crate) struct Fake {
     pub(crate) is_over: Arc<Mutex<bool>>,
     /// The change that was pending last is confirmed.
     is_confirmed: Arc<Mutex<bool>>,
+    /// The images in force, and those of the candidate, by slot.
+    pub(super) images: Arc<Mutex<[BTreeMap<u16, Image>; 2]>>,
     /// Something of earlier layouts is left.
     pub(super) has_older: Arc<Mutex<bool>>,
 }
@@ -86,7 +88,19 @@ impl Enforcer for Fake {
         self.ask(format!("detach {slot} {}", device.index))
     }
     fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
-        images.iter().map(|(slot, _)| self.ask(format!("publish {slot}"))).collect()
+        let published = images.iter().map(|(slot, image)| {
+            self.ask(format!("publish {slot}"))?;
+            self.images.lock().unwrap()[0].insert(*slot, (*image).clone());
+            Ok(())
+        });
+        published.collect()
+    }
+    fn set_candidate(&mut self, images: &[(u16, &Image)]) -> Result<(), EnforcerError> {
+        let images: BTreeMap<u16, Image> =
+            images.iter().map(|&(slot, image)| (slot, image.clone())).collect();
+        let asked = self.ask(format!("candidate of {:?}", images.keys().collect::<Vec<_>>()));
+        self.images.lock().unwrap()[1] = if asked.is_ok() { images } else { BTreeMap::new() };
+        asked
     }
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {
         self.ask(format!("withdraw {slot}"))

@@ -1,5 +1,6 @@
 //! The agent with a fake kernel that only records the calls. It must never need root.
 
+mod candidate;
 mod fake;
 mod incremental;
 mod observed;

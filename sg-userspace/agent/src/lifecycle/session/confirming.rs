@@ -105,6 +105,18 @@ impl<E: Enforcer> Session<'_, E> {
         Ok(true)
     }
 
+    /// Whether a form of the document would be refused now. Nothing is changed.
+    pub(super) fn try_document(&mut self, document: Document) -> Result<(), AgentError> {
+        if self.confirming.documents().is_some() {
+            return self.prepare(document.policy);
+        }
+        // A document that is held back is that of the file.
+        let held_back = self.guard.held_back.take();
+        let tried = self.prepare_guarded(document);
+        self.guard.held_back = held_back;
+        tried
+    }
+
     /// Says that a change is pending, and waits for its deadline from now on.
     pub(super) fn tell_pending(&mut self) {
         let Some(pending) = self.agent.pending().filter(|_| self.agent.goes_back()) else { return };

@@ -37,7 +37,13 @@ impl<E: Enforcer> Session<'_, E> {
             }
             Order::Standing { id, reply } => reply.send(self.standing(id)),
             // They are handled before.
-            order @ (Order::Settle { .. } | Order::Stop { .. }) => order.refuse(),
+            order @ (Order::Settle { .. }
+            | Order::SetCandidate { .. }
+            | Order::PromoteCandidate { .. }
+            | Order::ExpectPromotion { .. }
+            | Order::DropCandidate { .. }
+            | Order::CandidateCounts { .. }
+            | Order::Stop { .. }) => order.refuse(),
         }
     }
 

@@ -57,8 +57,15 @@ impl Recorded {
 }
 
 /// Changes in the kernel, which have no dry run.
-const IN_KERNEL: [&str; 4] =
-    ["post_flows_delete", "post_pending_confirm", "post_pending_cancel", "post_pending_extend"];
+const IN_KERNEL: [&str; 7] = [
+    "post_flows_delete",
+    "post_pending_confirm",
+    "post_pending_cancel",
+    "post_pending_extend",
+    "post_candidate",
+    "post_candidate_promote",
+    "post_candidate_drop",
+];
 
 #[tokio::test]
 async fn every_change_has_one_entry_and_no_query_has_any() {

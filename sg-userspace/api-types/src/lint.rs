@@ -1,8 +1,5 @@
-//! Findings of lint: rules that are valid but never decide a packet, decided none for long, or are open to everybody.
-//!
-//! A rule is covered by another if the other matches every packet that it matches. A rule that an earlier one covers never
-//! decides: it is redundant if both accept or neither does, and shadowed otherwise. The service finds it out; the native API and
-//! `sgctl` show it.
+//! Findings of lint: rules that are valid but decide no packet, are not needed, decided none for long, or let many addresses in. The
+//! service finds it out; the native API and `sgctl` show it.
 
 use serde::{Deserialize, Serialize};
 use sg_records::{GroupId, RuleId};
@@ -12,16 +9,20 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// The rule accepts inbound traffic from every address: to every port, or to a port of an administration or data service.
+    /// The rule lets many public addresses in (of IPv4 more than a /8 has, of IPv6 more than a /32), alone or together with others: to
+    /// every port, or to a port of an administration or data service.
     OverOpen,
-    /// An earlier rule with the opposite effect matches all packets of the rule, so it never decides.
+    /// Earlier rules match all packets of the rule, so it never decides, and they do the opposite with some.
     Shadowed,
-    /// An earlier rule with the same effect matches all packets of the rule, so it never decides.
+    /// Without the rule every packet would be accepted, or not, as it is: earlier rules match all packets of it and have the same
+    /// effect, or later ones would have it.
     Redundant,
     /// The rule matches only IPv4 packets, because its protocol is an IPv6 extension header.
     ExtensionHeader,
     /// The rule decided no packet on this host while it was observed.
     Unused,
+    /// There was no time to find out whether the rule is over-open, shadowed or redundant.
+    Undecided,
 }
 
 /// Severity of a finding.
@@ -47,8 +48,9 @@ pub struct Finding {
     pub rule: RuleId,
     /// Id of the rule's group.
     pub group: GroupId,
-    /// Id of the earlier rule that covers this one. `null` for other kinds of finding.
-    pub by: Option<RuleId>,
+    /// Ids of the rules that decide in place of this one, in order, or that let addresses in together with it. Inner access and the
+    /// default have none; `message` names them.
+    pub by: Vec<RuleId>,
     /// Explanation for people.
     pub message: String,
 }

@@ -182,6 +182,8 @@ pub struct Found {
     pub undecided: Vec<UndecidedNic>,
     /// Names of the ids in this response, in a store.
     pub names: BTreeMap<String, String>,
+    /// Whether nothing can be found, whatever is accepted: no NIC or no packet is meant, or no rule has the id.
+    pub idle: bool,
 }
 
 /// Packets that start a flow, of one NIC, direction and family, that one decider decides. A list that is absent means everything.

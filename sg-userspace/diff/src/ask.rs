@@ -4,17 +4,18 @@
 use std::time::Instant;
 
 use foldhash::{HashMap, HashMapExt as _};
+use ipnet::IpNet;
 use sg_common::verdict::{Reason, Verdict};
-use sg_model::{Direction, End, Family, Match, Nic, Over, Packets, Policy};
+use sg_model::{Direction, End, Family, Match, Nic, Over, Packets, Policy, Remote};
 
 use super::{
     align::Entry,
-    cell::merged,
-    compare::{MEMORY, is_alike},
+    cell::Cell,
+    compare::{LINE_BYTES, MEMORY, is_alike},
     decider::{By, Decider, Deciders, Dimension},
-    diagram::{Bounds, Exhausted},
     line::{Line, Outcome},
     lists::{Lists, Sought},
+    rest::Bounds,
     set::{Range, SetId, Sets, normal, without},
 };
 
@@ -23,139 +24,183 @@ pub(super) struct Question<'q, 'a> {
     pub(super) packets: &'q Packets,
     /// The deciders whose packets are asked for.
     pub(super) sought: Box<dyn Fn(&Decider<'a>) -> bool + 'q>,
-    /// Leave out sources that no packet has which reaches the rules, unless there are no others.
-    pub(super) is_possible: bool,
 }
 
 /// What became of a question over NICs that are alike. There is none where no packet is of the question.
-#[derive(Debug)]
-pub(super) struct Part<'a> {
+pub(super) struct Part<'k, 'a> {
     /// The place of the question.
     pub(super) question: usize,
     /// The NICs, at least one.
-    pub(super) devices: Vec<&'a str>,
+    pub(super) devices: &'k [&'a str],
     pub(super) direction: Direction,
     pub(super) family: Family,
-    /// Disjoint lines of the first NIC; `None` if there was no time.
+    /// Whether some packet has a source that is not [forged](is_forged).
+    pub(super) has_sources: bool,
+    /// Disjoint lines of the first NIC; `None` if there was no time, or no memory.
     pub(super) lines: Option<Vec<Line<'a>>>,
 }
 
-/// NICs that are alike, with the questions about them, and the NICs that each is about.
-type Kind<'a> = (&'a Nic, Vec<(usize, Vec<&'a str>)>);
+/// Whether this drops what says to be sent by the NIC itself, or by somebody whom its owner may not be.
+pub(super) const fn is_forged(by: By<'_>) -> bool {
+    matches!(by, By::Reason(Reason::OwnSource | Reason::AntiSpoofing))
+}
 
-pub(super) fn ask<'a>(policy: &'a Policy, questions: &[Question<'_, 'a>], until: Instant) -> Vec<Part<'a>> {
-    let kinds = kinds_of(policy, questions);
-    let mut parts = Vec::new();
+/// NICs that are alike, by what questions are about: the number of an [`Over`], and those of it.
+struct Kind<'a> {
+    nic: &'a Nic,
+    of: Vec<(usize, Vec<&'a str>)>,
+}
+
+/// Asks the policy, and hands over each part as it is known: then it is not kept, but for the lines that `take` says to keep, by their
+/// number.
+pub(super) fn ask<'a>(
+    policy: &'a Policy,
+    questions: &[Question<'_, 'a>],
+    until: Instant,
+    mut take: impl FnMut(Part<'_, 'a>) -> usize,
+) {
+    let (kinds, by_over) = kinds_of(policy, questions);
+    let mut kept = 0;
     for family in [Family::V4, Family::V6] {
         let mut sets = Sets::new();
         let mut deciders = Deciders::new(policy, family);
         let tops = Dimension::ALL.map(|dimension| dimension.top(family));
         for direction in [Direction::Ingress, Direction::Egress] {
-            for (nic, asked) in &kinds {
-                let concerned = asked.iter().filter_map(|(place, devices)| {
-                    let question = questions.get(*place)?;
-                    let Packets { direction: own, family: of, .. } = question.packets;
-                    let is_of = own.is_none_or(|own| own == direction) && of.is_none_or(|of| of == family);
-                    is_of.then_some((*place, question, devices))
+            for Kind { nic, of } in &kinds {
+                let concerned = of.iter().flat_map(|(over, devices)| {
+                    let places = by_over.get(*over).into_iter().flatten();
+                    places.filter_map(|place| Some((*place, questions.get(*place)?, devices.as_slice())))
                 });
-                let concerned: Vec<_> = concerned.collect();
-                if concerned.is_empty() {
+                let mut concerned = concerned
+                    .filter(|(_, question, _)| may_be(question.packets, direction, family))
+                    .peekable();
+                if concerned.peek().is_none() {
+                    continue;
+                }
+                if Instant::now() >= until {
+                    for (question, _, devices) in concerned {
+                        take(Part { question, devices, direction, family, has_sources: true, lines: None });
+                    }
                     continue;
                 }
                 let list = deciders.of(nic, direction, &mut sets);
+                let source = match direction {
+                    Direction::Ingress => Dimension::Remote,
+                    Direction::Egress => Dimension::Local,
+                };
+                let forged = list.iter().filter(|decider| is_forged(decider.by));
+                let forged = forged.flat_map(|decider| sets.ranges(decider.set(source))).copied().collect();
+                let forged = normal(forged);
                 let mut boxes = Vec::new();
                 let mut places = Vec::new();
                 for (place, question, devices) in concerned {
-                    let found = boxes_of(question, (direction, family), &list, &mut deciders, &mut sets);
-                    if !found.is_empty() {
-                        places.push((place, question, devices, boxes.len()..boxes.len() + found.len()));
+                    let found = boxes_of(question, family, &mut deciders, &mut sets);
+                    if let Some(Entry { decider, .. }) = found.first() {
+                        let sources = without(sets.ranges(decider.set(source)), &forged);
+                        let numbers = boxes.len()..boxes.len() + found.len();
+                        places.push((place, question, devices, !sources.is_empty(), numbers));
                     }
                     boxes.extend(found);
                 }
                 let list = list.into_iter().map(|decider| Entry { decider, is_changed: false }).collect();
                 let lists = Lists::new([boxes, list], &sets, tops);
-                for (place, question, devices, numbers) in places {
-                    let mut cells = Some(Vec::new());
+                for (question, asked, devices, has_sources, numbers) in places {
+                    let (mut cells, mut is_decided): (Vec<Cell>, _) = (Vec::new(), true);
                     for number in numbers {
-                        let bounds = Bounds { until, memory: MEMORY };
-                        let sought = Sought::Such(&*question.sought);
-                        match lists.around(number as u32, sought, &mut sets, bounds) {
-                            Ok(found) => {
-                                if let Some(cells) = &mut cells {
-                                    cells.extend(merged(found, &tops));
-                                }
-                            }
-                            Err(Exhausted) => cells = None,
-                        }
+                        let sought = Sought::Such(&*asked.sought);
+                        let memory = MEMORY.saturating_sub((kept + cells.len()) * LINE_BYTES);
+                        let bounds = Bounds { until, memory };
+                        is_decided &=
+                            lists.around(number as u32, sought, &mut sets, bounds, &mut cells).is_ok();
                     }
                     let first = devices.first().copied().unwrap_or(&nic.device);
-                    let lines = cells.map(|cells| {
+                    let lines = is_decided.then(|| {
                         let of = |number| {
                             let decider = &lists.entry(number)?.decider;
                             Some(Outcome { verdict: decider.verdict, by: decider.by, named: decider.named })
                         };
                         let lines = cells.iter().filter_map(|cell| {
                             let by = of(cell.after)?;
-                            Some(Line::of(first, direction, family, &cell.keys, [by, by]))
+                            Some(Line::of(first, direction, family, &cell.keys, &sets, [by, by]))
                         });
                         lines.flatten().collect()
                     });
-                    parts.push(Part { question: place, devices: devices.clone(), direction, family, lines });
+                    kept += take(Part { question, devices, direction, family, has_sources, lines });
                 }
             }
         }
     }
-    parts
 }
 
-/// The NICs that questions are about.
-fn kinds_of<'a>(policy: &'a Policy, questions: &[Question<'_, 'a>]) -> Vec<Kind<'a>> {
+/// Whether packets of this direction and family may be of a set.
+fn may_be(packets: &Packets, direction: Direction, family: Family) -> bool {
+    let Packets { over: _, direction: own, family: of, remote, local, services } = packets;
+    let is_of = |remote: &Remote| match remote {
+        Remote::Net(IpNet::V4(_)) => family == Family::V4,
+        Remote::Net(IpNet::V6(_)) => family == Family::V6,
+        _ => true,
+    };
+    let has = |end: &End| end.of.is_empty() || end.of.iter().any(is_of);
+    let of_family = |one: &Match| one.conditions().service.family().is_none_or(|own| own == family);
+    own.is_none_or(|own| own == direction)
+        && of.is_none_or(|of| of == family)
+        && has(remote)
+        && has(local)
+        && (services.is_empty() || services.iter().any(of_family))
+}
+
+/// The NICs that questions are about, and the places of the questions by the number of what they are about.
+fn kinds_of<'a>(policy: &'a Policy, questions: &[Question<'_, 'a>]) -> (Vec<Kind<'a>>, Vec<Vec<usize>>) {
+    let mut numbers: HashMap<&Over, usize> = HashMap::new();
+    let mut by_over: Vec<(&Over, Vec<usize>)> = Vec::new();
+    for (place, question) in questions.iter().enumerate() {
+        let over = &question.packets.over;
+        let number = *numbers.entry(over).or_insert_with(|| {
+            by_over.push((over, Vec::new()));
+            by_over.len() - 1
+        });
+        if let Some((_, places)) = by_over.get_mut(number) {
+            places.push(place);
+        }
+    }
     let mut kinds: Vec<Kind<'a>> = Vec::new();
     let mut known: HashMap<&'a str, usize> = HashMap::new();
-    for (place, question) in questions.iter().enumerate() {
-        let is_of = |nic: &&Nic| match &question.packets.over {
+    for (number, (over, _)) in by_over.iter().enumerate() {
+        let is_of = |nic: &&Nic| match over {
             Over::Every => true,
             Over::Device(device) => nic.device == *device,
             Over::Group(group) => nic.groups.contains(group),
         };
         for nic in policy.nics().iter().filter(is_of) {
-            let number = *known.entry(nic.device.as_str()).or_insert_with(|| {
-                kinds.iter().position(|(other, _)| is_alike(Some(other), Some(nic))).unwrap_or_else(|| {
-                    kinds.push((nic, Vec::new()));
+            let kind = *known.entry(nic.device.as_str()).or_insert_with(|| {
+                kinds.iter().position(|kind| is_alike(Some(kind.nic), Some(nic))).unwrap_or_else(|| {
+                    kinds.push(Kind { nic, of: Vec::new() });
                     kinds.len() - 1
                 })
             });
-            let Some((_, asked)) = kinds.get_mut(number) else { continue };
-            match asked.last_mut() {
-                Some((last, devices)) if *last == place => devices.push(&nic.device),
-                _ => asked.push((place, vec![&nic.device])),
+            let Some(Kind { of, .. }) = kinds.get_mut(kind) else { continue };
+            match of.last_mut() {
+                Some((last, devices)) if *last == number => devices.push(&nic.device),
+                _ => of.push((number, vec![&nic.device])),
             }
         }
     }
-    kinds
+    (kinds, by_over.into_iter().map(|(_, places)| places).collect())
 }
 
 /// The packets of a question as disjoint entries of one list.
 fn boxes_of<'a>(
     question: &Question<'_, 'a>,
-    (direction, family): (Direction, Family),
-    list: &[Decider<'a>],
+    family: Family,
     deciders: &mut Deciders<'a>,
     sets: &mut Sets,
 ) -> Vec<Entry<'a>> {
     let Packets { over: _, direction: _, family: _, remote, local, services } = question.packets;
-    let (Some(mut remote), Some(mut local)) =
+    let (Some(remote), Some(local)) =
         (end(remote, family, deciders, sets), end(local, family, deciders, sets))
     else {
         return Vec::new();
     };
-    if question.is_possible {
-        let (source, dimension) = match direction {
-            Direction::Ingress => (&mut remote, Dimension::Remote),
-            Direction::Egress => (&mut local, Dimension::Local),
-        };
-        *source = possible(*source, dimension, family, list, sets);
-    }
     // By source ports and DSCP.
     let mut kinds: Vec<([SetId; 2], Vec<Range>)> = Vec::new();
     let every = [Match::of(sg_model::Protocol::All)];
@@ -191,7 +236,7 @@ fn boxes_of<'a>(
 /// The addresses of an end; `None` if there are none of the family.
 fn end(end: &End, family: Family, deciders: &mut Deciders<'_>, sets: &mut Sets) -> Option<SetId> {
     let top = Dimension::Remote.top(family);
-    let mut all = |remotes: &[sg_model::Remote], sets: &mut Sets| {
+    let mut all = |remotes: &[Remote], sets: &mut Sets| {
         let mut ranges = Vec::new();
         for remote in remotes {
             match deciders.remote(*remote, sets) {
@@ -205,23 +250,4 @@ fn end(end: &End, family: Family, deciders: &mut Deciders<'_>, sets: &mut Sets) 
     let of = if end.of.is_empty() { vec![Range::new(0, top)] } else { all(&end.of, sets) };
     let not_of = all(&end.not_of, sets);
     sets.id(without(&of, &not_of), top)
-}
-
-/// Without the sources that are dropped before the rules, if there are others.
-fn possible(
-    source: SetId,
-    dimension: Dimension,
-    family: Family,
-    list: &[Decider<'_>],
-    sets: &mut Sets,
-) -> SetId {
-    let top = dimension.top(family);
-    let mut left =
-        if source == SetId::FULL { vec![Range::new(0, top)] } else { sets.ranges(source).to_vec() };
-    for decider in list {
-        if matches!(decider.by, By::Reason(Reason::OwnSource | Reason::AntiSpoofing)) {
-            left = without(&left, sets.ranges(decider.set(dimension)));
-        }
-    }
-    sets.id(left, top).unwrap_or(source)
 }

@@ -1,61 +1,88 @@
-//! A cell: packets with keys in one set for each dimension, all decided alike. Merges cells into as few as it finds. It must never
-//! know what a key means. `diagram` makes cells, `compare` merges them, `line` writes them.
+//! A cell: packets with keys in one set for each dimension, all decided alike. Merges them into as few as it finds. It must never
+//! know what a key means. `rest` and `lists` make cells, `line` writes them.
+
+use std::time::Instant;
 
 use foldhash::{HashMap, HashMapExt as _};
 
 use super::{
     decider::Dimension,
-    set::{Range, normal},
+    set::{SetId, Sets, Within},
 };
 
-/// Keys by dimension; `None` is all of them.
-pub(super) type Keys = [Option<Box<[Range]>>; Dimension::ALL.len()];
+/// A set of keys for each dimension: a box.
+pub(super) type Shape = [SetId; Dimension::ALL.len()];
+
+/// Boxes that have no packet in common.
+pub(super) type Boxes = Vec<Shape>;
 
 /// Packets that one entry of each list decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
-    pub(super) keys: Keys,
+    pub(super) keys: Shape,
     pub(super) before: u32,
     pub(super) after: u32,
 }
 
-impl Cell {
-    /// The bytes that it takes.
-    pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.keys.iter().flatten().map(|keys| size_of_val(&**keys)).sum::<usize>()
+/// Joins disjoint boxes that differ in one dimension only, until none do or there is no time. `tops` are the largest keys.
+pub(super) fn merged(
+    mut boxes: Boxes,
+    tops: &[u128; Dimension::ALL.len()],
+    sets: &mut Sets,
+    until: Instant,
+) -> Boxes {
+    loop {
+        let before = boxes.len();
+        for (dimension, &top) in tops.iter().enumerate() {
+            if before < 2 || Instant::now() >= until {
+                break;
+            }
+            // By what they are in the other dimensions.
+            let mut alike: HashMap<Shape, Vec<SetId>> = HashMap::with_capacity(boxes.len());
+            for mut shape in boxes.iter().copied() {
+                let own = std::mem::replace(&mut shape[dimension], SetId::FULL);
+                alike.entry(shape).or_default().push(own);
+            }
+            if alike.len() == boxes.len() {
+                continue;
+            }
+            boxes.clear();
+            for (mut shape, parts) in alike {
+                let ranges = parts.iter().flat_map(|part| sets.ranges(*part)).copied().collect();
+                if let Some(all) = sets.id(ranges, top) {
+                    shape[dimension] = all;
+                    boxes.push(shape);
+                }
+            }
+        }
+        if boxes.len() == before {
+            boxes.sort_unstable();
+            return boxes;
+        }
     }
 }
 
-/// Joins disjoint cells that differ in one dimension only, until none do. `tops` are the largest keys.
-pub(super) fn merged(mut cells: Vec<Cell>, tops: &[u128; Dimension::ALL.len()]) -> Vec<Cell> {
-    loop {
-        let before = cells.len();
-        for (dimension, &top) in tops.iter().enumerate() {
-            let mut known: HashMap<(Keys, u32, u32), usize> = HashMap::with_capacity(cells.len());
-            let mut merged: Vec<Cell> = Vec::with_capacity(cells.len());
-            for mut cell in cells {
-                let own = cell.keys.get_mut(dimension).and_then(Option::take);
-                let is_all = |own: &[Range]| matches!(*own, [Range { first: 0, last }] if last >= top);
-                let Some(own) = own.filter(|own| !is_all(own)) else {
-                    merged.push(cell);
-                    continue;
-                };
-                let key = (cell.keys.clone(), cell.before, cell.after);
-                let other = known.get(&key).and_then(|&place| merged.get_mut(place));
-                if let Some(Some(ranges)) = other.and_then(|other| other.keys.get_mut(dimension)) {
-                    *ranges = normal(ranges.iter().chain(&own).copied().collect()).into();
-                } else {
-                    known.insert(key, merged.len());
-                    if let Some(place) = cell.keys.get_mut(dimension) {
-                        *place = Some(own);
-                    }
-                    merged.push(cell);
-                }
+/// What a box has of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overlap {
+    Nothing,
+    Everything,
+    /// Both, in part.
+    Some(Shape),
+}
+
+/// What `shape` has of `of`.
+pub(super) fn overlap(shape: Shape, of: Shape, sets: &mut Sets) -> Overlap {
+    let (mut both, mut is_everything) = (of, true);
+    for (own, set) in both.iter_mut().zip(shape) {
+        match sets.within(set, *own) {
+            Within::Nothing => return Overlap::Nothing,
+            Within::Everything => {}
+            Within::Some(part) => {
+                *own = part;
+                is_everything = false;
             }
-            cells = merged;
-        }
-        if cells.len() == before {
-            return cells;
         }
     }
+    if is_everything { Overlap::Everything } else { Overlap::Some(both) }
 }

@@ -7,11 +7,11 @@ use sg_model::{Direction, Family, Nic, Policy};
 
 use super::{
     align::align,
-    cell::{Cell, merged},
+    cell::Cell,
     decider::{By, Decider, Deciders, Dimension},
-    diagram::{Bounds, Exhausted},
     line::{Line, Outcome},
     lists::{Lists, Sought},
+    rest::Bounds,
     set::Sets,
 };
 
@@ -54,14 +54,18 @@ pub struct Undecided<'a> {
     pub changed: Vec<By<'a>>,
 }
 
-/// The most bytes for a diagram and for cells. Merging cells and writing lines take as much again.
-pub(super) const MEMORY: usize = 72 << 20;
+/// The most bytes for what is remembered and for lines, as far as they are counted.
+pub(super) const MEMORY: usize = 144 << 20;
+
+/// What a line takes with its cell, about, but for sets.
+pub(super) const LINE_BYTES: usize = size_of::<Line<'_>>() + 256;
 
 /// Compares `before` with `after`. The rules of either may come from anywhere; NICs are the same if they have the same device. A
 /// NIC that only one of them has is not filtered under the other.
 #[must_use]
 pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options<'_>) -> Difference<'a> {
-    let until = Instant::now() + options.time;
+    // A tenth is for writing lines.
+    let until = Instant::now() + options.time.mul_f32(0.9);
     let mut pairs: Vec<[Option<&'a Nic>; 2]> =
         before.nics().iter().map(|nic| [Some(nic), after.nic(&nic.device)]).collect();
     let added = after.nics().iter().filter(|nic| before.nic(&nic.device).is_none());
@@ -82,6 +86,8 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options<'_>) 
         }
     }
     let mut difference = Difference::default();
+    // Lines keep their sets.
+    let mut kept = 0;
     for family in [Family::V4, Family::V6] {
         let mut sets = Sets::new();
         let mut deciders = [before, after].map(|policy| Deciders::new(policy, family));
@@ -102,21 +108,28 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options<'_>) 
                 let tops = Dimension::ALL.map(|dimension| dimension.top(family));
                 let lists = Lists::new(lists, &sets, tops);
                 let sought = if options.attribution { Sought::OtherDecider } else { Sought::OtherVerdict };
-                let (mut cells, mut undecided) = (Vec::new(), Vec::new());
-                let mut memory = MEMORY;
-                for focus in lists.changed() {
-                    match lists.around(focus, sought, &mut sets, Bounds { until, memory }) {
-                        Ok(found) => {
-                            let found = merged(found, &tops);
-                            memory = memory.saturating_sub(found.iter().map(Cell::bytes).sum());
-                            cells.extend(found);
+                let (mut cells, mut undecided): (Vec<Cell>, Vec<u32>) =
+                    (Vec::new(), lists.changed().collect());
+                // First, none takes so long that there is no time for the others; what is left is for those that need more.
+                for share in [4, 1] {
+                    undecided.retain(|&focus| {
+                        let (now, from) = (Instant::now(), cells.len());
+                        let lines = difference.lines.len() + from * devices.len();
+                        let bounds = Bounds {
+                            until: now + until.saturating_duration_since(now) / share,
+                            memory: MEMORY.saturating_sub(kept + lines * LINE_BYTES),
+                        };
+                        let found = lists.around(focus, sought, &mut sets, bounds, &mut cells);
+                        if found.is_err() && share > 1 {
+                            cells.truncate(from);
                         }
-                        Err(Exhausted) => undecided.push(focus),
-                    }
+                        found.is_err()
+                    });
                 }
-                difference.add(&lists, &merged(cells, &tops), &undecided, devices, (direction, family));
+                difference.add((&lists, &sets), &cells, &undecided, devices, (direction, family));
             }
         }
+        kept += sets.bytes();
     }
     difference.lines.sort_by_cached_key(Line::effect);
     difference
@@ -125,7 +138,7 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options<'_>) 
 impl<'a> Difference<'a> {
     fn add(
         &mut self,
-        lists: &Lists<'a>,
+        (lists, sets): (&Lists<'a>, &Sets),
         cells: &[Cell],
         undecided: &[u32],
         devices: &[&'a str],
@@ -138,7 +151,7 @@ impl<'a> Difference<'a> {
         for nic in devices.iter().copied() {
             for cell in cells {
                 if let (Some(before), Some(after)) = (outcome(cell.before), outcome(cell.after)) {
-                    self.lines.extend(Line::of(nic, direction, family, &cell.keys, [before, after]));
+                    self.lines.extend(Line::of(nic, direction, family, &cell.keys, sets, [before, after]));
                 }
             }
             if !undecided.is_empty() {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use foldhash::{HashMap, HashMapExt as _};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::{
-    packet::protocol,
+    packet::{has_ports, protocol},
     verdict::{Reason, Verdict},
 };
 use sg_model::{
@@ -58,6 +58,11 @@ pub(super) const fn service(protocol: u8, detail: u16) -> u128 {
 /// The protocol and the detail of a key.
 pub(super) const fn parts_of(service: u128) -> (u8, u16) {
     ((service >> 16) as u8, service as u16)
+}
+
+/// Whether all of these keys of services are ports.
+pub(super) fn is_ported(services: &[Range]) -> bool {
+    services.iter().all(|range| (parts_of(range.first).0..=parts_of(range.last).0).all(has_ports))
 }
 
 const fn whole(protocol: u8) -> Range {

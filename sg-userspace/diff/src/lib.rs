@@ -12,24 +12,32 @@
 //! | `set` | sets of keys of one dimension |
 //! | `align` | which deciders of two lists have changed |
 //! | `lists` | what to ask around a decider that has changed |
-//! | `diagram` | where a changed decider makes a difference: an interval decision diagram |
-//! | `active` | what of a part matches the keys at hand |
-//! | `cell` | the paths of diagrams, merged |
-//! | `line` | a path as the match fields of a rule |
+//! | `rest` | what is left of a box without other boxes: an interval decision diagram |
+//! | `cell` | boxes, and what decides them |
+//! | `line` | a box as the match fields of a rule |
+//! | `nets` | addresses of a line |
+//! | `lint` | rules that are for nothing, or let many in |
+//! | `ruled` | what of a NIC's rules could be left out |
+//! | `open` | rules that let many addresses in |
+//! | `finding` | what lint finds, in words |
 //! | `written` | a line as JSON |
 //! | `words` | a line for people |
 //! | `start` | the line that a packet is in |
 
-mod active;
 mod align;
 mod ask;
 mod cell;
 mod compare;
 mod decider;
-mod diagram;
 mod expect;
+mod finding;
 mod line;
+mod lint;
 mod lists;
+mod nets;
+mod open;
+mod rest;
+mod ruled;
 mod search;
 mod set;
 mod start;
@@ -42,7 +50,10 @@ pub use self::{
     compare::{Difference, Options, Undecided, compare},
     decider::{By, Named},
     expect::{Failed, TIME, Tested, Why, test, test_called},
-    line::{Counts, Effect, Line, Outcome, Span, all_but},
+    finding::{Finding, Kind, Reachable, What},
+    line::{Counts, Effect, Line, Outcome, Span},
+    lint::{Scope, lint, lint_all},
+    nets::{Nets, all_but},
     search::{Found, search},
     start::{Finder, Start},
     words::{AS_WRITTEN, Called},

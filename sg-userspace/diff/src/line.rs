@@ -2,9 +2,6 @@
 //! way. Its fields are those that a rule matches; one that is absent means everything. It must never find differences. `compare`
 //! makes lines; `written` writes them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use sg_common::{
     packet::{has_ports, is_icmp, protocol::is_extension_header},
     verdict::Verdict,
@@ -12,9 +9,10 @@ use sg_common::{
 use sg_model::{Direction, Family};
 
 use super::{
-    cell::Keys,
+    cell::Shape,
     decider::{By, Dimension, Named, parts_of},
-    set::{Range, normal, range_of, without},
+    nets::Nets,
+    set::{Range, SetId, Sets},
 };
 
 /// From the first to the last, both included.
@@ -41,9 +39,9 @@ pub struct Line<'a> {
     /// The family.
     pub family: Family,
     /// Remote addresses.
-    pub remote: Option<Vec<IpNet>>,
+    pub remote: Option<Nets>,
     /// Local addresses.
-    pub local: Option<Vec<IpNet>>,
+    pub local: Option<Nets>,
     /// Protocols, by IANA number.
     pub protocols: Option<Vec<Span<u8>>>,
     /// Destination ports. If present, the line has packets with ports only.
@@ -121,12 +119,17 @@ impl<'a> Line<'a> {
         nic: &'a str,
         direction: Direction,
         family: Family,
-        keys: &Keys,
+        keys: &Shape,
+        sets: &Sets,
         [before, after]: [Outcome<'a>; 2],
     ) -> Vec<Self> {
-        let of = |dimension: Dimension| keys[dimension as usize].as_deref();
-        let nets = |dimension| {
-            of(dimension).map(|ranges| ranges.iter().flat_map(|&range| nets_of(range, family)).collect())
+        let of = |dimension: Dimension| {
+            let set = keys[dimension as usize];
+            (set != SetId::FULL).then(|| sets.ranges(set))
+        };
+        let nets = |dimension: Dimension| {
+            let set = keys[dimension as usize];
+            (set != SetId::FULL).then(|| Nets { ranges: sets.shared(set), family })
         };
         let spans = |dimension| {
             let of_range = |range: &Range| (range.first as u16, range.last as u16);
@@ -250,38 +253,4 @@ fn messages(details: &[Span<u16>]) -> Vec<[Span<u8>; 2]> {
         }
     }
     found
-}
-
-/// The fewest prefixes that have the addresses of a range.
-fn nets_of(Range { first, last }: Range, family: Family) -> Vec<IpNet> {
-    match family {
-        Family::V4 => {
-            let [first, last] = [first, last].map(|bits| Ipv4Addr::from_bits(bits as u32));
-            Ipv4Subnets::new(first, last, 0).map(IpNet::V4).collect()
-        }
-        Family::V6 => {
-            let [first, last] = [first, last].map(Ipv6Addr::from_bits);
-            Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect()
-        }
-    }
-}
-
-/// The prefixes of all addresses of a family that are in none of these, which are of that family.
-#[must_use]
-pub fn all_but(nets: &[IpNet], family: Family) -> Vec<IpNet> {
-    let all = [Range::new(0, Dimension::Remote.top(family))];
-    let left = without(&all, &normal(nets.iter().map(range_of).collect()));
-    left.into_iter().flat_map(|range| nets_of(range, family)).collect()
-}
-
-/// The first address of a list of prefixes that is one of `liked`, else one that is.
-pub(super) fn address_in(nets: Option<&[IpNet]>, liked: &[IpAddr], family: Family) -> IpAddr {
-    let is_of = |address: &IpAddr| address.is_ipv4() == (family == Family::V4);
-    let has = |address: &IpAddr| nets.is_none_or(|nets| nets.iter().any(|net| net.contains(address)));
-    let nobody = match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let first = || nets.and_then(|nets| nets.first()).map_or(nobody, IpNet::network);
-    liked.iter().find(|address| is_of(address) && has(address)).copied().unwrap_or_else(first)
 }

@@ -6,17 +6,12 @@
 //!
 //! It must never know what a key means. `compare` and `ask` call it.
 
-use std::time::Instant;
-
-use foldhash::HashMap;
-
 use super::{
-    active::{Shape, is_total},
     align::Entry,
-    cell::Cell,
+    cell::{Cell, Overlap, Shape, merged, overlap},
     decider::{Decider, Dimension},
-    diagram::{Bounds, Exhausted, Other, Problem},
-    set::{Range, SetId, Sets, intersection},
+    rest::{Bounds, Exhausted, Rests},
+    set::{Range, Sets},
 };
 
 /// Two lists of entries, numbered through.
@@ -25,12 +20,12 @@ pub(super) struct Lists<'a> {
     entries: Vec<Entry<'a>>,
     /// The number of entries of the first list.
     first: u32,
-    /// By entry: the lowest and the highest key of remote and service, to leave most entries out at a glance.
-    spans: Vec<[Range; 2]>,
+    /// By entry: the lowest and the highest key of remote, local and service, to leave most entries out at a glance.
+    spans: Vec<[Range; 3]>,
     /// By entry: how many unchanged ones its list has before it. Those with one number are the same in both lists.
     ranks: Vec<u32>,
-    /// All keys of each dimension.
-    all: [[Range; 1]; Dimension::ALL.len()],
+    /// The largest keys.
+    tops: [u128; Dimension::ALL.len()],
 }
 
 /// Which entries of the other list make a difference where the focus decides.
@@ -44,7 +39,7 @@ pub(super) enum Sought<'s, 'a> {
     Such(&'s dyn Fn(&Decider<'a>) -> bool),
 }
 
-const LOOKED_AT: [Dimension; 2] = [Dimension::Remote, Dimension::Service];
+const LOOKED_AT: [Dimension; 3] = [Dimension::Remote, Dimension::Local, Dimension::Service];
 
 impl<'a> Lists<'a> {
     /// The last entry of a list that is asked about an entry of the other one matches every packet. `tops` are the largest keys.
@@ -72,7 +67,7 @@ impl<'a> Lists<'a> {
             own
         });
         let ranks = ranks.collect();
-        Self { entries, first, spans, ranks, all: tops.map(|top| [Range::new(0, top)]) }
+        Self { entries, first, spans, ranks, tops }
     }
 
     pub(super) fn entry(&self, number: u32) -> Option<&Entry<'a>> {
@@ -84,23 +79,21 @@ impl<'a> Lists<'a> {
         (0..).zip(&self.entries).filter(|(_, entry)| entry.is_changed).map(|(number, _)| number)
     }
 
-    /// The packets that entry `focus` decides and where what is sought decides in the other list, without those that a changed entry
-    /// of the first list decides there. Disjoint.
+    /// Adds the packets that entry `focus` decides and where what is sought decides in the other list, without those that a changed
+    /// entry of the first list decides there. Disjoint.
     ///
     /// # Errors
-    /// If there is no time.
+    /// If there is no time, or no memory. What was added is true.
     pub(super) fn around(
         &self,
         focus: u32,
         sought: Sought<'_, 'a>,
         sets: &mut Sets,
         bounds: Bounds,
-    ) -> Result<Vec<Cell>, Exhausted> {
-        let Some(entry) = self.entry(focus) else { return Ok(Vec::new()) };
-        if Instant::now() >= bounds.until {
-            return Err(Exhausted);
-        }
-        let base = entry.decider.sets;
+        cells: &mut Vec<Cell>,
+    ) -> Result<(), Exhausted> {
+        let Some(entry) = self.entry(focus) else { return Ok(()) };
+        bounds.hold(0)?;
         let all = self.entries.len() as u32;
         let (own, other) =
             if focus < self.first { (0..focus, self.first..all) } else { (self.first..focus, 0..self.first) };
@@ -110,58 +103,57 @@ impl<'a> Lists<'a> {
         let is_behind = |number: &u32| {
             rank(*number) >= rank(focus) || self.entry(*number).is_some_and(|entry| entry.is_changed)
         };
-        let mut clips = Clips::default();
-        let mut before = Vec::new();
-        for number in own {
-            if let Some(shape) = self.clipped(number, focus, &mut clips, sets) {
-                if is_total(&shape) {
-                    return Ok(Vec::new());
-                }
-                before.push(shape);
+        let base = entry.decider.sets;
+        let mut before: Vec<(u32, Shape)> = Vec::new();
+        for number in own.filter(|number| self.may_meet(*number, focus)) {
+            match self.sets_of(number).map(|shape| (shape, overlap(shape, base, sets))) {
+                Some((_, Overlap::Everything)) => return Ok(()),
+                Some((shape, Overlap::Some(_))) => before.push((number, shape)),
+                Some((_, Overlap::Nothing)) | None => {}
             }
         }
-        let mut others = Vec::new();
-        for number in other.filter(is_behind) {
-            if let Some(shape) = self.clipped(number, focus, &mut clips, sets) {
-                others.push(Other { shape, number, differs: self.differs(number, focus, sought) });
-                if is_total(&shape) {
-                    break;
-                }
+        let mut others: Vec<(u32, Shape)> = Vec::new();
+        for number in other.filter(is_behind).filter(|number| self.may_meet(*number, focus)) {
+            let Some(shape) = self.sets_of(number) else { continue };
+            let found = overlap(shape, base, sets);
+            if found != Overlap::Nothing {
+                others.push((number, shape));
+            }
+            if found == Overlap::Everything {
+                break;
             }
         }
-        if !others.iter().any(|other| other.differs) {
-            return Ok(Vec::new());
-        }
-        let mut keys = self.all.map(|all| -> Box<[Range]> { all.into() });
-        for (keys, set) in keys.iter_mut().zip(base) {
-            if set != SetId::FULL {
-                *keys = sets.ranges(set).into();
+        for (place, &(number, shape)) in others.iter().enumerate() {
+            if !self.differs(number, focus, sought) {
+                continue;
             }
+            let domain = match overlap(base, shape, sets) {
+                Overlap::Nothing => continue,
+                Overlap::Everything => shape,
+                Overlap::Some(both) => both,
+            };
+            let taken = before.iter().chain(others.get(..place).unwrap_or_default());
+            let taken = taken.filter(|one| self.may_meet(one.0, number)).map(|one| one.1);
+            let mark = sets.count();
+            let boxes = Rests::new(sets, self.tops, bounds).of(domain, taken);
+            let mut boxes = boxes.map(|boxes| merged(boxes, &self.tops, sets, bounds.until));
+            sets.forget(mark, boxes.iter_mut().flatten().flatten());
+            let [before, after] = if focus < number { [focus, number] } else { [number, focus] };
+            cells.extend(boxes?.into_iter().map(|keys| Cell { keys, before, after }));
         }
-        let named = base.map(|set| (set != SetId::FULL).then(|| sets.ranges(set).into()));
-        Problem { focus, keys, before, others }.solve(named, sets, bounds)
+        Ok(())
     }
 
-    /// What is left of an entry within the packets of the focus; `None` if that is nothing.
-    fn clipped(&self, number: u32, focus: u32, clips: &mut Clips, sets: &mut Sets) -> Option<Shape> {
-        let spans = [number, focus].map(|number| self.spans.get(number as usize));
-        let [Some(spans), Some(own)] = spans else { return None };
-        if spans.iter().zip(own).any(|(span, own)| span.first > own.last || own.first > span.last) {
-            return None;
-        }
-        let (mut shape, base) = (self.entry(number)?.decider.sets, self.entry(focus)?.decider.sets);
-        for ((set, base), dimension) in shape.iter_mut().zip(base).zip(0..) {
-            if *set == SetId::FULL || *set == base {
-                *set = SetId::FULL;
-            } else if base != SetId::FULL {
-                let clip = || {
-                    let both = intersection(sets.ranges(*set), sets.ranges(base));
-                    if both == sets.ranges(base) { Some(SetId::FULL) } else { sets.id(both, u128::MAX) }
-                };
-                *set = (*clips.entry((*set, dimension)).or_insert_with(clip))?;
-            }
-        }
-        Some(shape)
+    fn sets_of(&self, number: u32) -> Option<Shape> {
+        self.entry(number).map(|entry| entry.decider.sets)
+    }
+
+    /// Whether two entries may have packets in common, at a glance.
+    fn may_meet(&self, one: u32, other: u32) -> bool {
+        let [Some(one), Some(other)] = [one, other].map(|number| self.spans.get(number as usize)) else {
+            return false;
+        };
+        one.iter().zip(other).all(|(one, other)| one.first <= other.last && other.first <= one.last)
     }
 
     /// Whether an entry of the other list that decides where the focus does is a difference to report.
@@ -178,6 +170,3 @@ impl<'a> Lists<'a> {
             }
     }
 }
-
-/// Sets within the focus, by dimension, that are known.
-type Clips = HashMap<(SetId, u8), Option<SetId>>;

@@ -1,13 +1,12 @@
 //! In which line a packet that starts a flow is. It must never judge it. The API counts live flows by it.
 
 use foldhash::{HashMap, HashMapExt as _};
-use ipnet::IpNet;
 use sg_common::packet::{has_ports, is_icmp};
 use sg_model::{Direction, Family};
 
 use super::{
     line::{Line, Span},
-    set::{Range, normal, range_of},
+    nets::{Nets, has_key},
 };
 
 /// A packet that starts a flow.
@@ -41,8 +40,6 @@ pub struct Finder<'a> {
 struct Entry<'a> {
     number: usize,
     line: &'a Line<'a>,
-    remote: Option<Vec<Range>>,
-    local: Option<Vec<Range>>,
 }
 
 impl<'a> Finder<'a> {
@@ -51,8 +48,7 @@ impl<'a> Finder<'a> {
     pub fn new(lines: &'a [Line<'a>]) -> Self {
         let mut found: HashMap<_, Vec<_>> = HashMap::new();
         for (number, line) in lines.iter().enumerate() {
-            let [remote, local] = [&line.remote, &line.local].map(|nets| nets.as_deref().map(ranges_of));
-            let entry = Entry { number, line, remote, local };
+            let entry = Entry { number, line };
             found.entry((line.nic, line.direction, line.family)).or_default().push(entry);
         }
         Self { lines: found }
@@ -71,8 +67,8 @@ impl Entry<'_> {
         let Start { direction: _, family, remote, local, protocol, source_port, detail, dscp } = *start;
         let Line { protocols, ports, source_ports, icmp, dscp: dscps, .. } = self.line;
         let (is_ported, [kind, code]) = (has_ports(protocol), detail.to_be_bytes());
-        is_in(self.remote.as_deref(), remote)
-            && is_in(self.local.as_deref(), local)
+        is_in(self.line.remote.as_ref(), remote)
+            && is_in(self.line.local.as_ref(), local)
             && protocols.as_ref().is_none_or(|list| has(list, protocol))
             && ports.as_ref().is_none_or(|list| is_ported && has(list, detail))
             && source_ports.as_ref().is_none_or(|list| is_ported && has(list, source_port))
@@ -88,12 +84,6 @@ fn has<T: PartialOrd + Copy>(list: &[Span<T>], value: T) -> bool {
     list.iter().any(|&(first, last)| (first..=last).contains(&value))
 }
 
-fn is_in(ranges: Option<&[Range]>, key: u128) -> bool {
-    let Some(ranges) = ranges else { return true };
-    let after = ranges.partition_point(|range| range.first <= key);
-    after.checked_sub(1).and_then(|place| ranges.get(place)).is_some_and(|range| key <= range.last)
-}
-
-fn ranges_of(nets: &[IpNet]) -> Vec<Range> {
-    normal(nets.iter().map(range_of).collect())
+fn is_in(nets: Option<&Nets>, key: u128) -> bool {
+    nets.is_none_or(|nets| has_key(&nets.ranges, key))
 }

@@ -2,6 +2,9 @@
 //! that line says. The keys of packets are the edges of all fields, and their neighbours. `SG_DEEP=1` sends more than a million.
 
 mod edges;
+mod firewall;
+mod lint;
+mod rest;
 mod search;
 mod small;
 
@@ -13,7 +16,7 @@ use sg_model::{Direction, Family, HeaderNumbers, Policy};
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts, Reader};
 
-use super::{Difference, Finder, Line, Options, Span, Start, WrittenOutcome, compare};
+use super::{AS_WRITTEN, Difference, Finder, Line, Nets, Options, Span, Start, WrittenOutcome, compare};
 
 fn policy(document: &str) -> Policy {
     match sg_document::parse("generated", document.as_bytes()) {
@@ -207,7 +210,7 @@ fn has(line: &Line<'_>, probe: &Probe) -> bool {
         before: _,
         after: _,
     } = line;
-    let in_nets = |nets: Option<&Vec<ipnet::IpNet>>, address: IpAddr| {
+    let in_nets = |nets: Option<&Nets>, address: IpAddr| {
         nets.is_none_or(|nets| nets.iter().any(|net| net.contains(&address)))
     };
     let content = match probe.content() {

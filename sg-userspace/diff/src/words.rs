@@ -7,7 +7,8 @@ use sg_model::{Direction, Family, FamilyName, ProtocolName, shortest, text::esca
 use super::{
     compare::Undecided,
     decider::{By, Named},
-    line::{Effect, Line, Outcome, Span, all_but},
+    line::{Effect, Line, Outcome, Span},
+    nets::{Nets, all_but},
 };
 
 /// Prefixes or ranges that are shown of a list.
@@ -146,10 +147,11 @@ fn spans<T: PartialEq + ToString>(list: &[Span<T>]) -> String {
 }
 
 /// Prefixes, or those that are left out of the shortest that has them all, where these are fewer.
-fn addresses(nets: &[IpNet], family: Family) -> String {
+fn addresses(nets: &Nets, family: Family) -> String {
+    let nets: Vec<IpNet> = nets.iter().collect();
     let whole = nets.first().zip(nets.last()).map(|(first, last)| common(*first, *last));
     if let Some(whole) = whole {
-        let others: Vec<_> = all_but(nets, family).into_iter().filter(|net| whole.contains(net)).collect();
+        let others: Vec<_> = all_but(&nets, family).into_iter().filter(|net| whole.contains(net)).collect();
         if !others.is_empty() && others.len() < nets.len() {
             let whole = if whole.prefix_len() == 0 { "any".to_owned() } else { shortest(whole) };
             return format!("{whole} but {}", short(others.iter().map(|net| shortest(*net))));

@@ -1,8 +1,7 @@
 //! The JSON form of a line: one object, whose fields are a contract. It must never decide what a line has.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use ipnet::IpNet;
 use serde::Serialize;
 use sg_common::packet::{has_ports, is_icmp, protocol};
 use sg_model::{Direction, Family, Nic, ProtocolName};
@@ -10,7 +9,9 @@ use sg_probe::DEFAULT_SOURCE_PORT;
 
 use super::{
     decider::By,
-    line::{Line, Outcome, Span, address_in},
+    line::{Line, Outcome, Span},
+    nets::Nets,
+    set::Range,
 };
 
 /// A line as JSON. A list that is absent means everything.
@@ -194,7 +195,7 @@ impl<'a> Line<'a> {
     /// As JSON. `nic` is that of either policy: the sample has one of its addresses where that is of the line.
     #[must_use]
     pub fn written(&self, nic: Option<&Nic>) -> WrittenLine<'a> {
-        let nets = |list: Option<&Vec<IpNet>>| list.map(|list| list.iter().map(IpNet::to_string).collect());
+        let nets = |list: Option<&Nets>| list.map(|nets| nets.iter().map(|net| net.to_string()).collect());
         WrittenLine {
             nic: self.nic,
             direction: self.direction.name(),
@@ -226,8 +227,9 @@ impl<'a> Line<'a> {
         let strangers: Vec<IpAddr> = parsed(["192.0.2.1", "2001:db8::1"]).collect();
         let own = nic.map_or(&[][..], |nic| &nic.addresses).iter().copied();
         let own: Vec<IpAddr> = own.chain(parsed(["198.51.100.5", "2001:db8:5::5"])).collect();
-        let remote = address_in(self.remote.as_deref(), &strangers, self.family);
-        let local = address_in(self.local.as_deref(), &own, self.family);
+        let all = Nets { ranges: Arc::new([Range::new(0, u128::MAX)]), family: self.family };
+        let [remote, local] = [(&self.remote, &strangers), (&self.local, &own)]
+            .map(|(nets, liked)| nets.as_ref().unwrap_or(&all).one(liked));
         let (src, dst) = match self.direction {
             Direction::Ingress => (remote, local),
             Direction::Egress => (local, remote),

@@ -161,6 +161,12 @@ pub enum Notice {
         /// What the other one does.
         does: Instead,
     },
+    /// What lint finds about a rule.
+    #[error("{0}")]
+    Lint(
+        /// In words.
+        String,
+    ),
     /// More rules than are compared with one another.
     #[error(
         "the document has more rules than are looked at for those that never decide: not all of them were"

@@ -8,15 +8,16 @@ use std::{
 };
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use sg_model::{Expectation, Policy};
+use sg_model::{Direction, Expectation, GroupIndex, Place, Policy, RuleIndex};
 
 use super::{
+    blame::node_of,
     error::{DocumentError, Fault, Notice, Warning},
     guard::{Guard, KeptProbe, Unread},
     limits::MAX_BYTES,
     lower::{Lowered, lower},
     node::Node,
-    place::{KeyPath, Position},
+    place::{KeyPath, Position, Step},
     problem::Problem,
     read::{Failure, Failures},
     source,
@@ -37,6 +38,8 @@ pub struct Loaded {
     file: String,
     /// Of the tests.
     places: Vec<TestPlace>,
+    /// Of the rules.
+    rules: Vec<(RuleIndex, Position)>,
     /// What was read, for the lines of tests that fail; empty if there are none.
     text: String,
 }
@@ -84,6 +87,51 @@ impl Loaded {
         self.warnings.extend(warnings);
         Ok(self)
     }
+
+    /// The document after all its rules were looked at. What lint finds is known of each, in words; it stands for the warnings that
+    /// came of reading about rules that never decide.
+    #[must_use]
+    pub fn linted(mut self, findings: impl IntoIterator<Item = (RuleIndex, String)>) -> Self {
+        self.warnings.retain(|warning| {
+            !matches!(warning.notice, Notice::NeverDecides { .. } | Notice::NotAllCompared)
+        });
+        let mut findings = findings.into_iter();
+        let warnings = findings.by_ref().take(Failures::MOST).filter_map(|(rule, words)| {
+            let known =
+                self.rules.binary_search_by_key(&key_of_rule(rule), |(rule, _)| key_of_rule(*rule)).ok()?;
+            let at = self.rules.get(known)?.1;
+            let group = self.policy.group(rule.group).name.clone();
+            let keys = ["groups", &group, rule.direction.name()].map(|key| Step::Key(key.to_owned()));
+            let path = KeyPath(keys.into_iter().chain([Step::Item(rule.position)]).collect());
+            Some(Warning { file: self.file.clone(), at, path, notice: Notice::Lint(words) })
+        });
+        let warnings: Vec<Warning> = warnings.collect();
+        let at = warnings.last().map(|last| last.at);
+        self.warnings.extend(warnings);
+        let count = findings.count();
+        if let Some(at) = at.filter(|_| count > 0) {
+            let path = KeyPath::default();
+            self.warnings.push(Warning { file: self.file.clone(), at, path, notice: Notice::More { count } });
+        }
+        self
+    }
+}
+
+/// The order of rules in a document.
+fn key_of_rule(rule: RuleIndex) -> (usize, bool, usize) {
+    (rule.group.0, rule.direction == Direction::Egress, rule.position)
+}
+
+/// The places of all rules, in order.
+fn rules_of(root: &Node, policy: &Policy) -> Vec<(RuleIndex, Position)> {
+    let groups = policy.groups().iter().enumerate();
+    let rules = groups.flat_map(|(group, of)| {
+        [Direction::Ingress, Direction::Egress].into_iter().flat_map(move |direction| {
+            let all = 0..of.rules(direction).len();
+            all.map(move |position| RuleIndex { group: GroupIndex(group), direction, position })
+        })
+    });
+    rules.filter_map(|rule| Some((rule, node_of(root, &Place::Rule(rule))?.at))).collect()
 }
 
 /// The places of tests.
@@ -168,9 +216,10 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
             let (nodes, tests): (Vec<_>, Vec<_>) = tests.into_iter().unzip();
             Ok(Loaded {
                 warnings: warnings.collect(),
-                policy,
                 guard,
                 places: places_of(&root, &nodes),
+                rules: rules_of(&root, &policy),
+                policy,
                 text: if tests.is_empty() { String::new() } else { text.to_owned() },
                 tests,
                 file: name.to_owned(),

@@ -24,7 +24,7 @@ pub struct Packets {
 }
 
 /// NICs of a policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Over {
     /// All of them.
     #[default]

@@ -6,7 +6,7 @@
 //! state now ─► undo N, undo N-1, … ─► the policy after change N-2
 //! ```
 //!
-//! The policy is made of VPCs, groups, rules, members, lists, instances and NICs. Access keys, kept responses and settings (quotas,
+//! The policy is made of VPCs, groups, rules, members, lists, instances, NICs and demands of documents. Access keys, kept responses and settings (quotas,
 //! the next serial number) are not part of it: a change of those has no number, and going back leaves them alone. It must never
 //! decide who may go back. `Tx` adds to it, the writer stores it.
 

@@ -70,7 +70,7 @@ pub use history::{History, Kept};
 pub use idempotency::Idempotent;
 pub use integrity::check_stored;
 pub use labels::DEFAULT_REGION;
-pub use lint::{Scope, lint};
+pub use lint::{Scope, lint, lint_policy};
 pub use lists::StoredEntry;
 pub use pagination::paginate;
 pub use project::{Namer, ProjectError, device_of, group_of, model_name, policy, policy_for, policy_with};

@@ -1,19 +1,22 @@
-//! Lint of valid rules: rules that never decide a packet, and rules that are open to everybody.
-//!
-//! A rule is covered by another if the other matches every packet that it matches. A rule that an earlier one covers never
-//! decides: it is redundant if both accept or neither does, and shadowed otherwise. Lint changes nothing. The native API calls
-//! it.
+//! Lint of valid rules: rules that decide nothing or are not needed, and rules that let many addresses in. `sg-diff` finds them, by
+//! the packets that they match. Lint changes nothing. The native API calls it.
 
-use std::{borrow::Cow, collections::BTreeMap, thread};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
-use ipnet::IpNet;
 use sg_api_types::{Finding, FindingKind, Severity};
-use sg_common::packet::{has_ports, protocol::is_extension_header};
+use sg_common::packet::protocol::is_extension_header;
+use sg_diff::{By, Kind};
 use sg_host::parallel::parallel_map;
-use sg_model::{Lists, PortRange, Reach, join_port_ranges};
-use sg_records::{Action, Direction, GroupId, Ids, NicType, Order, PortListId, PrefixListId, Protocol, Rule};
+use sg_model::{DeviceFacts, GroupIndex, Nic, Policy, Precedence};
+use sg_records::{Action, GroupId, Protocol, Rule, RuleId};
 
-use super::{Refusal, State};
+use super::{
+    Refusal, State,
+    project::{ProjectError, group_of, policy_for, policy_of_groups},
+};
 
 /// The rules to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,158 +29,111 @@ pub enum Scope {
     Nic(String),
 }
 
-/// Ports of administration and data services, which should not be open to everybody.
-const SENSITIVE: [(u16, &str); 12] = [
-    (22, "SSH"),
-    (23, "Telnet"),
-    (135, "RPC"),
-    (445, "SMB"),
-    (1433, "SQL Server"),
-    (2375, "Docker"),
-    (3306, "MySQL"),
-    (3389, "RDP"),
-    (5432, "PostgreSQL"),
-    (6379, "Redis"),
-    (9200, "Elasticsearch"),
-    (27017, "MongoDB"),
-];
+/// How long it may take. What was not looked at until then is said.
+const TIME: Duration = Duration::from_secs(3);
 
 /// Checks rules and returns the findings.
 ///
 /// # Errors
 /// If the scope names an object that does not exist.
 pub fn lint(state: &State, scope: &Scope) -> Result<Vec<Finding>, Refusal> {
-    let mut findings = Vec::new();
-    match scope {
+    let until = Instant::now() + TIME;
+    let unenforceable = |error: ProjectError| Refusal::Unenforceable { reason: error.to_string() };
+    let (groups, mut findings) = match scope {
         Scope::All => {
             let groups: Vec<&GroupId> = state.groups().keys().collect();
-            let threads = thread::available_parallelism().map_or(1, usize::from);
-            let found = parallel_map(groups.len(), threads, |jobs| {
-                let of = |job: usize| {
-                    let mut found = Vec::new();
-                    of_groups(state, &groups[job..=job], Order::Merged, None, &mut found);
-                    (job, found)
-                };
-                jobs.map(of).collect()
-            });
-            findings = found.concat();
+            let policy = policy_of_groups(state, &groups).map_err(unenforceable)?;
+            (groups, of_groups(&policy, until))
         }
         Scope::Group(group) => {
-            of_groups(state, &[&state.find_group(group)?.id], Order::Merged, None, &mut findings);
+            let groups = vec![&state.find_group(group)?.id];
+            let policy = policy_of_groups(state, &groups).map_err(unenforceable)?;
+            (groups, of_groups(&policy, until))
         }
         Scope::Nic(nic) => {
             let nic = state.find_target(nic)?;
-            let order =
-                nic.vpc.as_ref().and_then(|vpc| state.vpc(vpc)).map(|vpc| vpc.order).unwrap_or_default();
-            let groups: Vec<&GroupId> = nic.groups.iter().collect();
-            let network = nic.vpc.is_none().then_some(nic.nic_type);
-            of_groups(state, &groups, order, network, &mut findings);
+            let policy = policy_for(state, nic, |_| DeviceFacts::default()).map_err(unenforceable)?;
+            let of_nic = |nic: &Nic| shown(sg_diff::lint(&policy, nic, sg_diff::Scope::Nic, until), group_of);
+            (nic.groups.iter().collect(), policy.nics().iter().flat_map(of_nic).collect())
         }
-    }
-    findings.sort_by(|a, b| {
-        (a.severity, a.kind, &a.group, &a.rule).cmp(&(b.severity, b.kind, &b.group, &b.rule))
-    });
+    };
+    let rules = groups.into_iter().flat_map(|group| state.rules_of(group)).filter(|rule| rule.spec.enabled);
+    findings.extend(rules.filter_map(|rule| extension_header(rule)));
+    findings.sort_by(order);
     Ok(findings)
 }
 
-fn of_groups(
-    state: &State,
-    groups: &[&GroupId],
-    order: Order,
-    network: Option<NicType>,
-    findings: &mut Vec<Finding>,
-) {
-    for direction in Direction::ALL {
-        let mut rules: Vec<(usize, &Rule)> = Vec::new();
-        for (place, group) in groups.iter().enumerate() {
-            let all = state.rules_of(group).map(AsRef::as_ref);
-            let all = all.filter(|rule: &&Rule| rule.direction == direction && rule.spec.enabled);
-            let all = all.filter(|rule| network.is_none_or(|network| rule.spec.nic_type == network));
-            rules.extend(all.map(|rule| (place, rule)));
+/// Checks the rules of a policy that comes from no store, in which groups and rules have their own names. Nothing is found of what it
+/// does not have.
+#[must_use]
+pub fn lint_policy(policy: &Policy, scope: &Scope) -> Vec<Finding> {
+    let until = Instant::now() + TIME;
+    let found = match scope {
+        Scope::All => sg_diff::lint_all(policy, until),
+        Scope::Group(name) => {
+            let index = policy.groups().iter().position(|group| group.name == *name).map(GroupIndex);
+            let lint = |index| sg_diff::lint(policy, &alone(index), sg_diff::Scope::Groups, until);
+            index.map_or_else(Vec::new, lint)
         }
-        // The order in which rules are evaluated; see the model's precedence.
-        rules.sort_by_key(|&(place, rule)| {
-            let before = if order == Order::Sequence { place } else { 0 };
-            (before, rule.spec.priority, rule.spec.action, place, rule.serial)
+        Scope::Nic(device) => {
+            let lint = |nic| sg_diff::lint(policy, nic, sg_diff::Scope::Nic, until);
+            policy.nic(device).map_or_else(Vec::new, lint)
+        }
+    };
+    let mut findings = shown(found, |name| GroupId::from(name.to_owned()));
+    findings.sort_by(order);
+    findings
+}
+
+/// The findings about each group of a policy by itself.
+fn of_groups(policy: &Policy, until: Instant) -> Vec<Finding> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let found = parallel_map(policy.groups().len(), threads, |jobs| {
+        let of = |job: usize| {
+            let found = sg_diff::lint(policy, &alone(GroupIndex(job)), sg_diff::Scope::Groups, until);
+            (job, shown(found, group_of))
+        };
+        jobs.map(of).collect()
+    });
+    found.concat()
+}
+
+/// A NIC that has this group only.
+fn alone(group: GroupIndex) -> Nic {
+    Nic { precedence: Precedence::Merged, ..Nic::new("", [group]) }
+}
+
+fn order(one: &Finding, other: &Finding) -> std::cmp::Ordering {
+    let key = |finding: &Finding| (finding.severity, finding.kind);
+    key(one).cmp(&key(other)).then_with(|| (&one.group, &one.rule).cmp(&(&other.group, &other.rule)))
+}
+
+fn shown(found: Vec<sg_diff::Finding<'_>>, group_of: impl Fn(&str) -> GroupId) -> Vec<Finding> {
+    let shown = found.into_iter().map(|finding| {
+        let accepts = finding.action == Action::Accept;
+        let (severity, kind) = match finding.kind() {
+            Kind::OverOpen => (Severity::High, FindingKind::OverOpen),
+            Kind::Shadowed if accepts => (Severity::Medium, FindingKind::Shadowed),
+            Kind::Shadowed => (Severity::High, FindingKind::Shadowed),
+            Kind::Redundant => (Severity::Low, FindingKind::Redundant),
+            Kind::Undecided => (Severity::Low, FindingKind::Undecided),
+        };
+        let by = finding.others().filter_map(|by| match by {
+            By::Rule { group: _, rule } => Some(RuleId::from(rule.to_owned())),
+            By::Reason(_) | By::Group(_) | By::Default | By::Unfiltered => None,
         });
-        // Two rules can match the same packet only if they have the same protocol, or one has all.
-        let lists = StoredLists(state);
-        let mut seen: BTreeMap<Option<u8>, Vec<(&Rule, Reach<'_, Ids>)>> = BTreeMap::new();
-        for (_, rule) in rules {
-            let reach = Reach::of(&lists, &rule.spec.matches);
-            let own = reach.protocol();
-            let candidates = seen.get(&None).into_iter().chain(own.and_then(|_| seen.get(&own))).flatten();
-            let mut same_nics = candidates.filter(|(first, _)| first.spec.nic_type == rule.spec.nic_type);
-            if let Some((first, _)) = same_nics.find(|(_, first)| first.covers(&reach)) {
-                findings.push(never_asked(rule, first));
-            }
-            findings.extend(over_open(rule, &reach));
-            findings.extend(extension_header(rule));
-            seen.entry(own).or_default().push((rule, reach));
+        // Groups have ids in the policy of a store.
+        let called = |name: &str| Some(group_of(name).to_string());
+        Finding {
+            severity,
+            kind,
+            rule: RuleId::from(finding.rule.to_owned()),
+            group: group_of(finding.group),
+            by: by.collect(),
+            message: finding.words(&called),
         }
-    }
-}
-
-/// The entries of the lists of a state.
-struct StoredLists<'a>(&'a State);
-
-impl Lists<Ids> for StoredLists<'_> {
-    fn prefixes(&self, list: &PrefixListId) -> Cow<'_, [IpNet]> {
-        let entries = self.0.prefix_list(list).into_iter().flat_map(|list| &list.entries);
-        entries.map(|entry| entry.cidr).collect()
-    }
-
-    fn joined_ports(&self, list: &PortListId) -> Cow<'_, [PortRange]> {
-        let entries = self.0.port_list(list).into_iter().flat_map(|list| &list.entries);
-        let ranges: Vec<PortRange> = entries.flat_map(|entry| entry.ports.ranges()).copied().collect();
-        join_port_ranges(&ranges).into()
-    }
-}
-
-fn never_asked(rule: &Rule, first: &Rule) -> Finding {
-    let accepts = |rule: &Rule| rule.spec.action == Action::Accept;
-    let (severity, kind, what) = match (accepts(rule), accepts(first)) {
-        (true, true) | (false, false) if rule.spec.action == first.spec.action => {
-            (Severity::Low, FindingKind::Redundant, "does the same")
-        }
-        // One drops, the other rejects.
-        (true, true) | (false, false) => {
-            (Severity::Low, FindingKind::Redundant, "lets nothing through either")
-        }
-        (false, true) => (Severity::High, FindingKind::Shadowed, "does the opposite"),
-        (true, false) => (Severity::Medium, FindingKind::Shadowed, "does the opposite"),
-    };
-    let message = format!("rule {} is asked first, matches all that this one matches, and {what}", first.id);
-    let (rule, group) = (rule.id.clone(), rule.group.clone());
-    Finding { severity, kind, rule, group, by: Some(first.id.clone()), message }
-}
-
-fn over_open(rule: &Rule, reach: &Reach<'_, Ids>) -> Option<Finding> {
-    let accepts = rule.spec.action == Action::Accept;
-    if rule.direction != Direction::Ingress || !accepts || !reach.is_from_everybody() {
-        return None;
-    }
-    let every_port = reach
-        .ports()
-        .is_none_or(|all| all.iter().any(|range| range.first() <= 1 && range.last() == u16::MAX));
-    let has_ports = reach.protocol().is_none_or(has_ports);
-    let names: Vec<&str> = match reach.ports() {
-        Some(ranges) if has_ports => SENSITIVE
-            .into_iter()
-            .filter(|(port, _)| ranges.iter().any(|range| range.contains(*port)))
-            .map(|(_, name)| name)
-            .collect(),
-        _ => Vec::new(),
-    };
-    let message = if has_ports && every_port {
-        "everybody may connect to every port".to_owned()
-    } else if !names.is_empty() {
-        format!("everybody may connect to {}", names.join(", "))
-    } else {
-        return None;
-    };
-    let (rule, group) = (rule.id.clone(), rule.group.clone());
-    Some(Finding { severity: Severity::High, kind: FindingKind::OverOpen, rule, group, by: None, message })
+    });
+    shown.collect()
 }
 
 fn extension_header(rule: &Rule) -> Option<Finding> {
@@ -187,7 +143,7 @@ fn extension_header(rule: &Rule) -> Option<Finding> {
         kind: FindingKind::ExtensionHeader,
         rule: rule.id.clone(),
         group: rule.group.clone(),
-        by: None,
+        by: Vec::new(),
         message: format!(
             "protocol {number} is an extension header of IPv6: this matches IPv4 packets only, those of IPv6 have the \
              protocol that stands behind it"

@@ -107,6 +107,24 @@ pub fn policy_for(
     Ok(policy)
 }
 
+/// The policy of groups without NICs, whose members have the addresses that the state knows.
+///
+/// # Errors
+/// Like [`policy`].
+pub(super) fn policy_of_groups(state: &State, groups: &[&GroupId]) -> Result<Policy, ProjectError> {
+    let mut projection = Projection { state, parts: PolicyParts::default(), indices: Indices::default() };
+    for id in groups {
+        projection.hold(id, NicType::Intranet)?;
+        // Only a classic network has NICs that face the internet.
+        if state.group(id).is_some_and(|group| group.vpc.is_none()) {
+            projection.hold(id, NicType::Internet)?;
+        }
+    }
+    projection.fill()?;
+    projection.members(|nic| nic.addresses.clone());
+    Policy::new(projection.parts).map_err(|error| ProjectError::Model(error.to_string()))
+}
+
 /// `of_member` returns the addresses by which a NIC is a member of its groups, in addition to those that it has in the policy.
 fn policy_of<T>(
     state: &State,

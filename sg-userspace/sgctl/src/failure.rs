@@ -19,7 +19,7 @@ pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
 /// Why a command failed; the kind determines its exit code.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// 2: the policy, a probe or an argument is wrong, or a file cannot be read.
+    /// 2: the policy, a probe or an argument is wrong, a file cannot be read, or a comparison failed.
     Input(anyhow::Error),
     /// 3: an object that the command names does not exist.
     NotFound(anyhow::Error),
@@ -52,6 +52,14 @@ impl Failure {
     /// Something else failed, for this reason.
     pub(crate) fn other(error: impl Into<anyhow::Error>) -> Self {
         Self::Other(error.into())
+    }
+
+    /// The same failure, of a command whose 1 means that it found something.
+    pub(crate) fn not_1(self) -> Self {
+        match self {
+            Self::Other(error) => Self::Input(error),
+            other => other,
+        }
     }
 
     /// The same failure, about a file.

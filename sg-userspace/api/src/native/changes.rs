@@ -1,4 +1,5 @@
-//! Changes in the audit trail: the entry of a request that makes one, and the outcome of one that the service does not run. It must never know which changes there are. `routes` calls it.
+//! Changes in the audit trail: the entry of a request that makes one, and the outcome of one that the service does not run. It must
+//! never know which changes there are. `routes` calls it.
 
 use std::sync::mpsc::sync_channel;
 

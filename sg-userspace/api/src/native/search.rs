@@ -139,12 +139,13 @@ fn of_policy(
     state: Option<&State>,
 ) -> Found {
     let verdicts: Vec<_> = wanted.verdicts().into_iter().map(Into::into).collect();
-    let (mut lines, mut undecided) = (Vec::new(), Vec::new());
+    let (mut lines, mut undecided, mut idle) = (Vec::new(), Vec::new(), true);
     for packets in packets {
         let left = until.saturating_duration_since(Instant::now());
         let part = search(policy, packets, &verdicts, rule, left);
         lines.extend(part.lines);
         undecided.extend(part.undecided);
+        idle &= part.idle;
     }
     lines.sort_by_key(|line| line.remote.is_some());
     let names = state.map(|state| names(state, lines.iter().take(most))).unwrap_or_default();
@@ -163,6 +164,7 @@ fn of_policy(
         left_out: lines.len().saturating_sub(most),
         undecided: undecided.collect(),
         names,
+        idle,
     }
 }
 

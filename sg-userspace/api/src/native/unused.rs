@@ -113,7 +113,7 @@ pub(super) fn findings(
         let is_wanted = idle >= limit && !known.contains(&rule);
         let group = if state.is_some() { group_of(&group) } else { GroupId::from(group) };
         let (severity, kind) = (Severity::Low, FindingKind::Unused);
-        is_wanted.then_some(Finding { severity, kind, rule, group, by: None, message })
+        is_wanted.then_some(Finding { severity, kind, rule, group, by: Vec::new(), message })
     });
     Ok(findings.collect())
 }

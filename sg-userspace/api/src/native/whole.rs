@@ -11,7 +11,7 @@ use sg_records::Quotas;
 use sg_service::{
     AccessKeyView, Apply, CheckPacket, Checked, CommonCheck, CreateAccessKey, DeleteAccessKey, Finding,
     ModifyQuotas, Refusal, ReplaceState, Scope, Service, State, check_common, check_packet, check_stored,
-    lint,
+    lint, lint_policy,
 };
 use sg_store::{Export, ImportError, Importer, transfer};
 use sha2::{Digest as _, Sha256};
@@ -115,9 +115,11 @@ pub(super) fn declare(routes: &mut Routes) {
         let CommonQuery { nic, remote } = context.query()?;
         Ok(check_common(state, &nic, remote, facts()?)?)
     });
-    let look =
-        Route::get("/v1/lint", "Lint: rules that never decide or are unused, and rules open to everybody")
-            .needs(Viewer);
+    let look = Route::get(
+        "/v1/lint",
+        "Lint: rules that never decide, are not needed or unused, and rules that let many addresses in",
+    )
+    .needs(Viewer);
     routes.look::<Vec<Finding>>(look.with::<LintQuery>(), |native, context| {
         let LintQuery { group, nic, unused } = context.query()?;
         let scope = match (group, nic) {
@@ -128,9 +130,13 @@ pub(super) fn declare(routes: &mut Routes) {
             (None, Some(nic)) => Scope::Nic(nic),
             (None, None) => Scope::All,
         };
-        // Of a document, `sgctl validate` shows the other findings.
         let state = native.service.as_ref().map(Service::snapshot);
-        let mut findings = state.as_deref().map_or(Ok(Vec::new()), |state| lint(state, &scope))?;
+        let in_force = native.hits.in_force();
+        let mut findings = match (state.as_deref(), in_force.policy.as_deref()) {
+            (Some(state), _) => lint(state, &scope)?,
+            (None, Some(policy)) => lint_policy(policy, &scope),
+            (None, None) => Vec::new(),
+        };
         findings.extend(unused::findings(native, state.as_deref(), &scope, unused, &findings)?);
         Ok(findings)
     });

@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::*;
 
 /// First and last keys of what a line has in one dimension, and those one beyond; of everything if it says nothing.
@@ -18,7 +16,7 @@ fn edges<T: Copy>(
     [inside, beyond.flatten().collect()]
 }
 
-fn addresses(nets: Option<&Vec<IpNet>>, family: Family) -> [Vec<IpAddr>; 2] {
+fn addresses(nets: Option<&Nets>, family: Family) -> [Vec<IpAddr>; 2] {
     let spans = nets.map(|nets| nets.iter().map(|net| (net.network(), net.broadcast())).collect::<Vec<_>>());
     let all: Span<IpAddr> = match family {
         Family::V4 => ("0.0.0.0".parse().unwrap(), "255.255.255.255".parse().unwrap()),

@@ -1,6 +1,6 @@
 //! Searches and tests of documents against the oracle.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use sg_common::verdict::Verdict;
 use sg_model::{
@@ -213,7 +213,7 @@ fn a_test_fails_exactly_if_some_packet_of_it_gets_something_else() {
                     assert_ne!(got.verdict, one.action.to_string(), "{probe} {one:#?}\n{document}");
                     failed += 1;
                 }
-                Some(Why::NoTime) => panic!("no time"),
+                Some(Why::Undecided) => panic!("undecided"),
                 None => {
                     let is_idle = told.idle.contains(&place);
                     (held, idle) = (held + usize::from(!is_idle), idle + usize::from(is_idle));
@@ -289,4 +289,69 @@ fn nics_that_are_alike_have_a_line_each_and_rules_are_found_by_id() {
     assert!(found.lines.iter().all(|line| line.after.by == By::Rule { group: "web", rule: "ssh" }));
     let without_time = search(&policy, &packets, &[Verdict::Accept], None, Duration::ZERO);
     assert!(without_time.lines.is_empty() && !without_time.undecided.is_empty());
+}
+
+/// Which tests of a document fail, and which are of no packet.
+fn asked(document: &str) -> (Vec<usize>, Vec<usize>) {
+    let loaded = sg_document::parse("generated", document.as_bytes()).unwrap();
+    let tested = test(&loaded.policy, &loaded.tests, Duration::from_secs(30));
+    (tested.failed.iter().map(|failed| failed.test).collect(), tested.idle)
+}
+
+#[test]
+fn forged_sources_are_left_out_and_nothing_else() {
+    let nics = "groups: { g: { type: enterprise, egress: [{ protocol: tcp, ports: 443, priority: 1 }] } }
+nics:
+  - { device: tap0, role: guest, addresses: [10.0.0.5], groups: [g] }
+  - { device: tap1, role: guest, addresses: [10.0.0.6, \"2001:db8:9::5\"], groups: [g] }
+tests:
+";
+    let tests = [
+        // The most ordinary one: no guest sends from addresses that it does not have.
+        ("nic: tap0, direction: egress, protocol: tcp, ports: 443, expect: accept", true),
+        ("group: g, direction: egress, protocol: tcp, ports: 443, expect: accept", true),
+        // The other guest does not send from there.
+        ("group: g, direction: egress, from: 10.0.0.5, protocol: tcp, ports: 443, expect: accept", true),
+        ("group: g, direction: egress, from: 10.0.0.7, protocol: tcp, ports: 443, expect: accept", false),
+        ("group: g, direction: egress, from: 10.0.0.7, protocol: tcp, ports: 443, expect: drop", true),
+        // Requests of DHCP clients pass before the rules, from link-local addresses, too.
+        (
+            "nic: tap1, direction: egress, protocol: udp, source_ports: 546, ports: 547, to: \"ff00::/8\", expect: drop",
+            false,
+        ),
+        ("nic: tap1, direction: egress, protocol: tcp, ports: 80, expect: accept", false),
+    ];
+    let lines: String = tests.iter().map(|(test, _)| format!("  - {{ {test} }}\n")).collect();
+    let (failed, idle) = asked(&format!("{nics}{lines}"));
+    let wanted: Vec<usize> =
+        tests.iter().enumerate().filter(|(_, (_, holds))| !holds).map(|(place, _)| place).collect();
+    assert_eq!((failed, idle), (wanted, Vec::new()));
+}
+
+#[test]
+fn many_tests_of_many_nics_take_the_time_that_they_have_and_no_more() {
+    let nics: String = (0..300)
+        .map(|number| {
+            format!(
+                "  - {{ device: tap{number}, addresses: [10.{}.{}.1], groups: [g] }}\n",
+                number / 200,
+                number % 200
+            )
+        })
+        .collect();
+    let tests =
+        "  - { group: g, direction: ingress, protocol: tcp, ports: 81, expect: drop }\n".repeat(4_000);
+    let text = format!(
+        "groups: {{ g: {{ type: enterprise, ingress: [{{ protocol: tcp, ports: 80 }}] }} }}\nnics:\n{nics}tests:\n{tests}"
+    );
+    let loaded = sg_document::parse("generated", text.as_bytes()).unwrap();
+    let time = Duration::from_millis(200);
+    let began = Instant::now();
+    let tested = test(&loaded.policy, &loaded.tests, time);
+    // It is 1,200,000 parts; what is left is said to be undecided.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(tested.idle.is_empty());
+    let known = tested.failed.iter().find(|failed| failed.why != Why::Undecided);
+    assert!(known.is_none(), "{known:?}");
+    assert!(!tested.failed.is_empty());
 }

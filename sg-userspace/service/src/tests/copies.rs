@@ -1,5 +1,7 @@
 //! Groups cloned and restored, rules from files, checks and lint.
 
+use std::collections::BTreeSet;
+
 use sg_model::{DeviceFacts, HeaderNumbers};
 use sg_records::{Action, Direction, Ports, PrefixEntry, Protocol, Remote, RuleSpec};
 
@@ -190,10 +192,46 @@ fn rules_that_never_decide_and_open_doors_are_found() {
     let findings = lint(&world.tx, &Scope::Group("web".to_owned())).unwrap();
     let found = |kind| findings.iter().filter(move |found| found.kind == kind);
     let by = |kind| found(kind).map(|found| (found.rule.clone(), found.by.clone())).collect::<Vec<_>>();
-    assert_eq!(by(FindingKind::Redundant), [(redundant, Some(wide.clone()))]);
-    assert_eq!(by(FindingKind::Shadowed), [(shadowed, Some(wide))]);
-    assert_eq!(by(FindingKind::OverOpen), [(open, None)]);
-    assert_eq!(by(FindingKind::ExtensionHeader), [(header, None)]);
+    assert_eq!(by(FindingKind::Redundant), [(redundant, vec![wide.clone()])]);
+    assert_eq!(by(FindingKind::Shadowed), [(shadowed, vec![wide])]);
+    assert_eq!(by(FindingKind::OverOpen), [(open, vec![])]);
+    assert_eq!(by(FindingKind::ExtensionHeader), [(header, vec![])]);
+}
+
+#[test]
+fn lint_looks_at_packets_not_at_rules() {
+    let mut world = World::new();
+    world.group("web");
+    world.group("ops");
+    let mut add = |group: &str, priority, action, port, remote| {
+        let spec = RuleSpec { action, priority, ..tcp(port, remote) };
+        world.rule(group, Direction::Ingress, spec).unwrap().id
+    };
+    let low = add("web", 1, Action::Accept, 22, "0.0.0.0/1");
+    let high = add("web", 1, Action::Accept, 22, "128.0.0.0/1");
+    let covered = add("web", 2, Action::Accept, 22, "64.0.0.0/2");
+    let both = add("web", 2, Action::Drop, 22, "0.0.0.0/0");
+    // Alone it might be for something; of a NIC, it says what the default does.
+    let plain = add("ops", 9, Action::Drop, 99, "10.0.0.0/8");
+    let found = |world: &World, scope| {
+        let findings = lint(&world.tx, &scope).unwrap();
+        findings.into_iter().map(|found| (found.kind, found.rule, found.by)).collect::<BTreeSet<_>>()
+    };
+    let alone = BTreeSet::from([
+        (FindingKind::OverOpen, low.clone(), vec![]),
+        (FindingKind::OverOpen, high.clone(), vec![]),
+        (FindingKind::Shadowed, both, vec![low.clone(), high]),
+        (FindingKind::Redundant, covered, vec![low]),
+    ]);
+    assert_eq!(found(&world, Scope::All), alone);
+    let (web, ops) =
+        (world.tx.find_group("web").unwrap().id.clone(), world.tx.find_group("ops").unwrap().id.clone());
+    assert_eq!(found(&world, Scope::Group(web.to_string())), alone);
+    assert!(found(&world, Scope::Group(ops.to_string())).is_empty());
+    let nic = world.nic("10.0.0.5", &["web", "ops"]);
+    let of_nic = found(&world, Scope::Nic(nic.id.to_string()));
+    assert_eq!(of_nic.difference(&alone).collect::<Vec<_>>(), [&(FindingKind::Redundant, plain, vec![])]);
+    assert!(alone.is_subset(&of_nic));
 }
 
 #[test]

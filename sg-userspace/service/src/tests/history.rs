@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use sg_audit::{Api, Entry, Who};
-use sg_records::{Direction, Member};
+use sg_records::{Demands, Direction, DocumentName, Member};
 use sg_store::{Change, Key, Record, StoredHistory};
 
 use super::{
@@ -107,18 +107,20 @@ proptest! {
         seeds in vec(vec(operations(), 0..12), 2..3),
         steps in vec((0_usize..3, vec(any::<Index>(), 1..12)), 1..20),
     ) {
-        let with_a_member = |seed: &[_]| {
+        let of_every_kind = |seed: &[_], document: &str| {
             let mut state = populated(seed).into_state();
             let group = state.groups().keys().next().unwrap().clone();
             let member = Member { group, address: "10.9.9.9".parse().unwrap(), owner: None };
             state.put(member.into());
+            let demands = Demands { document: DocumentName(document.to_owned()), ..Demands::default() };
+            state.put(demands.into());
             state
         };
-        let targets = [with_a_member(&seeds[0]), with_a_member(&seeds[1]), State::default()];
+        let targets = [of_every_kind(&seeds[0], "a"), of_every_kind(&seeds[1], "b"), State::default()];
         let kinds = |state: &State| {
             state.records().map(|record| std::mem::discriminant(&record)).collect::<std::collections::HashSet<_>>().len()
         };
-        prop_assert_eq!(kinds(&targets[0]), 11, "a kind is missing");
+        prop_assert_eq!(kinds(&targets[0]), 12, "a kind is missing");
         let mut tx = Tx::new(State::default(), jiff::Timestamp::UNIX_EPOCH);
         let mut known = vec![records(&tx)];
         for (target, some) in steps {
@@ -243,7 +245,8 @@ fn a_gap_in_what_is_stored_is_not_gone_over() {
     }
     let all = both.world.tx.history().edit_since(&History::default()).put;
     assert_eq!(all.len(), 6);
-    let with = |wrong: &dyn Fn(&mut Vec<(u64, Vec<u8>)>), complete_from| {
+    type Entries = Vec<(u64, Vec<u8>)>;
+    let with = |wrong: &dyn Fn(&mut Entries), complete_from| {
         let mut entries = all.clone();
         wrong(&mut entries);
         let history = History::stored(StoredHistory { entries, complete_from });

@@ -1,9 +1,13 @@
 //! A policy document as an argument: `-f`, `--policy`. Loads it, and completes it with the addresses of this host's devices.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use clap::Args;
 use sg_agent::devices;
+use sg_diff::{By, Finding, What};
 use sg_document::{Loaded, Warning};
 use sg_model::{Policy, text::escaped_lines};
 
@@ -47,4 +51,16 @@ pub(crate) fn read(path: &Path) -> Result<Loaded, Failure> {
 pub(crate) fn tested(loaded: Loaded) -> Result<Loaded, Failure> {
     let (failed, idle) = sg_diff::test(&loaded.policy, &loaded.tests, sg_diff::TIME).in_words();
     loaded.tested(failed, idle).map_err(Failure::input)
+}
+
+/// The document with what lint finds about its rules as warnings. A rule that says again what the default does is no mistake.
+pub(crate) fn linted(loaded: Loaded) -> Loaded {
+    let findings = sg_diff::lint_all(&loaded.policy, Instant::now() + sg_diff::TIME);
+    let is_plain = |finding: &Finding<'_>| {
+        matches!(finding.what, What::Dispensable(_)) && finding.others().all(|by| by == By::Default)
+    };
+    let findings = findings.iter().filter(|finding| !is_plain(finding));
+    let words = findings.map(|finding| (finding.index, finding.words(sg_diff::AS_WRITTEN)));
+    let words: Vec<_> = words.collect();
+    loaded.linted(words)
 }

@@ -1,6 +1,6 @@
 //! Values of arguments: how they are parsed, and written so that they can be parsed again.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use clap::{
     ValueEnum,
@@ -38,11 +38,32 @@ pub(crate) fn remote(text: &str) -> Result<Remote, String> {
     match text.split_once(':') {
         Some(("group", name)) if !name.is_empty() => Ok(Remote::Group(GroupId::from(name))),
         Some(("prefix-list", name)) if !name.is_empty() => Ok(Remote::PrefixList(PrefixListId::from(name))),
-        _ => text.parse().map_err(|_| {
-            let allowed =
-                "allowed are any, an address or prefix of either family, group:NAME and prefix-list:NAME";
-            remote_hint(text).map_or_else(|| allowed.to_owned(), |hint| format!("{hint} {allowed}"))
+        _ => not_mapped(text).and_then(|()| {
+            text.parse().map_err(|_| {
+                let allowed =
+                    "allowed are any, an address or prefix of either family, group:NAME and prefix-list:NAME";
+                remote_hint(text).map_or_else(|| allowed.to_owned(), |hint| format!("{hint} {allowed}"))
+            })
         }),
+    }
+}
+
+/// Refuses an IPv4-mapped address or prefix (RFC 4291 2.5.5.2): no packet has one, and the IPv4 address is meant.
+fn not_mapped(text: &str) -> Result<(), String> {
+    const MAPPED: u8 = 96;
+    let (address, length) = match text.parse() {
+        Ok(IpNet::V6(net)) => (net.addr(), net.prefix_len()),
+        _ => match text.parse() {
+            Ok(address) => (address, 128),
+            Err(_) => return Ok(()),
+        },
+    };
+    match (Ipv6Addr::to_ipv4_mapped(&address), length.checked_sub(MAPPED)) {
+        (Some(address), Some(32)) => Err(format!("packets have the IPv4 address, write {address}")),
+        (Some(address), Some(length)) => {
+            Err(format!("packets have the IPv4 address, write {address}/{length}"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,10 @@ use std::{
 use anyhow::anyhow;
 use sg_api_types::LineCounts;
 use sg_diff::{AS_WRITTEN, Counts, Difference, Options, Undecided, compare};
-use sg_model::{FamilyName, Policy, text::escaped};
+use sg_model::{
+    FamilyName, Policy,
+    text::{escaped, escaped_json},
+};
 
 use crate::{
     args::{
@@ -90,6 +93,10 @@ fn is_export(path: &Path) -> bool {
 pub(crate) const SHOWN: usize = 20;
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    compared(args, common, out).map_err(Failure::not_1)
+}
+
+fn compared(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
     output.without_table()?;
     if matches!(output.format, Format::Yaml | Format::Name) {
@@ -130,11 +137,11 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
         let nic = after.nic(line.nic).or_else(|| before.nic(line.nic));
         let written = line.written(nic);
         if output.format == Format::Json {
-            output.line(&serde_json::to_string(&written).map_err(Failure::other)?)?;
+            output.painted(&escaped_json(&serde_json::to_string(&written).map_err(Failure::other)?))?;
         } else {
             let sample = serde_json::to_string(&written.sample).map_err(Failure::other)?;
             output.painted(&line.words(AS_WRITTEN))?;
-            output.line(&format!("    such as {sample}"))?;
+            output.painted(&format!("    such as {}", escaped_json(&sample)))?;
         }
     }
     let left = lines.len().saturating_sub(most);
@@ -165,7 +172,7 @@ fn not_known(part: &Undecided<'_>, before: &Policy, after: &Policy) -> String {
         policy.groups().iter().map(|group| group.ingress.len() + group.egress.len()).sum::<usize>()
     });
     format!(
-        "not known within the time: what changes of {}{more} do to {} of NIC {}, {} ({} and {} rules); --time raises it",
+        "not known within the time and the memory for it: what changes of {}{more} do to {} of NIC {}, {} ({} and {} rules); --time raises it",
         names.join(", "),
         direction.name(),
         escaped(nic),

@@ -43,6 +43,7 @@ impl Render for Finding {
                 FindingKind::Redundant => "redundant",
                 FindingKind::ExtensionHeader => "extension-header",
                 FindingKind::Unused => "unused",
+                FindingKind::Undecided => "undecided",
             };
             kind.to_owned()
         }),

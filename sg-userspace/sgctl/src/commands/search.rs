@@ -11,7 +11,10 @@ use anyhow::anyhow;
 use hyper::Method;
 use sg_api_types::{Found, FoundLine, Search, UndecidedNic};
 use sg_diff::{AS_WRITTEN, WrittenFound, search};
-use sg_model::{Family, FamilyName, Over, Packets, Policy, Resolve as _, text::escaped};
+use sg_model::{
+    Family, FamilyName, Over, Packets, Policy, Resolve as _,
+    text::{escaped, escaped_json},
+};
 use sg_records::{Action, Direction, GroupId, InPolicy, NotInPolicy, Ports, Protocol, Remote};
 
 use super::diff::SHOWN;
@@ -105,10 +108,11 @@ fn family(text: &str) -> Result<Family, String> {
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let wanted = args.search();
     wanted.check().map_err(Failure::input)?;
-    match &args.policy {
+    let ended = match &args.policy {
         Some(path) => of_document(args, &wanted, path, common, out),
         None => in_force(args, &wanted, &mut Session::new(common, out)?),
-    }
+    };
+    ended.map_err(Failure::not_1)
 }
 
 fn refuse_forms(output: &Output<'_>) -> Result<(), Failure> {
@@ -137,7 +141,7 @@ fn of_document(
     let found = search(&policy, &packets, &verdicts, wanted.rule.as_deref(), time);
     let most = if args.all { found.lines.len() } else { SHOWN };
     let total = found.lines.len();
-    begin(&mut output, total, found.undecided.is_empty())?;
+    begin(&mut output, total, found.undecided.is_empty() && !found.idle)?;
     for line in found.lines.iter().take(most) {
         let written = WrittenFound::from(line.written(policy.nic(line.nic)));
         let text = format!("{}: {}", line.packets(AS_WRITTEN), line.after.words(AS_WRITTEN));
@@ -146,7 +150,7 @@ fn of_document(
     }
     let undecided =
         found.undecided.into_iter().map(|(nic, direction, family)| (nic, direction.into(), family));
-    end(&output, total, total.saturating_sub(most), undecided)
+    end((total, total.saturating_sub(most)), found.idle, undecided)
 }
 
 fn in_force(args: &Args, wanted: &Search, session: &mut Session<'_>) -> Result<(), Failure> {
@@ -160,10 +164,10 @@ fn in_force(args: &Args, wanted: &Search, session: &mut Session<'_>) -> Result<(
     let address = if args.all { address.with("all", true) } else { address.with("limit", SHOWN) };
     // A query; it is no GET only because of its length.
     let call = Call::change(Method::POST, address).with_json(wanted)?.unguarded();
-    let Found { lines, left_out, undecided, names: _ } = session.waiting("searching", &call)?;
+    let Found { lines, left_out, undecided, names: _, idle } = session.waiting("searching", &call)?;
     let output = &mut session.output;
     let total = lines.len() + left_out;
-    begin(output, total, undecided.is_empty())?;
+    begin(output, total, undecided.is_empty() && !idle)?;
     for line in &lines {
         let FoundLine { text, sample, .. } = line;
         show(output, line, text, &sample.to_string())?;
@@ -171,7 +175,7 @@ fn in_force(args: &Args, wanted: &Search, session: &mut Session<'_>) -> Result<(
     let undecided = undecided.iter().map(|UndecidedNic { nic, direction, family }| {
         (nic.as_str(), *direction, if *family == 4 { Family::V4 } else { Family::V6 })
     });
-    end(output, total, left_out, undecided)
+    end((total, left_out), idle, undecided)
 }
 
 /// How much was found, first.
@@ -190,33 +194,37 @@ fn show(
     sample: &str,
 ) -> Result<(), Failure> {
     if output.format == Format::Json {
-        return output.line(&serde_json::to_string(line).map_err(Failure::other)?);
+        return output.painted(&escaped_json(&serde_json::to_string(line).map_err(Failure::other)?));
     }
     output.line(text)?;
-    output.line(&format!("    such as {sample}"))
+    output.painted(&format!("    such as {}", escaped_json(sample)))
 }
 
 /// What is not shown or not known, and how the command ends.
 fn end<'n>(
-    output: &Output<'_>,
-    total: usize,
-    left: usize,
+    (total, left): (usize, usize),
+    is_idle: bool,
     undecided: impl Iterator<Item = (&'n str, Direction, Family)>,
 ) -> Result<(), Failure> {
     if left > 0 {
-        output.remark(&format!("and {}: --all shows every line", count(left, "line")));
+        // For programs, too.
+        say(&format!("sgctl: and {}: --all shows every line", count(left, "line")));
     }
     let mut is_whole = true;
     for (nic, direction, family) in undecided {
         is_whole = false;
         say(&format!(
-            "sgctl: warning: not known within the time: {direction} of NIC {}, {}; --time raises it, and what is searched for can be \
-             narrower",
+            "sgctl: warning: not known within the time and the memory for it: {direction} of NIC {}, {}; --time raises the time, and what \
+             is searched for can be narrower",
             escaped(nic),
             FamilyName(family),
         ));
     }
     match (total, is_whole) {
+        (0, _) if is_idle => Err(Failure::input(anyhow!(
+            "nothing can be found, whatever is accepted: no NIC holds the group, no packet is of these addresses, protocol and \
+             family, or no rule has the id"
+        ))),
         (0, true) => Ok(()),
         (0, false) => Err(Failure::input(anyhow!("nothing was found in that time, which may be too short"))),
         _ => Err(Failure::Different),

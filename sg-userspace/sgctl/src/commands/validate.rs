@@ -16,7 +16,8 @@ use crate::{
     render::{Output, count},
 };
 
-/// Validate and compile a policy document and ask whether its tests hold, without applying it; root is not needed.
+/// Validate and compile a policy document, look for rules that are for nothing or let many addresses in, and ask whether its tests
+/// hold, without applying it; root is not needed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -60,7 +61,8 @@ struct NicSummary {
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(&common.output, out)?;
     output.without_table()?;
-    let Loaded { policy, warnings, guard, .. } = policy::tested(policy::read(&args.policy.policy)?)?;
+    let Loaded { policy, warnings, guard, .. } =
+        policy::linted(policy::tested(policy::read(&args.policy.policy)?)?);
     if !output.format.is_data() {
         // Programs get them with the summary.
         warnings.iter().for_each(policy::warn);

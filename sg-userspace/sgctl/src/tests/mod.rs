@@ -139,6 +139,45 @@ fn validate_says_what_a_document_comes_to() {
 }
 
 #[test]
+fn validate_warns_of_rules_that_are_for_nothing_or_let_many_in() {
+    let policy = file(
+        "
+groups:
+  web:
+    inner_access: drop
+    ingress:
+      - { id: low, protocol: tcp, ports: 22, remote: 0.0.0.0/1 }
+      - { id: high, protocol: tcp, ports: 22, remote: 128.0.0.0/1 }
+      - { id: late, priority: 2, protocol: tcp, ports: 22, remote: 0.0.0.0/0, action: drop }
+      - { id: plain, priority: 3, protocol: udp, remote: 192.0.2.0/24, action: drop }
+nics:
+  - { device: no-such-dev0, addresses: [10.0.0.5], groups: [web] }
+",
+    );
+    let (out, code, _) = run(&["validate", "-f", policy.path().to_str().unwrap(), "--json"]);
+    assert_eq!(code, 0);
+    let summary: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let warnings: Vec<String> = summary["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|warning| {
+            let text = |key: &str| warning[key].as_str().unwrap().to_owned();
+            format!("{} {}: {}", warning["line"], text("path"), text("message"))
+        })
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "8 groups.web.ingress[2]: this rule never decides: rule low of group web, rule high of group web are asked first, \
+             match all that this one matches, and do the opposite with some of it",
+            "6 groups.web.ingress[0]: 2109734912 public IPv4 addresses may connect to SSH",
+            "7 groups.web.ingress[1]: 2146304000 public IPv4 addresses may connect to SSH",
+        ]
+    );
+}
+
+#[test]
 fn a_document_with_a_test_that_fails_is_not_valid() {
     let with = |test: &str| {
         file(&format!("{POLICY}tests:\n  - {{ nic: no-such-dev0, direction: ingress, {test} }}\n"))
@@ -185,6 +224,37 @@ fn a_search_finds_its_packets_and_an_exit_code() {
     assert_eq!(search(&["--protocol", "gre", "--port", "22"]).1, 2);
     assert_eq!(search(&["--port", "22", "--icmp-type", "8"]).1, 2);
     assert_eq!(search(&["-o", "yaml"]).1, 2);
+    // What can find nothing does not say that there is nothing.
+    for idle in
+        [&["--rule", "sssh"][..], &["--family", "6", "--remote", "10.0.0.0/8"], &["--not-remote", "any"]]
+    {
+        let (out, code, error) = search(idle);
+        assert_eq!((out.as_str(), code), ("", 2), "{idle:?}");
+        assert!(error.contains("nothing can be found"), "{error}");
+    }
+    let (_, code, error) = search(&["--remote", "::ffff:203.0.113.5"]);
+    assert!(code == 2 && error.contains("write 203.0.113.5"), "{error}");
+}
+
+#[test]
+fn what_is_found_is_json_whatever_it_is_called() {
+    let device = "a\u{9b}31m";
+    let rules: Vec<String> =
+        (0..25).map(|port| format!("{{ protocol: tcp, ports: {} }}", 2 * port)).collect();
+    let rules = rules.join(", ");
+    let policy = file(&format!(
+        "groups: {{ g: {{ ingress: [{rules}] }} }}\nnics: [{{ device: \"a\\u009b31m\", addresses: [10.0.0.5], groups: [g] }}]\n"
+    ));
+    let policy = policy.path().to_str().unwrap();
+    let (out, code, _) =
+        run(&["search", "-f", policy, "--direction", "ingress", "--verdict", "drop,accept", "--json"]);
+    assert_eq!(code, 1);
+    for line in out.lines() {
+        assert!(!line.contains('\u{9b}'), "{line}");
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!((&line["nic"], &line["sample"]["nic"]), (&device.into(), &device.into()));
+    }
+    assert_eq!(out.lines().count(), 20);
 }
 
 #[test]

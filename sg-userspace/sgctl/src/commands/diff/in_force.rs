@@ -8,7 +8,7 @@ use hyper::Method;
 use sg_api_types::{
     Compare, ComparedPolicy, Comparison, DiffOutcome, FlowImpact, RevokedFlow, UndecidedPart,
 };
-use sg_model::text::{escaped, escaped_lines};
+use sg_model::text::{escaped, escaped_json, escaped_lines};
 
 use super::{Args, SHOWN, Side, received, summary};
 use crate::{
@@ -120,13 +120,13 @@ pub(crate) fn display(
     }
     for line in lines {
         if output.format == Format::Json {
-            output.line(&serde_json::to_string(line).map_err(Failure::other)?)?;
+            output.painted(&escaped_json(&serde_json::to_string(line).map_err(Failure::other)?))?;
             continue;
         }
         let live = line.flows.filter(|flows| *flows > 0);
         let live = live.map_or_else(String::new, |flows| format!(" ({})", count(flows, "live flow")));
         output.line(&format!("{}{live}", line.text))?;
-        output.line(&format!("    such as {}", line.sample))?;
+        output.painted(&format!("    such as {}", escaped_json(&line.sample.to_string())))?;
     }
     if *left_out > 0 {
         // For programs, too.
@@ -135,7 +135,7 @@ pub(crate) fn display(
     for part in undecided {
         let UndecidedPart { nic, direction, family, changed } = part;
         say(&format!(
-            "sgctl: warning: not known within the time: what changes of {} do to {direction} of NIC {}, IPv{family}",
+            "sgctl: warning: not known within the time and the memory for it: what changes of {} do to {direction} of NIC {}, IPv{family}",
             escaped(&changed.join(", ")),
             escaped(nic),
         ));

@@ -237,6 +237,7 @@ fn what_takes_too_much_is_kept_and_cannot_be_undone() {
 
 #[test]
 fn a_gap_in_what_is_stored_is_not_gone_over() {
+    type Entries = Vec<(u64, Vec<u8>)>;
     let mut both = Remembering::new();
     let group = new_group("web", &both.world.vpc);
     both.run(&group);
@@ -245,7 +246,7 @@ fn a_gap_in_what_is_stored_is_not_gone_over() {
     }
     let all = both.world.tx.history().edit_since(&History::default()).put;
     assert_eq!(all.len(), 6);
-    let with = |wrong: &dyn Fn(&mut Vec<(u64, Vec<u8>)>), complete_from| {
+    let with = |wrong: &dyn Fn(&mut Entries), complete_from| {
         let mut entries = all.clone();
         wrong(&mut entries);
         let history = History::stored(StoredHistory { entries, complete_from });

@@ -321,7 +321,8 @@ tests:
         ),
         ("nic: tap1, direction: egress, protocol: tcp, ports: 80, expect: accept", false),
     ];
-    let lines: String = tests.iter().map(|(test, _)| format!("  - {{ {test} }}\n")).collect();
+    let lines: Vec<String> = tests.iter().map(|(test, _)| format!("  - {{ {test} }}")).collect();
+    let lines = lines.join("\n");
     let (failed, idle) = asked(&format!("{nics}{lines}"));
     let wanted: Vec<usize> =
         tests.iter().enumerate().filter(|(_, (_, holds))| !holds).map(|(place, _)| place).collect();
@@ -330,19 +331,17 @@ tests:
 
 #[test]
 fn many_tests_of_many_nics_take_the_time_that_they_have_and_no_more() {
-    let nics: String = (0..300)
+    let nics: Vec<String> = (0..300)
         .map(|number| {
-            format!(
-                "  - {{ device: tap{number}, addresses: [10.{}.{}.1], groups: [g] }}\n",
-                number / 200,
-                number % 200
-            )
+            let [high, low] = [number / 200, number % 200];
+            format!("  - {{ device: tap{number}, addresses: [10.{high}.{low}.1], groups: [g] }}")
         })
         .collect();
+    let nics = nics.join("\n");
     let tests =
         "  - { group: g, direction: ingress, protocol: tcp, ports: 81, expect: drop }\n".repeat(4_000);
     let text = format!(
-        "groups: {{ g: {{ type: enterprise, ingress: [{{ protocol: tcp, ports: 80 }}] }} }}\nnics:\n{nics}tests:\n{tests}"
+        "groups: {{ g: {{ type: enterprise, ingress: [{{ protocol: tcp, ports: 80 }}] }} }}\nnics:\n{nics}\ntests:\n{tests}"
     );
     let loaded = sg_document::parse("generated", text.as_bytes()).unwrap();
     let time = Duration::from_millis(200);

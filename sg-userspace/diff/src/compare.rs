@@ -50,7 +50,7 @@ pub struct Undecided<'a> {
     pub direction: Direction,
     /// The family.
     pub family: Family,
-    /// What has changed and could decide there.
+    /// What has changed and could decide there; nothing if not even that was found out.
     pub changed: Vec<By<'a>>,
 }
 
@@ -93,6 +93,11 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options<'_>) 
         let mut deciders = [before, after].map(|policy| Deciders::new(policy, family));
         for direction in [Direction::Ingress, Direction::Egress] {
             for (pair, devices) in &kinds {
+                if Instant::now() >= until {
+                    let of = |nic: &&'a str| Undecided { nic, direction, family, changed: Vec::new() };
+                    difference.undecided.extend(devices.iter().map(of));
+                    continue;
+                }
                 let mut lists = [Vec::new(), Vec::new()];
                 for ((list, deciders), nic) in lists.iter_mut().zip(&mut deciders).zip(pair) {
                     *list = match nic {
@@ -120,10 +125,13 @@ pub fn compare<'a>(before: &'a Policy, after: &'a Policy, options: Options<'_>) 
                             memory: MEMORY.saturating_sub(kept + lines * LINE_BYTES),
                         };
                         let found = lists.around(focus, sought, &mut sets, bounds, &mut cells);
-                        if found.is_err() && share > 1 {
+                        // Each NIC gets lines of its own.
+                        let lines = difference.lines.len() + cells.len() * devices.len();
+                        let is_too_much = lines * LINE_BYTES > MEMORY;
+                        if is_too_much || found.is_err() && share > 1 {
                             cells.truncate(from);
                         }
-                        found.is_err()
+                        is_too_much || found.is_err()
                     });
                 }
                 difference.add((&lists, &sets), &cells, &undecided, devices, (direction, family));

@@ -2,7 +2,7 @@
 //! those that let many addresses in. It is exact, and it must never look at how rules are written but at the packets that they
 //! match. `sg-service`, the API and `sgctl` call it.
 
-use std::time::Instant;
+use std::{mem, time::Instant};
 
 use foldhash::{HashMap, HashMapExt as _};
 use sg_model::{Action, Direction, Family, GroupIndex, Nic, Policy, Precedence};
@@ -100,6 +100,11 @@ pub fn lint_all(policy: &Policy, until: Instant) -> Vec<Finding<'_>> {
     let is_of = |finding: &Finding<'_>, other: &Finding<'_>| {
         (finding.direction, finding.group, finding.rule) == (other.direction, other.group, other.rule)
     };
+    // A rule that decides nothing on one NIC and is not needed on another is not needed.
+    let is_weaker = |what: &What<'_>, than: &What<'_>| match (what, than) {
+        (What::Covered(_) | What::Dispensable(_), What::Dispensable(_)) => true,
+        _ => mem::discriminant(what) == mem::discriminant(than),
+    };
     let mut kinds: Vec<(&Nic, Vec<Finding<'_>>)> = Vec::new();
     for nic in policy.nics() {
         if !kinds.iter().any(|(known, _)| is_alike(Some(known), Some(nic))) {
@@ -109,10 +114,9 @@ pub fn lint_all(policy: &Policy, until: Instant) -> Vec<Finding<'_>> {
     let mut more: Vec<Finding<'_>> = Vec::new();
     for finding in kinds.iter().flat_map(|(_, found)| found) {
         let has_group = |nic: &Nic| nic.groups.iter().any(|index| policy.group(*index).name == finding.group);
-        let is_everywhere = kinds
-            .iter()
-            .filter(|(nic, _)| has_group(nic))
-            .all(|(_, found)| found.iter().any(|other| is_of(finding, other)));
+        let is_everywhere = kinds.iter().filter(|(nic, _)| has_group(nic)).all(|(_, found)| {
+            found.iter().any(|other| is_of(finding, other) && is_weaker(&other.what, &finding.what))
+        });
         if is_everywhere && !findings.iter().chain(&more).any(|known| is_of(finding, known)) {
             more.push(finding.clone());
         }
@@ -165,6 +169,10 @@ fn dispensable<'a>(
     let mut found = Vec::new();
     for list in lists.iter_mut() {
         let Some(place) = list.place(by) else { continue };
+        // It is to hold whether what was found before is removed, too, or stays.
+        if list.with_all(|list| list.without(place, bounds))?.is_none() {
+            return Ok(None);
+        }
         match list.without(place, bounds)? {
             Some(instead) => found.extend(instead),
             None => return Ok(None),

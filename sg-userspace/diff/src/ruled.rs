@@ -76,6 +76,15 @@ impl<'s, 'a> Ruled<'s, 'a> {
         }
     }
 
+    /// Does something as if nothing had been left out.
+    pub(super) fn with_all<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let all = vec![false; self.is_out.len()];
+        let is_out = std::mem::replace(&mut self.is_out, all);
+        let result = ask(self);
+        self.is_out = is_out;
+        result
+    }
+
     /// Whether what is at a place decides some packet.
     pub(super) fn decides(&mut self, place: usize, bounds: Bounds) -> Result<bool, Exhausted> {
         bounds.hold(0)?;

@@ -7,6 +7,7 @@ use sg_model::{Direction, Family, Packets, Policy};
 
 use super::{
     ask::{Part, Question, ask},
+    compare::{LINE_BYTES, MEMORY},
     decider::By,
     line::Line,
 };
@@ -47,6 +48,9 @@ pub fn search<'a>(
     ask(policy, &[question], until, |Part { devices, direction, family, lines, .. }| {
         found.idle = !rule.is_none_or(has_id);
         let before = found.lines.len();
+        // Each NIC gets lines of its own.
+        let has_room = |lines: &Vec<Line<'_>>| (before + lines.len() * devices.len()) * LINE_BYTES <= MEMORY;
+        let lines = lines.filter(has_room);
         for nic in devices {
             match &lines {
                 Some(lines) => found.lines.extend(lines.iter().map(|line| Line { nic, ..line.clone() })),

@@ -72,7 +72,7 @@ impl Undecided<'_> {
     pub fn words(&self, called: Called<'_>) -> Vec<String> {
         let mut words: Vec<String> = self.changed.iter().map(|by| by.words(called)).collect();
         words.dedup();
-        words
+        if words.is_empty() { vec!["whatever has changed".to_owned()] } else { words }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What the kernel counted about a candidate, as rows: both verdicts by NIC and direction, by rule of the candidate, and by line of the
 //! difference between it and what is in force. It must never judge a packet. The native API calls it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use sg_agent::{CandidateCounts, CandidateInForce, nic_block};
 use sg_api_types::{CandidateDecisions, CandidateRule, Unattributed};
@@ -36,12 +39,14 @@ struct Way<'a> {
     verdicts: [u8; 2],
 }
 
-/// What `counts` say about `candidate`, with `lines` between what is in force and it.
+/// What `counts` say about `candidate`, with `lines` between what is in force and it. Packets whose line is not found by `until` are
+/// counted as those of none.
 #[must_use]
 pub fn observed(
     candidate: &CandidateInForce,
     counts: &CandidateCounts,
     lines: &[Line<'_>],
+    until: Instant,
 ) -> CandidateObserved {
     let mut seen = CandidateObserved { in_lines: vec![0; lines.len()], ..CandidateObserved::default() };
     let names = Names::of(candidate);
@@ -77,7 +82,7 @@ pub fn observed(
             packets,
         })
         .collect();
-    attribute(&mut seen, candidate, counts, lines);
+    attribute(&mut seen, candidate, counts, lines, until);
     let named: u64 = counts.differing.iter().map(|(_, entry)| entry.packets).sum();
     seen.unattributed.unnamed = differing.saturating_sub(named);
     seen
@@ -89,9 +94,14 @@ fn attribute(
     candidate: &CandidateInForce,
     counts: &CandidateCounts,
     lines: &[Line<'_>],
+    until: Instant,
 ) {
     let finder = Finder::new(lines);
     for (key, entry) in &counts.differing {
+        if Instant::now() >= until {
+            seen.unattributed.elsewhere += entry.packets;
+            continue;
+        }
         let Some(nic) = candidate.nics.get(&key.nic) else { continue };
         let start = start(key, entry);
         let of_it = |line: &&Line<'_>| {

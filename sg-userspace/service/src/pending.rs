@@ -17,10 +17,10 @@ use jiff::Timestamp;
 use sg_agent::{AgentError, Confirm, Enforcement, Settle, Standing, Tried};
 use sg_api_types::PendingChange;
 use sg_audit::{Api, Entry, Who};
-use sg_store::{Change, HistoryEdit, Key, Pending, PendingUpdate, Store};
+use sg_store::{Change, HistoryEdit, Key, Pending, PendingUpdate, Record, Store};
 
 use super::{
-    Committed, Refusal, StartError, State, Tx, demands, project, recorded,
+    Committed, Field, Refusal, StartError, State, Tx, demands, project, recorded,
     writer::{Writer, refused, stored},
 };
 
@@ -53,10 +53,28 @@ impl Unconfirmed {
         }
     }
 
+    /// Whether a request of this caller that is found to be a repeated one may have made it.
+    fn is_repeatable_by(&self, owner: &str) -> bool {
+        let is_own = |key: &str| key.strip_prefix(owner).is_some_and(|rest| rest.starts_with('/'));
+        self.record.owner == owner
+            && self.record.undo.iter().any(|undo| match undo {
+                Change::Put(Record::Token(token)) => is_own(&token.token),
+                Change::Delete(Key::Token(token)) => is_own(token),
+                _ => false,
+            })
+    }
+
     fn shown(&self) -> PendingChange {
         let Pending { id, owner, deadline, undo: _ } = &self.record;
         PendingChange { id: *id, owner: owner.clone(), deadline: *deadline }
     }
+}
+
+/// Whether nothing has changed but what requests got as responses.
+pub(super) fn only_responses(changes: &[Change]) -> bool {
+    changes
+        .iter()
+        .all(|change| matches!(change, Change::Put(Record::Token(_)) | Change::Delete(Key::Token(_))))
 }
 
 /// When that is, by the clock that nobody sets.
@@ -138,10 +156,24 @@ impl<E: Enforcement> Writer<E> {
         let owner = confirm.owner.clone();
         if tx.changes().is_empty() {
             // Perhaps the request was repeated.
-            let own = self.pending.as_ref().filter(|pending| pending.record.owner == owner);
+            let own = self.pending.as_ref().filter(|pending| pending.is_repeatable_by(&owner));
             return Ok(own.map(Unconfirmed::shown));
         }
+        if only_responses(tx.changes()) {
+            return self.keep_responses(tx).map(|()| None);
+        }
         self.refuse_beside_pending()?;
+        let is_key = |change: &Change| {
+            matches!(change, Change::Put(Record::AccessKey(_)) | Change::Delete(Key::AccessKey(_)))
+        };
+        if tx.changes().iter().any(is_key) {
+            // Whoever may settle changes could bring back a key that was deleted.
+            return Err(Refusal::invalid(
+                Field::Stored("confirm"),
+                confirm.seconds.to_string(),
+                "nothing for changes of access keys, which cannot be taken back",
+            ));
+        }
         demands::check(&self.committed.load().state, &tx)?;
         let policy = project::policy(&tx);
         let policy = policy.map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
@@ -254,6 +286,11 @@ impl<E: Enforcement> Writer<E> {
                 ended
             }
         };
+        if done.is_err()
+            && let Some(pending) = &mut self.pending
+        {
+            pending.due = Instant::now() + AGAIN;
+        }
         done.map_err(|error| Refusal::NotSettled {
             reason: format!(
                 "what became of it holds in the kernel, and could not be stored; sgd keeps trying: {error}"

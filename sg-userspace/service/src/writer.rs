@@ -28,7 +28,12 @@ use sg_api_types::PendingChange;
 use sg_store::{Store, StoreError};
 use tokio::sync::oneshot;
 
-use super::{Committed, Refusal, State, Tx, demands, pending::Unconfirmed, project, tx::Insists};
+use super::{
+    Committed, Refusal, State, Tx, demands,
+    pending::{Unconfirmed, only_responses},
+    project,
+    tx::Insists,
+};
 
 /// The maximum number of operations in one batch.
 const BATCH: usize = 1024;
@@ -151,6 +156,14 @@ impl<E: Enforcement> Writer<E> {
         }
     }
 
+    /// Stores responses to requests that changed nothing.
+    pub(super) fn keep_responses(&mut self, tx: Tx) -> Result<(), Refusal> {
+        let edit = tx.history().edit_since(&self.committed.load().history);
+        stored(self.store.commit_with(tx.changes(), &edit))?;
+        self.committed.store(Arc::new(Committed::of(tx)));
+        Ok(())
+    }
+
     fn begin(&self) -> Tx {
         let committed = self.committed.load();
         let tx = Tx::new(State::clone(&committed.state), Timestamp::now());
@@ -160,6 +173,9 @@ impl<E: Enforcement> Writer<E> {
     fn apply(&mut self, tx: Tx) -> Result<(), Refusal> {
         if tx.changes().is_empty() {
             return Ok(());
+        }
+        if only_responses(tx.changes()) {
+            return self.keep_responses(tx);
         }
         self.refuse_beside_pending()?;
         demands::check(&self.committed.load().state, &tx)?;

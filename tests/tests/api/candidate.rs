@@ -81,6 +81,7 @@ fn a_document_is_observed(lab: Lab) -> Result<()> {
     served.done("POST", "/v1/pending/cancel", "{}")?;
     replies(&server, &client, 82, false)?;
     served.done("POST", "/v1/candidate", &then)?;
+    let report = served.done("GET", "/v1/candidate", "")?;
     let promoted = served.done("POST", "/v1/candidate/promote?reason=it+was+observed", "{}")?;
     let changes = served.done("GET", "/v1/changes", "")?;
     let last = &changes["items"][0];

@@ -167,7 +167,7 @@ impl<E: Enforcer> Agent<E> {
         let is_candidate = self.prepare_promotion(&policy);
         let prepared = self.prepared(&policy, devices, confirm.is_some())?;
         if is_candidate {
-            self.check_promotion(&prepared)?;
+            self.check_promotion(&policy, &prepared)?;
         }
         let unfiltered = self.unfiltered(&prepared, devices);
         let seen = seen(&policy, devices);
@@ -268,7 +268,7 @@ impl<E: Enforcer> Agent<E> {
     pub(crate) fn in_force(&self) -> Enforcing {
         let images = self.records.iter().filter_map(|record| Some((record.nic.slot, record.image?)));
         let mut catalog = self.catalog.clone();
-        if matches!(self.before, Some(Before::Wanted(_) | Before::Confirmed)) {
+        if matches!(self.before, Some(Before::Wanted | Before::Confirmed)) {
             // It is settled; what is left to do is the agent's.
             catalog.pending = None;
         }

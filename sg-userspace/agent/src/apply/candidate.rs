@@ -134,9 +134,8 @@ impl<E: Enforcer> Agent<E> {
         });
         match renewed {
             Ok((numbers, nics)) => {
-                // The others have a mark already.
-                let new: Vec<u16> =
-                    nics.keys().copied().filter(|slot| !shown.nics.contains_key(slot)).collect();
+                // All of them: counts begin anew, and each live flow is to be judged once.
+                let slots: Vec<u16> = nics.keys().copied().collect();
                 let shown = Arc::new(CandidateInForce {
                     policy: wanted,
                     text: Arc::clone(&shown.text),
@@ -147,7 +146,7 @@ impl<E: Enforcer> Agent<E> {
                     nics,
                 });
                 self.candidate = Some(Candidate { shown, beside: policy });
-                self.publish_again(new);
+                self.publish_again(slots);
                 Ok(true)
             }
             Err(error) => {
@@ -186,8 +185,9 @@ impl<E: Enforcer> Agent<E> {
     /// # Errors
     /// If there is no candidate.
     pub(crate) const fn expect_promotion(&mut self, expected: bool) -> Result<(), AgentError> {
-        self.expected = if expected { Expected::Candidate } else { Expected::Any };
-        if expected && self.candidate.is_none() { Err(AgentError::NoCandidate) } else { Ok(()) }
+        let is_there = self.candidate.is_some();
+        self.expected = if expected && is_there { Expected::Candidate } else { Expected::Any };
+        if expected && !is_there { Err(AgentError::NoCandidate) } else { Ok(()) }
     }
 
     /// Whether `policy`, which is about to be prepared, is the candidate. If so, all that it publishes is compiled as a whole, as
@@ -210,8 +210,15 @@ impl<E: Enforcer> Agent<E> {
     }
 
     /// Refuses a promotion that would publish anything else than what was observed.
-    pub(super) fn check_promotion(&self, prepared: &Prepared) -> Result<(), AgentError> {
+    pub(super) fn check_promotion(&self, policy: &Policy, prepared: &Prepared) -> Result<(), AgentError> {
         let Some(Candidate { shown, .. }) = &self.candidate else { return Ok(()) };
+        // NICs that came or went since were not observed.
+        let of_one = |one: &Policy, other: &Policy| {
+            one.nics().iter().find(|nic| other.nic(&nic.device).is_none()).map(|nic| nic.device.clone())
+        };
+        if let Some(device) = of_one(policy, &shown.policy).or_else(|| of_one(&shown.policy, policy)) {
+            return Err(AgentError::CandidateDiffers { device });
+        }
         for (slot, nic) in &shown.nics {
             let Some(image) = prepared.compiled.get(slot).and_then(|compiled| compiled.whole()) else {
                 continue;

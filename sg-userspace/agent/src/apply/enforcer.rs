@@ -224,7 +224,12 @@ impl Enforcer for Datapath {
     fn begin(&mut self, last_id: u32, seconds: u32) -> Result<u32, EnforcerError> {
         let Jiffies { now, hertz } = self.jiffies()?;
         let deadline = now.wrapping_add(u64::from(seconds) * u64::from(hertz));
-        let id = self.pending_change().begin(now, last_id, deadline);
+        let change = self.pending_change();
+        // Nobody knows of it: an agent was killed right after it began it, before anything was published with its id.
+        if let Confirmation::Pending { id, .. } = change.state(now) {
+            let _ = change.cancel(now, id);
+        }
+        let id = change.begin(now, last_id, deadline);
         id.ok_or_else(|| "another change is to be confirmed".into())
     }
 

@@ -45,7 +45,7 @@ pub(super) enum Before {
     /// The change may go back to it.
     Kept(Arc<Policy>),
     /// The change is over, and this policy is wanted again.
-    Wanted(Arc<Policy>),
+    Wanted,
     /// It is of no use any more: the change is confirmed, which has yet to be recorded elsewhere.
     Confirmed,
 }
@@ -291,7 +291,8 @@ impl<E: Enforcer> Agent<E> {
                 self.unsettle();
             }
             Standing::Reverted { .. } => {
-                if let Some(Before::Kept(before) | Before::Wanted(before)) = &self.before {
+                // What has gone back already may have been followed by another policy.
+                if let Some(Before::Kept(before)) = &self.before {
                     let before = Arc::clone(before);
                     self.go_back(before);
                 }
@@ -328,7 +329,7 @@ impl<E: Enforcer> Agent<E> {
 
     /// Whether the change is over, and the policy before it is not in force anew yet.
     pub(crate) const fn is_over(&self) -> bool {
-        matches!(self.before, Some(Before::Wanted(_)))
+        matches!(self.before, Some(Before::Wanted))
     }
 
     /// Asks the kernel.
@@ -356,7 +357,7 @@ impl<E: Enforcer> Agent<E> {
                 record.published = None;
             }
         }
-        self.before = Some(Before::Wanted(Arc::clone(&before)));
+        self.before = Some(Before::Wanted);
         self.want(before);
     }
 
@@ -369,9 +370,7 @@ impl<E: Enforcer> Agent<E> {
 
     /// Forgets a change that is over, once the policy before it is in force again. Call it after each [`Self::resync`].
     pub(crate) fn forget_reverted(&mut self) {
-        if self.catalog.pending.is_some()
-            && matches!(self.before, Some(Before::Wanted(_)))
-            && self.is_settled()
+        if self.catalog.pending.is_some() && matches!(self.before, Some(Before::Wanted)) && self.is_settled()
         {
             self.forget_settled();
         }

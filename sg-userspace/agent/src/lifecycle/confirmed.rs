@@ -68,9 +68,12 @@ impl Documents {
     /// The document that was tried is confirmed.
     pub(crate) fn confirm(&self) -> Result<(), HostError> {
         let path = self.confirmed_path();
-        fs::rename(self.path("unconfirmed-document"), &path)
-            .and_then(|()| self.sync())
-            .map_err(|source| HostError::Io { doing: "write", path, source })
+        let renamed = match fs::rename(self.path("unconfirmed-document"), &path) {
+            // It was renamed before, and then something failed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(()),
+            renamed => renamed,
+        };
+        renamed.and_then(|()| self.sync()).map_err(|source| HostError::Io { doing: "write", path, source })
     }
 
     /// What was tried has not come into force.

@@ -1,10 +1,15 @@
 //! Routes of the candidate: a policy that is asked beside the one in force. They must never judge a packet, nor decide what is in force:
 //! the agent does. `mod.rs` calls `declare` once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
-use sg_agent::{AgentError, CandidateInForce, CandidateNic, Control, InForce, WantedCandidate};
+use sg_agent::{
+    AgentError, CandidateInForce, CandidateNic, Control, InForce, PendingRecord, WantedCandidate,
+};
 use sg_api_types::{
     CandidateImage, CandidateLine, CandidateQuery, CandidateReport, CandidateState, DropCandidate,
     DroppedCandidate, PendingChange, PromoteCandidate, PromotedCandidate, SetCandidate,
@@ -105,19 +110,35 @@ fn promote(
             "dry_run: GET /v1/candidate says what would be in force; leave it out".to_owned(),
         ));
     }
-    let nics = match &native.service {
+    let (nics, pending) = match &native.service {
+        None if trial.force || trial.skip_tests => {
+            return Err(Failed::Malformed(
+                "force and skip_tests: the document itself says what it insists on (keep_ssh, tests); leave them out".to_owned(),
+            ));
+        }
         None if trial.confirm.is_some() => {
             return Err(Failed::Malformed(
                 "confirm: the option --confirm-changes of sgd run says so of every change; leave it out"
                     .to_owned(),
             ));
         }
-        None => control.promote_candidate()?,
+        None => {
+            let nics = control.promote_candidate()?;
+            let in_force = native.hits.in_force();
+            let pending = in_force.catalog.pending.as_ref();
+            let pending = pending.map(|PendingRecord { id, owner, deadline, .. }| PendingChange {
+                id: *id,
+                owner: owner.clone(),
+                deadline: *deadline,
+            });
+            (nics, pending)
+        }
         Some(service) => {
             let candidate = candidate(&native.hits.in_force())?;
             let text = String::from_utf8_lossy(&candidate.text).into_owned();
             let document = document(text.into(), candidate.name.clone(), String::new());
             let document = Apply { force: context.is_forced(), ..document };
+            let document = Apply { allow_unfiltered: context.is_tried(), ..document };
             let (document, _, confirm) = context.guarded(document)?;
             // The audit trail has the promotion itself.
             let ticket = Ticket::new(Trail::none(), context.entry("post_candidate_promote")?);
@@ -125,15 +146,10 @@ fn promote(
             control.expect_promotion(true)?;
             let applied = Handle::current().block_on(service.submit_until(ticket, document, confirm));
             control.expect_promotion(false)?;
-            applied?;
-            candidate.nics.values().cloned().collect()
+            let (_, pending) = applied?;
+            (candidate.nics.values().cloned().collect(), pending)
         }
     };
-    let pending = native.hits.in_force().catalog.pending.as_ref().map(|pending| PendingChange {
-        id: pending.id,
-        owner: pending.owner.clone(),
-        deadline: pending.deadline,
-    });
     Ok(PromotedCandidate { nics: nics.iter().map(image).collect(), pending })
 }
 
@@ -182,9 +198,12 @@ fn report(native: &Native, context: &RequestContext) -> Result<CandidateReport, 
     let in_force = native.hits.in_force();
     let candidate = candidate(&in_force)?;
     let before = in_force.policy.as_deref().ok_or(InspectError::Nothing)?;
-    let options = Options { nic: None, attribution: false, time: Duration::from_secs(u64::from(LONGEST)) };
+    let time = Duration::from_secs(u64::from(LONGEST));
+    let until = Instant::now() + time;
+    // The rest is for packets.
+    let options = Options { nic: None, attribution: false, time: time * 2 / 3 };
     let Difference { lines, undecided } = compare(before, &candidate.policy, options);
-    let seen = observed(&candidate, &counted, &lines);
+    let seen = observed(&candidate, &counted, &lines, until);
     let shown = lines.iter().zip(&seen.in_lines).take(most).map(|(line, packets)| {
         let nic = candidate.policy.nic(line.nic).or_else(|| before.nic(line.nic));
         let line = written(line, line.written(nic), None, line.words(AS_WRITTEN))?;

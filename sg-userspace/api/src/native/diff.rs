@@ -39,7 +39,9 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.inquire::<Compare, Comparison>(route.large(2 * APPLY_BYTES), |native, context, compare| {
         let [old, new] = compare.policies();
         let wanted = Wanted::of(native, context)?;
-        wanted.compare(native, &Compared::of(native, old)?, &Compared::of(native, new)?)
+        // What is wrong with the request is said first.
+        let new = Compared::of(native, new)?;
+        wanted.compare(native, &Compared::of(native, old)?, &new)
     });
 }
 

@@ -269,7 +269,12 @@ impl Begun {
         let (output, pending) = match token {
             None => native.store()?.submit_until(ticket()?, guarded, confirm).await?,
             Some(token) => {
-                let idempotent = Idempotent::new(&context.caller.name, &token, &operation, guarded)?;
+                let name = &context.caller.name;
+                // A change that stays is not a repetition of one that is to be confirmed.
+                let idempotent = match &confirm {
+                    None => Idempotent::new(name, &token, &operation, guarded)?,
+                    Some(confirm) => Idempotent::new(name, &token, &(&operation, confirm.seconds), guarded)?,
+                };
                 native.store()?.submit_until(ticket()?, idempotent, confirm).await?
             }
         };

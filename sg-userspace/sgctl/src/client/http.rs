@@ -223,6 +223,11 @@ impl Client {
         self.change.confirm.is_some()
     }
 
+    /// The last response named this change in its body.
+    pub(crate) fn found_pending(&mut self, pending: Option<PendingChange>) {
+        self.pending = pending;
+    }
+
     /// The change that is to be confirmed, as the last response named it.
     pub(crate) const fn take_pending(&mut self) -> Option<PendingChange> {
         self.pending.take()

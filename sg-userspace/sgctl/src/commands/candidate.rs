@@ -72,8 +72,9 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
         Verb::Report(args) => report(&args, session),
         Verb::Promote(_) => promote(session),
         Verb::Drop(_) => {
-            let dropped: DroppedCandidate =
-                session.change(Method::POST, Address::of(&["candidate", "drop"]), &DropCandidate {})?;
+            let call = Call::change(Method::POST, Address::of(&["candidate", "drop"]));
+            let call = call.with_json(&DropCandidate {})?.unguarded().without_token();
+            let dropped: DroppedCandidate = session.client.call(&call)?;
             if session.output.format.is_data() {
                 return session.output.data(&dropped);
             }
@@ -88,7 +89,8 @@ fn set(args: &SetArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     let file = if document == Path::new("-") { "<stdin>".into() } else { document.display().to_string() };
     let name = name.clone().unwrap_or_else(|| "document".to_owned());
     let body = SetCandidate { text: text.into(), name, file };
-    let call = Call::change(Method::POST, Address::of(&["candidate"])).with_json(&body)?.unguarded();
+    let call =
+        Call::change(Method::POST, Address::of(&["candidate"])).with_json(&body)?.unguarded().without_token();
     let state: CandidateState = session.waiting("setting the candidate", &call)?;
     if session.output.format.is_data() {
         return session.output.data(&state);
@@ -210,8 +212,10 @@ fn packets(number: u64) -> String {
 }
 
 fn promote(session: &mut Session<'_>) -> Result<(), Failure> {
+    let call = Call::change(Method::POST, Address::of(&["candidate", "promote"]));
     let promoted: PromotedCandidate =
-        session.change(Method::POST, Address::of(&["candidate", "promote"]), &PromoteCandidate {})?;
+        session.client.call(&call.with_json(&PromoteCandidate {})?.without_token())?;
+    session.client.found_pending(promoted.pending.clone());
     if session.output.format.is_data() {
         return session.output.data(&promoted);
     }

@@ -1,6 +1,7 @@
 //! `sgctl confirm`, `cancel` and `extend`: they settle the change that is pending. They must never decide whether they are in time: the
 //! agent says it.
 
+use anyhow::anyhow;
 use hyper::Method;
 use sg_api_types::{ChangeState, ExtendChange, SettleChange, SettledChange};
 use sg_model::confirm_seconds;
@@ -50,8 +51,14 @@ pub(crate) fn extend(args: &ExtendArgs, session: &mut Session<'_>) -> Result<(),
 
 fn settle(how: &str, body: &impl serde::Serialize, session: &mut Session<'_>) -> Result<(), Failure> {
     // It takes no access that the change itself was not asked about.
-    let call = Call::change(Method::POST, Address::of(&["pending", how])).with_json(body)?.unguarded();
+    let call = Call::change(Method::POST, Address::of(&["pending", how]))
+        .with_json(body)?
+        .unguarded()
+        .without_token();
     let settled: SettledChange = session.client.call(&call)?;
+    if settled.state == ChangeState::Confirmed && how != "confirm" {
+        return Err(Failure::other(anyhow!("change {} is confirmed already, and stays", settled.id)));
+    }
     if session.output.format.is_data() {
         return session.output.data(&settled);
     }

@@ -6,7 +6,7 @@ use std::{io, thread, time::Duration};
 use anyhow::anyhow;
 use hyper::Method;
 use jiff::Timestamp;
-use sg_api_types::{ChangeState, PendingChange, SettleChange, SettledChange};
+use sg_api_types::{ChangeState, PendingChange, SettleChange, SettledChange, Status};
 use sg_model::text::escaped;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -23,6 +23,9 @@ use crate::{
     session::Session,
     stderr::say,
 };
+
+/// The shortest wait before the server is asked what became of a change.
+const AT_LEAST: Duration = Duration::from_secs(1);
 
 /// How the user confirms, or does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +53,23 @@ pub(crate) fn after(session: &mut Session<'_>, tried: Tried) -> Result<(), Failu
         ));
         return Ok(());
     }
-    let wait = Wait::begin().map_err(Failure::other)?;
+    let mut wait = Wait::begin().map_err(Failure::other)?;
     say("sgctl: Enter keeps the change; Ctrl-C takes it back");
-    let word = wait.until(deadline).map_err(Failure::other)?;
+    let mut until = deadline;
+    let word = loop {
+        let word = wait.until(until);
+        if word != Word::Late {
+            break word;
+        }
+        // By the server's clock there may be time left, or somebody has extended it.
+        let Status { pending, .. } =
+            session.client.call(&Call::get(Address::of(&["status"]))).map_err(|error| left(id, &error))?;
+        match pending.filter(|pending| pending.id == id) {
+            Some(pending) => until = pending.deadline,
+            // It is settled: now a cancellation only says what became of it.
+            None => break Word::Late,
+        }
+    };
     let how = if word == Word::Yes { "confirm" } else { "cancel" };
     let call = Call::change(Method::POST, Address::of(&["pending", how]))
         .with_json(&SettleChange { id: Some(id) })?
@@ -94,6 +111,8 @@ fn left(id: u32, error: &ClientError) -> Failure {
 struct Wait {
     runtime: Runtime,
     signals: [Signal; 3],
+    /// What is said on stdin.
+    told: oneshot::Receiver<Word>,
 }
 
 impl Wait {
@@ -106,19 +125,21 @@ impl Wait {
             signal(SignalKind::terminate())?,
         ];
         drop(entered);
-        Ok(Self { runtime, signals })
-    }
-
-    fn until(self, deadline: Timestamp) -> io::Result<Word> {
-        let Self { runtime, signals: [mut interrupt, mut hangup, mut terminate] } = self;
         let (tell, told) = oneshot::channel();
         // It may wait for a line that never comes: the process ends without it.
         thread::Builder::new().name("stdin".to_owned()).spawn(move || {
             let read = io::stdin().read_line(&mut String::new());
             let _ = tell.send(if read.is_ok_and(|bytes| bytes > 0) { Word::Yes } else { Word::No });
         })?;
+        Ok(Self { runtime, signals, told })
+    }
+
+    fn until(&mut self, deadline: Timestamp) -> Word {
+        let Self { runtime, signals: [interrupt, hangup, terminate], told } = self;
         let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default();
-        Ok(runtime.block_on(async move {
+        // By a clock that is ahead there would be no time at all.
+        let left = left.max(AT_LEAST);
+        runtime.block_on(async {
             select! {
                 biased;
                 _ = interrupt.recv() => Word::No,
@@ -128,6 +149,6 @@ impl Wait {
                 // The server's clock decides; it is asked then.
                 () = sleep(left) => Word::Late,
             }
-        }))
+        })
     }
 }

@@ -83,7 +83,9 @@ fn who_settles_a_change_does_not_insist() {
         let settled = r#"{"id":7,"state":"confirmed","deadline":null}"#;
         let server = Server::new(vec![Response::Say(200, settled)]);
         let (_, code, error) = ask(&server, &[verb, "7", "--force"]);
-        assert_eq!((code, lines(&server)), (0, vec![format!("POST /v1/pending/{verb}")]), "{error}");
+        assert_eq!(lines(&server), [format!("POST /v1/pending/{verb}")], "{error}");
+        // What was confirmed cannot be taken back or extended any more, and scripts are told.
+        assert_eq!(code, u8::from(verb != "confirm"), "{verb}: {error}");
     }
 }
 

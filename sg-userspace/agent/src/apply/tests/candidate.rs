@@ -98,7 +98,7 @@ fn another_policy_in_force_makes_it_begin_anew() {
     assert!(bench.images(0).1, "the new image has the mark, too");
     bench.fake.asked();
     assert!(bench.agent.renew_candidate(&there).unwrap());
-    assert_eq!(bench.settled(&there), ["candidate of [0]"], "no image in force is published again");
+    assert_eq!(bench.settled(&there), ["candidate of [0]", "publish 0"], "live flows are judged once more");
     // Its rule has another number than the new one in force.
     let numbers = |rules: &[crate::host::numbers::RuleNumber]| -> Vec<u32> {
         rules.iter().map(|rule| rule.number).collect()

@@ -51,7 +51,9 @@ impl<E: Enforcer> Session<'_, E> {
         self.try_document(file.try_text(&text)?)?;
         file.replace(&text)?;
         let loaded = file.load();
+        self.agent.expect_promotion(true)?;
         self.document_read(loaded, file, Cause::Policy);
+        let _ = self.agent.expect_promotion(false);
         // What keeps it from being in force was reported: the file is the document, and it is tried again.
         let complaints = || AgentError::not_in_force(None);
         let promoted = self.agent.take_promoted().ok_or_else(complaints)?;

@@ -82,6 +82,8 @@ pub(super) fn write_back(
     session.output.confirm(&question, args.yes.yes)?;
     let back = WriteBack { change, target, found, wanted: wanted.text, last };
     let known = Seen::now(session)?;
+    // The question may have stood there for a while.
+    back.still_has(&back.found)?;
     back.write(back.wanted.as_bytes())?;
     if is_in_force {
         known.changes(session)?;
@@ -110,6 +112,18 @@ impl Seen {
 }
 
 impl WriteBack {
+    /// Refuses to write over what somebody has edited since.
+    fn still_has(&self, text: &[u8]) -> Result<(), Failure> {
+        let file = self.target.display();
+        let found = fs::read(&self.target).with_context(|| file.to_string()).map_err(Failure::Input)?;
+        if found == text {
+            return Ok(());
+        }
+        Err(Failure::guarded(anyhow!(
+            "{file} was edited meanwhile, and is left as it is: look at it, and try again"
+        )))
+    }
+
     fn write(&self, text: &[u8]) -> Result<(), Failure> {
         let failed =
             |error: io::Error| Failure::other(anyhow!("cannot write {}: {error}", self.target.display()));
@@ -133,6 +147,7 @@ impl WriteBack {
             let now = Seen::now(session)?;
             if let Some((_, reason)) = now.refused.filter(|refused| known.refused.as_ref() != Some(refused)) {
                 // The file says again what it said.
+                self.still_has(self.wanted.as_bytes())?;
                 self.write(&self.found)?;
                 return Err(Failure::other(anyhow!(
                     "the agent refuses the document of change {change}, and {} has its former text again:\n{reason}",

@@ -2,7 +2,7 @@
 //! the kernel decided meanwhile.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -366,6 +366,22 @@ fn waits(lab: Lab) -> Result<()> {
         ensure!(status.code() == Some(1) && last.concat().contains(why), "{status}: {last:?}");
         ensure!(rules(&served)? == 0);
     }
+    // Somebody gives it more time than whoever waits knows of.
+    let mut sgctl = Command::new(served.binaries().sgctl());
+    sgctl.args(["--instance", hosts.server.netns()]).args(words).args(["5s", "--wait"]);
+    let mut child = sgctl.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut stdin = child.stdin.take().context("no stdin")?;
+    let mut said = BufReader::new(child.stderr.take().context("no stderr")?).lines();
+    let asks = said.by_ref().map_while(Result::ok).any(|line| line.contains("Enter keeps"));
+    ensure!(asks, "it does not wait");
+    command(&served, &["extend", "--time", "60s"])?;
+    thread::sleep(SECONDS + NEAR);
+    ensure!(child.try_wait()?.is_none() && rules(&served)? == 1, "it was cancelled");
+    writeln!(stdin)?;
+    ensure!(child.wait()?.success(), "{:?}", said.map_while(Result::ok).collect::<Vec<_>>());
+    ensure!(rules(&served)? == 1);
+    let rule = command(&served, &["rule", "list", "web", "-o", "name"])?;
+    command(&served, &["rule", "revoke", rule.trim(), "--group", "web", "--yes"])?;
     let confirmed = waiting("60s", "\n")?;
     ensure!(confirmed.status.success(), "{confirmed:?}");
     ensure!(rules(&served)? == 1 && pending(&served)?.is_null());

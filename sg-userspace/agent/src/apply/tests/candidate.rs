@@ -136,3 +136,20 @@ fn it_ends_with_its_agent_and_that_is_known_once() {
     let mut bench = bench.restart();
     assert!(bench.agent.take_lost_candidate().is_none());
 }
+
+#[test]
+fn a_promotion_that_nobody_can_make_is_not_expected_later() {
+    let mut bench = Bench::new();
+    let there = devices(&[("eth0", 2)]);
+    bench.apply(rules(&["a"], &["eth0"]), &there).unwrap();
+    let refused = bench.agent.expect_promotion(true).unwrap_err();
+    assert!(matches!(refused, AgentError::NoCandidate), "{refused}");
+    bench.set(rules(&["b"], &["eth0"]), &there).unwrap();
+    // It is no promotion, and no candidate is in its way.
+    bench.apply(rules(&["c"], &["eth0"]), &there).unwrap();
+    // A NIC that came since was not observed.
+    bench.agent.expect_promotion(true).unwrap();
+    let more = devices(&[("eth0", 2), ("eth1", 3)]);
+    let refused = bench.agent.prepare(rules(&["b"], &["eth0", "eth1"]), &more).unwrap_err();
+    assert!(matches!(&refused, AgentError::CandidateDiffers { device } if device == "eth1"), "{refused}");
+}

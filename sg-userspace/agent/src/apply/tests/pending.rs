@@ -176,8 +176,12 @@ fn what_is_confirmed_or_over_and_not_wholly_done_lets_no_other_change_begin() {
     assert!(matches!(refused, AgentError::Unsettled { id: 2 }), "{refused}");
     // One that needs no confirmation may be all that helps.
     bench.agent.prepare(rules(&["d"], &["eth0"]), &there).unwrap();
+    assert_eq!(bench.agent.enforce().unwrap().errors.len(), 1);
+    // Somebody who comes late does not bring back what was before.
+    let late = bench.agent.settle(Some(2), Settle::Cancel).unwrap();
+    assert_eq!(late, Standing::Reverted { id: 2 });
     bench.fake.refuses.lock().unwrap().clear();
-    assert!(bench.agent.enforce().unwrap().errors.is_empty());
+    assert!(bench.agent.resync(&there).unwrap().errors.is_empty());
     bench.agent.forget_reverted();
     assert_eq!((bench.rules()[0].0.as_str(), bench.catalog().pending), ("d", None));
 }

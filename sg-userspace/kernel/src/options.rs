@@ -52,12 +52,14 @@ pub(super) enum Size {
     Closed,
     Tickets,
     Counters,
+    /// What a candidate is asked, counted by NIC and rule.
+    Asked,
     Denied,
     DeniedEntries,
 }
 
 /// The maps sized by a limit.
-pub(super) const SIZED: [(&str, Size); 29] = [
+pub(super) const SIZED: [(&str, Size); 30] = [
     ("NIC_BY_IFINDEX_OVERFLOW", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
     ("REJECT_BUDGET", Size::Nics),
@@ -71,6 +73,7 @@ pub(super) const SIZED: [(&str, Size); 29] = [
     ("CANDIDATES_1M", Size::Nics),
     ("CANDIDATES_16M", Size::Nics),
     ("CANDIDATES_64M", Size::Nics),
+    ("CANDIDATE_ASKED", Size::Asked),
     ("FLOWS_V6", Size::Flows),
     ("FLOWS_V4", Size::Flows),
     ("HALF_OPEN_V6", Size::HalfOpen),
@@ -105,6 +108,8 @@ impl Size {
             Self::Closed => limits.closed(),
             Self::Tickets => ticket_counts(limits.nics),
             Self::Counters => limits.counters,
+            // Two directions, three verdicts now and three then, and those of rules.
+            Self::Asked => limits.nics * 18 + (1 << 15),
             // No map has none.
             Self::Denied => {
                 if limits.denied == 0 {
@@ -120,7 +125,7 @@ impl Size {
     /// The remedy if the kernel cannot create a map of that size.
     const fn remedy(self) -> &'static str {
         match self {
-            Self::Nics | Self::Images | Self::Tickets => {
+            Self::Nics | Self::Images | Self::Tickets | Self::Asked => {
                 "start sgd with a smaller --max-nics, or give this host more memory"
             }
             Self::Flows | Self::HalfOpen | Self::Closed => {

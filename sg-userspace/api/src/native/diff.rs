@@ -38,6 +38,10 @@ pub(super) fn declare(routes: &mut Routes) {
     .with::<DiffQuery>();
     routes.inquire::<Compare, Comparison>(route.large(2 * APPLY_BYTES), |native, context, compare| {
         let [old, new] = compare.policies();
+        if [&old, &new].iter().all(|one| one.text.is_none() && one.change.is_none()) {
+            let what = "what is in force does not differ from itself: name a text or a change".to_owned();
+            return Err(Failed::Malformed(what));
+        }
         let wanted = Wanted::of(native, context)?;
         // What is wrong with the request is said first.
         let new = Compared::of(native, new)?;

@@ -115,10 +115,9 @@ pub struct LineCounts {
     pub attributes: usize,
 }
 
-/// Packets that start a flow, of one NIC, direction and family, that are all judged differently and all alike. A list that is absent
-/// means everything.
+/// Packets that start a flow, of one NIC, direction and family. A list that is absent means everything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct DiffLine {
+pub struct LinePackets {
     /// Device of the NIC.
     pub nic: String,
     /// Direction.
@@ -146,6 +145,14 @@ pub struct DiffLine {
     /// DSCP: `0-63`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dscp: Option<Vec<String>>,
+}
+
+/// Packets that are all judged differently, and all alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DiffLine {
+    /// The packets.
+    #[serde(flatten)]
+    pub packets: LinePackets,
     /// What decides now.
     pub before: DiffOutcome,
     /// What would decide.

@@ -47,7 +47,7 @@ pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 pub use clone::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 pub use diff::{
     Compare, ComparedPolicy, Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts,
-    RevokedFlow, UndecidedPart,
+    LinePackets, RevokedFlow, UndecidedPart,
 };
 pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use flows::{

@@ -12,7 +12,7 @@ use sg_records::{Action, Direction, GroupId, Ids, Match, Ports, Protocol, Remote
 use thiserror::Error;
 use utoipa::{IntoParams, ToSchema};
 
-use super::DiffOutcome;
+use super::{DiffOutcome, LinePackets};
 
 flat! {
     of packets;
@@ -186,36 +186,12 @@ pub struct Found {
     pub idle: bool,
 }
 
-/// Packets that start a flow, of one NIC, direction and family, that one decider decides. A list that is absent means everything.
+/// Packets that one decider decides.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FoundLine {
-    /// Device of the NIC.
-    pub nic: String,
-    /// Direction.
-    pub direction: Direction,
-    /// 4 or 6.
-    pub family: u8,
-    /// Prefixes of remote addresses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote: Option<Vec<String>>,
-    /// Prefixes of local addresses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub local: Option<Vec<String>>,
-    /// Protocols: `6`, `17-20`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocols: Option<Vec<String>>,
-    /// Destination ports. If present, only packets with ports are meant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ports: Option<Vec<String>>,
-    /// Source ports. The same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_ports: Option<Vec<String>>,
-    /// ICMP types and codes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub icmp: Option<Vec<String>>,
-    /// DSCP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dscp: Option<Vec<String>>,
+    /// The packets.
+    #[serde(flatten)]
+    pub packets: LinePackets,
     /// What decides.
     #[serde(flatten)]
     pub outcome: DiffOutcome,

@@ -57,5 +57,5 @@ pub use self::{
     search::{Found, search},
     start::{Finder, Start},
     words::{AS_WRITTEN, Called},
-    written::{Sample, SampleProtocol, WrittenFound, WrittenLine, WrittenOutcome},
+    written::{Sample, SampleProtocol, WrittenFound, WrittenLine, WrittenOutcome, WrittenPackets},
 };

@@ -14,9 +14,9 @@ use super::{
     set::Range,
 };
 
-/// A line as JSON. A list that is absent means everything.
+/// The packets of a line as JSON. A list that is absent means everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WrittenLine<'a> {
+pub struct WrittenPackets<'a> {
     /// The device.
     pub nic: &'a str,
     /// `ingress` or `egress`.
@@ -44,6 +44,14 @@ pub struct WrittenLine<'a> {
     /// DSCP: `0-63`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dscp: Option<Vec<String>>,
+}
+
+/// A line of a difference as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WrittenLine<'a> {
+    /// The packets.
+    #[serde(flatten)]
+    pub packets: WrittenPackets<'a>,
     /// What decides before.
     pub before: WrittenOutcome<'a>,
     /// What decides afterwards.
@@ -52,62 +60,17 @@ pub struct WrittenLine<'a> {
     pub sample: Sample<'a>,
 }
 
-/// A line of a search as JSON: the same without before and after.
+/// A line of a search as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WrittenFound<'a> {
-    /// The device.
-    pub nic: &'a str,
-    /// `ingress` or `egress`.
-    pub direction: &'static str,
-    /// 4 or 6.
-    pub family: u8,
-    /// Prefixes of remote addresses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remote: Option<Vec<String>>,
-    /// Prefixes of local addresses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub local: Option<Vec<String>>,
-    /// Protocols.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocols: Option<Vec<String>>,
-    /// Destination ports.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ports: Option<Vec<String>>,
-    /// Source ports.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_ports: Option<Vec<String>>,
-    /// ICMP types and codes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub icmp: Option<Vec<String>>,
-    /// DSCP.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dscp: Option<Vec<String>>,
+    /// The packets.
+    #[serde(flatten)]
+    pub packets: WrittenPackets<'a>,
     /// What decides.
     #[serde(flatten)]
     pub by: WrittenOutcome<'a>,
     /// A packet of the line, as `sgctl check` takes it.
     pub sample: Sample<'a>,
-}
-
-impl<'a> From<WrittenLine<'a>> for WrittenFound<'a> {
-    fn from(line: WrittenLine<'a>) -> Self {
-        let WrittenLine {
-            nic,
-            direction,
-            family,
-            remote,
-            local,
-            protocols,
-            ports,
-            source_ports,
-            icmp,
-            dscp,
-            before: _,
-            after: by,
-            sample,
-        } = line;
-        Self { nic, direction, family, remote, local, protocols, ports, source_ports, icmp, dscp, by, sample }
-    }
 }
 
 /// What decides, as JSON.
@@ -195,8 +158,19 @@ impl<'a> Line<'a> {
     /// As JSON. `nic` is that of either policy: the sample has one of its addresses where that is of the line.
     #[must_use]
     pub fn written(&self, nic: Option<&Nic>) -> WrittenLine<'a> {
+        let (before, after) = (self.before.written(), self.after.written());
+        WrittenLine { packets: self.written_packets(), before, after, sample: self.sample(nic) }
+    }
+
+    /// As JSON, where it was found by a search: then before and after are one.
+    #[must_use]
+    pub fn written_found(&self, nic: Option<&Nic>) -> WrittenFound<'a> {
+        WrittenFound { packets: self.written_packets(), by: self.after.written(), sample: self.sample(nic) }
+    }
+
+    fn written_packets(&self) -> WrittenPackets<'a> {
         let nets = |list: Option<&Nets>| list.map(|nets| nets.iter().map(|net| net.to_string()).collect());
-        WrittenLine {
+        WrittenPackets {
             nic: self.nic,
             direction: self.direction.name(),
             family: match self.family {
@@ -212,9 +186,6 @@ impl<'a> Line<'a> {
                 list.iter().map(|[kinds, codes]| format!("{}/{}", span(kinds), span(codes))).collect()
             }),
             dscp: spans(self.dscp.as_ref()),
-            before: self.before.written(),
-            after: self.after.written(),
-            sample: self.sample(nic),
         }
     }
 

@@ -9,9 +9,11 @@ use std::{
 
 use serde_json::Value;
 use sg_api_types::{
-    Compare, Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, UndecidedPart,
+    Compare, Comparison, DiffLine, DiffOutcome, DiffQuery, FlowImpact, LineCounts, LinePackets, UndecidedPart,
 };
-use sg_diff::{By, Counts, Difference, Line, Options, Undecided, WrittenLine, WrittenOutcome, compare};
+use sg_diff::{
+    By, Counts, Difference, Line, Options, Undecided, WrittenLine, WrittenOutcome, WrittenPackets, compare,
+};
 use sg_inspect::impact::{After, impact};
 use sg_model::Family;
 use sg_records::{KeyRole::Viewer, RuleId};
@@ -175,7 +177,15 @@ pub(super) fn written(
     flows: Option<usize>,
     text: String,
 ) -> Result<DiffLine, Failed> {
-    let WrittenLine {
+    let WrittenLine { packets, before, after, sample } = line;
+    let broken = |error: serde_json::Error| Failed::Unreadable(error.to_string());
+    let sample: Value = serde_json::to_value(sample).map_err(broken)?;
+    let packets = line_packets(of, packets);
+    Ok(DiffLine { packets, before: outcome(before), after: outcome(after), sample, flows, text })
+}
+
+pub(super) fn line_packets(of: &Line<'_>, packets: WrittenPackets<'_>) -> LinePackets {
+    let WrittenPackets {
         nic,
         direction: _,
         family,
@@ -186,32 +196,15 @@ pub(super) fn written(
         source_ports,
         icmp,
         dscp,
-        before,
-        after,
-        sample,
-    } = line;
-    let outcome = |WrittenOutcome { verdict, group, rule }: WrittenOutcome<'_>| DiffOutcome {
+    } = packets;
+    let (nic, direction) = (nic.to_owned(), of.direction.into());
+    LinePackets { nic, direction, family, remote, local, protocols, ports, source_ports, icmp, dscp }
+}
+
+pub(super) fn outcome(WrittenOutcome { verdict, group, rule }: WrittenOutcome<'_>) -> DiffOutcome {
+    DiffOutcome {
         verdict: verdict.to_owned(),
         group: group.map(str::to_owned),
         rule: rule.map(str::to_owned),
-    };
-    let broken = |error: serde_json::Error| Failed::Unreadable(error.to_string());
-    let sample: Value = serde_json::to_value(sample).map_err(broken)?;
-    Ok(DiffLine {
-        nic: nic.to_owned(),
-        direction: of.direction.into(),
-        family,
-        remote,
-        local,
-        protocols,
-        ports,
-        source_ports,
-        icmp,
-        dscp,
-        before: outcome(before),
-        after: outcome(after),
-        sample,
-        flows,
-        text,
-    })
+    }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sg_api_types::{DiffOutcome, Found, FoundLine, FoundQuery, Search, UndecidedNic};
+use sg_api_types::{Found, FoundLine, FoundQuery, Search, UndecidedNic};
 use sg_diff::{By, Line, WrittenFound, search};
 use sg_inspect::InspectError;
 use sg_model::{Family, GroupIndex, Indices, Over, Packets, Policy, PortListIndex, PrefixListIndex, Resolve};
@@ -17,7 +17,7 @@ use sg_service::{Namer, Refusal, State, group_of, policy_with};
 
 use super::{
     Native,
-    diff::{LINES, LONGEST, MOST_LINES},
+    diff::{LINES, LONGEST, MOST_LINES, line_packets, outcome},
     error::Failed,
     host::facts,
     policy_tests::missing,
@@ -152,7 +152,7 @@ fn of_policy(
     let called = |id: &str| names.get(id).cloned();
     let shown = lines.iter().take(most).map(|line| {
         let text = format!("{}: {}", line.packets(&called), line.after.words(&called));
-        written(line, WrittenFound::from(line.written(policy.nic(line.nic))), text)
+        written(line, line.written_found(policy.nic(line.nic)), text)
     });
     let undecided = undecided.into_iter().map(|(nic, direction, family)| UndecidedNic {
         nic: nic.to_owned(),
@@ -186,36 +186,10 @@ fn names<'l>(state: &State, lines: impl Iterator<Item = &'l Line<'l>>) -> BTreeM
 }
 
 fn written(of: &Line<'_>, line: WrittenFound<'_>, text: String) -> FoundLine {
-    let WrittenFound {
-        nic,
-        direction: _,
-        family,
-        remote,
-        local,
-        protocols,
-        ports,
-        source_ports,
-        icmp,
-        dscp,
-        by,
-        sample,
-    } = line;
+    let WrittenFound { packets, by, sample } = line;
     FoundLine {
-        nic: nic.to_owned(),
-        direction: of.direction.into(),
-        family,
-        remote,
-        local,
-        protocols,
-        ports,
-        source_ports,
-        icmp,
-        dscp,
-        outcome: DiffOutcome {
-            verdict: by.verdict.to_owned(),
-            group: by.group.map(str::to_owned),
-            rule: by.rule.map(str::to_owned),
-        },
+        packets: line_packets(of, packets),
+        outcome: outcome(by),
         sample: serde_json::to_value(sample).unwrap_or_default(),
         text,
     }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::anyhow;
 use hyper::Method;
 use sg_api_types::{Found, FoundLine, Search, UndecidedNic};
-use sg_diff::{AS_WRITTEN, WrittenFound, search};
+use sg_diff::{AS_WRITTEN, search};
 use sg_model::{
     Family, FamilyName, Over, Packets, Policy, Resolve as _,
     text::{escaped, escaped_json},
@@ -143,7 +143,7 @@ fn of_document(
     let total = found.lines.len();
     begin(&mut output, total, found.undecided.is_empty() && !found.idle)?;
     for line in found.lines.iter().take(most) {
-        let written = WrittenFound::from(line.written(policy.nic(line.nic)));
+        let written = line.written_found(policy.nic(line.nic));
         let text = format!("{}: {}", line.packets(AS_WRITTEN), line.after.words(AS_WRITTEN));
         let sample = serde_json::to_string(&written.sample).map_err(Failure::other)?;
         show(&mut output, &written, &text, &sample)?;

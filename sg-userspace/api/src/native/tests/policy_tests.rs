@@ -56,7 +56,7 @@ async fn what_is_in_force_is_searched() {
     for (line, found) in offline.lines.iter().zip(found["lines"].as_array().unwrap()) {
         let mut found = found.as_object().unwrap().clone();
         assert!(found.remove("text").is_some());
-        let written = sg_diff::WrittenFound::from(line.written(policy.nic(line.nic)));
+        let written = line.written_found(policy.nic(line.nic));
         assert_eq!(Value::Object(found), serde_json::to_value(written).unwrap());
     }
 }

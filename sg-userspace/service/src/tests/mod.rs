@@ -4,6 +4,7 @@ mod backup;
 mod closed;
 mod copies;
 mod demands;
+mod devices;
 mod guard;
 mod history;
 mod model;

@@ -2,15 +2,20 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ipnet::IpNet;
 use serde_json::{Value, json};
-use sg_records::{EntryList, Family, KeyRole, NoExtra, PortEntry, PortSet, PrefixEntry, PrefixFamily};
+use sg_records::{
+    Addresses, EntryList, Family, KeyRole, NoExtra, PortEntry, PortSet, PrefixEntry, PrefixFamily,
+};
 use sg_service::{CreateList, DeleteLists, LabelChange, ModifyList, NewLabel, State, StoredEntry};
 
 use super::{
-    action::{Action, ActionFuture, CLIENT_TOKEN, Parameter, REGION, TAGS, integer, pages, text, texts},
+    action::{Action, ActionFuture},
     common::{region, submit, tags, tags_shown, time},
+    filters::has_tags,
     pagination::Window,
+    parameter::{
+        CLIENT_TOKEN, Parameter, REGION, RESOURCE_GROUP, TAG_FILTER, TAGS, integer, pages, text, texts,
+    },
     permission::vendor_range,
     refusals::ErrorContext,
 };
@@ -74,6 +79,7 @@ macro_rules! kind {
                         text("Entry.N.Description", ""),
                     ],
                     TAGS,
+                    &[RESOURCE_GROUP],
                 ],
             },
             Action {
@@ -84,8 +90,9 @@ macro_rules! kind {
                 parameters: &[
                     &[REGION, texts(concat!($list, "Id"), ""), text(concat!($list, "Name"), "")],
                     $filter,
-                    TAGS,
+                    TAG_FILTER,
                     pages!(100),
+                    &[RESOURCE_GROUP],
                 ],
             },
             Action {
@@ -136,7 +143,7 @@ macro_rules! kind {
 
 kind! {
     PREFIX_LIST, PREFIX_LISTS: PrefixEntry,
-    "PrefixList" ("prefix list"), value: "Cidr" (""), entries: "Attributes", is_old: true,
+    "PrefixList" ("prefix list"), value: "Cidr" ("a prefix, or a range such as `10.0.0.1-10.0.0.9`"), entries: "Attributes", is_old: true,
     new: &[FAMILY.required()], filter: &[FAMILY], change: &[]
 }
 
@@ -173,14 +180,14 @@ impl VendorEntry for PrefixEntry {
     const WORDS: Words = PREFIX_LIST;
     const CONTEXT: ErrorContext = ErrorContext::PrefixList;
 
-    /// An address is a prefix of full length. The service refuses host bits.
-    fn value_of(text: &str) -> Result<IpNet, &'static str> {
-        let net = text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-        net.ok_or("InvalidParameter.CidrMalformed")
+    /// An address is a prefix of full length. The service refuses host bits. Ranges, which the vendor does not have, are read as
+    /// they are shown, so that whoever sees one can remove it.
+    fn value_of(text: &str) -> Result<Addresses, &'static str> {
+        text.parse().map_err(|_| "InvalidParameter.CidrMalformed")
     }
 
-    fn value_shown(cidr: &IpNet) -> String {
-        cidr.to_string()
+    fn value_shown(addresses: &Addresses) -> String {
+        addresses.to_string()
     }
 
     fn extra_of(fields: &Fields<'_>) -> Result<PrefixFamily, Fault> {
@@ -286,19 +293,19 @@ fn describe<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a
     Box::pin(async move {
         let fields = call.fields();
         let region = region(call)?;
-        let window = Window::read(&fields, 100)?;
+        let window = Window::read(call, 100)?;
         let (ids, extra) = (fields.list(E::WORDS.id)?, E::extra_of(&fields)?);
-        let (name, tags) = (fields.text(E::WORDS.name), tags(&fields)?);
+        let (name, tagged) = (fields.text(E::WORDS.name), has_tags(&fields)?);
         let state = ecs.service.snapshot();
         let admits = |list: &EntryList<E>| {
             list.region == region
                 && (ids.is_empty() || ids.iter().any(|id| **id == *list.id.as_ref()))
                 && (extra == E::Extra::default() || list.extra == extra)
                 && name.is_none_or(|name| list.label.name == name)
-                && tags.iter().all(|(key, value)| list.label.tags.get(key) == Some(value))
+                && tagged(&list.label)
         };
         let found: Vec<_> = E::lists(&state).values().filter(|list| admits(list)).collect();
-        let (page, mut response) = window.of(&found, |list| list.id.to_string())?;
+        let (page, mut response) = window.of(&found, |list| list.id.to_string());
         let lists: Vec<Value> = page
             .iter()
             .map(|list| {
@@ -341,9 +348,9 @@ fn describe_associations<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> Ac
     Box::pin(async move {
         let state = ecs.service.snapshot();
         let list = list::<E>(&state, call)?;
-        let window = Window::read(&call.fields(), 100)?;
+        let window = Window::read(call, 100)?;
         let groups: Vec<String> = associated(&state, &list).into_iter().collect();
-        let (page, mut response) = window.of(&groups, Clone::clone)?;
+        let (page, mut response) = window.of(&groups, Clone::clone);
         let shown: Vec<Value> = page
             .iter()
             .map(|group| json!({ "ResourceId": group, "ResourceType": "securitygroup" }))

@@ -5,8 +5,9 @@ use sg_records::{Direction, Group, KeyRole, NicType, RuleId};
 use sg_service::{Authorize, ModifyRule, Refusal, Revoke, RevokeMatching};
 
 use super::{
-    action::{Action, ActionFuture, CLIENT_TOKEN, GROUP, REGION, text, texts},
+    action::{Action, ActionFuture},
     common::{group, submit},
+    parameter::{CLIENT_TOKEN, GROUP, REGION, text, texts},
     permission::{EGRESS_FLAT, EGRESS_PERMISSIONS, INGRESS_FLAT, INGRESS_PERMISSIONS, Parts, is_flat},
     refusals::{ErrorContext, fault},
 };
@@ -163,6 +164,8 @@ fn changes(parts: Parts, rule: String, direction: Direction) -> ModifyRule {
         ports,
         source_ports,
         numbers: HeaderNumbers::NONE,
+        // A rule of one family keeps it.
+        family: None,
         remote,
         local,
         enabled: None,

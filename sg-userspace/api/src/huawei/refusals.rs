@@ -38,7 +38,10 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => Problem::NotFound(subject(*kind)),
         Refusal::OtherRule { .. } => Problem::NotFound(Subject::Rule),
         Refusal::TooMany { .. } => Problem::Quota,
-        Refusal::HasMembers { .. } | Refusal::Referenced { .. } | Refusal::InUse { .. } => Problem::InUse,
+        Refusal::HasMembers { .. }
+        | Refusal::DefaultGroup { .. }
+        | Refusal::Referenced { .. }
+        | Refusal::InUse { .. } => Problem::InUse,
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
         | Refusal::Exists { .. }
@@ -70,6 +73,8 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::OtherNetwork { .. }
         | Refusal::EnterpriseReference { .. }
         | Refusal::EnterpriseInnerAccess { .. }
+        | Refusal::RegionalReference { .. }
+        | Refusal::RegionalMember { .. }
         | Refusal::OwnGroup { .. }
         | Refusal::MixedFamilies { .. }
         | Refusal::ChangesKind { .. }

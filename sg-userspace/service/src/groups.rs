@@ -101,6 +101,7 @@ impl Operation for ModifyGroup {
         group.label = changed(tx, &group.label, &self.label)?;
         group.inner_access = self.inner_access.unwrap_or(group.inner_access);
         check(&group)?;
+        let group = tx.dated(group);
         tx.put(group.clone());
         Ok(group)
     }
@@ -182,6 +183,7 @@ pub(super) fn default_group(
             description: "made for NICs that were registered without a group".to_owned(),
             tags: std::collections::BTreeMap::new(),
             created: tx.now(),
+            updated: tx.now(),
             owner: None,
         },
         kind,

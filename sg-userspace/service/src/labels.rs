@@ -28,6 +28,7 @@ pub(super) fn label(tx: &Tx, new: &NewLabel) -> Result<Label, Refusal> {
         description: new.description.clone(),
         tags: new.tags.clone(),
         created: tx.now(),
+        updated: tx.now(),
         owner: None,
     })
 }

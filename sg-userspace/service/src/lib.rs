@@ -14,6 +14,7 @@ mod access;
 mod apply;
 mod check;
 mod clone;
+mod dated;
 mod demands;
 mod devices;
 mod groups;

@@ -71,8 +71,15 @@ pub(super) fn put_rules(
     let first = tx.serials(specs.len());
     let mut rules = Vec::with_capacity(specs.len());
     for (serial, spec) in (first..).zip(specs) {
-        let rule =
-            Rule { id: RuleId::random(), group: group.clone(), direction, serial, created: tx.now(), spec };
+        let rule = Rule {
+            id: RuleId::random(),
+            group: group.clone(),
+            direction,
+            serial,
+            created: tx.now(),
+            updated: tx.now(),
+            spec,
+        };
         tx.put(rule.clone());
         rules.push(rule);
     }
@@ -169,6 +176,7 @@ impl Operation for ModifyRule {
             return Err(Refusal::DuplicateRule { rule: other.id.clone() });
         }
         rule.spec = spec;
+        let rule = tx.dated(rule);
         tx.put(rule.clone());
         rules_of_nics(tx, &owner.id)?;
         Ok(rule)

@@ -3,6 +3,7 @@
 mod backup;
 mod closed;
 mod copies;
+mod dated;
 mod demands;
 mod devices;
 mod guard;

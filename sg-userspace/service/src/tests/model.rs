@@ -18,7 +18,7 @@ use crate::{
 };
 
 use expected::{MGroup, Model, PlacedRule, group_name, ip, member_address, names, net, nic_address, vpc};
-use operations::{MRemote, MRule};
+use operations::{MKind, MRemote, MRule, kinds};
 pub(super) use operations::{Op, operations};
 
 const GROUPS: usize = 6;
@@ -32,7 +32,9 @@ const REFERENCES: usize = 2;
 /// The model's name of a refusal: its code, or the quota that is exceeded.
 fn tag(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::TooMany { quota: Quota::MembersPerGroup, .. } => "members".to_owned(),
+        Refusal::TooMany { quota: Quota::MembersPerGroup | Quota::MembersPerClosedGroup, .. } => {
+            "members".to_owned()
+        }
         Refusal::TooMany { quota: Quota::MaxEntries, .. } => "max_entries".to_owned(),
         Refusal::TooMany { quota, .. } => quota.to_string(),
         _ => serde_json::to_value(refusal).unwrap()["code"].as_str().unwrap().to_owned(),
@@ -60,9 +62,11 @@ impl Both {
         world
             .run(&ModifyQuotas {
                 groups_per_nic: Some(GROUPS_PER_NIC as u32),
+                closed_groups_per_nic: Some(GROUPS_PER_NIC as u32),
                 rules_per_nic: Some(RULES_PER_NIC as u32),
                 members_per_basic_group: Some(MEMBERS as u32),
                 members_per_enterprise_group: Some(MEMBERS as u32),
+                members_per_closed_group: Some(MEMBERS as u32),
                 group_references_per_group: Some(REFERENCES as u32),
                 ..ModifyQuotas::default()
             })
@@ -81,16 +85,16 @@ impl Both {
     /// Runs `op` on both. `Err` has the service's result and the one that the model expects.
     pub(super) fn step(&mut self, op: &Op) -> Result<(), String> {
         let (said, expected) = match op {
-            Op::CreateGroup { group, enterprise } => {
+            Op::CreateGroup { group, kind } => {
                 if self.model.groups[*group].is_some() {
                     return Ok(()); // Another test covers two groups of one name.
                 }
-                let kind = if *enterprise { GroupType::Enterprise } else { GroupType::Basic };
                 let label = NewLabel { name: group_name(*group), ..NewLabel::default() };
-                let vpc = Some(Self::vpc_name(*group));
-                let said = self.world.run(&CreateGroup { label, vpc, kind, ..CreateGroup::default() });
-                self.model.groups[*group] =
-                    Some(MGroup { enterprise: *enterprise, inner: !enterprise, members: Vec::new() });
+                let vpc = (*kind != MKind::Regional).then(|| Self::vpc_name(*group));
+                let create = CreateGroup { label, vpc, kind: kind.kind(), ..CreateGroup::default() };
+                let said = self.world.run(&create);
+                let inner = *kind == MKind::Basic;
+                self.model.groups[*group] = Some(MGroup { kind: *kind, inner, members: Vec::new() });
                 (said.map(drop), Vec::new())
             }
             Op::DeleteGroups(groups) => self.delete_groups(groups),
@@ -102,7 +106,7 @@ impl Both {
                 };
                 let expected = match &mut self.model.groups[*group] {
                     None => vec!["not_found"],
-                    Some(group) if group.enterprise && *inner => vec!["enterprise_inner_access"],
+                    Some(group) if group.kind != MKind::Basic && *inner => vec!["enterprise_inner_access"],
                     Some(group) => {
                         group.inner = *inner;
                         Vec::new()
@@ -202,6 +206,7 @@ impl Both {
                 let size = self.model.size(*group);
                 let expected = match &mut self.model.groups[*group] {
                     None => vec!["not_found"],
+                    Some(group) if group.kind == MKind::Regional => vec!["regional_member"],
                     Some(group) if group.members.contains(member) => Vec::new(),
                     Some(_) if size + 1 > MEMBERS => vec!["members"],
                     Some(group) => {
@@ -269,11 +274,20 @@ impl Both {
         let mut why = Vec::new();
         let Some(owner) = &model.groups[group] else { return (said.map(drop), vec!["not_found"]) };
         match rule.remote {
-            MRemote::Group(named) if named == group => why.push("own_group"),
-            MRemote::Group(named) => match &model.groups[named] {
+            MRemote::Group(named) if named == group && owner.kind.kind() != GroupType::Closed => {
+                why.push("own_group");
+            }
+            MRemote::Group(number) => match &model.groups[number] {
                 None => why.push("not_found"),
-                _ if vpc(named) != vpc(group) => why.push("other_vpc"),
-                Some(named) if named.enterprise || owner.enterprise => why.push("enterprise_reference"),
+                Some(named) if (named.kind == MKind::Regional) != (owner.kind == MKind::Regional) => {
+                    why.push("regional_reference");
+                }
+                Some(named) if named.kind != MKind::Regional && vpc(number) != vpc(group) => {
+                    why.push("other_vpc");
+                }
+                Some(named) if [named.kind, owner.kind].contains(&MKind::Enterprise) => {
+                    why.push("enterprise_reference");
+                }
                 Some(_) => {}
             },
             MRemote::List(list) if model.lists[list].is_none() => why.push("not_found"),
@@ -290,7 +304,9 @@ impl Both {
             let naming = |placed: &&PlacedRule| {
                 placed.group == group && matches!(placed.rule.remote, MRemote::Group(_))
             };
-            if model.rules.iter().filter(naming).count() > REFERENCES {
+            let is_counted =
+                model.groups[group].as_ref().is_some_and(|group| group.kind.kind() != GroupType::Closed);
+            if is_counted && model.rules.iter().filter(naming).count() > REFERENCES {
                 why.push("group_references_per_group");
             }
             if !why.is_empty() {
@@ -362,12 +378,11 @@ proptest! {
 
     #[test]
     fn the_service_does_what_the_model_does(
-        enterprise in vec(prop::bool::weighted(0.2), GROUPS),
+        kinds in vec(kinds(), GROUPS),
         operations in vec(operations(), 1..80),
     ) {
         let mut both = Both::new();
-        let groups = enterprise.into_iter().enumerate();
-        let groups = groups.map(|(group, enterprise)| Op::CreateGroup { group, enterprise });
+        let groups = kinds.into_iter().enumerate().map(|(group, kind)| Op::CreateGroup { group, kind });
         for operation in &groups.chain(operations).collect::<Vec<_>>() {
             both.step(operation).map_err(TestCaseError::fail)?;
         }

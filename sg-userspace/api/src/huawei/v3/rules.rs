@@ -39,7 +39,7 @@ pub(super) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
         "remote_group_id": group,
         "remote_address_group_id": address_group,
         "created_at": time(rule.created),
-        "updated_at": time(rule.created),
+        "updated_at": time(rule.updated),
     })
 }
 

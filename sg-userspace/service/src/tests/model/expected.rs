@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use sg_records::RuleId;
+use sg_records::{GroupType, RuleId};
 
 use super::{
     GROUPS, GROUPS_PER_NIC, LISTS, MEMBERS, NICS, RULES_PER_NIC,
-    operations::{MRemote, MRule},
+    operations::{MKind, MRemote, MRule},
 };
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Model {
 
 #[derive(Debug)]
 pub(super) struct MGroup {
-    pub(super) enterprise: bool,
+    pub(super) kind: MKind,
     pub(super) inner: bool,
     pub(super) members: Vec<u8>,
 }
@@ -68,8 +68,10 @@ impl Model {
         if wanted.is_empty() {
             why.push("missing");
         }
+        let first = wanted.iter().find_map(|&first| self.groups[first].as_ref());
         if wanted.len() > GROUPS_PER_NIC {
-            why.push("groups_per_nic");
+            let is_closed = first.is_some_and(|first| first.kind.kind() == GroupType::Closed);
+            why.push(if is_closed { "closed_groups_per_nic" } else { "groups_per_nic" });
         }
         for (place, &group) in wanted.iter().enumerate() {
             let Some(there) = &self.groups[group] else {
@@ -79,11 +81,10 @@ impl Model {
             if wanted[..place].contains(&group) {
                 why.push("invalid");
             }
-            if vpc(group) != vpc(nic) {
+            if vpc(group) != vpc(nic) && there.kind != MKind::Regional {
                 why.push("other_vpc");
             }
-            let first = wanted.iter().find_map(|&first| self.groups[first].as_ref());
-            if first.is_some_and(|first| first.enterprise != there.enterprise) {
+            if first.is_some_and(|first| first.kind.kind() != there.kind.kind()) {
                 why.push("mixed_types");
             }
             if !before.contains(&group) && self.size(group) + 1 > MEMBERS {
@@ -110,9 +111,14 @@ impl Model {
         port: u16,
     ) -> (bool, Option<RuleId>) {
         let groups = self.nics[nic].as_ref().unwrap();
+        let is_regional = |group: usize| self.groups[group].as_ref().unwrap().kind == MKind::Regional;
         let member = |group: usize| {
+            // Members in different VPCs do not know each other by a group without one.
+            let knows = |number: usize| !is_regional(group) || vpc(number) == vpc(nic);
             let nics = self.nics.iter().enumerate();
-            let mut nics = nics.filter(|(_, groups)| groups.as_ref().is_some_and(|all| all.contains(&group)));
+            let mut nics = nics.filter(|(number, groups)| {
+                knows(*number) && groups.as_ref().is_some_and(|all| all.contains(&group))
+            });
             let elsewhere = self.groups[group].as_ref().unwrap().members.iter();
             nics.any(|(number, _)| nic_address(number) == remote)
                 || elsewhere.clone().any(|&member| member_address(member) == remote)
@@ -134,14 +140,16 @@ impl Model {
                     }
                 }
         };
+        let is_merged = vpc(nic) == 0 && !groups.iter().any(|&group| is_regional(group));
         let mut best: Option<(Rank, &PlacedRule)> = None;
         for (place, group) in groups.iter().enumerate() {
             for (written, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.group == *group) {
                 let class = u8::from(!rule.rule.drop);
-                let key = match vpc(nic) {
-                    // Merged: the group's position only breaks ties.
-                    0 => (0, rule.rule.priority, class, place * 10_000 + written),
-                    _ => (place, rule.rule.priority, class, written),
+                let key = if is_merged {
+                    // The group's position only breaks ties.
+                    (0, rule.rule.priority, class, place * 10_000 + written)
+                } else {
+                    (place, rule.rule.priority, class, written)
                 };
                 if matches(rule) && best.as_ref().is_none_or(|(found, _)| key < *found) {
                     best = Some((key, rule));
@@ -150,7 +158,7 @@ impl Model {
         }
         match best {
             Some((_, rule)) => (!rule.rule.drop, Some(rule.id.clone())),
-            None => (!ingress && !self.groups[groups[0]].as_ref().unwrap().enterprise, None),
+            None => (!ingress && self.groups[groups[0]].as_ref().unwrap().kind == MKind::Basic, None),
         }
     }
 }

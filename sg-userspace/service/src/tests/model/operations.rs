@@ -1,6 +1,7 @@
 //! Random operations. Most are possible; some are of a kind that is refused.
 
 use proptest::{collection::vec, prelude::*};
+use sg_records::GroupType;
 
 use super::{GROUPS, LISTS, NICS, expected::vpc};
 
@@ -8,7 +9,7 @@ use super::{GROUPS, LISTS, NICS, expected::vpc};
 /// the order is merged, odd ones in VPC 1, where it is group by group.
 #[derive(Clone, Debug)]
 pub(in super::super) enum Op {
-    CreateGroup { group: usize, enterprise: bool },
+    CreateGroup { group: usize, kind: MKind },
     DeleteGroups(Vec<usize>),
     InnerAccess(usize, bool),
     Authorize { group: usize, ingress: bool, rule: MRule },
@@ -26,6 +27,35 @@ pub(in super::super) enum Op {
     AddPrefix(usize, u8),
     RemovePrefix(usize, u8),
     DeleteList(usize),
+}
+
+/// The type of a group, and whether it is in a VPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum MKind {
+    Basic,
+    Enterprise,
+    Closed,
+    /// Closed, without a VPC.
+    Regional,
+}
+
+impl MKind {
+    pub(super) const fn kind(self) -> GroupType {
+        match self {
+            Self::Basic => GroupType::Basic,
+            Self::Enterprise => GroupType::Enterprise,
+            Self::Closed | Self::Regional => GroupType::Closed,
+        }
+    }
+}
+
+pub(super) fn kinds() -> impl Strategy<Value = MKind> {
+    prop_oneof![
+        5 => Just(MKind::Basic),
+        1 => Just(MKind::Enterprise),
+        1 => Just(MKind::Closed),
+        2 => Just(MKind::Regional),
+    ]
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -80,8 +110,7 @@ pub(in super::super) fn operations() -> impl Strategy<Value = Op> {
     let held = (nic.clone(), vec(0..GROUPS, 0..4), prop::bool::weighted(0.1))
         .prop_map(|(nic, groups, stray)| (nic, near(nic, groups, stray)));
     prop_oneof![
-        2 => (group.clone(), prop::bool::weighted(0.2))
-            .prop_map(|(group, enterprise)| Op::CreateGroup { group, enterprise }),
+        2 => (group.clone(), kinds()).prop_map(|(group, kind)| Op::CreateGroup { group, kind }),
         2 => (group.clone(), vec(0..GROUPS, 0..3)).prop_map(|(first, more)| {
             Op::DeleteGroups(near(first, [vec![first], more].concat(), false))
         }),

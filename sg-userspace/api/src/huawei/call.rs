@@ -50,6 +50,17 @@ impl Call {
         self.values.get(name).map_or("", String::as_str)
     }
 
+    /// A header that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where the client finds this server: scheme and host of its own URL. Nobody but the client itself gets to see it.
+    pub(super) fn origin(&self) -> String {
+        let by_tls = self.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        format!("{}://{}", if by_tls { "https" } else { "http" }, self.host)
+    }
+
     /// Whether the client asks what the request would do, and not for it to be done.
     pub(super) fn is_dry_run(&self) -> bool {
         let declares = |name: &str| self.operation.declared().any(|parameter| parameter.name == name);

@@ -24,6 +24,7 @@
 mod authenticate;
 mod call;
 mod fault;
+mod identity;
 mod ids;
 mod operation;
 mod paging;

@@ -6,13 +6,18 @@ use std::collections::BTreeMap;
 use axum::http::Method;
 use serde_json::Value;
 
-use super::{Operation, v3};
+use super::{Operation, identity, v3};
 
 /// A noun, as a heading, and its operations.
 pub type Noun = (&'static str, &'static [Operation]);
 
 /// All operations, in the order of the documentation.
-pub const NOUNS: &[Noun] = &[("Security groups (VPC v3)", v3::GROUPS)];
+pub const NOUNS: &[Noun] = &[
+    ("Security groups (VPC v3)", v3::GROUPS),
+    ("Tokens", identity::TOKENS),
+    ("Projects", identity::PROJECTS),
+    ("Versions", identity::VERSIONS),
+];
 
 /// The values of the parameters in a path.
 pub(super) type PathValues = BTreeMap<&'static str, String>;

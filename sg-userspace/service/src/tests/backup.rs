@@ -51,7 +51,13 @@ pub(super) fn populated(operations: &[super::model::Op]) -> Tx {
     };
     world.run(&apply).unwrap();
     world.run(&CloneGroup { group: "a".to_owned(), label: named("copy"), ..CloneGroup::default() }).unwrap();
-    world.run(&CreateAccessKey { description: "of a pipeline".to_owned(), role: KeyRole::Viewer }).unwrap();
+    world
+        .run(&CreateAccessKey {
+            description: "of a pipeline".to_owned(),
+            role: KeyRole::Viewer,
+            region: String::new(),
+        })
+        .unwrap();
     let entry = PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() };
     let list = world.run(&new_list("ports", NoExtra {}, 3, vec![entry])).unwrap();
     let of_list = RuleSpec { description: "écrit ici".to_owned(), ..tcp(1, "any") };
@@ -160,7 +166,7 @@ fn remade(state: &State) -> Result<(), String> {
             list.extra.family.map_or_else(|| vec![Family::V4, Family::V6], |family| vec![family]);
         for family in families {
             let of_family =
-                |entry: &&PrefixEntry| list.extra.family.is_some() || Family::of(entry.cidr) == family;
+                |entry: &&PrefixEntry| list.extra.family.is_some() || Family::of(entry.addresses) == family;
             let create = CreateList {
                 label: label(&list.label),
                 region: list.region.clone(),

@@ -26,6 +26,7 @@ mod call;
 mod fault;
 mod identity;
 mod ids;
+mod objects;
 mod operation;
 mod paging;
 mod parameters;
@@ -35,6 +36,7 @@ mod refusals;
 mod reply;
 mod route;
 mod router;
+mod selection;
 mod state;
 #[cfg(test)]
 mod tests;

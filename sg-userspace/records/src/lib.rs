@@ -17,8 +17,11 @@ mod policy_test;
 mod ports;
 mod rule;
 mod settings;
+mod uuid;
 mod vpc;
 
+pub use self::uuid::{id_of, project_id, uuid_of};
+pub use ::uuid::Uuid;
 pub use caller::{AccessKey, KeyRole, Token};
 pub use group::{Group, Label, Member};
 pub use ids::{

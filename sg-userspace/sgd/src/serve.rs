@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     /// TCP address of the ECS-compatible API; `none` disables it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = ECS)]
     ecs: Place,
-    /// Region that the ECS-compatible API lists first.
+    /// Region that APIs list first, and whose project new access keys name.
     #[arg(long, value_name = "REGION", default_value = "local")]
     region: String,
     /// Allow TCP addresses that other hosts can reach. Traffic is not encrypted: put a TLS proxy in front.
@@ -122,6 +122,7 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let native = Native {
         service: Some(service.clone()),
         instance,
+        region: arguments.region.as_str().into(),
         hits,
         observed,
         places: Arc::default(),

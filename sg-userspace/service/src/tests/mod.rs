@@ -9,6 +9,7 @@ mod model;
 mod names;
 mod operations;
 mod pending;
+mod uuids;
 mod writer;
 
 use jiff::Timestamp;

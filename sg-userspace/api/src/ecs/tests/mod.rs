@@ -3,6 +3,7 @@
 mod arbitrary;
 pub(super) mod declared;
 mod demands;
+mod families;
 mod faults;
 mod page;
 mod params;

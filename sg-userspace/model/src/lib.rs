@@ -8,6 +8,7 @@
 // Others build on this crate, without reading it.
 #![warn(missing_docs)]
 
+mod addresses;
 mod age;
 mod by_name;
 mod confirm;
@@ -26,6 +27,7 @@ mod packets;
 mod policy;
 mod ports;
 pub mod precedence;
+mod prefixes;
 mod protocol;
 mod reach;
 mod references;
@@ -36,6 +38,7 @@ pub mod text;
 mod validity;
 mod written;
 
+pub use addresses::{AddressRange, Addresses, AddressesError, address_range};
 pub use age::{Age, MOMENT, NoAge, moment};
 pub use by_name::{ByName, KindAndName, Names};
 pub use confirm::{LONGEST_CONFIRM, SHORTEST_CONFIRM, confirm_seconds};
@@ -52,6 +55,7 @@ pub use numbers::{Bounded, HeaderNumbers, OutOfBounds};
 pub use packets::{End, Expectation, Over, Packets};
 pub use policy::{Decider, Policy, PolicyParts};
 pub use ports::{PortRange, PortSetError, Ports, port_range, port_ranges, write_port_ranges};
+pub use prefixes::Prefixes;
 pub use protocol::{Protocol, ProtocolError, ProtocolName, UnknownProtocol};
 pub use reach::{JoinedLists, Lists, Reach, join_port_ranges};
 pub use references::{GroupIndex, Indices, PortListIndex, PrefixListIndex, References, Resolve, RuleIndex};

@@ -37,7 +37,7 @@ pub use ports::PortSet;
 pub use rule::{Direction, Ids, Match, NicType, Ports, Remote, Rule, RuleSpec};
 pub use settings::{Quotas, Settings};
 pub use sg_model::{
-    Action, Established, GroupType, Hook, OnlyFamily, PortSetError, Protocol, ProtocolError, Role,
+    Action, Addresses, Established, GroupType, Hook, OnlyFamily, PortSetError, Protocol, ProtocolError, Role,
     WrittenError, net, port_range, shortest,
 };
 pub use vpc::{Order, Vpc};

@@ -58,12 +58,16 @@ impl StoredEntry for PrefixEntry {
             let allowed = "IPv4 or IPv6; only lists of documents have both".to_owned();
             return Err(Refusal::Missing { field: Field::Family, allowed });
         }
-        for Self { cidr, .. } in &list.entries {
-            if cidr.trunc() != *cidr {
-                return invalid::<Self, _>(Field::Cidr, cidr, "a prefix without host bits");
+        for Self { addresses, .. } in &list.entries {
+            if addresses.trunc() != *addresses {
+                return invalid::<Self, _>(Field::Cidr, addresses, "a prefix without host bits");
             }
-            if let Some(family) = family.filter(|family| *family != Family::of(*cidr)) {
-                return invalid::<Self, _>(Field::Family, cidr, &format!("a list of {family} prefixes"));
+            if let Some(family) = family.filter(|family| *family != Family::of(*addresses)) {
+                return invalid::<Self, _>(
+                    Field::Family,
+                    addresses,
+                    &format!("a list of {family} addresses"),
+                );
             }
         }
         Ok(())

@@ -319,7 +319,7 @@ impl Resolve<Ids, sg_model::Indices> for Namer<'_, '_> {
         }
         let list = state.prefix_list(id).ok_or_else(|| dangling(self.by, "prefix list", id))?;
         let index = PrefixListIndex(parts.prefix_lists.len());
-        let prefixes = list.entries.iter().map(|entry| entry.cidr).collect();
+        let prefixes = list.entries.iter().map(|entry| entry.addresses).collect();
         parts.prefix_lists.push((id.to_string(), prefixes));
         indices.prefix_lists.insert(id.clone(), index);
         Ok(index)

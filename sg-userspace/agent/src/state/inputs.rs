@@ -75,7 +75,7 @@ impl<'a> Inputs<'a> {
     fn prefixes(&mut self, list: PrefixListIndex) -> u64 {
         let before = self.before.and_then(|(policy, sums)| {
             let (_, prefixes) = policy.parts().prefix_lists.get(list.0)?;
-            Some((&prefixes[..], *sums.prefixes.get(&list)?))
+            Some((prefixes.as_slice(), *sums.prefixes.get(&list)?))
         });
         let sum = self.sum(before, self.policy.prefixes(list));
         self.sums.prefixes.insert(list, sum);

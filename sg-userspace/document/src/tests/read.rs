@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Established, Group, GroupIndex, GroupType, HeaderNumbers, Hook, Ipsec, Match, MatchField, Nic,
-    Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol,
-    Remote, Role, Rule,
+    Action, Addresses, Established, Group, GroupIndex, GroupType, HeaderNumbers, Hook, Ipsec, Match,
+    MatchField, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
+    Prefixes, Priority, Protocol, Remote, Role, Rule,
 };
 
 use super::{super::Notice, EXAMPLE, accepted};
@@ -96,6 +96,10 @@ fn web_ingress(ops: GroupIndex, office: PrefixListIndex, web_ports: PortListInde
     ]
 }
 
+fn entry(text: &str) -> Addresses {
+    text.parse().unwrap()
+}
+
 /// The policy of [`EXAMPLE`].
 fn example() -> Policy {
     let (ops, office, web_ports) = (GroupIndex(1), PrefixListIndex(0), PortListIndex(0));
@@ -119,11 +123,8 @@ fn example() -> Policy {
     };
     let parts = PolicyParts {
         prefix_lists: vec![
-            (
-                "office".to_owned(),
-                vec!["203.0.113.0/24".parse().unwrap(), "2001:db8:1::/48".parse().unwrap()],
-            ),
-            ("none".to_owned(), Vec::new()),
+            ("office".to_owned(), ["203.0.113.0/24", "2001:db8:1::/48"].map(entry).into_iter().collect()),
+            ("none".to_owned(), Prefixes::default()),
         ],
         port_lists: vec![(
             "web".to_owned(),

@@ -81,11 +81,11 @@ pub enum Field {
     /// The maximum number of entries of a list.
     #[serde(rename = "number of entries")]
     MaxEntries,
-    /// A prefix of a list.
-    #[serde(rename = "prefix")]
+    /// A prefix or range of a list.
+    #[serde(rename = "prefix or range")]
     Cidr,
-    /// A prefix that occurs twice.
-    #[serde(rename = "prefix")]
+    /// A prefix or range that occurs twice.
+    #[serde(rename = "prefix or range")]
     CidrTwice,
     /// Ports of a port list.
     #[serde(rename = "port range")]

@@ -166,7 +166,7 @@ fn remade(state: &State) -> Result<(), String> {
             list.extra.family.map_or_else(|| vec![Family::V4, Family::V6], |family| vec![family]);
         for family in families {
             let of_family =
-                |entry: &&PrefixEntry| list.extra.family.is_some() || Family::of(entry.cidr) == family;
+                |entry: &&PrefixEntry| list.extra.family.is_some() || Family::of(entry.addresses) == family;
             let create = CreateList {
                 label: label(&list.label),
                 region: list.region.clone(),

@@ -170,7 +170,7 @@ fn a_list_counts_with_all_it_may_hold() {
     world.group("web");
     world.nic("10.0.0.1", &["web"]);
     world.run(&ModifyQuotas { rules_per_nic: Some(100), ..ModifyQuotas::default() }).unwrap();
-    let entry = |cidr: &str| PrefixEntry { cidr: cidr.parse().unwrap(), description: String::new() };
+    let entry = |cidr: &str| PrefixEntry { addresses: cidr.parse().unwrap(), description: String::new() };
     let list = new_list("office", IPV4, 60, vec![entry("10.0.0.0/8")]);
     world.run(&list).unwrap();
     let by_list =
@@ -193,6 +193,30 @@ fn a_list_counts_with_all_it_may_hold() {
     assert!(matches!(world.run(&both), Err(Refusal::Missing { field: Field::Family, .. })));
     let other = CreateList { entries: vec![entry("2001:db8::/32")], ..list };
     assert!(matches!(world.run(&other), Err(Refusal::Invalid { field: Field::Family, .. })));
+}
+
+#[test]
+fn a_list_has_ranges_as_they_are_written() {
+    let mut world = World::new();
+    let entry = |text: &str| PrefixEntry { addresses: text.parse().unwrap(), description: text.to_owned() };
+    let entries = ["10.0.0.0-10.0.0.255", "10.0.0.0/24", "10.0.0.1-10.0.0.1"].map(entry);
+    let made = world.run(&new_list("office", IPV4, 9, entries.to_vec())).unwrap();
+    assert_eq!(made.entries, entries);
+    let change = |add: &[&str], remove: &[&str]| ModifyList::<PrefixEntry> {
+        list: "office".to_owned(),
+        add: add.iter().copied().map(entry).collect(),
+        remove: remove.iter().map(|text| text.parse().unwrap()).collect(),
+        ..ModifyList::default()
+    };
+    let changed = world.run(&change(&["10.0.0.7-10.0.0.9"], &["10.0.0.0/24"])).unwrap();
+    assert_eq!(changed.entries, ["10.0.0.0-10.0.0.255", "10.0.0.1-10.0.0.1", "10.0.0.7-10.0.0.9"].map(entry));
+    // The same addresses, but not an entry.
+    let refused = world.run(&change(&[], &["10.0.0.1/32"]));
+    assert!(matches!(refused, Err(Refusal::Invalid { field: Field::Cidr, .. })));
+    let refused = world.run(&change(&["10.0.1.0-10.0.1.9", "10.0.1.0-10.0.1.9"], &[]));
+    assert!(matches!(refused, Err(Refusal::Invalid { field: Field::CidrTwice, .. })));
+    let refused = world.run(&change(&["2001:db8::1-2001:db8::9"], &[]));
+    assert!(matches!(refused, Err(Refusal::Invalid { field: Field::Family, .. })));
 }
 
 #[test]

@@ -49,14 +49,14 @@ impl ListNoun for PrefixEntry {
     type ExtraArgs = FamilyArg;
 
     const COLLECTION: &'static str = "prefix-lists";
-    const ABOUT: &'static str = "Prefix lists: named lists of prefixes for use in rules";
-    const VALUE: &'static str = "Prefix";
-    const VALUE_NAMES: [&'static str; 2] = ["PREFIX", "PREFIX[=TEXT]"];
-    const VALUES: &'static str = "PREFIXES";
+    const ABOUT: &'static str = "Prefix lists: named lists of prefixes and ranges for use in rules";
+    const VALUE: &'static str = "Prefix or range such as 10.0.0.1-10.0.0.9";
+    const VALUE_NAMES: [&'static str; 2] = ["ADDRESSES", "ADDRESSES[=TEXT]"];
+    const VALUES: &'static str = "ADDRESSES";
     const EXTRA: Option<&'static str> = Some("FAMILY");
 
     fn extra(args: FamilyArg, entries: &[Self]) -> PrefixFamily {
-        let first = || entries.first().map(|entry| Family::of(entry.cidr));
+        let first = || entries.first().map(|entry| Family::of(entry.addresses));
         PrefixFamily { family: args.family.or_else(first) }
     }
 

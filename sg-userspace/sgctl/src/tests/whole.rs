@@ -278,7 +278,12 @@ fn lists_change_and_tell_of_it() {
         "203.0.113.0/24=the old line",
     ]);
     agent.words(&["prefix-list", "modify", "office", "--add", "192.0.2.1=new", "--remove", "203.0.113.0/24"]);
-    assert!(agent.ok("prefix-list show office").contains("PREFIXES     192.0.2.1 = new\n"));
+    assert!(agent.ok("prefix-list show office").contains("ADDRESSES    192.0.2.1 = new\n"));
+    agent.ok("prefix-list modify office --add 10.0.0.1-10.0.0.9=ward --remove 192.0.2.1");
+    assert!(agent.ok("prefix-list show office").contains("ADDRESSES    10.0.0.1-10.0.0.9 = ward\n"));
+    agent.ok("prefix-list create range --max-entries 1 --entry 2001:db8::1-2001:db8::9");
+    assert!(agent.ok("prefix-list list").contains("IPv6"));
+    agent.ok("prefix-list modify range --remove 2001:db8::1-2001:db8::9");
     agent.ok("port-list create web --max-entries 2 --entry 80");
     agent.ok("port-list modify web --add 443 --name web-ports");
     assert!(agent.ok("port-list show web-ports").ends_with("PORTS        80\n             443\n"));

@@ -381,7 +381,7 @@ pub(super) fn shown(state: &State, rule: &Rule) -> Value {
     Value::Object(fields)
 }
 
-const fn of_family(names: &Names, net: IpNet) -> &'static str {
+fn of_family(names: &Names, net: IpNet) -> &'static str {
     match Family::of(net) {
         Family::V4 => names.cidr,
         Family::V6 => names.cidr_v6,

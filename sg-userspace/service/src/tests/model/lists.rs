@@ -13,7 +13,7 @@ impl Both {
         if self.model.lists[list].is_some() {
             return (Ok(()), Vec::new());
         }
-        let entry = |&number: &u8| PrefixEntry { cidr: net(number), description: String::new() };
+        let entry = |&number: &u8| PrefixEntry { addresses: net(number).into(), description: String::new() };
         let entries = prefixes.iter().map(entry).collect();
         let said = self.world.run(&new_list(&format!("l{list}"), IPV4, max, entries));
         let mut expected = Vec::new();
@@ -30,7 +30,7 @@ impl Both {
     }
 
     pub(super) fn add_prefix(&mut self, list: usize, number: u8) -> Outcome {
-        let add = vec![PrefixEntry { cidr: net(number), description: String::new() }];
+        let add = vec![PrefixEntry { addresses: net(number).into(), description: String::new() }];
         let change = ModifyList { list: format!("l{list}"), add, ..ModifyList::<PrefixEntry>::default() };
         let expected = match &mut self.model.lists[list] {
             None => vec!["not_found"],
@@ -45,7 +45,7 @@ impl Both {
     }
 
     pub(super) fn remove_prefix(&mut self, list: usize, number: u8) -> Outcome {
-        let remove = vec![net(number)];
+        let remove = vec![net(number).into()];
         let change = ModifyList::<PrefixEntry> { list: format!("l{list}"), remove, ..ModifyList::default() };
         let expected = match &mut self.model.lists[list] {
             None => vec!["not_found"],

@@ -1,13 +1,18 @@
-//! The ids of this API for the ids of the domain. It must never know which objects exist.
+//! The ids of this API for the ids of the domain: UUIDs. It must never know which objects exist.
 
-use std::fmt::Display;
+use sg_records::{Id, Uuid, uuid_of};
 
 /// An id as clients see it.
-pub(super) fn shown(id: &impl Display) -> String {
-    id.to_string()
+pub(super) fn shown<I: Id>(id: &I) -> String {
+    uuid_of(id).to_string()
+}
+
+/// The UUID that a text is, written as clients see it.
+pub(super) fn uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
 }
 
 /// Whether a text has the form of an id as clients see it.
 pub(super) fn has_form(text: &str) -> bool {
-    text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    uuid(text).is_some()
 }

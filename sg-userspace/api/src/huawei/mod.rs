@@ -23,21 +23,27 @@
 
 mod authenticate;
 mod call;
+mod ecs;
 mod fault;
 mod ids;
+mod neutron;
+mod objects;
 mod operation;
 mod paging;
 mod parameters;
+mod ports;
 mod problem;
 mod project;
 mod refusals;
 mod reply;
 mod route;
 mod router;
+mod selection;
 mod state;
 #[cfg(test)]
 mod tests;
 mod token;
+mod v1;
 mod v3;
 mod wire;
 

@@ -3,15 +3,10 @@
 
 use std::sync::Arc;
 
-use sg_records::{Group, Id, Instance, Nic, Uuid, Vpc, id_of};
+use sg_records::{Group, Id, Instance, Nic, PrefixList, Rule, Vpc, id_of};
 use sg_service::State;
 
-use super::Call;
-
-/// The UUID that a text is, written as clients see it: 36 characters.
-pub(super) fn uuid(text: &str) -> Option<Uuid> {
-    Uuid::try_parse(text).ok().filter(|_| text.len() == 36)
-}
+use super::{Call, ids::uuid};
 
 /// The id of a generated kind that a text stands for.
 pub(super) fn id<I: Id>(text: &str) -> Option<I> {
@@ -36,4 +31,16 @@ pub(super) fn instance<'a>(state: &'a State, call: &Call, text: &str) -> Option<
 /// The VPC with this id.
 pub(super) fn vpc<'a>(state: &'a State, call: &Call, text: &str) -> Option<&'a Arc<Vpc>> {
     state.vpc(&id(text)?).filter(|vpc| vpc.region == call.project.region)
+}
+
+/// The rule with this id.
+pub(super) fn rule<'a>(state: &'a State, call: &Call, text: &str) -> Option<&'a Arc<Rule>> {
+    let is_of_project =
+        |rule: &&Arc<Rule>| state.group(&rule.group).is_some_and(|group| group.region == call.project.region);
+    state.rule(&id(text)?).filter(is_of_project)
+}
+
+/// The address group with this id.
+pub(super) fn address_group<'a>(state: &'a State, call: &Call, text: &str) -> Option<&'a Arc<PrefixList>> {
+    state.prefix_list(&id(text)?).filter(|list| list.region == call.project.region)
 }

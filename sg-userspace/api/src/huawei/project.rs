@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use sg_records::project_id;
 use sg_service::State;
 
 use super::{Huawei, problem::Problem};
-use crate::signature::sha256_hex;
 
 /// A project.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,18 +22,14 @@ pub(super) struct Project {
 impl Project {
     /// The project of a region.
     pub(super) fn of(region: &str) -> Self {
-        let mut id = sha256_hex(format!("project of region {region}").as_bytes());
-        id.truncate(32);
-        Self { id, region: region.to_owned() }
+        Self { id: project_id(region), region: region.to_owned() }
     }
 }
 
 /// All projects: that of the region of this server, and those of regions that have an object.
 pub(super) fn projects(huawei: &Huawei, state: &State) -> Vec<Project> {
     let mut regions = BTreeSet::from([huawei.region.as_str()]);
-    regions.extend(state.groups().values().map(|group| group.region.as_str()));
-    regions.extend(state.vpcs().values().map(|vpc| vpc.region.as_str()));
-    regions.extend(state.nics().values().map(|nic| nic.region.as_str()));
+    regions.extend(state.regions());
     regions.into_iter().map(Project::of).collect()
 }
 

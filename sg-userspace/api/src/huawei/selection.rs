@@ -13,22 +13,18 @@ const ENTERPRISE_PROJECTS: [&str; 2] = ["0", "all_granted_eps"];
 
 /// Whether the query selects an object that is shown as `shown`. `special` decides filters that are more than the comparison with
 /// a field: it gets the name and all values of one, and does not know the others.
-pub(super) fn selects(
-    call: &Call,
-    shown: &Value,
-    special: impl Fn(&str, &[&str]) -> Option<bool>,
-) -> bool {
-    let mut filters = call.operation.declared().filter(|parameter| {
-        parameter.place == Place::Query && !NO_FILTERS.contains(&parameter.name)
-    });
+pub(super) fn selects(call: &Call, shown: &Value, special: impl Fn(&str, &[&str]) -> Option<bool>) -> bool {
+    let mut filters = call
+        .operation
+        .declared()
+        .filter(|parameter| parameter.place == Place::Query && !NO_FILTERS.contains(&parameter.name));
     filters.all(|parameter| {
         let values: Vec<&str> = call.query.texts(parameter.name).collect();
         values.is_empty()
             || (parameter.name == "enterprise_project_id"
                 && values.iter().any(|value| ENTERPRISE_PROJECTS.contains(value)))
-            || special(parameter.name, &values).unwrap_or_else(|| {
-                values.iter().any(|value| is_shown(shown.get(parameter.name), value))
-            })
+            || special(parameter.name, &values)
+                .unwrap_or_else(|| values.iter().any(|value| is_shown(shown.get(parameter.name), value)))
     })
 }
 

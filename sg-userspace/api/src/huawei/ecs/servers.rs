@@ -10,7 +10,7 @@ use sg_service::State;
 
 use super::find;
 use crate::huawei::{
-    Call, Dialect, Fault, Huawei, Operation, Parameter, Response, objects,
+    Call, Dialect, Fault, Huawei, Operation, Parameter, Response, ids,
     operation::Outcome,
     parameters::{Kind, header, query},
     ports,
@@ -37,7 +37,8 @@ const FILTERS: &[Parameter] = &[
     query("reservation_id", Kind::Text, NOT_KNOWN).refused(),
 ];
 
-const MICROVERSION: &[Parameter] = &[header("OpenStack-API-Version", "the fields are the same for all of them")];
+const MICROVERSION: &[Parameter] =
+    &[header("OpenStack-API-Version", "the fields are the same for all of them")];
 
 pub(in crate::huawei) const SERVERS: &[Operation] = &[
     Operation {
@@ -55,7 +56,11 @@ pub(in crate::huawei) const SERVERS: &[Operation] = &[
             &[
                 query("ip_eq", Kind::Text, "an IPv4 address"),
                 query("server_id", Kind::Text, "ids of servers, separated by commas"),
-                query("enterprise_project_id", Kind::Text, "`0`, which everything is in, or `all_granted_eps`"),
+                query(
+                    "enterprise_project_id",
+                    Kind::Text,
+                    "`0`, which everything is in, or `all_granted_eps`",
+                ),
                 query("limit", Kind::Integer, "0 to 1000; default 25"),
                 query("offset", Kind::Integer, "the number of the page, from 1; default 1"),
                 query("marker", Kind::Text, "id of the last server of the page before, instead of `offset`"),
@@ -134,7 +139,7 @@ fn common(call: &Call, state: &State, server: &Instance) -> Map<String, Value> {
         "status": ACTIVE,
         "tenant_id": call.project.id,
         "created": time(server.label.created),
-        "updated": time(server.label.updated),
+        "updated": time(server.label.created),
         "addresses": networks,
         "metadata": { "vpc_id": server.vpc.as_ref().map(|vpc| uuid_of(vpc).to_string()).unwrap_or_default() },
         "OS-EXT-AZ:availability_zone": server.region,
@@ -208,7 +213,8 @@ fn selected<'a>(state: &'a State, call: &Call) -> Vec<&'a Arc<Instance>> {
 /// Whether one of the IPv4 addresses of a server is wanted.
 fn has_address(state: &State, server: &Instance, is_wanted: impl Fn(&str) -> bool) -> bool {
     let nics = state.nics_of_instance(&server.id);
-    nics.flat_map(|nic| ports::addresses(nic)).any(|address| address.is_ipv4() && is_wanted(&address.to_string()))
+    nics.flat_map(|nic| ports::addresses(nic))
+        .any(|address| address.is_ipv4() && is_wanted(&address.to_string()))
 }
 
 /// The maximum number of servers in a response.
@@ -221,7 +227,7 @@ fn limit(call: &Call, default: usize) -> Result<usize, Fault> {
 /// The number of servers up to the one that `marker` names.
 fn behind(call: &Call, found: &[&Arc<Instance>]) -> Result<Option<usize>, Fault> {
     let Some(marker) = call.query.text("marker").filter(|marker| !marker.is_empty()) else { return Ok(None) };
-    let id = objects::uuid(marker).ok_or_else(|| call.malformed("marker", "the id of a server is expected"))?;
+    let id = ids::uuid(marker).ok_or_else(|| call.malformed("marker", "the id of a server is expected"))?;
     Ok(Some(found.partition_point(|server| uuid_of(&server.id) <= id)))
 }
 
@@ -230,12 +236,13 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let state = huawei.service.snapshot();
         let query = &call.query;
         let (exact, ids) = (query.text("ip_eq"), query.text("server_id"));
-        let in_project = query.text("enterprise_project_id").is_none_or(|id| ["0", "all_granted_eps"].contains(&id));
+        let in_project =
+            query.text("enterprise_project_id").is_none_or(|id| ["0", "all_granted_eps"].contains(&id));
         let mut found = selected(&state, call);
         found.retain(|server| {
             in_project
                 && exact.is_none_or(|address| has_address(&state, server, |text| text == address))
-                && ids.is_none_or(|ids| ids.split(',').any(|id| objects::uuid(id) == Some(uuid_of(&server.id))))
+                && ids.is_none_or(|ids| ids.split(',').any(|id| ids::uuid(id) == Some(uuid_of(&server.id))))
         });
         let limit = limit(call, DEFAULT)?;
         let page = query.integer("offset").unwrap_or(1);
@@ -260,7 +267,8 @@ fn nova_list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         if let Some(last) = servers.last().filter(|_| first + servers.len() < found.len()) {
             let path = format!("/v2.1/{}/servers/detail", call.project.id);
             let marker = last["id"].as_str().unwrap_or_default();
-            body["servers_links"] = json!([{ "rel": "next", "href": call.link(&path, &[("marker", marker)]) }]);
+            body["servers_links"] =
+                json!([{ "rel": "next", "href": call.link(&path, &[("marker", marker)]) }]);
         }
         Ok(Response::of(body))
     })

@@ -63,7 +63,12 @@ pub(in crate::huawei) fn address_pairs(
         let address = fields.text("ip_address").unwrap_or_default();
         let mac = fields.text("mac_address").filter(|mac| !mac.is_empty());
         let text = mac.map_or_else(|| address.to_owned(), |mac| format!("{address}={mac}"));
-        text.parse().map_err(|_| call.malformed(&fields.place("ip_address"), "an address or prefix is expected, and an Ethernet address"))
+        text.parse().map_err(|_| {
+            call.malformed(
+                &fields.place("ip_address"),
+                "an address or prefix is expected, and an Ethernet address",
+            )
+        })
     };
     pairs.iter().map(pair).collect::<Result<_, _>>().map(Some)
 }
@@ -80,12 +85,17 @@ pub(in crate::huawei) fn register(
 ) -> Result<RegisterNic, Fault> {
     let network = port.text("network_id").unwrap_or_default();
     let vpc = objects::vpc(state, call, network).ok_or_else(|| {
-        call.malformed("port.network_id", "the id of a VPC of this project, which is its only network, is expected")
+        call.malformed(
+            "port.network_id",
+            "the id of a VPC of this project, which is its only network, is expected",
+        )
     })?;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for address in port.objects("fixed_ips").unwrap_or_default() {
         if address.text("subnet_id").is_some_and(|subnet| subnet != network) {
-            return Err(call.malformed(&address.place("subnet_id"), "the only subnet has the id of its network"));
+            return Err(
+                call.malformed(&address.place("subnet_id"), "the only subnet has the id of its network")
+            );
         }
         let text = address.text("ip_address").unwrap_or_default();
         let wanted = || call.malformed(&address.place("ip_address"), "an address is expected");

@@ -8,11 +8,7 @@ use sg_records::{Nic, uuid_of};
 use sg_service::State;
 
 use super::shown::{addresses, network};
-use crate::huawei::{
-    Call, Fault, objects,
-    problem::Subject,
-    selection::selects,
-};
+use crate::huawei::{Call, Fault, objects, problem::Subject, selection::selects};
 
 /// The port that the path names.
 pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a Arc<Nic>, Fault> {
@@ -21,11 +17,7 @@ pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a A
 }
 
 /// The ports that the query selects, as `shown` shows them, in the order of their ids.
-pub(in crate::huawei) fn all(
-    state: &State,
-    call: &Call,
-    shown: impl Fn(&Call, &Nic) -> Value,
-) -> Vec<Value> {
+pub(in crate::huawei) fn all(state: &State, call: &Call, shown: impl Fn(&Call, &Nic) -> Value) -> Vec<Value> {
     let of_project = state.nics().values().filter(|nic| nic.region == call.project.region);
     let mut found: Vec<(String, Value)> = of_project
         .map(|nic| (nic, shown(call, nic)))
@@ -69,5 +61,7 @@ fn has_addresses(nic: &Nic, values: &[&str]) -> bool {
 fn has_pair(nic: &Nic, value: &str) -> bool {
     let address = value.strip_prefix("ip_address=").unwrap_or(value);
     let pairs = &nic.senders.allowed_address_pairs;
-    pairs.iter().any(|pair| sg_records::shortest(pair.address) == address || pair.address.to_string() == address)
+    pairs
+        .iter()
+        .any(|pair| sg_records::shortest(pair.address) == address || pair.address.to_string() == address)
 }

@@ -82,7 +82,7 @@ pub(in crate::huawei) fn v3(call: &Call, nic: &Nic) -> Value {
             "vpc_id": network(nic),
             "vpc_tenant_id": call.project.id,
             "created_at": time(nic.label.created),
-            "updated_at": time(nic.label.updated),
+            "updated_at": time(nic.label.created),
             "zone_id": nic.region,
             "tags": tags.collect::<Vec<_>>(),
             "binding:host_id": "",
@@ -132,7 +132,7 @@ pub(in crate::huawei) fn neutron(call: &Call, nic: &Nic) -> Value {
             "description": nic.label.description,
             "project_id": call.project.id,
             "created_at": time(nic.label.created),
-            "updated_at": time(nic.label.updated),
+            "updated_at": time(nic.label.created),
         }),
     )
 }

@@ -8,7 +8,13 @@ mod ports;
 mod quotas;
 mod rules;
 
-pub(super) use groups::GROUPS;
-pub(super) use ports::PORTS;
+pub(super) use groups::{
+    GROUPS, all as all_groups, delete as delete_group, find as find_group, new_group, rules_of,
+};
+pub(super) use paging::limit;
+pub(super) use ports::{LABEL_AND_GROUPS, NEW_PORT, PORTS, delete as delete_port, registered, updated};
 pub(super) use quotas::QUOTAS;
-pub(super) use rules::{RULES, given, shown as shown_rule, wanted as wanted_rule};
+pub(super) use rules::{
+    AddRule, NEW_RULE, RULES, all as all_rules, delete as delete_rule, find as find_rule,
+    given as given_rule, shown as shown_rule,
+};

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::huawei::{
-    Call, Fault, Parameter, Response, objects,
+    Call, Fault, Parameter, Response, ids,
     parameters::{Kind, query},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn page(call: &Call, name: &str, all: &[Value]) -> Result<Response, F
     let limit = limit(call)?.unwrap_or(usize::MAX);
     let first = match call.query.text("marker") {
         None | Some("") => 0,
-        Some(marker) if objects::uuid(marker).is_some() => {
+        Some(marker) if ids::uuid(marker).is_some() => {
             all.partition_point(|one| one["id"].as_str().unwrap_or_default() <= marker)
         }
         Some(_) => return Err(call.malformed("marker", "the id of an object is expected")),

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 use sg_records::{KeyRole, Nic};
-use sg_service::RemoveNics;
+use sg_service::{RegisterNic, RemoveNics};
 
 use super::paging::{PAGE, page};
 use crate::huawei::{
@@ -15,7 +15,8 @@ use crate::huawei::{
     v3::submit,
 };
 
-const LABEL_AND_GROUPS: &[Parameter] = &[
+/// What of a port can be said, of v1 and of v2.0.
+pub(in crate::huawei) const LABEL_AND_GROUPS: &[Parameter] = &[
     body("port", Kind::Object, "").required(),
     body("port.name", Kind::Text, ""),
     body("port.security_groups", Kind::Texts, "ids of all groups, in order: the first decides first"),
@@ -23,6 +24,17 @@ const LABEL_AND_GROUPS: &[Parameter] = &[
     body("port.allowed_address_pairs[].ip_address", Kind::Text, "an address or a prefix").required(),
     body("port.allowed_address_pairs[].mac_address", Kind::Text, "default: that of the port"),
     body("port.extra_dhcp_opts", Kind::Any, "this server is no DHCP server").refused(),
+];
+
+/// What is said of a new port besides.
+pub(in crate::huawei) const NEW_PORT: &[Parameter] = &[
+    body("port.network_id", Kind::Text, "id of the VPC").required(),
+    body("port.admin_state_up", Kind::Boolean, "`true`, which every port is"),
+    body("port.device_owner", Kind::Text, "it is set for the ports of servers").refused(),
+    body("port.fixed_ips", Kind::Objects, "its addresses; one at least"),
+    body("port.fixed_ips[].ip_address", Kind::Text, "").required(),
+    body("port.fixed_ips[].subnet_id", Kind::Text, "the id of the VPC"),
+    body("port.tenant_id", Kind::Text, "that of the path"),
 ];
 
 pub(in crate::huawei) const PORTS: &[Operation] = &[
@@ -46,10 +58,18 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
                 query("mac_address", Kind::Text, ""),
                 query("device_id", Kind::Text, "id of the server"),
                 query("device_owner", Kind::Text, "`compute:REGION` of a server's port, else blank"),
-                query("status", Kind::Text, "`ACTIVE` of a NIC that an instance or a device has, else `DOWN`"),
+                query(
+                    "status",
+                    Kind::Text,
+                    "`ACTIVE` of a NIC that an instance or a device has, else `DOWN`",
+                ),
                 query("security_groups", Kind::Texts, "ports that hold one of these"),
                 query("fixed_ips", Kind::Texts, "`ip_address=ADDRESS`, `subnet_id=ID`"),
-                query("enterprise_project_id", Kind::Text, "`0`, which everything is in, or `all_granted_eps`"),
+                query(
+                    "enterprise_project_id",
+                    Kind::Text,
+                    "`0`, which everything is in, or `all_granted_eps`",
+                ),
                 query("enable_efi", Kind::Boolean, "`false`, which it is of every port"),
             ],
         ],
@@ -64,18 +84,7 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
         about: "Registers a NIC of another host, whose addresses become those of a member of its groups.",
         role: Some(KeyRole::Editor),
         handler: create,
-        parameters: &[
-            LABEL_AND_GROUPS,
-            &[
-                body("port.network_id", Kind::Text, "id of the VPC").required(),
-                body("port.admin_state_up", Kind::Boolean, "`true`, which every port is"),
-                body("port.device_owner", Kind::Text, "it is set for the ports of servers").refused(),
-                body("port.fixed_ips", Kind::Objects, "its addresses; one at least"),
-                body("port.fixed_ips[].ip_address", Kind::Text, "").required(),
-                body("port.fixed_ips[].subnet_id", Kind::Text, "the id of the VPC"),
-                body("port.tenant_id", Kind::Text, "that of the path"),
-            ],
-        ],
+        parameters: &[LABEL_AND_GROUPS, NEW_PORT],
     },
     Operation {
         name: "ShowPort",
@@ -136,40 +145,52 @@ fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 /// The groups of the body; of one that does not exist, v1 says that the request is malformed.
 fn groups(huawei: &Huawei, call: &Call, port: &Fields<'_>) -> Result<Option<Vec<String>>, Fault> {
     let Some(ids) = port.texts("security_groups") else { return Ok(None) };
-    let unknown = |_: &str| call.malformed("port.security_groups", "ids of groups of this project are expected");
+    let unknown =
+        |_: &str| call.malformed("port.security_groups", "ids of groups of this project are expected");
     ports::groups(&huawei.service.snapshot(), call, &ids, unknown).map(Some)
 }
 
+/// The registration that a request is.
+///
+/// # Errors
+/// The first field that is malformed or names what does not exist.
+pub(in crate::huawei) fn registered(huawei: &Huawei, call: &Call) -> Result<RegisterNic, Fault> {
+    let fields = call.fields().object("port");
+    if fields.boolean("admin_state_up") == Some(false) {
+        return Err(call.malformed("port.admin_state_up", "every port is up"));
+    }
+    if fields.text("tenant_id").is_some_and(|project| project != call.project.id) {
+        return Err(call.malformed("port.tenant_id", "that of the request is expected"));
+    }
+    let groups = groups(huawei, call, &fields)?.unwrap_or_default();
+    ports::register(&huawei.service.snapshot(), call, &fields, groups)
+}
+
 fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
-    Box::pin(async move {
-        let fields = call.fields().object("port");
-        if fields.boolean("admin_state_up") == Some(false) {
-            return Err(call.malformed("port.admin_state_up", "every port is up"));
-        }
-        if fields.text("tenant_id").is_some_and(|project| project != call.project.id) {
-            return Err(call.malformed("port.tenant_id", "that of the path is expected"));
-        }
-        let groups = groups(huawei, call, &fields)?.unwrap_or_default();
-        let operation = ports::register(&huawei.service.snapshot(), call, &fields, groups)?;
-        submit(huawei, call, operation, |nic| port(call, &nic)).await
+    Box::pin(async move { submit(huawei, call, registered(huawei, call)?, |nic| port(call, &nic)).await })
+}
+
+/// The change that a request is.
+///
+/// # Errors
+/// The first field that is malformed or names what does not exist.
+pub(in crate::huawei) fn updated(huawei: &Huawei, call: &Call) -> Result<ChangePort, Fault> {
+    let nic = ports::find(&huawei.service.snapshot(), call)?.id.to_string();
+    let fields = call.fields().object("port");
+    Ok(ChangePort {
+        nic,
+        groups: groups(huawei, call, &fields)?,
+        name: fields.text("name").map(str::to_owned),
+        pairs: address_pairs(call, &fields)?,
     })
 }
 
 fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
-    Box::pin(async move {
-        let nic = ports::find(&huawei.service.snapshot(), call)?.id.to_string();
-        let fields = call.fields().object("port");
-        let operation = ChangePort {
-            nic,
-            groups: groups(huawei, call, &fields)?,
-            name: fields.text("name").map(str::to_owned),
-            pairs: address_pairs(call, &fields)?,
-        };
-        submit(huawei, call, operation, |nic| port(call, &nic)).await
-    })
+    Box::pin(async move { submit(huawei, call, updated(huawei, call)?, |nic| port(call, &nic)).await })
 }
 
-fn delete<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+/// Removes the port that the path names.
+pub(in crate::huawei) fn delete<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
         let nic = ports::find(&state, call)?;

@@ -11,7 +11,7 @@ use crate::huawei::{Call, ids};
 ///
 /// What the vendor's rules do not have is left out: source ports, local addresses, the DSCP, types of ICMP messages. A port list is
 /// shown as the ports that are in it.
-pub(super) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
+pub(in crate::huawei) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
     let spec = &rule.spec;
     let (mut prefix, mut group, mut address_group) = (None, None, None);
     match &spec.matches.remote {

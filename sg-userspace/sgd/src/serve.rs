@@ -61,7 +61,8 @@ pub(super) struct Arguments {
     /// Also serve the Huawei-Cloud-compatible API on this TCP address.
     #[arg(long, value_name = "ADDRESS:PORT")]
     huawei: Option<SocketAddr>,
-    /// Region that APIs list first, whose project new access keys name, and which requests mean that name none.
+    /// Region that APIs list first, whose project new access keys name, and which the Huawei-Cloud-compatible API takes if a
+    /// request names no project.
     #[arg(long, value_name = "REGION", default_value = "local")]
     region: String,
     /// Allow TCP addresses that other hosts can reach. Traffic is not encrypted: put a TLS proxy in front.

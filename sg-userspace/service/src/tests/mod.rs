@@ -3,6 +3,7 @@
 mod backup;
 mod copies;
 mod demands;
+mod devices;
 mod guard;
 mod history;
 mod model;

@@ -56,7 +56,18 @@ impl Call {
         let kept = self.query.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let all = kept.filter(|(name, _)| is_kept(name)).chain(changed.iter().copied());
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish();
-        format!("http://{}{path}?{query}", self.host)
+        format!("{}{path}?{query}", self.origin())
+    }
+
+    /// A header that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where the client finds this server: scheme and host of its own URL. Nobody but the client itself gets to see it.
+    pub(super) fn origin(&self) -> String {
+        let by_tls = self.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        format!("{}://{}", if by_tls { "https" } else { "http" }, self.host)
     }
 
     /// Whether the client asks what the request would do, and not for it to be done.

@@ -25,6 +25,7 @@ mod authenticate;
 mod call;
 mod ecs;
 mod fault;
+mod identity;
 mod ids;
 mod neutron;
 mod objects;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::http::Method;
 use serde_json::Value;
 
-use super::{Operation, ecs, neutron, v1, v3};
+use super::{Operation, ecs, identity, neutron, v1, v3};
 
 /// A noun, as a heading, and its operations.
 pub type Noun = (&'static str, &'static [Operation]);
@@ -25,6 +25,9 @@ pub const NOUNS: &[Noun] = &[
     ("Servers (ECS v1, Nova v2.1)", ecs::SERVERS),
     ("Interfaces of servers (ECS v1, Nova v2.1)", ecs::INTERFACES),
     ("Groups of servers (Nova v2.1)", ecs::GROUPS),
+    ("Tokens", identity::TOKENS),
+    ("Projects", identity::PROJECTS),
+    ("Versions", identity::VERSIONS),
 ];
 
 /// The values of the parameters in a path.

@@ -184,6 +184,7 @@ impl<'a> Source<'a> {
             matches: {
                 let mut matches = self.service(family);
                 matches.numbers.dscp = (self.below(8) == 0).then(|| self.dscp()).flatten();
+                matches.family = (self.below(8) == 0).then(|| family.into());
                 Match { remote, local: (shape >> 6 == 3).then(|| self.net(family)), ..matches }
             },
             description: None,

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sg_model::{AddressPair, AllowedSources, Ethertype, Ipsec, Mac};
-use sg_records::{Hook, Instance, Nic, NicType, Role};
+use sg_records::{Hook, Instance, Nic, NicType, Role, Uuid, uuid_of};
 use utoipa::ToSchema;
 
 use crate::{LabelChange, NewLabel};
@@ -127,12 +127,33 @@ pub struct RegisterInstance {
     pub nics: Vec<RegisterNic>,
 }
 
+/// A NIC, with what clients of other APIs call it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NicView {
+    /// The NIC.
+    #[serde(flatten)]
+    pub nic: Nic,
+    /// UUID of the NIC: the same for as long as its id is.
+    #[schema(value_type = String, format = "uuid")]
+    pub uuid: Uuid,
+}
+
+impl From<&Nic> for NicView {
+    fn from(nic: &Nic) -> Self {
+        Self { nic: nic.clone(), uuid: uuid_of(&nic.id) }
+    }
+}
+
 /// An instance and its NICs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceView {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
+    /// UUID of the instance: the same for as long as its id is.
+    #[serde(default)]
+    #[schema(value_type = String, format = "uuid")]
+    pub uuid: Uuid,
     /// NICs of the instance, the primary NIC first.
     pub nics: Vec<Nic>,
 }

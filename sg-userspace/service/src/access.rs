@@ -5,10 +5,13 @@
 use rand::RngExt as _;
 use sg_api_types::{CreateAccessKey, DeleteAccessKey, ModifyQuotas, NewAccessKey};
 use sg_model::MAX_GROUPS_PER_NIC;
-use sg_records::{AccessKey, AccessKeyId, Id as _, Quotas, Settings};
+use sg_records::{AccessKey, AccessKeyId, Id as _, Quotas, Settings, project_id};
 use sg_store::Key;
 
-use super::{Field, Kind, Operation, Refusal, Tx, labels::remark};
+use super::{
+    Field, Kind, Operation, Refusal, Tx,
+    labels::{region, remark},
+};
 
 const SECRET_LENGTH: usize = 40;
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -22,9 +25,9 @@ impl Operation for CreateAccessKey {
         let (id, secret): (_, String) = (AccessKeyId::random(), letters.collect());
         let description = self.description.clone();
         remark(&description)?;
-        let role = self.role;
+        let (role, project_id) = (self.role, project_id(&region(&self.region)?));
         tx.put(AccessKey { id: id.clone(), secret: secret.clone(), role, description, created: tx.now() });
-        Ok(NewAccessKey { id, secret, role })
+        Ok(NewAccessKey { id, secret, role, project_id })
     }
 }
 

@@ -92,7 +92,7 @@ pub use sg_api_types::{
     DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
     Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
     LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc,
-    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference,
+    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, NicView, Page, PageRequest, PendingChange, Reference,
     RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules,
     Restored, Revoke, Rollback, RolledBack, RuleQuery, SetGroups, Severity,
 };

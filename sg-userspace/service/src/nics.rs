@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use sg_api_types::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 use sg_model::{Ethertype, Ipsec, fit_one_nic};
-use sg_records::{Group, Hook, Id as _, Instance, InstanceId, Nic, NicId, NicType, Role};
+use sg_records::{Group, Hook, Id as _, Instance, InstanceId, Nic, NicId, NicType, Role, uuid_of};
 use sg_store::Key;
 
 use super::{
@@ -262,7 +262,7 @@ impl Operation for RegisterInstance {
             let nic = RegisterNic { instance: Some(id.to_string()), ..nic.clone() };
             nics.push(nic.run(tx)?);
         }
-        Ok(InstanceView { instance, nics })
+        Ok(InstanceView { uuid: uuid_of(&instance.id), instance, nics })
     }
 }
 

@@ -103,6 +103,7 @@ fn families(state: &State, matches: &Match) -> Result<(), Refusal> {
         let [first, second] = [first, second].map(|(field, _)| match field {
             MatchField::Local => "the local address",
             MatchField::Remote => "the remote",
+            MatchField::Family => "the family",
             // Every other field that has a family has that of the protocol.
             _ => "the protocol",
         });

@@ -243,7 +243,7 @@ impl<'a> Inputs<'a> {
             Action::Reject => 2,
         });
         text.tag(priority.get());
-        let Conditions { service, remote, local, numbers } = matches.conditions();
+        let Conditions { service, family, remote, local, numbers } = matches.conditions();
         match service {
             Service::All => text.tag(0),
             Service::Ported { protocol, destination, source } => {
@@ -279,6 +279,11 @@ impl<'a> Inputs<'a> {
                 text.number(self.part(Part::PrefixList(*list)));
             }
         }
+        text.tag(match family {
+            None => 0,
+            Some(Family::V4) => 1,
+            Some(Family::V6) => 2,
+        });
         text.tag(local.is_some().into());
         if let Some(net) = local {
             text.net(net);

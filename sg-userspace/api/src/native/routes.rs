@@ -339,7 +339,7 @@ impl Routes {
             if let Some(change) = &change {
                 request.extensions_mut().insert(change.clone());
             }
-            let response = match Begun::of(request, needed, &known, reads, large).await {
+            let response = match Begun::of(request, needed, &known, reads, large, &native.region).await {
                 Ok(begun) => handler(native, begun).await,
                 Err(failed) => Err(failed),
             };

@@ -386,6 +386,18 @@ fn rules_that_never_decide_are_warned_of() {
             "{ protocol: all, local: 10.0.0.0/8 }, { priority: 2, protocol: all, local: 10.0.0.1 }",
             never(1, "g/ingress/0", "does the same"),
         ),
+        (
+            "{ protocol: all, family: ipv4 }, { priority: 2, protocol: tcp, remote: 10.0.0.0/8 }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: all, remote: \"::/0\" }, { priority: 2, protocol: tcp, family: ipv6 }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: all, remote: { group: h } }, { priority: 2, protocol: tcp, family: ipv6, remote: { group: h } }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
     ] {
         assert_eq!(of_rules(rules), wanted, "{rules}");
     }
@@ -404,6 +416,11 @@ fn rules_that_may_decide_are_not_warned_of() {
         "{ protocol: tcp, source_ports: 53 }, { protocol: tcp }",
         "{ protocol: icmp, icmp_type: 8, icmp_code: 0 }, { protocol: icmp, icmp_type: 8 }",
         "{ protocol: all, local: 10.0.0.1 }, { protocol: all, local: 10.0.0.2 }",
+        "{ protocol: all, family: ipv4 }, { priority: 2, protocol: tcp }",
+        "{ protocol: all, family: ipv4 }, { priority: 2, protocol: tcp, family: ipv6 }",
+        "{ protocol: all, family: ipv4 }, { priority: 2, protocol: icmpv6 }",
+        "{ protocol: all, family: ipv4, remote: { group: h } }, { priority: 2, protocol: all, remote: { group: h } }",
+        "{ protocol: all, remote: 0.0.0.0/0 }, { priority: 2, protocol: tcp, family: ipv6 }",
     ] {
         assert_eq!(of_rules(rules), Vec::<String>::new(), "{rules}");
     }

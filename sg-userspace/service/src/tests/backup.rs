@@ -51,7 +51,13 @@ pub(super) fn populated(operations: &[super::model::Op]) -> Tx {
     };
     world.run(&apply).unwrap();
     world.run(&CloneGroup { group: "a".to_owned(), label: named("copy"), ..CloneGroup::default() }).unwrap();
-    world.run(&CreateAccessKey { description: "of a pipeline".to_owned(), role: KeyRole::Viewer }).unwrap();
+    world
+        .run(&CreateAccessKey {
+            description: "of a pipeline".to_owned(),
+            role: KeyRole::Viewer,
+            region: String::new(),
+        })
+        .unwrap();
     let entry = PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() };
     let list = world.run(&new_list("ports", NoExtra {}, 3, vec![entry])).unwrap();
     let of_list = RuleSpec { description: "écrit ici".to_owned(), ..tcp(1, "any") };

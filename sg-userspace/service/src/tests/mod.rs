@@ -10,6 +10,7 @@ mod model;
 mod names;
 mod operations;
 mod pending;
+mod uuids;
 mod writer;
 
 use jiff::Timestamp;

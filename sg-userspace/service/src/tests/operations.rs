@@ -2,8 +2,8 @@
 
 use sg_model::HeaderNumbers;
 use sg_records::{
-    Direction, GroupId, GroupType, Hook, Nic, NicType, PortEntry, Ports, PrefixEntry, PrefixFamily, Protocol,
-    Remote, Role, RuleSpec,
+    Direction, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily, PortEntry, Ports, PrefixEntry,
+    PrefixFamily, Protocol, Remote, Role, RuleSpec,
 };
 
 use super::{IPV4, World, new_group, new_list, tcp, with};
@@ -287,6 +287,52 @@ fn rules_are_added_once_and_told_apart_by_what_they_say() {
     assert_eq!(world.run(&revoke(vec![second.id.to_string(), egress.id.to_string()])).unwrap().len(), 2);
 }
 
+/// Every address of a family is one remote, however a dialect writes it.
+#[test]
+fn a_family_tells_rules_apart_where_it_says_something() {
+    let mut world = World::new();
+    world.group("web");
+    world.group("ops");
+    let only = |family, spec| with(spec, |matches| matches.family = Some(family));
+    let (v4, v6) = (OnlyFamily::Ipv4, OnlyFamily::Ipv6);
+    let mut add = |spec| world.rule("web", Direction::Ingress, spec).unwrap();
+    let every = add(only(v4, tcp(80, "any")));
+    assert_eq!(add(tcp(80, "0.0.0.0/0")), every);
+    assert_eq!(every.spec.matches.remote, Remote::Any, "as it was written");
+    let different = [tcp(80, "any"), only(v6, tcp(80, "any")), tcp(80, "ops"), only(v4, tcp(80, "ops"))];
+    for spec in different {
+        let rule = add(spec.clone());
+        assert_eq!(add(spec), rule);
+    }
+    let private = add(tcp(80, "10.0.0.0/8"));
+    assert_eq!(add(only(v4, tcp(80, "10.0.0.0/8"))), private);
+    assert_eq!(world.tx.rules().len(), 6);
+
+    let change = |change: ModifyRule| ModifyRule { rule: every.id.to_string(), ..change };
+    let to = |remote: &str| ModifyRule { remote: Some(remote.parse().unwrap()), ..ModifyRule::default() };
+    for other in ["any", "2001:db8::/32"] {
+        let refused = world.run(&change(to(other)));
+        let other_family = ModifyRule { family: Some(v6), ..to(other) };
+        match other {
+            // That of the rule stays.
+            "any" => assert_eq!(refused.unwrap(), every),
+            _ => assert!(matches!(refused, Err(Refusal::ChangesKind { field: Field::Remote }))),
+        }
+        assert!(world.run(&change(other_family)).is_err());
+    }
+    let narrowed = world.run(&change(to("192.0.2.0/24"))).unwrap();
+    assert_eq!(
+        (narrowed.spec.matches.family, narrowed.spec.matches.remote.to_string()),
+        (Some(v4), "192.0.2.0/24".into())
+    );
+    let gone = RevokeMatching {
+        group: "web".to_owned(),
+        direction: Direction::Ingress,
+        rules: vec![(tcp(80, "192.0.2.0/24"), true), (tcp(80, "::/0"), true)],
+    };
+    assert_eq!(world.run(&gone).unwrap().len(), 2);
+}
+
 #[test]
 fn a_rule_that_cannot_be_is_refused_with_the_part_that_is_wrong() {
     let mut world = World::new();
@@ -323,6 +369,23 @@ fn a_rule_that_cannot_be_is_refused_with_the_part_that_is_wrong() {
     let icmpv6 = with(icmpv6, |matches| matches.remote = "10.0.0.0/8".parse().unwrap());
     let refused = world.rule("web", Direction::Ingress, icmpv6);
     assert!(matches!(refused, Err(Refusal::MixedFamilies { first: "the protocol", second: "the remote" })));
+    let list = world.run(&new_list::<PrefixEntry>("office", IPV4, 1, Vec::new())).unwrap();
+    for (change, wanted) in [
+        (tcp(80, "10.0.0.0/8"), "the family and the remote"),
+        (
+            with(tcp(80, "any"), |matches| matches.remote = Remote::PrefixList(list.id.clone())),
+            "the family and the remote",
+        ),
+        (
+            with(tcp(80, "any"), |matches| matches.local = Some("10.0.0.5/32".parse().unwrap())),
+            "the family and the local address",
+        ),
+        (RuleSpec::accept(Protocol::Number(1)), "the protocol and the family"),
+    ] {
+        let spec = with(change, |matches| matches.family = Some(OnlyFamily::Ipv6));
+        let refused = world.rule("web", Direction::Ingress, spec).unwrap_err().to_string();
+        assert_eq!(refused, format!("{wanted} are of different address families: write two rules"));
+    }
 }
 
 #[test]

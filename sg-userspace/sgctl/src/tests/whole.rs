@@ -18,6 +18,7 @@ use sg_api::{
 };
 use sg_audit::TrailThread;
 use sg_inspect::last_hits::LastHits;
+use sg_records::{NicId, project_id, uuid_of};
 use sg_service::{
     Service,
     in_memory::{InForce, Remembers},
@@ -50,6 +51,7 @@ impl Agent {
             native::router(Native {
                 service: Some(service),
                 instance,
+                region: "local".into(),
                 hits,
                 observed: Arc::default(),
                 places: Arc::default(),
@@ -313,6 +315,11 @@ fn nics_and_instances_hold_groups_in_an_order() {
     agent.ok("nic modify eth0 --address 10.0.0.6 --anti-spoofing yes --description two");
     let nic = agent.json("nic show eth0");
     assert_eq!((&nic["addresses"][0], &nic["anti_spoofing"]), (&"10.0.0.6".into(), &Value::Bool(true)));
+    let uuid = uuid_of(&NicId::from(nic["id"].as_str().unwrap())).to_string();
+    assert_eq!(
+        (&nic["uuid"], &agent.json("nic list")[0]["uuid"]),
+        (&uuid.as_str().into(), &uuid.as_str().into())
+    );
 
     agent.ok("instance register db-1 --vpc prod --nic address=10.0.0.9,group=web --nic device=tap1,role=guest,group=ops");
     assert!(agent.ok("instance show db-1").contains("GROUPS       web ops\n"));
@@ -484,6 +491,9 @@ fn access_keys_quotas_and_the_status() {
     let agent = site();
     let key = agent.json("access-key create --description ci --role viewer");
     assert_eq!(key["role"], "viewer");
+    assert_eq!(key["project_id"], project_id("local"));
+    let key_of = agent.json("access-key create --region cn-north-4");
+    assert_eq!(key_of["project_id"], project_id("cn-north-4"));
     assert!(agent.refused("access-key create --role root").contains("viewer, editor, admin"));
     assert_eq!(key["secret"].as_str().unwrap().len(), 40);
     let list = agent.ok("access-key list");

@@ -150,12 +150,13 @@ prop_compose! {
         protocol in prop_oneof![Just(Protocol::All), any::<u8>().prop_map(Protocol::Number)],
         ports in ports(), source_ports in ports(),
         numbers in any::<[Option<u8>; HeaderNumbers::COUNT]>(),
+        family in option::of(select(OnlyFamily::ALL.to_vec())),
         remote in remote(), local in option::of(net()), enabled in any::<bool>(),
         name in text(), description in text(),
     ) -> RuleSpec {
         let mut numbers = numbers.into_iter();
         let numbers = HeaderNumbers::read(|_, _, max| numbers.next()?.map(|number| number & max));
-        let matches = Match { protocol, ports, source_ports, numbers, remote, local };
+        let matches = Match { protocol, ports, source_ports, numbers, family, remote, local };
         RuleSpec { action, priority, matches, nic_type, enabled, name, description }
     }
 }

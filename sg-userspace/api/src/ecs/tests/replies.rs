@@ -4,7 +4,8 @@ use axum::{body::Body, http::Request};
 use serde_json::json;
 
 use super::{Pairs, acs3_post, ask, common, face, get, pairs};
-use crate::ecs::{Fault, Format, Response, Secret, reply::ResponseContext, xml};
+use crate::ecs::{Fault, Format, Response, reply::ResponseContext, xml};
+use crate::keys::Secret;
 
 fn is_request_id(text: &str) -> bool {
     uuid::Uuid::parse_str(text).is_ok() && text.len() == 36 && text == text.to_uppercase()

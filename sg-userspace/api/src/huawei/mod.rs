@@ -23,13 +23,16 @@
 
 mod authenticate;
 mod call;
+mod ecs;
 mod fault;
 mod identity;
 mod ids;
+mod neutron;
 mod objects;
 mod operation;
 mod paging;
 mod parameters;
+mod ports;
 mod problem;
 mod project;
 mod refusals;
@@ -41,6 +44,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod token;
+mod v1;
 mod v3;
 mod wire;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::http::Method;
 use serde_json::Value;
 
-use super::{Operation, identity, v3};
+use super::{Operation, ecs, identity, neutron, v1, v3};
 
 /// A noun, as a heading, and its operations.
 pub type Noun = (&'static str, &'static [Operation]);
@@ -14,6 +14,17 @@ pub type Noun = (&'static str, &'static [Operation]);
 /// All operations, in the order of the documentation.
 pub const NOUNS: &[Noun] = &[
     ("Security groups (VPC v3)", v3::GROUPS),
+    ("Ports (VPC v3)", v3::PORTS),
+    ("Security groups (VPC v1)", v1::GROUPS),
+    ("Rules (VPC v1)", v1::RULES),
+    ("Ports (VPC v1)", v1::PORTS),
+    ("Quotas (VPC v1)", v1::QUOTAS),
+    ("Security groups (Neutron v2.0)", neutron::GROUPS),
+    ("Rules (Neutron v2.0)", neutron::RULES),
+    ("Ports (Neutron v2.0)", neutron::PORTS),
+    ("Servers (ECS v1, Nova v2.1)", ecs::SERVERS),
+    ("Interfaces of servers (ECS v1, Nova v2.1)", ecs::INTERFACES),
+    ("Groups of servers (Nova v2.1)", ecs::GROUPS),
     ("Tokens", identity::TOKENS),
     ("Projects", identity::PROJECTS),
     ("Versions", identity::VERSIONS),

@@ -23,7 +23,7 @@ impl AccessKeys for KeyOf {
 
 /// `20261129T045947Z`; of altered dates, any time.
 fn time(vector: &Vector) -> Timestamp {
-    let text = vector.header("x-sdk-date").unwrap_or_default();
+    let text = vector.header("x-sdk-date").unwrap_or_default().trim();
     let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).unwrap_or_default();
     time.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp()
 }

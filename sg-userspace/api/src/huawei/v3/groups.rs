@@ -201,8 +201,8 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
             label,
             region: call.project.region.clone(),
             vpc: None,
-            kind: GroupType::Basic,
-            inner_access: Some(false),
+            kind: GroupType::Closed,
+            inner_access: None,
         };
         submit(huawei, call, operation, |group| {
             Response::created(with_rules(call, &huawei.service.snapshot(), &group))

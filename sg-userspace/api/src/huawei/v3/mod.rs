@@ -3,6 +3,10 @@
 
 mod common;
 mod groups;
+mod ports;
 mod rules;
 
+pub(super) use common::{submit, time};
 pub(super) use groups::GROUPS;
+pub(super) use ports::PORTS;
+pub(super) use rules::shown as shown_rule;

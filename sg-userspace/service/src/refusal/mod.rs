@@ -118,7 +118,7 @@ pub enum Refusal {
         verb: &'static str,
     },
     /// A list or VPC is still in use.
-    #[error("{kind} {id} is in use by {}: change those first", some(by))]
+    #[error("{kind} {id} is in use by {}: change those first{}", some(by), or_with_rules(*kind))]
     InUse {
         kind: Kind,
         id: String,
@@ -353,6 +353,14 @@ pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+/// What else can be done about rules that use an object.
+const fn or_with_rules(kind: Kind) -> &'static str {
+    match kind {
+        Kind::PrefixList | Kind::PortList => ", or delete them with it",
+        _ => "",
     }
 }
 

@@ -5,6 +5,7 @@ mod copies;
 mod demands;
 mod guard;
 mod history;
+mod interfaces;
 mod model;
 mod names;
 mod operations;

@@ -40,7 +40,7 @@ pub struct DetachNic {
     pub instance: String,
 }
 
-/// Deletes a NIC that no instance has.
+/// Deletes a NIC that no instance has, and no device of this host.
 #[derive(Clone, Debug)]
 pub struct DeleteInterface {
     /// Id of the NIC.
@@ -186,8 +186,13 @@ impl Operation for DeleteInterface {
 
     fn run(&self, tx: &mut Tx) -> Result<Vec<NicId>, Refusal> {
         let nic = tx.find_nic(&self.nic)?;
-        if nic.instance.is_some() {
-            return Err(Refusal::Attachment { nic: nic.id.clone(), found: Attachment::Attached });
+        let found = match (&nic.instance, &nic.device) {
+            (Some(_), _) => Some(Attachment::Attached),
+            (None, Some(_)) => Some(Attachment::Device),
+            (None, None) => None,
+        };
+        if let Some(found) = found {
+            return Err(Refusal::Attachment { nic: nic.id.clone(), found });
         }
         RemoveNics { nics: vec![nic.id.to_string()] }.run(tx)
     }

@@ -25,6 +25,7 @@ mod keys;
 mod nonces;
 pub mod params;
 mod reply;
+mod reports;
 mod router;
 mod state;
 #[cfg(test)]
@@ -38,5 +39,6 @@ pub use fault::Fault;
 pub use keys::{AccessKeys, KnownKey, Secret};
 pub use nonces::Nonces;
 pub use reply::Response;
+pub use reports::Reports;
 pub use router::router;
 pub use state::{Clock, Ecs, Region, system_clock};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use sg_service::Service;
 
-use super::{AccessKeys, Nonces};
+use super::{AccessKeys, Nonces, Reports};
 use crate::{attempts::Attempts, recording::Recording};
 
 /// The source of the current time.
@@ -32,6 +32,8 @@ pub struct Ecs {
     pub recording: Recording,
     /// Replay protection.
     pub nonces: Mutex<Nonces>,
+    /// The last reports on what reaches a resource.
+    pub reports: Mutex<Reports>,
     /// The regions that clients can list; some list them before anything else.
     pub regions: Vec<Region>,
 }

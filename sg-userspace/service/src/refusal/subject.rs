@@ -50,6 +50,8 @@ pub enum Attachment {
     Primary,
     /// To none, and a document has it.
     Owned,
+    /// To a device of this host, which is filtered for it.
+    Device,
 }
 
 impl Attachment {
@@ -61,6 +63,9 @@ impl Attachment {
             Self::Elsewhere => "is attached to another instance: name that one",
             Self::Primary => {
                 "is the primary NIC of its instance, which stays: its groups are those of the instance"
+            }
+            Self::Device => {
+                "has a device of this host, where everything would pass: it is removed on purpose only"
             }
             Self::Owned => "is that of a document, and belongs to no instance",
         }

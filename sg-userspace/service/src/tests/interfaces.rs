@@ -97,6 +97,12 @@ fn nics_are_attached_and_detached() {
     assert_eq!(world.run(&detach(&second, "i-web")).unwrap().instance, None);
     world.run(&DeleteInterface { nic: second }).unwrap();
 
+    // Everything would pass on a device of this host.
+    let CreateInterface(register) = interface(&vpc, &[]);
+    let here = world.run(&RegisterNic { device: Some("eth0".to_owned()), ..register }).unwrap();
+    let refused = world.run(&DeleteInterface { nic: here.id.to_string() });
+    assert!(matches!(refused, Err(Refusal::Attachment { found: Attachment::Device, .. })));
+
     let other = world.run(&CreateVpc::default()).unwrap().id;
     world.run(&instance("i-away", &other)).unwrap();
     let third = world.run(&interface(&vpc, &[])).unwrap().id.to_string();

@@ -92,6 +92,7 @@ pub(super) fn authenticate(
         role: key.role,
         request_id,
         change,
+        dry_run: false,
         parameters: parameters.into(),
     })
 }

@@ -38,6 +38,8 @@ pub struct Call {
     pub request_id: String,
     /// The change that it asks for, for the audit trail. Queries have one, too: nobody writes it.
     pub(crate) change: PendingChange,
+    /// Whether it asks only whether it would succeed. The router reads that of an action that can be asked.
+    pub(crate) dry_run: bool,
     /// All parameters except signature and security token.
     pub parameters: Parameters,
 }
@@ -47,12 +49,5 @@ impl Call {
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
         self.parameters.fields()
-    }
-
-    /// Whether the client asks what the request would do, and not for it to be done. No action can do that.
-    #[must_use]
-    pub fn is_dry_run(&self) -> bool {
-        let asks = |text: &str| !text.is_empty() && !text.eq_ignore_ascii_case("false");
-        self.parameters.iter().any(|(name, text)| name == "DryRun" && asks(text))
     }
 }

@@ -95,6 +95,11 @@ impl Fault {
         Self::forbidden("Forbidden.RAM", message)
     }
 
+    /// What a dry run comes to where the request itself would succeed. The vendor's code and text for it.
+    pub(super) fn would_succeed() -> Self {
+        Self::bad("DryRunOperation", "Request validation has been passed with DryRun flag set.")
+    }
+
     pub(super) fn unknown_action() -> Self {
         Self::not_found(
             "InvalidAction.NotFound",

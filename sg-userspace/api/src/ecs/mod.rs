@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! request ── wire ──► authenticate ──► Call ──► actions ──► Response or Fault ── reply ──► JSON or XML
-//!            decode    key, signature,          one operation
-//!                      time, nonce              of the domain
+//!            decode    key, signature,          understood?
+//!                      time, nonce              one operation
+//!                                               of the domain
 //! ```
 //!
 //! * `state`: what the API holds between requests, for all of these.
@@ -11,6 +12,7 @@
 //! * `authenticate`: both signatures. A nonce is remembered only after its signature was verified, so nobody without a key can
 //!   burn nonces or fill the memory for them.
 //! * [`params`]: typed parameters, 1-based arrays included; a value that does not fit gets a documented code.
+//! * `understood`: a request with a parameter that its action does not know is refused by name, before anything is done.
 //! * `actions`: one file a noun; an action reads parameters, runs one operation, and formats the result.
 //! * `reply`, `xml`: the response in the requested format.
 //!
@@ -30,10 +32,11 @@ mod router;
 mod state;
 #[cfg(test)]
 mod tests;
+mod understood;
 mod wire;
 mod xml;
 
-pub use actions::{Action, NOUNS, Noun, Parameter};
+pub use actions::{Action, EVERY, Effect, NOUNS, Noun, Parameter};
 pub use call::{Call, Format};
 pub use fault::Fault;
 pub use keys::{AccessKeys, KnownKey, Secret};

@@ -1,6 +1,6 @@
 //! Parameters read by type. Arrays are 1-based and part of the names (`Permissions.2.IpProtocol`, `SecurityGroupId.3`), or one
-//! parameter that is a JSON array. A value that does not fit is a [`Fault`] with the documented code; parameters that no action
-//! reads are ignored, as clients send their own; the router refuses `DryRun`.
+//! parameter that is a JSON array. A value that does not fit is a [`Fault`] with the documented code; which names a
+//! request may have is asked elsewhere (`understood`).
 //!
 //! A blank value is kept for the signature, and read as missing: clients send blanks for what is unset.
 

@@ -16,6 +16,7 @@ use super::{
     Action, Call, Ecs, Fault, Response, actions,
     authenticate::authenticate,
     reply::ResponseContext,
+    understood,
     wire::{self, Wire},
 };
 use crate::{
@@ -81,7 +82,7 @@ async fn execute(
     }
     let call = authenticate(wire, context.format, &context.request_id, ecs, entry);
     facts.note(action.map(|action| action.name.to_owned()), entry.who.clone());
-    let call = call?;
+    let mut call = call?;
     if let Some(claim) = claim {
         claim.accept();
     }
@@ -91,10 +92,10 @@ async fn execute(
         call.change.not_allowed(&fault.code, &fault.message).await;
         return Err(fault);
     }
-    match run(ecs, action, &call).await {
+    match run(ecs, action, &mut call).await {
         Ok(response) => Ok((call, response)),
         Err(fault) => {
-            if action.role > KeyRole::Viewer {
+            if action.role > KeyRole::Viewer && !call.dry_run {
                 call.change.refused(&fault.code, &fault.message).await;
             }
             Err(fault)
@@ -102,12 +103,10 @@ async fn execute(
     }
 }
 
-async fn run(ecs: &Ecs, action: &Action, call: &Call) -> Result<Response, Fault> {
-    if call.is_dry_run() {
-        return Err(Fault::malformed(
-            "DryRun",
-            "this server has no dry runs, and the request would take effect",
-        ));
-    }
-    (action.handler)(ecs, call).await
+async fn run(ecs: &Ecs, action: &Action, call: &mut Call) -> Result<Response, Fault> {
+    understood::check(action, call)?;
+    call.dry_run = action.has_dry_run() && call.fields().boolean("DryRun")?.unwrap_or(false);
+    let response = (action.handler)(ecs, call).await?;
+    // That of a change is refused by `submit`.
+    if call.dry_run { Err(Fault::would_succeed()) } else { Ok(response) }
 }

@@ -1,11 +1,13 @@
-//! What an action declares: its name, what it does, and every parameter that it reads. `docs/use/ecs-api.md` is written from
-//! these declarations, and a test compares them with what the actions read (`ecs/tests/declared.rs`).
+//! What an action declares: its name, what it does, and every parameter that a request for it may have. `docs/use/ecs-api.md` is
+//! written from these declarations. Tests compare them with what the actions read (`ecs/tests/declared.rs`) and with what the
+//! vendor's SDKs send (`ecs/tests/sdk.rs`).
 
 use std::pin::Pin;
 
 use sg_records::KeyRole;
 
-use crate::ecs::{Call, Ecs, Fault, Response, params::Kind};
+use super::parameter::{EVERY, Effect, Parameter};
+use crate::ecs::{Call, Ecs, Fault, Response};
 
 /// The future response of an action.
 pub(in crate::ecs) type ActionFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;
@@ -20,67 +22,25 @@ pub struct Action {
     /// The role that a key needs for it: the least of those that may.
     pub role: KeyRole,
     pub(in crate::ecs) handler: Handler,
-    /// What it reads, in parts that several actions have in common.
+    /// What a request for it may have, in parts that several actions have in common.
     pub parameters: &'static [&'static [Parameter]],
 }
 
-/// A parameter of an action.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// `VpcId`; inside an array of objects, `Permissions.N.Policy`.
-    pub name: &'static str,
-    /// How it is written.
-    pub kind: Kind,
-    /// Without it, the request is refused; inside an array, the request with such an element.
-    pub required: bool,
-    /// What it means, and which values it may have. Blank: its name says it.
-    pub about: &'static str,
-}
-
-impl Parameter {
-    pub(super) const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, kind, required: false, about }
+impl Action {
+    /// All that it declares.
+    pub fn declared(&self) -> impl Iterator<Item = &'static Parameter> + Clone + use<> {
+        self.parameters.iter().flat_map(|part| part.iter())
     }
 
-    pub(super) const fn required(self) -> Self {
-        Self { required: true, ..self }
+    /// The parameter at a place in a request, the numbers of which are written as `N`.
+    #[must_use]
+    pub fn parameter(&self, place: &str) -> Option<&'static Parameter> {
+        self.declared().chain(EVERY).find(|parameter| parameter.is(place))
+    }
+
+    /// Whether a request can ask what it would do, and for nothing else.
+    #[must_use]
+    pub fn has_dry_run(&self) -> bool {
+        self.parameter("DryRun").is_some_and(|found| matches!(found.effect, Effect::Acts { .. }))
     }
 }
-
-pub(super) const fn text(name: &'static str, about: &'static str) -> Parameter {
-    Parameter::new(name, Kind::Text, about)
-}
-
-pub(super) const fn integer(name: &'static str, about: &'static str) -> Parameter {
-    Parameter::new(name, Kind::Integer, about)
-}
-
-pub(super) const fn texts(name: &'static str, about: &'static str) -> Parameter {
-    Parameter::new(name, Kind::List, about)
-}
-
-/// The region of a call that must have one.
-pub(super) const REGION: Parameter = text("RegionId", "").required();
-/// Of every change.
-pub(super) const CLIENT_TOKEN: Parameter =
-    text("ClientToken", "a request repeated with the same token within 24 hours is executed once");
-pub(super) const GROUP: Parameter = text("SecurityGroupId", "").required();
-
-/// Tags that a new resource gets, or that a listed resource has.
-pub(super) const TAGS: &[Parameter] = &[text("Tag.N.Key", "").required(), text("Tag.N.Value", "")];
-
-/// The parameters of a list that is shown page by page, the pages having up to `$most` items.
-macro_rules! pages {
-    ($most:literal) => {
-        &[
-            integer("PageNumber", "from 1; default 1"),
-            integer("PageSize", concat!("1 to ", $most, "; default 10")),
-            integer(
-                "MaxResults",
-                concat!("1 to ", $most, "; pages by token instead of by number; default 10"),
-            ),
-            text("NextToken", "of the previous page"),
-        ]
-    };
-}
-pub(super) use pages;

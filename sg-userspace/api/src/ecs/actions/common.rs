@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{Timestamp, Unit};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use sg_records::{Group, GroupId, Label};
+use sg_records::{Group, GroupId, Label, VpcId};
 use sg_service::{Idempotent, Operation, State};
 
 use super::refusals::{ErrorContext, fault};
 use crate::ecs::{Call, Ecs, Fault, params::Fields};
 
-/// Runs an operation; idempotently, if the call has a token.
+/// Runs an operation; idempotently, if the call has a token. Of a dry run, only tries it out.
 pub(super) async fn submit<O>(
     ecs: &Ecs,
     call: &Call,
@@ -24,6 +24,10 @@ where
     O::Output: Serialize + DeserializeOwned,
 {
     let refused = |refusal| fault(&refusal, about);
+    if call.dry_run {
+        ecs.service.try_out(&operation).map_err(refused)?;
+        return Err(Fault::would_succeed());
+    }
     match call.fields().text("ClientToken") {
         None => ecs.service.submit_with(call.change.ticket(), operation).await.map_err(refused),
         Some(token) => {
@@ -77,4 +81,13 @@ pub(super) fn tags_shown(label: &Label) -> Value {
 /// `2026-11-21T04:00:00Z`.
 pub(super) fn time(when: Timestamp) -> String {
     when.round(Unit::Second).unwrap_or(when).to_string()
+}
+
+/// The zone and the vSwitch of everything: there are none.
+pub(super) const ZONE: &str = "";
+pub(super) const VSWITCH: &str = "";
+
+/// Blank: the classic network.
+pub(super) fn vpc_shown(vpc: Option<&VpcId>) -> &str {
+    vpc.map_or("", VpcId::as_str)
 }

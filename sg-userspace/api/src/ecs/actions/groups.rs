@@ -9,18 +9,18 @@ use sg_service::{
 };
 
 use super::{
-    action::{
-        Action, ActionFuture, CLIENT_TOKEN, GROUP, Parameter, REGION, TAGS, integer, pages, text, texts,
+    action::{Action, ActionFuture},
+    common::{group, in_region, region, submit, tags, tags_shown, time, vpc_shown},
+    filters::{has_tags, one_of},
+    pagination::{self, Window},
+    parameter::{
+        CLIENT_TOKEN, DRY_RUN, GROUP, Parameter, REGION, RESOURCE_GROUP, TAG_FILTER, TAGS, boolean, integer,
+        pages, refused_unless, text, texts, without_effect,
     },
-    common::{group, in_region, region, submit, tags, tags_shown, time},
-    pagination::Window,
     permission,
     refusals::ErrorContext,
 };
-use crate::ecs::{
-    Call, Ecs, Fault, Response,
-    params::{Fields, Kind},
-};
+use crate::ecs::{Call, Ecs, Fault, Response, params::Fields};
 
 /// The maximum number of groups whose references one call returns.
 const MOST_REFERENCES: usize = 10;
@@ -42,6 +42,10 @@ pub(super) const ACTIONS: &[Action] = &[
             LABEL,
             &[text("VpcId", "none: the classic network"), KIND],
             TAGS,
+            &[
+                RESOURCE_GROUP,
+                refused_unless("ServiceManaged", "false", "no group is managed by a service here"),
+            ],
         ],
     },
     Action {
@@ -55,17 +59,16 @@ pub(super) const ACTIONS: &[Action] = &[
                 text("SecurityGroupId", ""),
                 texts("SecurityGroupIds", ""),
                 text("SecurityGroupName", ""),
-                Parameter::new(
-                    "FuzzyQuery",
-                    Kind::Boolean,
-                    "whether `SecurityGroupName` may be a part of a name",
-                ),
+                boolean("FuzzyQuery", "whether `SecurityGroupName` may be a part of a name"),
                 text("VpcId", ""),
                 KIND,
                 text("NetworkType", "`vpc` or `classic`"),
+                boolean("ServiceManaged", "no group is"),
+                DRY_RUN,
             ],
-            TAGS,
+            TAG_FILTER,
             pages!(100),
+            &[RESOURCE_GROUP, without_effect("IsQueryEcsCount", "what it asks for is always there")],
         ],
     },
     Action {
@@ -80,6 +83,11 @@ pub(super) const ACTIONS: &[Action] = &[
             text("NicType", "`internet` or `intranet`; only in the classic network"),
             integer("MaxResults", "10 to 1000 rules; default 500"),
             text("NextToken", "of the previous page"),
+            refused_unless(
+                "Attribute",
+                "snapshotPolicyIds",
+                "there is no such attribute, or it is always there",
+            ),
         ]],
     },
     Action {
@@ -168,7 +176,7 @@ struct Filter<'a> {
     vpc: Option<&'a str>,
     kind: Option<GroupType>,
     in_vpc: Option<bool>,
-    tags: Vec<(String, String)>,
+    managed: bool,
 }
 
 impl<'a> Filter<'a> {
@@ -176,12 +184,7 @@ impl<'a> Filter<'a> {
         let mut ids: BTreeSet<String> =
             fields.list("SecurityGroupIds")?.into_iter().map(std::borrow::Cow::into_owned).collect();
         ids.extend(fields.text("SecurityGroupId").map(str::to_owned));
-        let in_vpc = match fields.text("NetworkType") {
-            None => None,
-            Some(text) if text.eq_ignore_ascii_case("vpc") => Some(true),
-            Some(text) if text.eq_ignore_ascii_case("classic") => Some(false),
-            Some(_) => return Err(Fault::malformed("NetworkType", "vpc or classic is expected")),
-        };
+        let in_vpc = one_of(fields, "NetworkType", &["vpc", "classic"])?.map(|network| network == "vpc");
         Ok(Self {
             ids,
             name: fields.text("SecurityGroupName"),
@@ -189,7 +192,7 @@ impl<'a> Filter<'a> {
             vpc: fields.text("VpcId"),
             kind: kind(fields)?,
             in_vpc,
-            tags: tags(fields)?.into_iter().collect(),
+            managed: fields.boolean("ServiceManaged")?.unwrap_or(false),
         })
     }
 
@@ -198,15 +201,13 @@ impl<'a> Filter<'a> {
             let name = group.label.name.as_str();
             if self.fuzzy { name.contains(wanted.trim_matches('*')) } else { name == wanted }
         };
-        let tag = |(key, value): &(String, String)| {
-            group.label.tags.get(key).is_some_and(|found| value.is_empty() || found == value)
-        };
-        (self.ids.is_empty() || self.ids.contains(group.id.as_str()))
+        // No group is, so that a list of managed ones is empty.
+        !self.managed
+            && (self.ids.is_empty() || self.ids.contains(group.id.as_str()))
             && self.name.is_none_or(name)
             && self.vpc.is_none_or(|vpc| group.vpc.as_ref().is_some_and(|id| id.as_str() == vpc))
             && self.kind.is_none_or(|kind| group.kind == kind)
             && self.in_vpc.is_none_or(|in_vpc| group.vpc.is_some() == in_vpc)
-            && self.tags.iter().all(tag)
     }
 }
 
@@ -214,12 +215,13 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let region = region(call)?;
-        let (filter, window) = (Filter::read(&fields)?, Window::read(&fields, 100)?);
+        let (filter, tagged) = (Filter::read(&fields)?, has_tags(&fields)?);
+        let window = Window::read(call, 100)?;
         let state = ecs.service.snapshot();
         let groups = state.groups().values();
-        let found: Vec<&Arc<Group>> =
-            groups.filter(|group| group.region == region && filter.admits(group)).collect();
-        let (page, mut response) = window.of(&found, |group| group.id.to_string())?;
+        let admits = |group: &Group| group.region == region && tagged(&group.label) && filter.admits(group);
+        let found: Vec<&Arc<Group>> = groups.filter(|group| admits(group)).collect();
+        let (page, mut response) = window.of(&found, |group| group.id.to_string());
         let groups: Vec<Value> = page.iter().map(|group| summary(&state, group)).collect();
         response.insert("RegionId".to_owned(), region.into());
         response.insert("SecurityGroups".to_owned(), json!({ "SecurityGroup": groups }));
@@ -236,7 +238,7 @@ fn summary(state: &State, group: &Group) -> Value {
         "SecurityGroupName": group.label.name,
         "Description": group.label.description,
         "SecurityGroupType": kind_shown(group.kind),
-        "VpcId": group.vpc.as_ref().map_or("", VpcId::as_str),
+        "VpcId": vpc_shown(group.vpc.as_ref()),
         "CreationTime": time(group.label.created),
         "ResourceGroupId": "",
         "ServiceManaged": false,
@@ -254,28 +256,24 @@ fn describe_attribute<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let fields = call.fields();
         let state = ecs.service.snapshot();
         let group = group(&state, call)?;
-        let direction = match fields.text("Direction") {
-            None => None,
-            Some(text) if text.eq_ignore_ascii_case("all") => None,
-            Some(text) if text.eq_ignore_ascii_case("ingress") => Some(Direction::Ingress),
-            Some(text) if text.eq_ignore_ascii_case("egress") => Some(Direction::Egress),
-            Some(_) => return Err(Fault::malformed("Direction", "ingress, egress or all is expected")),
+        let direction = match one_of(&fields, "Direction", &["all", "ingress", "egress"])? {
+            Some("ingress") => Some(Direction::Ingress),
+            Some("egress") => Some(Direction::Egress),
+            _ => None,
         };
-        let nic_type = match fields.text("NicType") {
+        let nic_type = match one_of(&fields, "NicType", &["internet", "intranet"])? {
+            Some("internet") => Some(NicType::Internet),
+            Some(_) => Some(NicType::Intranet),
             None => None,
-            Some(text) if text.eq_ignore_ascii_case("internet") => Some(NicType::Internet),
-            Some(text) if text.eq_ignore_ascii_case("intranet") => Some(NicType::Intranet),
-            Some(_) => return Err(Fault::malformed("NicType", "internet or intranet is expected")),
         };
         let most = fields.integer::<usize>("MaxResults")?.unwrap_or(500);
         if !(10..=1000).contains(&most) {
             return Err(Fault::malformed("MaxResults", "10 to 1000 is expected"));
         }
-        let malformed = || Fault::malformed("NextToken", "it is none of ours");
-        let after = fields
-            .text("NextToken")
-            .map(|token| token.parse::<u64>().map_err(|_| malformed()))
-            .transpose()?;
+        let after = match pagination::after(call)? {
+            None => None,
+            Some(serial) => Some(serial.parse::<u64>().map_err(|_| pagination::no_token())?),
+        };
         let rules = state.rules_of(&group.id).filter(|rule| {
             direction.is_none_or(|wanted| rule.direction == wanted)
                 && (group.vpc.is_some() || nic_type.is_none_or(|wanted| rule.spec.nic_type == wanted))
@@ -284,14 +282,17 @@ fn describe_attribute<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let mut rules: Vec<_> = rules.take(most + 1).collect();
         let more = rules.len() > most;
         rules.truncate(most);
-        let next = rules.last().filter(|_| more).map_or_else(String::new, |rule| rule.serial.to_string());
+        let next = rules
+            .last()
+            .filter(|_| more)
+            .map_or_else(String::new, |rule| pagination::token(&call.action, &rule.serial.to_string()));
         let permissions: Vec<Value> = rules.iter().map(|rule| permission::shown(&state, rule)).collect();
         Response::of(&json!({
             "RegionId": group.region,
             "SecurityGroupId": group.id,
             "SecurityGroupName": group.label.name,
             "Description": group.label.description,
-            "VpcId": group.vpc.as_ref().map_or("", VpcId::as_str),
+            "VpcId": vpc_shown(group.vpc.as_ref()),
             "InnerAccessPolicy": if group.inner_access { "Accept" } else { "Drop" },
             "NextToken": next,
             "SnapshotPolicyIds": { "SnapshotPolicyId": [] },

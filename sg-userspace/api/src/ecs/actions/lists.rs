@@ -8,9 +8,13 @@ use sg_records::{EntryList, Family, KeyRole, NoExtra, PortEntry, PortSet, Prefix
 use sg_service::{CreateList, DeleteLists, LabelChange, ModifyList, NewLabel, State, StoredEntry};
 
 use super::{
-    action::{Action, ActionFuture, CLIENT_TOKEN, Parameter, REGION, TAGS, integer, pages, text, texts},
+    action::{Action, ActionFuture},
     common::{region, submit, tags, tags_shown, time},
+    filters::has_tags,
     pagination::Window,
+    parameter::{
+        CLIENT_TOKEN, Parameter, REGION, RESOURCE_GROUP, TAG_FILTER, TAGS, integer, pages, text, texts,
+    },
     permission::vendor_range,
     refusals::ErrorContext,
 };
@@ -74,6 +78,7 @@ macro_rules! kind {
                         text("Entry.N.Description", ""),
                     ],
                     TAGS,
+                    &[RESOURCE_GROUP],
                 ],
             },
             Action {
@@ -84,8 +89,9 @@ macro_rules! kind {
                 parameters: &[
                     &[REGION, texts(concat!($list, "Id"), ""), text(concat!($list, "Name"), "")],
                     $filter,
-                    TAGS,
+                    TAG_FILTER,
                     pages!(100),
+                    &[RESOURCE_GROUP],
                 ],
             },
             Action {
@@ -286,19 +292,19 @@ fn describe<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a
     Box::pin(async move {
         let fields = call.fields();
         let region = region(call)?;
-        let window = Window::read(&fields, 100)?;
+        let window = Window::read(call, 100)?;
         let (ids, extra) = (fields.list(E::WORDS.id)?, E::extra_of(&fields)?);
-        let (name, tags) = (fields.text(E::WORDS.name), tags(&fields)?);
+        let (name, tagged) = (fields.text(E::WORDS.name), has_tags(&fields)?);
         let state = ecs.service.snapshot();
         let admits = |list: &EntryList<E>| {
             list.region == region
                 && (ids.is_empty() || ids.iter().any(|id| **id == *list.id.as_ref()))
                 && (extra == E::Extra::default() || list.extra == extra)
                 && name.is_none_or(|name| list.label.name == name)
-                && tags.iter().all(|(key, value)| list.label.tags.get(key) == Some(value))
+                && tagged(&list.label)
         };
         let found: Vec<_> = E::lists(&state).values().filter(|list| admits(list)).collect();
-        let (page, mut response) = window.of(&found, |list| list.id.to_string())?;
+        let (page, mut response) = window.of(&found, |list| list.id.to_string());
         let lists: Vec<Value> = page
             .iter()
             .map(|list| {
@@ -341,9 +347,9 @@ fn describe_associations<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> Ac
     Box::pin(async move {
         let state = ecs.service.snapshot();
         let list = list::<E>(&state, call)?;
-        let window = Window::read(&call.fields(), 100)?;
+        let window = Window::read(call, 100)?;
         let groups: Vec<String> = associated(&state, &list).into_iter().collect();
-        let (page, mut response) = window.of(&groups, Clone::clone)?;
+        let (page, mut response) = window.of(&groups, Clone::clone);
         let shown: Vec<Value> = page
             .iter()
             .map(|group| json!({ "ResourceId": group, "ResourceType": "securitygroup" }))

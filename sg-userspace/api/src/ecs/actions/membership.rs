@@ -6,8 +6,9 @@ use sg_records::{GroupId, InstanceId, KeyRole, Nic, NicId};
 use sg_service::{Join, Leave, SetGroups, State};
 
 use super::{
-    action::{Action, ActionFuture, CLIENT_TOKEN, GROUP, Parameter, REGION, text, texts},
+    action::{Action, ActionFuture},
     common::{in_region, region, submit},
+    parameter::{CLIENT_TOKEN, GROUP, Parameter, REGION, refused, refused_unless, text, texts},
     refusals::ErrorContext,
 };
 use crate::ecs::{Call, Ecs, Fault, Response};
@@ -40,25 +41,92 @@ pub(super) const ACTIONS: &[Action] = &[
         about: "Replaces the groups of an instance. It changes nothing else of it.",
         role: KeyRole::Editor,
         handler: modify_instance,
-        parameters: &[&[
-            CLIENT_TOKEN,
-            text("InstanceId", "").required(),
-            texts("SecurityGroupIds", "all groups that it is to have").required(),
-        ]],
+        parameters: &[
+            &[
+                text("RegionId", "that of the instance"),
+                CLIENT_TOKEN,
+                text("InstanceId", "").required(),
+                texts("SecurityGroupIds", "all groups that it is to have").required(),
+            ],
+            OF_MACHINES,
+        ],
     },
     Action {
         name: "ModifyNetworkInterfaceAttribute",
         about: "Replaces the groups of a NIC. It changes nothing else of it.",
         role: KeyRole::Editor,
         handler: modify_interface,
-        parameters: &[&[
-            REGION,
-            CLIENT_TOKEN,
-            text("NetworkInterfaceId", "").required(),
-            texts("SecurityGroupId", "all groups that it is to have").required(),
-        ]],
+        parameters: &[
+            &[
+                REGION,
+                CLIENT_TOKEN,
+                text("NetworkInterfaceId", "").required(),
+                texts("SecurityGroupId", "all groups that it is to have").required(),
+            ],
+            OF_DEVICES,
+        ],
     },
 ];
+
+const LABEL: &str = "this action changes groups only; `sgctl` changes names and descriptions";
+const MACHINE: &str = "this server does not manage the machine behind an instance";
+const DEVICE: &str = "this server does not manage the device of a NIC";
+
+/// What the vendor's action also changes of an instance.
+const OF_MACHINES: &[Parameter] = &[
+    refused("InstanceName", LABEL),
+    refused("Description", LABEL),
+    refused("CpuOptions.Core", MACHINE),
+    refused("CpuOptions.EnableVISST", MACHINE),
+    refused("CpuOptions.EnableVRDT", MACHINE),
+    refused("CpuOptions.NestedVirtualization", MACHINE),
+    refused("CpuOptions.ThreadsPerCore", MACHINE),
+    refused("CpuOptions.TopologyType", MACHINE),
+    refused("CpuOptions.TurboMode", MACHINE),
+    refused("CreditSpecification", MACHINE),
+    refused_unless("DeletionProtection", "false", MACHINE),
+    refused_unless("EnableJumboFrame", "false", MACHINE),
+    refused_unless("EnableNetworkEncryption", "false", MACHINE),
+    refused("HostName", MACHINE),
+    refused("NetworkInterfaceQueueNumber", MACHINE),
+    refused("Password", MACHINE),
+    refused("PrivateDnsNameOptions.EnableInstanceIdDnsAAAARecord", MACHINE),
+    refused("PrivateDnsNameOptions.EnableInstanceIdDnsARecord", MACHINE),
+    refused("PrivateDnsNameOptions.EnableIpDnsARecord", MACHINE),
+    refused("PrivateDnsNameOptions.EnableIpDnsPtrRecord", MACHINE),
+    refused("PrivateDnsNameOptions.HostnameType", MACHINE),
+    refused_unless("Recyclable", "false", MACHINE),
+    refused("RemoteConnectionOptions.Password", MACHINE),
+    refused("RemoteConnectionOptions.Type", MACHINE),
+    refused("UserData", MACHINE),
+];
+
+/// What the vendor's action also changes of a NIC.
+const OF_DEVICES: &[Parameter] = &[
+    refused("NetworkInterfaceName", LABEL),
+    refused("Description", LABEL),
+    refused("SourceDestCheck", "a NIC's anti-spoofing is changed with `sgctl`"),
+    refused("ConnectionTrackingConfiguration.TcpClosedAndTimeWaitTimeout", TIMEOUTS),
+    refused("ConnectionTrackingConfiguration.TcpEstablishedTimeout", TIMEOUTS),
+    refused("ConnectionTrackingConfiguration.UdpTimeout", TIMEOUTS),
+    refused_unless("DeleteOnRelease", "false", DEVICE),
+    refused_unless("EnablePrimaryIPv6", "false", DEVICE),
+    refused("EnhancedNetwork.EnableExpress", DEVICE),
+    refused("EnhancedNetwork.EnableRss", DEVICE),
+    refused("EnhancedNetwork.EnableSriov", DEVICE),
+    refused("EnhancedNetwork.VirtualFunctionQuantity", DEVICE),
+    refused("EnhancedNetwork.VirtualFunctionTotalQueueNumber", DEVICE),
+    refused("NetworkInterfaceTrafficConfig.NetworkInterfaceTrafficMode", DEVICE),
+    refused("NetworkInterfaceTrafficConfig.QueueNumber", DEVICE),
+    refused("NetworkInterfaceTrafficConfig.QueuePairNumber", DEVICE),
+    refused("NetworkInterfaceTrafficConfig.RxQueueSize", DEVICE),
+    refused("NetworkInterfaceTrafficConfig.TxQueueSize", DEVICE),
+    refused("QueueNumber", DEVICE),
+    refused("RxQueueSize", DEVICE),
+    refused("TxQueueSize", DEVICE),
+];
+
+const TIMEOUTS: &str = "the timeouts of flows are not settings of a NIC that this API changes";
 
 /// Group, NIC, and the error context of the action.
 fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, ErrorContext), Fault> {
@@ -87,9 +155,11 @@ fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, ErrorContext), Fa
 /// The NIC that holds an instance's groups.
 pub(super) fn primary<'a>(state: &'a State, instance: &str) -> Result<&'a Nic, Fault> {
     let nic = state.nics_of_instance(&InstanceId::from(instance)).find(|nic| nic.primary);
-    let missing =
-        || Fault::not_found("InvalidInstanceId.NotFound", "The specified InstanceId does not exist.");
-    nic.map(AsRef::as_ref).ok_or_else(missing)
+    nic.map(AsRef::as_ref).ok_or_else(no_instance)
+}
+
+fn no_instance() -> Fault {
+    Fault::not_found("InvalidInstanceId.NotFound", "The specified InstanceId does not exist.")
 }
 
 fn interface_of<'a>(state: &'a State, interface: &str) -> Result<&'a Nic, Fault> {
@@ -122,6 +192,9 @@ fn modify_instance<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let fields = call.fields();
         let state = ecs.service.snapshot();
         let target = primary(&state, fields.required("InstanceId")?)?;
+        if fields.text("RegionId").is_some_and(|region| region != target.region) {
+            return Err(no_instance());
+        }
         let groups = fields.list("SecurityGroupIds")?;
         set(ecs, call, &state, target, groups, ErrorContext::InstanceGroups, "SecurityGroupIds.N").await
     })

@@ -3,28 +3,37 @@
 
 mod action;
 mod common;
+mod filters;
 mod groups;
+mod instances;
+mod interfaces;
 mod lists;
 mod membership;
 mod pagination;
+mod parameter;
 mod permission;
 mod refusals;
 mod resources;
 mod rules;
 
-pub use action::{Action, Parameter};
+pub use action::Action;
+#[cfg(test)]
+pub(in crate::ecs) use pagination::token;
+pub use parameter::{EVERY, Effect, Parameter};
 
 /// A noun, as a heading, and its actions.
 pub type Noun = (&'static str, &'static [Action]);
 
 /// All actions, in the order of the documentation.
-pub const NOUNS: [Noun; 6] = [
+pub const NOUNS: [Noun; 8] = [
     ("Groups", groups::ACTIONS),
     ("Rules", rules::ACTIONS),
     ("Groups of instances and NICs", membership::ACTIONS),
     ("Prefix lists", lists::PREFIX_LISTS),
     ("Port lists", lists::PORT_LISTS),
-    ("Regions, VPCs, instances, NICs", resources::ACTIONS),
+    ("Regions and VPCs", resources::ACTIONS),
+    ("Instances", instances::ACTIONS),
+    ("NICs", interfaces::ACTIONS),
 ];
 
 /// The action of this name.

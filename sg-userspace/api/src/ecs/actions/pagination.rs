@@ -1,74 +1,93 @@
 //! Pagination in the vendor's two ways: numbered pages, or a token that marks the start of the next part.
+//!
+//! A token is the id of the last item before that part, with a checksum over it and the action. So a token that this server did not
+//! issue, or not for this action, is refused instead of starting somewhere; one whose item is gone by now still holds its place,
+//! also after a restart. It is no secret: a client could ask for any place anyway.
 
 use serde_json::{Map, Value};
 
-use crate::ecs::{Fault, params::Fields};
+use crate::{
+    ecs::{Call, Fault},
+    signature::sha256_hex,
+};
+
+/// The hexadecimal digits of a checksum.
+const CHECKSUM: usize = 8;
+
+/// The token of the part after the item of this id.
+pub(in crate::ecs) fn token(action: &str, id: &str) -> String {
+    let mut checksum = sha256_hex(format!("{action} {id}").as_bytes());
+    checksum.truncate(CHECKSUM);
+    format!("{id}.{checksum}")
+}
+
+/// The id in the token of a call.
+pub(super) fn after(call: &Call) -> Result<Option<&str>, Fault> {
+    let Some(given) = call.fields().text("NextToken") else { return Ok(None) };
+    let id = given.rsplit_once('.').map(|(id, _)| id);
+    id.filter(|id| token(&call.action, id) == given).map(Some).ok_or_else(no_token)
+}
+
+/// The refusal of a token that is none.
+pub(super) fn no_token() -> Fault {
+    Fault::malformed("NextToken", "this server has not issued it for this action")
+}
 
 /// The requested part of a list.
 #[derive(Clone, Debug)]
-pub(super) enum Window {
+pub(super) struct Window<'a> {
+    action: &'a str,
+    part: Part<'a>,
+}
+
+#[derive(Clone, Debug)]
+enum Part<'a> {
     /// A page by its number, from 1.
     Numbered { page: usize, size: usize },
     /// The items after an id.
-    Following { most: usize, after: Option<String> },
+    Following { most: usize, after: Option<&'a str> },
 }
 
-impl Window {
+impl<'a> Window<'a> {
     /// Reads which part is requested; `largest` is the maximum size.
-    pub(super) fn read(fields: &Fields<'_>, largest: usize) -> Result<Self, Fault> {
+    pub(super) fn read(call: &'a Call, largest: usize) -> Result<Self, Fault> {
+        let fields = call.fields();
         let within = |name: &str, most: usize| match fields.integer::<usize>(name)? {
             None => Ok(None),
             Some(number) if (1..=most).contains(&number) => Ok(Some(number)),
             Some(_) => Err(Fault::malformed(name, &format!("1 to {most} is expected"))),
         };
-        let after = fields.text("NextToken").map(str::to_owned);
-        let most = within("MaxResults", largest)?;
-        if after.is_some() || most.is_some() {
-            return Ok(Self::Following { most: most.unwrap_or(10), after });
-        }
-        let size = within("PageSize", largest)?.unwrap_or(10);
-        let page = within("PageNumber", 1_000_000)?.unwrap_or(1);
-        Ok(Self::Numbered { page, size })
+        let (after, most) = (after(call)?, within("MaxResults", largest)?);
+        let (size, page) = (within("PageSize", largest)?, within("PageNumber", 1_000_000)?);
+        let part = if after.is_some() || most.is_some() {
+            Part::Following { most: most.unwrap_or(10), after }
+        } else {
+            Part::Numbered { page: page.unwrap_or(1), size: size.unwrap_or(10) }
+        };
+        Ok(Self { action: &call.action, part })
     }
 
     /// That part of `all`, which must be sorted by id, and the fields that describe it in the response.
-    pub(super) fn of<'a, T>(
-        &self,
-        all: &'a [T],
-        id: impl Fn(&T) -> String,
-    ) -> Result<(&'a [T], Map<String, Value>), Fault> {
+    pub(super) fn of<'b, T>(&self, all: &'b [T], id: impl Fn(&T) -> String) -> (&'b [T], Map<String, Value>) {
         let mut response = Map::new();
         let mut say = |name: &str, value: Value| drop(response.insert(name.to_owned(), value));
         say("TotalCount", all.len().into());
-        let part = match self {
-            Self::Numbered { page, size } => {
+        let part = match &self.part {
+            Part::Numbered { page, size } => {
                 say("PageNumber", (*page).into());
                 say("PageSize", (*size).into());
                 let first = page.saturating_sub(1).saturating_mul(*size).min(all.len());
                 &all[first..(first + size).min(all.len())]
             }
-            Self::Following { most, after } => {
-                let first = match after {
-                    None => 0,
-                    Some(after) => {
-                        let place = all.partition_point(|item| id(item) <= *after);
-                        // A token is an id that existed when it was issued. The object may be gone by now; the form of the id
-                        // stays.
-                        if !after
-                            .bytes()
-                            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-                        {
-                            return Err(Fault::malformed("NextToken", "it is none of ours"));
-                        }
-                        place
-                    }
-                };
+            Part::Following { most, after } => {
+                let first = after.map_or(0, |after| all.partition_point(|item| *id(item) <= *after));
                 let end = (first + most).min(all.len());
-                let next = all[first..end].last().filter(|_| end < all.len()).map(&id);
-                say("NextToken", next.unwrap_or_default().into());
+                let last = all[first..end].last().filter(|_| end < all.len());
+                let next = last.map_or_else(String::new, |item| token(self.action, &id(item)));
+                say("NextToken", next.into());
                 &all[first..end]
             }
         };
-        Ok((part, response))
+        (part, response)
     }
 }

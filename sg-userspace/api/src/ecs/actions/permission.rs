@@ -13,8 +13,8 @@ use sg_records::{
 use sg_service::State;
 
 use super::{
-    action::{Parameter, integer, text},
     common::time,
+    parameter::{Parameter, integer, text, without_effect},
 };
 use crate::ecs::{Fault, params::Fields};
 
@@ -54,6 +54,8 @@ macro_rules! parameters {
             text(concat!($prefix, "Ipv6", $remote, "CidrIp"), "the remote: IPv6 addresses"),
             text(concat!($prefix, $remote, "GroupId"), "the remote: members of a group"),
             text(concat!($prefix, $remote, "PrefixListId"), "the remote: a prefix list"),
+            without_effect(concat!($prefix, $remote, "GroupOwnerId"), OWNER),
+            without_effect(concat!($prefix, $remote, "GroupOwnerAccount"), OWNER),
             text(concat!($prefix, $local, "CidrIp"), "the local addresses"),
             text(concat!($prefix, "Ipv6", $local, "CidrIp"), "the local addresses"),
             text(concat!($prefix, $local, "GroupId"), "refused in this direction"),
@@ -65,6 +67,8 @@ macro_rules! parameters {
         ]
     };
 }
+
+const OWNER: &str = "the id of a group is enough, whoever it is of";
 
 pub(super) const INGRESS_PERMISSIONS: &[Parameter] = parameters!("Permissions.N.", "Source", "Dest");
 pub(super) const EGRESS_PERMISSIONS: &[Parameter] = parameters!("Permissions.N.", "Dest", "Source");

@@ -5,8 +5,9 @@ use sg_records::{Direction, Group, KeyRole, NicType, RuleId};
 use sg_service::{Authorize, ModifyRule, Refusal, Revoke, RevokeMatching};
 
 use super::{
-    action::{Action, ActionFuture, CLIENT_TOKEN, GROUP, REGION, text, texts},
+    action::{Action, ActionFuture},
     common::{group, submit},
+    parameter::{CLIENT_TOKEN, GROUP, REGION, text, texts},
     permission::{EGRESS_FLAT, EGRESS_PERMISSIONS, INGRESS_FLAT, INGRESS_PERMISSIONS, Parts, is_flat},
     refusals::{ErrorContext, fault},
 };

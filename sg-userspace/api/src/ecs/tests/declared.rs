@@ -11,7 +11,7 @@ use serde_json::Value;
 use sg_service::{CreateGroup, CreateVpc, NewLabel, RegisterInstance, RegisterNic};
 
 use super::{Pairs, Reply, ask, common, ecs, get, router};
-use crate::ecs::{Action, NOUNS, Parameter, params::Kind};
+use crate::ecs::{Action, Effect, NOUNS, Parameter, actions::token, params::Kind, understood::numbers_as_n};
 
 thread_local! {
     /// What this thread has read: names with `N` for numbers, and kinds.
@@ -20,18 +20,11 @@ thread_local! {
 
 /// Called for every parameter that is read.
 pub(in crate::ecs) fn note_read(place: &str, kind: Kind) {
-    READ.with_borrow_mut(|read| read.insert((numbers_as_n(place), kind)));
-}
-
-/// `Permissions.2.Policy` → `Permissions.N.Policy`.
-fn numbers_as_n(place: &str) -> String {
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let parts: Vec<&str> = place.split('.').map(|part| if is_number(part) { "N" } else { part }).collect();
-    parts.join(".")
+    READ.with_borrow_mut(|read| read.insert((numbers_as_n(place).into_owned(), kind)));
 }
 
 /// An API with a VPC, a group, an instance and its NIC, and their ids.
-async fn furnished() -> (Router, Pairs) {
+pub(super) async fn furnished() -> (Router, Pairs) {
     let ecs = ecs(super::NOW);
     let label = |name: &str| NewLabel { name: name.to_owned(), ..NewLabel::default() };
     let vpc = CreateVpc { label: label("net"), region: "r".to_owned(), ..CreateVpc::default() };
@@ -85,23 +78,20 @@ fn actions() -> impl Iterator<Item = &'static Action> {
     NOUNS.iter().flat_map(|(_, actions)| *actions)
 }
 
-fn declared(action: &'static Action) -> impl Iterator<Item = &'static Parameter> + use<> {
-    action.parameters.iter().flat_map(|part| part.iter())
+/// What it is to read.
+fn declared(action: &'static Action) -> impl Iterator<Item = &'static Parameter> {
+    action.declared().filter(|parameter| matches!(parameter.effect, Effect::Acts { .. }))
 }
 
 /// Whether `place` of a request is this parameter.
 fn is(parameter: &Parameter, place: &str) -> bool {
-    let place = numbers_as_n(place);
-    match parameter.kind {
-        Kind::List => place.strip_suffix(".N").unwrap_or(&place) == parameter.name,
-        _ => place == parameter.name,
-    }
+    parameter.is(&numbers_as_n(place))
 }
 
 /// Calls without a required parameter, and reports if it is not missed.
 async fn misses(
     face: &Router,
-    action: &Action,
+    action: &'static Action,
     parameter: &Parameter,
     request: &[(String, String)],
 ) -> Option<String> {
@@ -143,8 +133,11 @@ async fn send(face: &Router, mut ids: Pairs, shown: &mut BTreeMap<&'static str, 
         let request: Vec<(String, String)> = words
             .map(|parameter| {
                 let (place, value) = parameter.split_once('=').unwrap();
-                let value = value.strip_prefix('$').map_or(value, |id| ids[id].as_str());
-                (place.to_owned(), value.to_owned())
+                let value = match value.strip_prefix('$') {
+                    Some(id) => ids[id].clone(),
+                    None => value.to_owned(),
+                };
+                (place.to_owned(), value.strip_prefix('@').map_or(value.clone(), |id| token(name, id)))
             })
             .collect();
         for (place, _) in &request {

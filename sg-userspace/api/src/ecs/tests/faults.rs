@@ -153,7 +153,7 @@ fn form(request: &mut Request<Body>) {
 #[tokio::test]
 async fn a_body_is_read_as_what_was_signed_or_not_at_all() {
     let posted = |signs: bool| {
-        let body = "PageSize=5";
+        let body = "AcceptLanguage=en-US";
         let add = |request: &mut Request<Body>| {
             request
                 .headers_mut()

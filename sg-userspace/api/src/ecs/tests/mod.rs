@@ -9,6 +9,7 @@ mod params;
 mod recorded;
 mod replies;
 mod roles;
+mod sdk;
 mod sockets;
 mod trail;
 

@@ -44,10 +44,16 @@ pub(super) const ACTIONS: &[Action] = &[
             TAGS,
             &[
                 RESOURCE_GROUP,
-                refused_unless("InstanceType", "Secondary", "a NIC becomes primary as the first of its instance"),
+                refused_unless(
+                    "InstanceType",
+                    "Secondary",
+                    "a NIC becomes primary as the first of its instance",
+                ),
                 refused_unless("DeleteOnRelease", "true", "the NICs of an instance are removed with it"),
                 refused_unless("Visible", "true", "every NIC is visible"),
                 refused_unless("BusinessType", "", "this server knows no types of business"),
+                refused_unless("NetworkInterfaceTrafficMode", "Standard", NO_HARDWARE),
+                refused("QueuePairNumber", NO_HARDWARE),
                 refused("SecondaryPrivateIpAddressCount", ADDRESSES),
                 refused("Ipv6AddressCount", ADDRESSES),
             ],
@@ -121,24 +127,19 @@ const PREFIXES: &[Parameter] = &[
 pub(super) const HARDWARE: &[Parameter] = &[
     refused("SourceDestCheck", "anti-spoofing is a setting of the NIC on its own host: set it with `sgctl`"),
     refused_unless("EnablePrimaryIPv6", "false", "no IPv6 address is a primary one"),
-    refused_unless("NetworkInterfaceTrafficMode", "Standard", NO_HARDWARE),
     refused("QueueNumber", NO_HARDWARE),
-    refused("QueuePairNumber", NO_HARDWARE),
     refused("RxQueueSize", NO_HARDWARE),
     refused("TxQueueSize", NO_HARDWARE),
-    refused("NetworkInterfaceTrafficConfig", NO_HARDWARE),
     refused_unless("NetworkInterfaceTrafficConfig.NetworkInterfaceTrafficMode", "Standard", NO_HARDWARE),
     refused("NetworkInterfaceTrafficConfig.QueueNumber", NO_HARDWARE),
     refused("NetworkInterfaceTrafficConfig.QueuePairNumber", NO_HARDWARE),
     refused("NetworkInterfaceTrafficConfig.RxQueueSize", NO_HARDWARE),
     refused("NetworkInterfaceTrafficConfig.TxQueueSize", NO_HARDWARE),
-    refused("EnhancedNetwork", NO_HARDWARE),
     refused("EnhancedNetwork.EnableExpress", NO_HARDWARE),
     refused("EnhancedNetwork.EnableRss", NO_HARDWARE),
     refused("EnhancedNetwork.EnableSriov", NO_HARDWARE),
     refused("EnhancedNetwork.VirtualFunctionQuantity", NO_HARDWARE),
     refused("EnhancedNetwork.VirtualFunctionTotalQueueNumber", NO_HARDWARE),
-    refused("ConnectionTrackingConfiguration", TIMEOUTS),
     refused("ConnectionTrackingConfiguration.TcpClosedAndTimeWaitTimeout", TIMEOUTS),
     refused("ConnectionTrackingConfiguration.TcpEstablishedTimeout", TIMEOUTS),
     refused("ConnectionTrackingConfiguration.UdpTimeout", TIMEOUTS),
@@ -158,7 +159,9 @@ fn instance(state: &State, call: &Call) -> Result<InstanceId, Fault> {
     let (region, id) = (region(call)?, InstanceId::from(call.fields().required(INSTANCE.name)?));
     let found = state.instance(&id).filter(|instance| instance.region == region);
     let message = "The specified InstanceId does not exist.";
-    found.map(|instance| instance.id.clone()).ok_or_else(|| Fault::not_found("InvalidEcsId.NotFound", message))
+    found
+        .map(|instance| instance.id.clone())
+        .ok_or_else(|| Fault::not_found("InvalidEcsId.NotFound", message))
 }
 
 /// The first address, then those of both families.

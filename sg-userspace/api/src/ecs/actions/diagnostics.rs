@@ -47,7 +47,10 @@ pub(super) const ACTIONS: &[Action] = &[
             refused_unless("MetricSetId", METRICS, "this server has one set of metrics, dms-instancedefault"),
             refused("StartTime", NOW),
             refused("EndTime", NOW),
-            text("AdditionalOptions", "a JSON object: `{\"SourceIp\": ADDRESS}` says whose packets instead of anyone's"),
+            text(
+                "AdditionalOptions",
+                "a JSON object: `{\"SourceIp\": ADDRESS}` says whose packets instead of anyone's",
+            ),
         ]],
     },
     Action {
@@ -59,7 +62,10 @@ pub(super) const ACTIONS: &[Action] = &[
             REGION,
             texts("ReportIds", ""),
             texts("ResourceIds", ""),
-            text("Severity", "`Normal`: all of it is accepted; `Info`: some is not; or another of the cloud's severities"),
+            text(
+                "Severity",
+                "`Normal`: all of it is accepted; `Info`: some is not; or another of the cloud's severities",
+            ),
             text("Status", "`Finished`, as all reports are, or another of the cloud's states"),
             integer("MaxResults", "1 to 100; default 10"),
             text("NextToken", "of the previous page"),
@@ -185,7 +191,7 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && state.is_none_or(|state| state == FINISHED)
         };
         let found: Vec<&Report> = reports.iter().filter(admits).collect();
-        let (page, mut response) = window.of(&found, |report| report.id.clone())?;
+        let (page, mut response) = window.of(&found, |report| report.id.clone());
         let shown = |report: &&Report| {
             let issues = report.issues.iter().map(|issue| {
                 json!({

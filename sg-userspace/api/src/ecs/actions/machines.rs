@@ -11,7 +11,7 @@ use super::{
     instances::{RUNNING, instance_shown},
     pagination::{self, Window},
     parameter::{
-        Parameter, REGION, TAG_FILTER, integer, list_of, pages, refused, text, texts, without_effect,
+        DRY_RUN, Parameter, REGION, TAG_FILTER, integer, list_of, pages, refused, text, texts, without_effect,
     },
 };
 use crate::ecs::{Call, Ecs, Fault, Response};
@@ -53,7 +53,7 @@ pub(super) const ACTIONS: &[Action] = &[
         about: "Lists disks: none, since this server does not know those of the machines.",
         role: KeyRole::Viewer,
         handler: describe_disks,
-        parameters: &[&[REGION], TAG_FILTER, pages!(500), OF_DISKS],
+        parameters: &[&[REGION, DRY_RUN], TAG_FILTER, pages!(500), OF_DISKS],
     },
     Action {
         name: "DescribeInstanceTypes",
@@ -80,6 +80,7 @@ pub(super) const ACTIONS: &[Action] = &[
             without_effect("InstanceChargeType", NO_ZONES),
             without_effect("SpotStrategy", NO_ZONES),
             without_effect("Verbose", NO_ZONES),
+            without_effect("ZoneType", NO_ZONES),
         ]],
     },
 ];
@@ -175,7 +176,7 @@ fn describe_status<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && (ids.is_empty() || ids.iter().any(|id| id == instance.id.as_str()))
         };
         let found: Vec<_> = state.instances().values().filter(|instance| admits(instance)).collect();
-        let (page, mut response) = window.of(&found, |instance| instance.id.to_string())?;
+        let (page, mut response) = window.of(&found, |instance| instance.id.to_string());
         let shown = |instance: &Instance| json!({ "InstanceId": instance.id, "Status": RUNNING });
         let statuses: Vec<Value> = page.iter().map(|instance| shown(instance)).collect();
         response.insert("InstanceStatuses".to_owned(), json!({ "InstanceStatus": statuses }));
@@ -213,7 +214,7 @@ fn describe_disks<'a>(_: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         region(call)?;
         tags(&call.fields())?;
-        let (_, mut response) = Window::read(call, 500)?.of::<String>(&[], Clone::clone)?;
+        let (_, mut response) = Window::read(call, 500)?.of::<String>(&[], Clone::clone);
         response.insert("Disks".to_owned(), json!({ "Disk": [] }));
         Response::of(&response)
     })

@@ -218,7 +218,8 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
             ErrorContext::PrefixList => "InvalidParameter.PrefixListName",
             ErrorContext::PortList => "InvalidParameter.PortRangeListName",
             ErrorContext::Vpc => "InvalidVpcName.Malformed",
-            ErrorContext::Attachment => "InvalidParameter",
+            ErrorContext::InstanceGroups => "InvalidInstanceName.Malformed",
+            ErrorContext::InterfaceGroups | ErrorContext::Attachment => "InvalidParameter",
             _ => "InvalidSecurityGroupName.Malformed",
         },
         // Sic.

@@ -12,8 +12,8 @@ use super::{
     action::{Action, ActionFuture},
     common::{region, submit, tags},
     filters::is_like,
-    pagination::{self, Window},
-    parameter::{Parameter, REGION, TAGS, boolean, integer, refused, text, texts, without_effect},
+    pagination::Window,
+    parameter::{CLIENT_TOKEN, Parameter, REGION, boolean, integer, refused, text, texts},
     refusals::ErrorContext,
 };
 use crate::ecs::{Call, Ecs, Fault, Response, params::Fields};
@@ -24,7 +24,8 @@ const MOST_TAGS: usize = 20;
 /// How many keys or values a fuzzy search has.
 const MOST_FILTERS: usize = 5;
 
-const TYPE: Parameter = text("ResourceType", "`instance`, `securitygroup` or `eni`: nothing else has tags here").required();
+const TYPE: Parameter =
+    text("ResourceType", "`instance`, `securitygroup` or `eni`: nothing else has tags here").required();
 const RESOURCES: Parameter = texts("ResourceId", "1 to 50 ids").required();
 const RESOURCE: Parameter = text("ResourceId", "").required();
 const NEW_TAGS: &[Parameter] = &[text("Tag.N.Key", "1 to 20 tags").required(), text("Tag.N.Value", "")];
@@ -35,7 +36,7 @@ pub(super) const ACTIONS: &[Action] = &[
         about: "Adds tags to resources of one type, to all or to none. A tag with the same key is replaced.",
         role: KeyRole::Editor,
         handler: tag,
-        parameters: &[&[REGION, TYPE, RESOURCES], NEW_TAGS],
+        parameters: &[&[REGION, CLIENT_TOKEN, TYPE, RESOURCES], NEW_TAGS],
     },
     Action {
         name: "UntagResources",
@@ -44,6 +45,7 @@ pub(super) const ACTIONS: &[Action] = &[
         handler: untag,
         parameters: &[&[
             REGION,
+            CLIENT_TOKEN,
             TYPE,
             RESOURCES,
             texts("TagKey", "1 to 20 keys; either these or `All`"),
@@ -61,8 +63,10 @@ pub(super) const ACTIONS: &[Action] = &[
             texts("ResourceId", "up to 50 ids; without them, there must be tags"),
             text("Tag.N.Key", "1 to 20 tags, all of which a resource has").required(),
             text("Tag.N.Value", "blank: any value"),
-            text("TagFilter.N.TagKey", "1 to 5 keys, not together with `Tag.N`; `*` stands for any text").required(),
+            text("TagFilter.N.TagKey", "1 to 5 keys, not together with `Tag.N`; `*` stands for any text")
+                .required(),
             texts("TagFilter.N.TagValues", "up to 5 values, one of which a tag has; `*` stands for any text"),
+            integer("MaxResults", "1 to 50 resources; default 50"),
             text("NextToken", "of the previous page"),
         ]],
     },
@@ -79,6 +83,8 @@ pub(super) const ACTIONS: &[Action] = &[
                 integer("PageNumber", "from 1; default 1"),
                 integer("PageSize", "1 to 100; default 50"),
                 refused("Category", "tags have no category here: all are of users"),
+                refused("MaxResult", BY_NUMBER),
+                refused("NextToken", BY_NUMBER),
             ],
             &[text("Tag.N.Key", "").required(), text("Tag.N.Value", "blank: any value")],
         ],
@@ -88,7 +94,7 @@ pub(super) const ACTIONS: &[Action] = &[
         about: "Adds tags to a resource: `TagResources` of earlier clients.",
         role: KeyRole::Editor,
         handler: add,
-        parameters: &[&[REGION, TYPE, RESOURCE], NEW_TAGS],
+        parameters: &[&[REGION, CLIENT_TOKEN, TYPE, RESOURCE], NEW_TAGS],
     },
     Action {
         name: "RemoveTags",
@@ -96,8 +102,11 @@ pub(super) const ACTIONS: &[Action] = &[
         role: KeyRole::Editor,
         handler: remove,
         parameters: &[
-            &[REGION, TYPE, RESOURCE],
-            &[text("Tag.N.Key", "1 to 20 tags").required(), text("Tag.N.Value", "blank: whatever its value is")],
+            &[REGION, CLIENT_TOKEN, TYPE, RESOURCE],
+            &[
+                text("Tag.N.Key", "1 to 20 tags").required(),
+                text("Tag.N.Value", "blank: whatever its value is"),
+            ],
         ],
     },
     Action {
@@ -114,6 +123,8 @@ pub(super) const ACTIONS: &[Action] = &[
         ]],
     },
 ];
+
+const BY_NUMBER: &str = "the pages of tags are numbered";
 
 /// A type of resources that have tags.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -277,8 +288,12 @@ fn remove<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let objects = resources(ecs, call, Type::read(&fields)?, [fields.required(RESOURCE.name)?])?;
         let these = some_tags(&fields)?;
         let these = these.into_iter().map(|(key, value)| (key, (!value.is_empty()).then_some(value)));
-        change(ecs, call, ChangeTags { objects, remove: Removed::These(these.collect()), ..ChangeTags::default() })
-            .await
+        change(
+            ecs,
+            call,
+            ChangeTags { objects, remove: Removed::These(these.collect()), ..ChangeTags::default() },
+        )
+        .await
     })
 }
 
@@ -298,7 +313,10 @@ impl Wanted {
             .map(|filter| {
                 let values = filter.list("TagValues")?;
                 if values.len() > MOST_FILTERS {
-                    return Err(Fault::malformed(&filter.place("TagValues"), "5 values at most are expected"));
+                    return Err(Fault::malformed(
+                        &filter.place("TagValues"),
+                        "5 values at most are expected",
+                    ));
                 }
                 let values = values.into_iter().map(std::borrow::Cow::into_owned).collect();
                 Ok((filter.required("TagKey")?.to_owned(), values))
@@ -324,7 +342,8 @@ impl Wanted {
             label.tags.get(key).is_some_and(|found| value.is_empty() || found == value)
         };
         let has_like = |(key, values): &(String, Vec<String>)| {
-            let value_fits = |value: &str| values.is_empty() || values.iter().any(|wanted| is_like(wanted, value));
+            let value_fits =
+                |value: &str| values.is_empty() || values.iter().any(|wanted| is_like(wanted, value));
             label.tags.iter().any(|(found, value)| is_like(key, found) && value_fits(value))
         };
         self.tags.iter().all(has) && self.like.iter().all(has_like)
@@ -332,7 +351,9 @@ impl Wanted {
 
     /// Whether a tag of such a resource is one of them; also if none is wanted.
     fn has(&self, key: &str) -> bool {
-        self.is_empty() || self.tags.contains_key(key) || self.like.iter().any(|(wanted, _)| is_like(wanted, key))
+        self.is_empty()
+            || self.tags.contains_key(key)
+            || self.like.iter().any(|(wanted, _)| is_like(wanted, key))
     }
 }
 
@@ -347,13 +368,15 @@ fn list<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         if ids.is_empty() && wanted.is_empty() {
             return Err(Fault::missing("ResourceId.N"));
         }
-        let window = Window::Following { most: MOST_RESOURCES, after: pagination::after(call)? };
+        let window = Window::following(call, MOST_RESOURCES)?;
         let state = ecs.service.snapshot();
         let mut found = kind.of(&state, region);
         found.retain(|(id, label)| {
-            !label.tags.is_empty() && (ids.is_empty() || ids.iter().any(|wanted| wanted == id)) && wanted.admits(label)
+            !label.tags.is_empty()
+                && (ids.is_empty() || ids.iter().any(|wanted| wanted == id))
+                && wanted.admits(label)
         });
-        let (page, mut response) = window.of(&found, |(id, _)| id.clone())?;
+        let (page, mut response) = window.of(&found, |(id, _)| id.clone());
         let tags = page.iter().flat_map(|(id, label)| label.tags.iter().map(move |tag| (id, tag)));
         let tags = tags.filter(|(_, (key, _))| wanted.has(key)).map(|(id, (key, value))| {
             json!({ "ResourceId": id, "ResourceType": kind.name(), "TagKey": key, "TagValue": value })
@@ -370,11 +393,13 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let fields = call.fields();
         let (region, id) = (region(call)?, fields.text("ResourceId"));
         let (kind, wanted) = (fields.text("ResourceType"), tags(&fields)?);
-        let window = Window::numbered(&fields, 100, 50)?;
+        let window = Window::numbered(call, 100, 50)?;
         let state = ecs.service.snapshot();
         // Each tag, and how many resources of which type have it.
         let mut found: BTreeMap<(String, String), BTreeMap<&str, u64>> = BTreeMap::new();
-        for one in Type::ALL.into_iter().filter(|one| kind.is_none_or(|kind| one.name().eq_ignore_ascii_case(kind))) {
+        for one in
+            Type::ALL.into_iter().filter(|one| kind.is_none_or(|kind| one.name().eq_ignore_ascii_case(kind)))
+        {
             let resources = one.of(&state, region).into_iter();
             let resources = resources.filter(|(found, _)| id.is_none_or(|id| found == id));
             for tag in resources.flat_map(|(_, label)| label.tags) {
@@ -385,7 +410,7 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             }
         }
         let found: Vec<_> = found.into_iter().collect();
-        let (page, mut response) = window.of(&found, |((key, _), _)| key.clone())?;
+        let (page, mut response) = window.of(&found, |((key, _), _)| key.clone());
         let shown = |((key, value), counts): &((String, String), BTreeMap<&str, u64>)| {
             let count = |kind: Type| (kind.counted().to_owned(), counts.get(kind.counted()).copied().into());
             let counts: serde_json::Map<String, Value> = Type::ALL.map(count).into_iter().collect();

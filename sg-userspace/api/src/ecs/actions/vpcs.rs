@@ -149,7 +149,7 @@ fn describe_vswitches<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && zone.is_none_or(|zone| zone == ZONE)
         };
         let found: Vec<_> = state.vpcs().values().filter(|vpc| admits(vpc)).collect();
-        let (page, mut response) = window.of(&found, |vpc| vpc.id.to_string())?;
+        let (page, mut response) = window.of(&found, |vpc| vpc.id.to_string());
         let vswitches: Vec<Value> = page.iter().map(|vpc| vswitch_shown(&state, vpc)).collect();
         response.insert("VSwitches".to_owned(), json!({ "VSwitch": vswitches }));
         Response::of(&response)

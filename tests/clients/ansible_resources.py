@@ -27,7 +27,9 @@ def main():
         }
 
     came("a NIC", "made", True, interface=interface("available"))
-    came("the NIC again, found by its address", "made_again", False, interface=interface("available"))
+    came("the NIC again, by its id", "made_again", False, interface=interface("available"))
+    taken = "~HTTP Status: 400.*InvalidPrivateIpAddress.Duplicated"
+    came("the NIC again, by its address", "made_twice", False, failed=True, msg=taken)
     came("the NIC attached", "attached", True, interface=interface("inuse", settings.instance))
     came("the NIC attached again", "attached_again", False, interface=interface("inuse", settings.instance))
     kept = "kept by Ansible"

@@ -54,7 +54,7 @@ pub(crate) fn installed() -> Result<PathBuf> {
 fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<()> {
     let output = outcome(lab, name, script, arguments, "admin")?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let last: Vec<&str> = said.lines().rev().take(4).collect();
+    let last: Vec<&str> = said.lines().rev().take(24).collect();
     ensure!(
         output.status.success(),
         "{script} {arguments:?}: {}\n{}",

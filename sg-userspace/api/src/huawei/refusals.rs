@@ -75,6 +75,8 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::OtherNetwork { .. }
         | Refusal::EnterpriseReference { .. }
         | Refusal::EnterpriseInnerAccess { .. }
+        | Refusal::RegionalReference { .. }
+        | Refusal::RegionalMember { .. }
         | Refusal::OwnGroup { .. }
         | Refusal::RegionalReference { .. }
         | Refusal::RegionalMember { .. }

@@ -2,13 +2,14 @@
 //!
 //! They never change what a VPC contains. The native API calls them through `Service`.
 
+use ipnet::Ipv4Net;
 use sg_api_types::{CreateVpc, DeleteVpc, ModifyVpc};
 use sg_records::{DocumentName, Id as _, Vpc, VpcId};
 use sg_store::Key;
 
 use super::{
-    Kind, Operation, Refusal, Tx,
-    labels::{changed, label, region},
+    Field, Kind, Operation, Refusal, Tx,
+    labels::{Wording, changed, label, region},
 };
 
 impl Operation for CreateVpc {
@@ -18,15 +19,29 @@ impl Operation for CreateVpc {
         let vpc = Vpc {
             id: VpcId::random(),
             region: region(&self.region)?,
-            label: label(tx, &self.label)?,
+            label: label(tx, &self.label, Wording::Alibaba)?,
+            cidr: self.cidr,
             order: self.order,
             established: self.established,
             mid_stream: self.mid_stream,
             takeover: self.takeover,
             default: self.default,
         };
+        range(&vpc)?;
         tx.put(vpc.clone());
         Ok(vpc)
+    }
+}
+
+/// Checks the range of a VPC's addresses.
+pub(super) fn range(vpc: &Vpc) -> Result<(), Refusal> {
+    let fits = |range: Ipv4Net| range == range.trunc() && (8..=28).contains(&range.prefix_len());
+    match vpc.cidr {
+        Some(range) if !fits(range) => {
+            let allowed = "an IPv4 prefix without host bits, of 8 to 28 bits";
+            Err(Refusal::invalid(Field::Vpc, range, allowed))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -35,7 +50,9 @@ impl Operation for ModifyVpc {
 
     fn run(&self, tx: &mut Tx) -> Result<Vpc, Refusal> {
         let mut vpc = Vpc::clone(tx.find_vpc(&self.vpc)?);
-        vpc.label = changed(tx, &vpc.label, &self.label)?;
+        vpc.label = changed(tx, &vpc.label, &self.label, Wording::Alibaba)?;
+        vpc.cidr = self.cidr.or(vpc.cidr);
+        range(&vpc)?;
         vpc.order = self.order.unwrap_or(vpc.order);
         vpc.established = self.established.unwrap_or(vpc.established);
         vpc.mid_stream = self.mid_stream.unwrap_or(vpc.mid_stream);

@@ -39,19 +39,21 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::OtherRule { .. } => Problem::NotFound(Subject::Rule),
         Refusal::TooMany { .. } => Problem::Quota,
         Refusal::HasMembers { .. }
+        | Refusal::DefaultGroup { .. }
         | Refusal::Referenced { .. }
-        | Refusal::InUse { .. }
-        | Refusal::DefaultGroup { .. } => Problem::InUse,
+        | Refusal::InUse { .. } => Problem::InUse,
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
         | Refusal::Exists { .. }
-        | Refusal::DeviceTaken { .. } => Problem::Exists,
+        | Refusal::DeviceTaken { .. }
+        | Refusal::AddressTaken { .. } => Problem::Exists,
         Refusal::PendingConfirmation { .. }
         | Refusal::NothingPending
         | Refusal::OtherPending { .. }
         | Refusal::Unfiltered { .. }
         | Refusal::FailingTest { .. }
         | Refusal::LostAccess { .. }
+        | Refusal::Attachment { .. }
         | Refusal::Unenforceable { .. } => Problem::Conflict,
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } | Refusal::NotSettled { .. } => {
             Problem::Internal

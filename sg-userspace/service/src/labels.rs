@@ -70,7 +70,12 @@ impl Wording {
 }
 
 /// The label of a new object.
-pub(super) fn label(tx: &Tx, new: &NewLabel, wording: Wording) -> Result<Label, Refusal> {
+pub(super) fn label(tx: &Tx, new: &NewLabel) -> Result<Label, Refusal> {
+    label_as(tx, new, Wording::Alibaba)
+}
+
+/// The same, with the texts that `wording` allows.
+pub(super) fn label_as(tx: &Tx, new: &NewLabel, wording: Wording) -> Result<Label, Refusal> {
     wording.name(&new.name)?;
     wording.description(&new.description)?;
     tags(tx, &new.tags)?;
@@ -84,7 +89,12 @@ pub(super) fn label(tx: &Tx, new: &NewLabel, wording: Wording) -> Result<Label, 
 }
 
 /// The label after a change.
-pub(super) fn changed(
+pub(super) fn changed(tx: &Tx, label: &Label, change: &LabelChange) -> Result<Label, Refusal> {
+    changed_as(tx, label, change, Wording::Alibaba)
+}
+
+/// The same, with the texts that `wording` allows.
+pub(super) fn changed_as(
     tx: &Tx,
     label: &Label,
     change: &LabelChange,

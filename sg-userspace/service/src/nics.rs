@@ -12,7 +12,7 @@ use sg_store::Key;
 use super::{
     Field, Kind, Operation, Refusal, Tx,
     groups::{default_group, place},
-    labels::{Wording, changed, label},
+    labels::{changed, label},
     membership::check_groups,
     quota,
 };
@@ -67,7 +67,7 @@ impl Operation for RegisterNic {
             id,
             region,
             vpc,
-            label: label(tx, &self.label, Wording::Alibaba)?,
+            label: label(tx, &self.label)?,
             instance: instance.map(|instance| instance.id),
             primary,
             device: self.device.clone(),
@@ -194,7 +194,7 @@ impl Operation for ModifyNic {
 
     fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
         let mut nic = Nic::clone(tx.find_nic(&self.nic)?);
-        nic.label = changed(tx, &nic.label, &self.label, Wording::Alibaba)?;
+        nic.label = changed(tx, &nic.label, &self.label)?;
         if let Some(name) = &self.device {
             nic.device = (!name.is_empty()).then(|| name.clone());
             device(tx, nic.device.as_deref(), &nic.id)?;
@@ -259,8 +259,7 @@ impl Operation for RegisterInstance {
             return Err(Refusal::Exists { kind: Kind::Instance, id: id.to_string() });
         }
         let (region, vpc) = place(tx, &self.region, self.vpc.as_deref())?;
-        let instance =
-            Instance { id: id.clone(), region, vpc, label: label(tx, &self.label, Wording::Alibaba)? };
+        let instance = Instance { id: id.clone(), region, vpc, label: label(tx, &self.label)? };
         tx.put(instance.clone());
         let mut nics = Vec::with_capacity(self.nics.len());
         for nic in &self.nics {

@@ -9,7 +9,7 @@ use sg_store::Key;
 
 use super::{
     Field, Kind, Operation, Refusal, Tx,
-    labels::{Wording, changed, label, region},
+    labels::{changed, label, region},
 };
 
 impl Operation for CreateVpc {
@@ -19,7 +19,7 @@ impl Operation for CreateVpc {
         let vpc = Vpc {
             id: VpcId::random(),
             region: region(&self.region)?,
-            label: label(tx, &self.label, Wording::Alibaba)?,
+            label: label(tx, &self.label)?,
             cidr: self.cidr,
             order: self.order,
             established: self.established,
@@ -50,7 +50,7 @@ impl Operation for ModifyVpc {
 
     fn run(&self, tx: &mut Tx) -> Result<Vpc, Refusal> {
         let mut vpc = Vpc::clone(tx.find_vpc(&self.vpc)?);
-        vpc.label = changed(tx, &vpc.label, &self.label, Wording::Alibaba)?;
+        vpc.label = changed(tx, &vpc.label, &self.label)?;
         vpc.cidr = self.cidr.or(vpc.cidr);
         range(&vpc)?;
         vpc.order = self.order.unwrap_or(vpc.order);

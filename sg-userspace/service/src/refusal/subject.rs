@@ -5,8 +5,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use sg_model::MAX_GROUPS_PER_NIC;
-use sg_records::VpcId;
+use sg_records::{GroupType, VpcId};
 
 use super::Refusal;
 
@@ -33,6 +32,42 @@ pub enum Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
+    }
+}
+
+/// How a NIC is attached to an instance, where an operation needs it otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attachment {
+    /// To an instance.
+    Attached,
+    /// To none.
+    Detached,
+    /// To another instance than the one that was named.
+    Elsewhere,
+    /// As the primary NIC.
+    Primary,
+    /// To none, and a document has it.
+    Owned,
+    /// To a device of this host, which is filtered for it.
+    Device,
+}
+
+impl Attachment {
+    /// What a message says of it, and what to do.
+    pub(super) const fn says(self) -> &'static str {
+        match self {
+            Self::Attached => "is attached to an instance: detach it first",
+            Self::Detached => "is not attached to an instance",
+            Self::Elsewhere => "is attached to another instance: name that one",
+            Self::Primary => {
+                "is the primary NIC of its instance, which stays: its groups are those of the instance"
+            }
+            Self::Device => {
+                "has a device of this host, where everything would pass: it is removed on purpose only"
+            }
+            Self::Owned => "is that of a document, and belongs to no instance",
+        }
     }
 }
 
@@ -105,6 +140,9 @@ pub enum Field {
     Place,
     /// The groups of a NIC.
     Groups,
+    /// The type of the default group that a NIC gets.
+    #[serde(rename = "type of the default group")]
+    DefaultType,
     Region,
     #[serde(rename = "VPC")]
     Vpc,
@@ -154,14 +192,20 @@ impl fmt::Display for Network {
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
     GroupsPerNic,
+    ClosedGroupsPerNic,
     /// Rules over all groups of a NIC.
     RulesPerNic,
     #[serde(rename = "members_per_basic_group or members_per_enterprise_group")]
     MembersPerGroup,
+    MembersPerClosedGroup,
     /// Rules of a group whose remote is a group.
     #[serde(rename = "group_references_per_group")]
     GroupReferences,
+    /// Rules of the closed groups of a NIC that stand for many.
+    CompositeRulesPerNic,
     GroupsPerRegion,
+    ClosedGroupsPerRegion,
+    ClosedRulesPerRegion,
     /// Entries of a list, limited by the list's own `max_entries`.
     #[serde(rename = "the list's max_entries")]
     MaxEntries,
@@ -202,7 +246,7 @@ impl Quota {
     /// What an object does with the things that the quota counts.
     pub(super) const fn verb(self) -> &'static str {
         match self {
-            Self::GroupsPerNic => "hold",
+            Self::GroupsPerNic | Self::ClosedGroupsPerNic => "hold",
             _ => "have",
         }
     }
@@ -211,8 +255,11 @@ impl Quota {
     pub(super) const fn unit(self) -> &'static str {
         match self {
             Self::GroupsPerNic | Self::GroupsPerRegion => "groups",
+            Self::ClosedGroupsPerNic | Self::ClosedGroupsPerRegion => "closed groups",
             Self::RulesPerNic | Self::RulesPerOperation | Self::RulesPerImport => "rules",
-            Self::MembersPerGroup => "members",
+            Self::ClosedRulesPerRegion => "rules of closed groups",
+            Self::CompositeRulesPerNic => "rules with a group, a list or several port ranges",
+            Self::MembersPerGroup | Self::MembersPerClosedGroup => "members",
             Self::GroupReferences => "rules that name a group",
             Self::MaxEntries => "entries",
             Self::Tags => "tags",
@@ -222,7 +269,11 @@ impl Quota {
     /// The quota itself, if it is one field of the quotas, and that field can be as large as what is needed.
     fn raised(self, needed: u64) -> Option<Self> {
         let is_field = !matches!(self, Self::MembersPerGroup | Self::MaxEntries);
-        let most = if self == Self::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };
+        let most = match self {
+            Self::GroupsPerNic => GroupType::Basic.max_per_nic() as u64,
+            Self::ClosedGroupsPerNic => GroupType::Closed.max_per_nic() as u64,
+            _ => u64::from(u32::MAX),
+        };
         (is_field && needed <= most).then_some(self)
     }
 }

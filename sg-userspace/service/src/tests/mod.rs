@@ -2,11 +2,13 @@
 
 mod authorize;
 mod backup;
+mod closed;
 mod copies;
 mod demands;
 mod devices;
 mod guard;
 mod history;
+mod interfaces;
 mod model;
 mod names;
 mod operations;

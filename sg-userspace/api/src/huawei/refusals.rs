@@ -38,7 +38,10 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => Problem::NotFound(subject(*kind)),
         Refusal::OtherRule { .. } => Problem::NotFound(Subject::Rule),
         Refusal::TooMany { .. } => Problem::Quota,
-        Refusal::HasMembers { .. } | Refusal::Referenced { .. } | Refusal::InUse { .. } => Problem::InUse,
+        Refusal::HasMembers { .. }
+        | Refusal::Referenced { .. }
+        | Refusal::InUse { .. }
+        | Refusal::DefaultGroup { .. } => Problem::InUse,
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
         | Refusal::Exists { .. }
@@ -69,6 +72,8 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::OtherVpc { .. }
         | Refusal::OtherNetwork { .. }
         | Refusal::EnterpriseReference { .. }
+        | Refusal::RegionalReference { .. }
+        | Refusal::RegionalMember { .. }
         | Refusal::EnterpriseInnerAccess { .. }
         | Refusal::OwnGroup { .. }
         | Refusal::MixedFamilies { .. }

@@ -173,8 +173,8 @@ pub(in crate::huawei) fn new_group(call: &Call, fields: &Fields<'_>) -> CreateGr
         label: NewLabel { name: text("name"), description: text("description"), ..NewLabel::default() },
         region: call.project.region.clone(),
         vpc: None,
-        kind: GroupType::Basic,
-        inner_access: Some(false),
+        kind: GroupType::Closed,
+        inner_access: None,
     }
 }
 

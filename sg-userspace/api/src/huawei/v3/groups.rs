@@ -137,7 +137,7 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
             label,
             region: call.project.region.clone(),
             vpc: None,
-            kind: GroupType::Basic,
+            kind: GroupType::Closed,
             inner_access: Some(false),
         };
         submit(huawei, call, operation, |group| {

@@ -66,7 +66,8 @@ impl Call {
 
     /// Where the client finds this server: scheme and host of its own URL. Nobody but the client itself gets to see it.
     pub(super) fn origin(&self) -> String {
-        let by_tls = self.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let by_tls =
+            self.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         format!("{}://{}", if by_tls { "https" } else { "http" }, self.host)
     }
 

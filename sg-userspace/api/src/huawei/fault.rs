@@ -41,7 +41,14 @@ impl Fault {
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into(), wait: Duration::ZERO, claimed: None, dialect: None }
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            wait: Duration::ZERO,
+            claimed: None,
+            dialect: None,
+        }
     }
 
     /// Who sent the request is not known.

@@ -58,9 +58,10 @@ pub fn signed(
     let date = headers.get(DATE).ok_or_else(|| Malformed::MissingHeader { name: DATE.to_owned() })?;
     let mut hash = sha256_hex(body);
     if let Some(announced) = headers.get(CONTENT_HASH).filter(|_| !body.is_empty()) {
-        if announced == UNSIGNED {
+        let announced = announced.as_bytes().trim_ascii();
+        if announced == UNSIGNED.as_bytes() {
             UNSIGNED.clone_into(&mut hash);
-        } else if announced.as_bytes() != hash.as_bytes() {
+        } else if announced != hash.as_bytes() {
             return Err(Malformed::BodyHash { name: CONTENT_HASH });
         }
     }
@@ -76,7 +77,7 @@ pub fn signed(
         let rest = format!("\n{}\n{hash}", authorization.signed_headers.join(";"));
         request.extend_from_slice(rest.as_bytes());
         let mut text = format!("{SCHEME}\n").into_bytes();
-        text.extend_from_slice(date.as_bytes());
+        text.extend_from_slice(date.as_bytes().trim_ascii());
         text.extend_from_slice(format!("\n{}", sha256_hex(&request)).as_bytes());
         text
     };

@@ -1,6 +1,8 @@
 //! The protocol from outside: requests in, responses out, without a socket where none is needed.
 
 mod groups;
+mod recorded;
+mod tokens;
 
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 

@@ -1,7 +1,7 @@
 //! Ports of v3, and the groups of one in order: insert at a place, and remove.
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use sg_records::{KeyRole, Nic};
 use sg_service::{Join, Leave};
 
@@ -138,7 +138,8 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let all = ports::all(&huawei.service.snapshot(), call, ports::v3);
-        let (part, info) = page(call, &all, |port| port["id"].as_str().unwrap_or_default().to_owned())?;
+        let id = |port: &Value| port["id"].as_str().unwrap_or_default().to_owned();
+        let (part, info) = page(call, all, id, |port| Some(port.clone()))?;
         Ok(Response::of(json!({ "ports": part, "page_info": info })))
     })
 }

@@ -1,7 +1,7 @@
 //! Rules of v3.
 
 use serde_json::{Value, json};
-use sg_records::{Action, Family, PortSet, Ports, Protocol, Remote, Rule, shortest};
+use sg_records::{Action, Family, OnlyFamily, PortSet, Ports, Protocol, Remote, Rule, shortest};
 use sg_service::State;
 
 use super::common::time;
@@ -45,10 +45,15 @@ pub(in crate::huawei) fn shown(call: &Call, state: &State, rule: &Rule) -> Value
 
 /// The family that a rule is for; none if it is for both.
 fn family(state: &State, rule: &Rule) -> Option<Family> {
-    match (&rule.spec.matches.remote, rule.spec.matches.protocol) {
+    let matches = &rule.spec.matches;
+    match (&matches.remote, matches.protocol) {
         (Remote::Net(net), _) => Some(Family::of(*net)),
         (_, Protocol::Number(1)) => Some(Family::V4),
         (_, Protocol::Number(58)) => Some(Family::V6),
+        _ if matches.family.is_some() => matches.family.map(|family| match family {
+            OnlyFamily::Ipv4 => Family::V4,
+            OnlyFamily::Ipv6 => Family::V6,
+        }),
         (Remote::PrefixList(id), _) => state.prefix_list(id)?.extra.family,
         (Remote::Any | Remote::Group(_), _) => None,
     }

@@ -23,6 +23,7 @@ def play(settings, run, directory):
         "key_id": settings.key,
         "secret": settings.secret,
         "project": settings.project,
+        "region": settings.region,
         "endpoint": f"http://{settings.endpoint}",
         "results": str(results),
     }

@@ -1,5 +1,5 @@
-//! Vendors' clients, unmodified: each runs through the life cycle of groups, rules, lists and members of its vendor's API.
-//! `cargo xtask clients` installs them.
+//! Vendors' clients, unmodified: each runs through the life cycle of groups, rules, lists, members, NICs and tags of its vendor's
+//! API. `cargo xtask clients` installs them.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ use crate::support::{served::Served, suite::Suite};
 /// A client by name, its script, and what the script is told.
 type Client = (&'static str, &'static str, &'static [&'static str]);
 
-const OF_ALIBABA: [Client; 8] = [
+const OF_ALIBABA: [Client; 9] = [
     ("core", "aliyun_core.py", &[]),
     ("tea_acs3", "tea.py", &["acs3"]),
     ("tea_v2", "tea.py", &["v2"]),
@@ -23,6 +23,7 @@ const OF_ALIBABA: [Client; 8] = [
     ("tea_js", "tea.js", &[]),
     ("libcloud", "libcloud_ecs.py", &[]),
     ("ansible", "ansible_playbook.py", &[]),
+    ("ansible_resources", "ansible_resources.py", &[]),
 ];
 
 const OF_HUAWEI: [Client; 5] = [
@@ -81,7 +82,7 @@ fn life_cycle(lab: Lab, vendor: Vendor, client: Client) -> Result<()> {
     let (name, script, arguments) = client;
     let output = outcome(lab, vendor, name, client, "admin")?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let last: Vec<&str> = said.lines().rev().take(4).collect();
+    let last: Vec<&str> = said.lines().rev().take(24).collect();
     ensure!(
         output.status.success(),
         "{script} {arguments:?}: {}\n{}",

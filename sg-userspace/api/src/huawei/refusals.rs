@@ -45,13 +45,15 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
         | Refusal::Exists { .. }
-        | Refusal::DeviceTaken { .. } => Problem::Exists,
+        | Refusal::DeviceTaken { .. }
+        | Refusal::AddressTaken { .. } => Problem::Exists,
         Refusal::PendingConfirmation { .. }
         | Refusal::NothingPending
         | Refusal::OtherPending { .. }
         | Refusal::Unfiltered { .. }
         | Refusal::FailingTest { .. }
         | Refusal::LostAccess { .. }
+        | Refusal::Attachment { .. }
         | Refusal::Unenforceable { .. } => Problem::Conflict,
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } | Refusal::NotSettled { .. } => {
             Problem::Internal

@@ -23,6 +23,7 @@ def play(settings, run, directory):
         "key_id": settings.key,
         "secret": settings.secret,
         "project": settings.project,
+        "region": settings.region,
         "endpoint": f"http://{settings.endpoint}",
         "results": str(results),
     }
@@ -33,8 +34,11 @@ def play(settings, run, directory):
         "HOME": str(directory),
         "ANSIBLE_CONFIG": str(directory / "ansible.cfg"),
         "ANSIBLE_FORCE_COLOR": "0",
+        "PYTHONPATH": str(directory),
     }
     (directory / "ansible.cfg").touch()
+    # openstack.cloud 2.5.0 takes it for imported, as it was by older openstacksdks.
+    (directory / "sitecustomize.py").write_text("import openstack.version\n", encoding="utf-8")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise cycle.Unexpected(f"expected a playbook that runs to its end, found\n{done.stdout}{done.stderr}")
@@ -47,8 +51,8 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         results = report.step("the playbook", lambda: play(settings, run, pathlib.Path(directory)))
 
-    def came(name, task, changed, **more):
-        report.step(name, lambda: cycle.expect({"changed": changed, **more}, results[task], task))
+    def came(step, task, changed, **more):
+        report.step(step, lambda: cycle.expect({"changed": changed, **more}, results[task], task))
 
     # The module looks one level too high in the response to its first request.
     came("a group", "made", True, id=None)
@@ -61,7 +65,7 @@ def main():
     came("no group", "gone", True)
     came("no group again", "gone_again", False)
 
-    group = {"name": f"{run}-db", "description": "data", "project_id": settings.project}
+    group = {"name": f"{run}-db", "description": "data"}
     rule = {"protocol": "tcp", "port_range_min": 5432, "remote_ip_prefix": "10.0.0.0/8", "direction": "ingress"}
     came("a group of OpenStack", "other", True, security_group=group)
     came("the group of OpenStack again", "other_again", False, security_group=group)

@@ -25,8 +25,8 @@ class Settings:
 
     def __init__(self):
         try:
-            self.endpoint, self.key, self.secret, self.project = (
-                os.environ[name] for name in ("ENDPOINT", "KEY_ID", "SECRET", "PROJECT")
+            self.endpoint, self.key, self.secret, self.project, self.region = (
+                os.environ[name] for name in ("ENDPOINT", "KEY_ID", "SECRET", "PROJECT", "REGION")
             )
         except KeyError as missing:
             sys.exit(f"the environment has no {missing.args[0]}; README.md says what is needed")

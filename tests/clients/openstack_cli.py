@@ -26,7 +26,7 @@ def openstack(*words):
         "OS_PROJECT_ID": SETTINGS.project,
         "OS_USER_DOMAIN_NAME": "Default",
         "OS_PROJECT_DOMAIN_NAME": "Default",
-        "OS_REGION_NAME": "cn-north-4",
+        "OS_REGION_NAME": SETTINGS.region,
         "OS_IDENTITY_API_VERSION": "3",
     }
     command = [pathlib.Path(sys.executable).with_name("openstack"), *words]

@@ -22,7 +22,7 @@ def connect(secret):
         project_id=SETTINGS.project,
         user_domain_name="Default",
         project_domain_name="Default",
-        region_name="cn-north-4",
+        region_name=SETTINGS.region,
     )
 
 

@@ -39,9 +39,9 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::OtherRule { .. } => Problem::NotFound(Subject::Rule),
         Refusal::TooMany { .. } => Problem::Quota,
         Refusal::HasMembers { .. }
-        | Refusal::DefaultGroup { .. }
         | Refusal::Referenced { .. }
-        | Refusal::InUse { .. } => Problem::InUse,
+        | Refusal::InUse { .. }
+        | Refusal::DefaultGroup { .. } => Problem::InUse,
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
         | Refusal::Exists { .. }
@@ -74,10 +74,10 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::OtherVpc { .. }
         | Refusal::OtherNetwork { .. }
         | Refusal::EnterpriseReference { .. }
-        | Refusal::EnterpriseInnerAccess { .. }
-        | Refusal::OwnGroup { .. }
         | Refusal::RegionalReference { .. }
         | Refusal::RegionalMember { .. }
+        | Refusal::EnterpriseInnerAccess { .. }
+        | Refusal::OwnGroup { .. }
         | Refusal::MixedFamilies { .. }
         | Refusal::ChangesKind { .. }
         | Refusal::NothingToChange

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use sg_model::AddressPair;
-use sg_records::Nic;
+use sg_records::{GroupType, Nic};
 use sg_service::{LabelChange, ModifyNic, NewLabel, Operation, Refusal, RegisterNic, SetGroups, State, Tx};
 
 use crate::huawei::{Call, Fault, objects, parameters::Fields};
@@ -106,6 +106,7 @@ pub(in crate::huawei) fn register(
         region: call.project.region.clone(),
         vpc: Some(vpc.id.to_string()),
         addresses,
+        default_type: groups.is_empty().then_some(GroupType::Closed),
         groups,
         ..RegisterNic::default()
     };

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use sg_records::KeyRole;
+use sg_records::{GroupType, KeyRole};
 use sg_service::State;
 
 use crate::huawei::{
@@ -31,8 +31,10 @@ fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let state = huawei.service.snapshot();
         let (groups, rules) = used(&state, &call.project.region);
         let quotas = &state.settings().quotas;
-        let all =
-            [("securityGroup", groups, quotas.groups_per_region), ("securityGroupRule", rules, u32::MAX)];
+        let all = [
+            ("securityGroup", groups, quotas.closed_groups_per_region),
+            ("securityGroupRule", rules, quotas.closed_rules_per_region),
+        ];
         let shown =
             all.map(|(name, used, quota)| json!({ "type": name, "used": used, "quota": quota, "min": 0 }));
         let resources: Vec<Value> = shown.into_iter().filter(|one| selects(call, one, |_, _| None)).collect();
@@ -42,6 +44,7 @@ fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 
 /// The numbers of groups and of rules in a region that count.
 fn used(state: &State, region: &str) -> (usize, usize) {
-    let groups = state.groups().values().filter(|group| group.region == region);
+    let groups =
+        state.groups().values().filter(|group| group.region == region && group.kind == GroupType::Closed);
     groups.fold((0, 0), |(groups, rules), group| (groups + 1, rules + state.rules_of(&group.id).count()))
 }

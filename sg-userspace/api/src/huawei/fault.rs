@@ -147,10 +147,6 @@ impl Fault {
         Self::of(operation, Problem::NotAllowed, message)
     }
 
-    pub(super) fn internal(operation: &Operation) -> Self {
-        Self::of(operation, Problem::Internal, "Internal error. It is in the log of sgd.")
-    }
-
     /// The body of the response.
     pub(super) fn body(&self, request_id: &str) -> Value {
         let (code, message) = (&self.code, &self.message);

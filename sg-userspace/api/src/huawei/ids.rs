@@ -38,11 +38,6 @@ pub(super) fn in_message(message: &str) -> String {
     text
 }
 
-/// Whether a text has the form of an id as clients see it.
-pub(super) fn has_form(text: &str) -> bool {
-    uuid(text).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,8 +19,6 @@
 //!
 //! This API must never decide what is a valid group or rule, nor log the content of a request.
 
-#![allow(dead_code, reason = "the versions and nouns to come use it")]
-
 mod authenticate;
 mod call;
 mod ecs;

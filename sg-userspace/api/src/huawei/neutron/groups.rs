@@ -148,7 +148,8 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let fields = call.fields().object("security_group");
         is_free(call, &fields)?;
-        let operation = v1::new_group(call, &fields);
+        let text = |name| fields.text(name).unwrap_or_default().to_owned();
+        let operation = v1::new_group(call, text("name"), text("description"));
         submit(huawei, call, operation, |made| {
             Response::created(group(call, &huawei.service.snapshot(), &made))
         })

@@ -1,4 +1,4 @@
-//! Neutron v2.0: groups, rules and ports for clients of OpenStack, without a project in the path. One file a noun, each with its own
+//! Neutron v2.0: groups, rules and ports for clients of `OpenStack`, without a project in the path. One file a noun, each with its own
 //! table. An operation reads the parameters that it declares, runs one operation of the domain and formats the result; it must never
 //! have quotas or refusals of its own.
 //!

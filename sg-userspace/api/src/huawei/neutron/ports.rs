@@ -15,7 +15,7 @@ use crate::huawei::{
     v3::submit,
 };
 
-/// What clients of OpenStack say besides.
+/// What clients of `OpenStack` say besides.
 const SECURITY: &[Parameter] = &[
     body("port.port_security_enabled", Kind::Boolean, "`true`, which it is of every port"),
     body("port.binding:profile", Kind::Any, "it belongs to the hosts of the vendor").refused(),

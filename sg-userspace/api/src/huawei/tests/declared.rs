@@ -291,7 +291,7 @@ async fn every_field_that_is_refused_or_unknown_is_named() {
         for (name, _) in names.iter().filter(|(_, refused)| *refused).chain(&unknown) {
             let mut body = json!({});
             if operation.chosen_by.is_some() {
-                body[root] = json!({});
+                body[root] = json!({ "name": "a" });
             }
             let parts: Vec<&str> = name.split('.').collect();
             let mut place = &mut body;

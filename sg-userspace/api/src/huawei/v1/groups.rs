@@ -12,10 +12,10 @@ use super::{
 use crate::huawei::{
     Call, Dialect, Fault, Huawei, Operation, Response, objects,
     operation::Outcome,
-    parameters::{Fields, Kind, body, query},
+    parameters::{Kind, body, query},
     problem::Subject,
     selection::selects,
-    v3::submit,
+    v3::{name, submit},
 };
 
 pub(in crate::huawei) const GROUPS: &[Operation] = &[
@@ -117,7 +117,9 @@ pub(in crate::huawei) fn all(
         .values()
         .filter(|group| group.region == call.project.region)
         .map(|group| (group, shown(call, state, group)))
-        .filter(|(group, shown)| selects(call, shown, |name, values| special(group, name, values)))
+        .filter(|(group, shown)| {
+            selects(call, shown, |name, values| special(state, call, group, name, values))
+        })
         .map(|(group, shown)| (uuid_of(&group.id).to_string(), shown))
         .collect();
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -125,9 +127,11 @@ pub(in crate::huawei) fn all(
 }
 
 /// A group without a VPC is for the NICs of every one.
-fn special(group: &Group, name: &str, values: &[&str]) -> Option<bool> {
-    let is_wanted = |vpc| values.contains(&uuid_of(vpc).to_string().as_str());
-    (name == "vpc_id").then(|| group.vpc.as_ref().is_none_or(is_wanted))
+fn special(state: &State, call: &Call, group: &Group, name: &str, values: &[&str]) -> Option<bool> {
+    let is_for = |text: &&str| {
+        objects::vpc(state, call, text).is_some_and(|vpc| group.vpc.as_ref().is_none_or(|id| *id == vpc.id))
+    };
+    (name == "vpc_id").then(|| values.iter().any(is_for))
 }
 
 /// The group that the path names.
@@ -161,16 +165,15 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
             let wanted = "this server has the default enterprise project 0 only";
             return Err(call.malformed("security_group.enterprise_project_id", wanted));
         }
-        let operation = new_group(call, &fields);
+        let operation = new_group(call, name(call, &fields)?.unwrap_or_default(), String::new());
         submit(huawei, call, operation, |made| group(call, &huawei.service.snapshot(), &made)).await
     })
 }
 
 /// The creation of a group with the rules that every group begins with.
-pub(in crate::huawei) fn new_group(call: &Call, fields: &Fields<'_>) -> CreateGroup {
-    let text = |name| fields.text(name).unwrap_or_default().to_owned();
+pub(in crate::huawei) fn new_group(call: &Call, name: String, description: String) -> CreateGroup {
     CreateGroup {
-        label: NewLabel { name: text("name"), description: text("description"), ..NewLabel::default() },
+        label: NewLabel { name, description, ..NewLabel::default() },
         region: call.project.region.clone(),
         vpc: None,
         kind: GroupType::Closed,
@@ -182,7 +185,7 @@ pub(in crate::huawei) fn new_group(call: &Call, fields: &Fields<'_>) -> CreateGr
 pub(in crate::huawei) fn delete<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let id = find(&huawei.service.snapshot(), call)?.id.to_string();
-        let operation = DeleteGroups { groups: vec![id], ..DeleteGroups::default() };
+        let operation = DeleteGroups { groups: vec![id] };
         submit(huawei, call, operation, |_| Response::no_content()).await
     })
 }

@@ -7,7 +7,7 @@ use sg_model::{Bounded, HeaderNumbers};
 use sg_records::{
     Action, Direction, GroupId, KeyRole, Match, OnlyFamily, Ports, Protocol, Remote, Rule, RuleSpec, uuid_of,
 };
-use sg_service::{Authorize, Identity, Refusal, Revoke, State, Tx};
+use sg_service::{Authorize, Duplicates, Refusal, Revoke, Sameness, State, Tx};
 
 use super::paging::{PAGE, page};
 use crate::huawei::{
@@ -215,17 +215,10 @@ impl sg_service::Operation for AddRule {
     type Output = Rule;
 
     fn run(&self, tx: &mut Tx) -> Result<Rule, Refusal> {
-        let group = tx.find_group(&self.group)?.id.clone();
-        let is_same = |rule: &&std::sync::Arc<Rule>| {
-            rule.direction == self.direction && Identity::of(&rule.spec) == Identity::of(&self.spec)
-        };
-        if let Some(rule) = tx.rules_of(&group).find(is_same) {
-            return Err(Refusal::DuplicateRule { rule: rule.id.clone() });
-        }
         let operation = Authorize {
-            group: self.group.clone(),
-            direction: self.direction,
-            rules: vec![self.spec.clone()],
+            duplicates: Duplicates::Refuse,
+            same: Sameness::Packets,
+            ..Authorize::of(self.group.clone(), self.direction, vec![self.spec.clone()])
         };
         operation.run(tx)?.pop().ok_or(Refusal::NothingToChange)
     }

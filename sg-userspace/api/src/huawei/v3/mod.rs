@@ -10,7 +10,7 @@ mod quotas;
 mod rules;
 
 pub(super) use address_groups::ADDRESS_GROUPS;
-pub(super) use common::{submit, time};
+pub(super) use common::{name, submit, time};
 pub(super) use groups::GROUPS;
 pub(super) use ports::PORTS;
 pub(super) use quotas::QUOTAS;

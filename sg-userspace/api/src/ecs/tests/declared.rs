@@ -48,7 +48,7 @@ pub(super) async fn furnished() -> (Router, Pairs) {
         ..RegisterInstance::default()
     };
     let view = ecs.service.submit(instance).await.unwrap();
-    let (instance, nic) = (view.instance.id.to_string(), view.nics[0].id.to_string());
+    let (instance, nic) = (view.instance.id.to_string(), view.nics[0].nic.id.to_string());
     let ids = [("vpc", vpc), ("first", first), ("instance", instance), ("nic", nic)];
     (router(ecs), ids.map(|(name, id)| (name.to_owned(), id)).into())
 }

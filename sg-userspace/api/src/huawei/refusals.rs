@@ -78,8 +78,6 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::RegionalReference { .. }
         | Refusal::RegionalMember { .. }
         | Refusal::OwnGroup { .. }
-        | Refusal::RegionalReference { .. }
-        | Refusal::RegionalMember { .. }
         | Refusal::MixedFamilies { .. }
         | Refusal::ChangesKind { .. }
         | Refusal::NothingToChange

@@ -5,6 +5,7 @@ pub(super) mod declared;
 mod demands;
 mod families;
 mod faults;
+mod filters;
 mod page;
 mod params;
 mod recorded;

@@ -14,6 +14,9 @@ pub type Noun = (&'static str, &'static [Operation]);
 /// All operations, in the order of the documentation.
 pub const NOUNS: &[Noun] = &[
     ("Security groups (VPC v3)", v3::GROUPS),
+    ("Rules (VPC v3)", v3::RULES),
+    ("Address groups (VPC v3)", v3::ADDRESS_GROUPS),
+    ("Quotas (VPC v3)", v3::QUOTAS),
     ("Ports (VPC v3)", v3::PORTS),
     ("Security groups (VPC v1)", v1::GROUPS),
     ("Rules (VPC v1)", v1::RULES),

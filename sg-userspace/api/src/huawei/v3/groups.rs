@@ -8,7 +8,7 @@ use sg_records::{Group, GroupType, KeyRole};
 use sg_service::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel, State};
 
 use super::{
-    common::{DRY_RUN, ENTERPRISE_PROJECT, submit, tags_shown, time},
+    common::{DRY_RUN, ENTERPRISE_PROJECT, description, enterprise_project, name, submit, tags_shown, time},
     rules,
 };
 use crate::huawei::{
@@ -167,11 +167,8 @@ fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let fields = call.fields().object("security_group");
         let group = find(&huawei.service.snapshot(), call)?.id.to_string();
         call.change.aims_at(&group);
-        let label = LabelChange {
-            name: fields.text("name").map(str::to_owned),
-            description: fields.text("description").map(str::to_owned),
-            tags: None,
-        };
+        let label =
+            LabelChange { name: name(call, &fields)?, description: description(call, &fields)?, tags: None };
         let operation = ModifyGroup { group, label, inner_access: None };
         submit(huawei, call, operation, |group| {
             Response::of(with_rules(call, &huawei.service.snapshot(), &group))
@@ -193,8 +190,8 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let fields = call.fields().object("security_group");
         enterprise_project(call, &fields)?;
         let label = NewLabel {
-            name: fields.text("name").unwrap_or_default().to_owned(),
-            description: fields.text("description").unwrap_or_default().to_owned(),
+            name: name(call, &fields)?.unwrap_or_default(),
+            description: description(call, &fields)?.unwrap_or_default(),
             tags: tags(call, &fields)?,
         };
         let operation = CreateGroup {
@@ -209,17 +206,6 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         })
         .await
     })
-}
-
-/// Refuses a new object in an enterprise project other than the one that everything is in.
-pub(super) fn enterprise_project(call: &Call, fields: &Fields<'_>) -> Result<(), Fault> {
-    match fields.text("enterprise_project_id") {
-        None | Some(ENTERPRISE_PROJECT) => Ok(()),
-        Some(_) => {
-            let wanted = "this server has the default enterprise project 0 only";
-            Err(call.malformed(&fields.place("enterprise_project_id"), wanted))
-        }
-    }
 }
 
 fn tags(call: &Call, fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Fault> {

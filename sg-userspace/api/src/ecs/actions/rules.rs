@@ -73,7 +73,8 @@ fn authorize<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFu
     Box::pin(async move {
         let group = group(&ecs.service.snapshot(), call)?;
         let rules = permissions(call, direction, &group)?.into_iter().map(|(spec, _)| spec).collect();
-        let operation = Authorize { group: group.id.to_string(), direction, rules };
+        // A rule that is there is no error, and is not added again.
+        let operation = Authorize::of(group.id.as_str(), direction, rules);
         submit(ecs, call, ErrorContext::Rules(direction), operation).await?;
         Ok(Response::done())
     })

@@ -1,5 +1,7 @@
 //! What each operation does, and why it refuses.
 
+use std::collections::BTreeSet;
+
 use sg_model::HeaderNumbers;
 use sg_records::{
     Direction, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily, PortEntry, Ports, PrefixEntry,
@@ -10,7 +12,8 @@ use super::{IPV4, World, new_group, new_list, tcp, with};
 use crate::{
     ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, Join, LabelChange,
     Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Quota,
-    Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, policy,
+    Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, list_associations,
+    policy,
 };
 
 fn names(groups: &[GroupId], world: &World) -> Vec<String> {
@@ -186,13 +189,42 @@ fn a_list_counts_with_all_it_may_hold() {
     assert!(matches!(world.run(&grown(101)), Err(Refusal::TooMany { quota: Quota::RulesPerNic, .. })));
     world.run(&grown(100)).unwrap();
     let refused = world.run(&DeleteLists::<PrefixEntry>::new(texts(&["office"])));
-    assert!(matches!(refused, Err(Refusal::InUse { .. })));
+    assert!(matches!(&refused, Err(Refusal::InUse { .. })));
+    assert!(refused.unwrap_err().to_string().ends_with("change those first, or delete them with it"));
     let twice = CreateList { entries: vec![entry("10.0.0.0/8"), entry("10.0.0.0/8")], ..list.clone() };
     assert!(matches!(world.run(&twice), Err(Refusal::Invalid { field: Field::CidrTwice, .. })));
     let both = CreateList { extra: PrefixFamily::default(), ..list.clone() };
     assert!(matches!(world.run(&both), Err(Refusal::Missing { field: Field::Family, .. })));
     let other = CreateList { entries: vec![entry("2001:db8::/32")], ..list };
     assert!(matches!(world.run(&other), Err(Refusal::Invalid { field: Field::Family, .. })));
+}
+
+#[test]
+fn a_list_goes_with_the_rules_that_name_it() {
+    let mut world = World::new();
+    let (web, ops) = (world.group("web").id, world.group("ops").id);
+    let list = world.run(&new_list::<PrefixEntry>("office", IPV4, 5, Vec::new())).unwrap();
+    world.run(&new_list::<PrefixEntry>("other", IPV4, 5, Vec::new())).unwrap();
+    let by_list =
+        |port, list: &str| with(tcp(port, "any"), |matches| matches.remote = Remote::PrefixList(list.into()));
+    for (group, direction) in [("web", Direction::Ingress), ("ops", Direction::Egress)] {
+        world.rule(group, direction, by_list(80, "office")).unwrap();
+        world.rule(group, direction, by_list(80, "other")).unwrap();
+    }
+    let named = list_associations::<PrefixEntry>(&world.tx, list.id.as_str()).unwrap();
+    let groups: BTreeSet<_> =
+        named.iter().map(|by| (by.group.clone(), by.name.as_str(), by.rules.len())).collect();
+    assert_eq!(groups, [(web, "web", 1), (ops, "ops", 1)].into());
+
+    // Either all or none.
+    let both = DeleteLists::<PrefixEntry>::new(texts(&["office", "nothing"])).with_rules(true);
+    assert!(matches!(world.run(&both), Err(Refusal::NotFound { .. })));
+    assert_eq!(world.tx.rules().len(), 4);
+    let one = DeleteLists::<PrefixEntry>::new(texts(&["office"])).with_rules(true);
+    assert_eq!(world.run(&one).unwrap(), [list.id.to_string()]);
+    assert_eq!(world.tx.rules().len(), 2);
+    assert!(world.tx.prefix_list(&list.id).is_none());
+    policy(&world.tx).unwrap();
 }
 
 #[test]
@@ -210,6 +242,16 @@ fn a_list_has_ranges_as_they_are_written() {
     };
     let changed = world.run(&change(&["10.0.0.7-10.0.0.9"], &["10.0.0.0/24"])).unwrap();
     assert_eq!(changed.entries, ["10.0.0.0-10.0.0.255", "10.0.0.1-10.0.0.1", "10.0.0.7-10.0.0.9"].map(entry));
+    let all = |entries: &[&str]| {
+        let entries = Some(entries.iter().copied().map(entry).collect());
+        ModifyList::<PrefixEntry> { list: "office".to_owned(), entries, ..ModifyList::default() }
+    };
+    let replaced = world.run(&all(&["10.0.0.9/32", "10.0.0.1-10.0.0.1"])).unwrap();
+    assert_eq!(replaced.entries, ["10.0.0.9/32", "10.0.0.1-10.0.0.1"].map(entry));
+    assert!(world.run(&all(&[])).unwrap().entries.is_empty());
+    let mixed = ModifyList { remove: vec!["10.0.0.9/32".parse().unwrap()], ..all(&[]) };
+    assert!(matches!(world.run(&mixed), Err(Refusal::Invalid { field: Field::Cidr, .. })));
+    world.run(&all(&["10.0.0.1-10.0.0.1"])).unwrap();
     // The same addresses, but not an entry.
     let refused = world.run(&change(&[], &["10.0.0.1/32"]));
     assert!(matches!(refused, Err(Refusal::Invalid { field: Field::Cidr, .. })));

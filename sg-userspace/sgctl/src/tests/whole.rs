@@ -281,6 +281,13 @@ fn lists_change_and_tell_of_it() {
     assert!(agent.ok("prefix-list show office").contains("ADDRESSES    192.0.2.1 = new\n"));
     agent.ok("prefix-list modify office --add 10.0.0.1-10.0.0.9=ward --remove 192.0.2.1");
     assert!(agent.ok("prefix-list show office").contains("ADDRESSES    10.0.0.1-10.0.0.9 = ward\n"));
+    agent.ok("prefix-list modify office --entry 10.0.0.7 --entry 10.0.0.1-10.0.0.9");
+    assert!(
+        agent
+            .ok("prefix-list show office")
+            .contains("ADDRESSES    10.0.0.7\n             10.0.0.1-10.0.0.9\n")
+    );
+    assert!(agent.refused("prefix-list modify office --entry 10.0.0.7 --add 10.0.0.8").contains("--add"));
     agent.ok("prefix-list create range --max-entries 1 --entry 2001:db8::1-2001:db8::9");
     assert!(agent.ok("prefix-list list").contains("IPv6"));
     agent.ok("prefix-list modify range --remove 2001:db8::1-2001:db8::9");
@@ -290,7 +297,15 @@ fn lists_change_and_tell_of_it() {
     assert!(
         agent.refused("port-list modify web-ports --add 22").contains("would have 3 entries, 2 are allowed")
     );
-    agent.ok("port-list delete web-ports --yes");
+    agent.ok("group create web");
+    agent.ok(
+        "rule add web --direction ingress --protocol tcp --ports port-list:web-ports --remote 10.0.0.0/8",
+    );
+    let refused = agent.refused("port-list delete web-ports --yes");
+    assert!(refused.contains("change those first, or delete them with it (`--with-rules`)"), "{refused}");
+    assert!(agent.ok("port-list associations web-ports").contains("web"));
+    agent.ok("port-list delete web-ports --with-rules --yes");
+    assert!(!agent.ok("rule list web").contains("tcp"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sg_model::{AddressPair, AllowedSources, Ethertype, Ipsec, Mac};
-use sg_records::{Hook, Instance, Nic, NicType, Role, Uuid, uuid_of};
+use sg_records::{GroupType, Hook, Instance, Nic, NicType, Role, Uuid, uuid_of};
 use utoipa::ToSchema;
 
 use crate::{LabelChange, NewLabel};
@@ -62,6 +62,8 @@ pub struct RegisterNic {
     /// Ids or names of the groups that the NIC holds, in order. Default: the default group of the region and VPC, which is
     /// created if there is none.
     pub groups: Vec<String>,
+    /// Type of that default group: `basic`, or `closed`, which is one for the region. Only without `groups`. Default: `basic`.
+    pub default_type: Option<GroupType>,
 }
 
 /// Changes a NIC. Unspecified fields are left unchanged. Other requests change its groups.

@@ -36,7 +36,7 @@ pub struct GroupView {
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct GroupQuery {
-    /// Groups of this type only: `basic` or `enterprise`.
+    /// Groups of this type only: `basic`, `enterprise` or `closed`.
     #[serde(rename = "type")]
     pub kind: Option<GroupType>,
     /// Groups only that this NIC holds: id, name or device. The id or name of an instance means its primary NIC.

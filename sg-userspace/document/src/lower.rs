@@ -87,7 +87,7 @@ const DEFAULTS: &[(&str, Unmatched)] = &[("drop", Unmatched::Drop), ("reject", U
 const MID_STREAM: &[(&str, MidStream)] = &[("loose", MidStream::Loose), ("strict", MidStream::Strict)];
 
 const GROUP_TYPES: &[(&str, GroupType)] =
-    &[("basic", GroupType::Basic), ("enterprise", GroupType::Enterprise)];
+    &[("basic", GroupType::Basic), ("enterprise", GroupType::Enterprise), ("closed", GroupType::Closed)];
 
 const INNER_ACCESS: &[(&str, bool)] = &[("accept", true), ("drop", false)];
 
@@ -287,7 +287,7 @@ impl<'d> Lowering<'d> {
         Group {
             name: name.to_owned(),
             kind,
-            inner_access: inner_access.unwrap_or(kind == GroupType::Basic),
+            inner_access: inner_access.unwrap_or(kind.is_open()),
             description: self.field(fields, "description", |_, node| rule::description(node)).flatten(),
             ingress: self.rules(fields, name, Direction::Ingress),
             egress: self.rules(fields, name, Direction::Egress),

@@ -50,7 +50,7 @@ pub use flows::{Established, MidStream, NamedTakeover, Takeover};
 pub use group::{Group, GroupType};
 pub use invalid::{FamilyName, Invalid, InvalidPolicy, InvalidReason, Place};
 pub use matches::{Conditions, IcmpMessage, Match, Misfit, Named, Service};
-pub use nic::{Hook, Ipsec, MAX_GROUPS_PER_NIC, Nic, Precedence, Unmatched};
+pub use nic::{Hook, Ipsec, Nic, Precedence, Unmatched};
 pub use numbers::{Bounded, HeaderNumbers, OutOfBounds};
 pub use packets::{End, Expectation, Over, Packets};
 pub use policy::{Decider, Policy, PolicyParts};

@@ -75,7 +75,9 @@ pub use labels::DEFAULT_REGION;
 pub use lint::{Scope, lint, lint_policy};
 pub use lists::StoredEntry;
 pub use pagination::paginate;
-pub use project::{Namer, ProjectError, device_of, group_of, model_name, policy, policy_for, policy_with};
+pub use project::{
+    Namer, ProjectError, device_of, group_name, group_of, order_of, policy, policy_for, policy_with,
+};
 pub use query::{
     Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
     list_associations, references,

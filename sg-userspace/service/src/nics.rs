@@ -52,8 +52,12 @@ impl Operation for RegisterNic {
         }
         device(tx, self.device.as_deref(), &id)?;
         addresses(&self.addresses, self.device.is_some())?;
+        if let (Some(kind), false) = (self.default_type, self.groups.is_empty()) {
+            let allowed = "only where the request names no groups";
+            return Err(Refusal::invalid(Field::DefaultType, kind, allowed));
+        }
         let groups = if self.groups.is_empty() {
-            vec![default_group(tx, &region, vpc.as_ref())?]
+            vec![default_group(tx, &region, vpc.as_ref(), self.default_type.unwrap_or_default())?]
         } else {
             let ids: Result<_, Refusal> =
                 self.groups.iter().map(|text| Ok(tx.find_group(text)?.id.clone())).collect();

@@ -24,7 +24,7 @@ pub struct Filter {
     pub name: Option<String>,
     /// Region of the object.
     pub region: Option<String>,
-    /// Id or name of the object's VPC, or `classic` for the classic network.
+    /// Id or name of the object's VPC, or `classic` for objects without a VPC.
     pub vpc: Option<String>,
     /// Tags, as `KEY` or `KEY=VALUE`, separated by commas. The object must have all of them.
     pub tag: Option<String>,

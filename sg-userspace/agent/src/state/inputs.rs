@@ -213,6 +213,7 @@ impl<'a> Inputs<'a> {
         text.tag(match kind {
             GroupType::Basic => 0,
             GroupType::Enterprise => 1,
+            GroupType::Closed => 2,
         });
         text.tag((*inner_access).into());
         if *inner_access {

@@ -1,6 +1,7 @@
 //! The service on a store and an enforcement that are in memory.
 
 mod backup;
+mod closed;
 mod copies;
 mod demands;
 mod devices;

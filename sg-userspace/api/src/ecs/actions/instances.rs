@@ -122,9 +122,7 @@ impl<'a> Filter<'a> {
         let holds = |group: &str| {
             nics().any(|nic| nic.primary && nic.groups.iter().any(|held| held.as_str() == group))
         };
-        let has = |wanted: &[IpAddr]| {
-            has_one(wanted, nics().flat_map(|nic| devices.addresses_of(nic).into_owned()))
-        };
+        let has = |wanted: &[IpAddr]| nics().any(|nic| has_one(wanted, &devices.addresses_of(nic)));
         (self.ids.is_empty() || self.ids.iter().any(|id| id == instance.id.as_str()))
             && self.name.is_none_or(|name| is_like(name, &instance.label.name))
             && self.status.is_none_or(|status| status == RUNNING)
@@ -135,7 +133,7 @@ impl<'a> Filter<'a> {
             && self.group.is_none_or(holds)
             && (self.private.is_empty() || instance.vpc.is_some() && has(&self.private))
             && (self.inner.is_empty() || instance.vpc.is_none() && has(&self.inner))
-            && has(&self.v6)
+            && (self.v6.is_empty() || has(&self.v6))
     }
 }
 
@@ -164,8 +162,7 @@ fn describe_instances<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
 pub(super) fn instance_shown(state: &State, devices: &HostDevices, instance: &Instance) -> Value {
     let nics: Vec<&Nic> = state.nics_of_instance(&instance.id).map(AsRef::as_ref).collect();
     let primary = nics.iter().find(|nic| nic.primary);
-    let addresses: Vec<IpAddr> =
-        primary.map(|nic| devices.addresses_of(nic).into_owned()).unwrap_or_default();
+    let addresses = primary.map(|nic| devices.addresses_of(nic).into_owned()).unwrap_or_default();
     let interfaces: Vec<Value> = nics
         .iter()
         .map(|nic| {

@@ -92,8 +92,7 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let tagged = has_tags(&fields)?;
         let (state, devices) = (ecs.service.snapshot(), ecs.service.devices());
         let admits = |nic: &Nic| {
-            let all = devices.addresses_of(nic);
-            let there = || all.iter().copied();
+            let there = devices.addresses_of(nic);
             !is_managed
                 && nic.region == region
                 && (ids.is_empty() || ids.iter().any(|id| id == nic.id.as_str()))
@@ -104,9 +103,9 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && wanted_vswitch.is_none_or(|wanted| vswitch(nic.vpc.as_ref()) == wanted)
                 && wanted.is_none_or(|wanted| kind(nic) == wanted)
                 && wanted_status.is_none_or(|wanted| status(nic) == wanted)
-                && first.is_none_or(|wanted| there().find(IpAddr::is_ipv4) == Some(wanted))
-                && has_one(&any, there())
-                && has_one(&any_v6, there())
+                && first.is_none_or(|wanted| there.iter().find(|address| address.is_ipv4()) == Some(&wanted))
+                && has_one(&any, &there)
+                && has_one(&any_v6, &there)
                 && tagged(&nic.label)
         };
         let found: Vec<_> = state.nics().values().filter(|nic| admits(nic)).collect();

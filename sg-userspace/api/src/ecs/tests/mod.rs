@@ -6,6 +6,7 @@ mod demands;
 mod devices;
 mod families;
 mod faults;
+mod filters;
 mod page;
 mod params;
 mod recorded;

@@ -4,6 +4,7 @@ mod address_groups;
 mod declared;
 mod groups;
 mod page;
+mod ports;
 mod recorded;
 mod rules;
 mod tokens;

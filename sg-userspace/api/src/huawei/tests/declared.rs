@@ -48,7 +48,7 @@ async fn furnished() -> (Router, Ids) {
         ("vpc", uuid_of(&vpc)),
         ("first", uuid_of(&group)),
         ("instance", uuid_of(&view.instance.id)),
-        ("nic", uuid_of(&view.nics[0].id)),
+        ("nic", uuid_of(&view.nics[0].nic.id)),
         ("kept", uuid_of(&list)),
     ];
     (router(huawei), ids.map(|(name, id)| (name, id.to_string())).into())

@@ -75,7 +75,7 @@ pub struct Moved {
     /// The NIC.
     #[serde(flatten)]
     pub nic: Nic,
-    /// How the rules of its groups combine: as its VPC says. Under `merged`, the place of a group changes no verdict.
+    /// How the rules of its groups combine: as its VPC says, and `sequence` if a group belongs to no VPC but to a region. Under `merged`, the place of a group changes no verdict.
     #[serde(default)]
     pub order: Order,
 }

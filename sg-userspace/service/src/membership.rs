@@ -8,7 +8,7 @@ use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, Moved, SetGroups
 use sg_records::{Group, GroupId, GroupType, Member, Nic, NicType};
 use sg_store::Key;
 
-use super::{Field, Operation, Refusal, State, Tx, quota};
+use super::{Field, Operation, Refusal, State, Tx, order_of, quota};
 
 /// Checks whether a NIC may hold its groups. `before` are the groups that it already held, which gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
@@ -179,8 +179,7 @@ impl Operation for MoveGroup {
         let moved = groups.remove(from);
         groups.insert(to, moved);
         let nic = hold(tx, &nic, groups)?;
-        let vpc = nic.vpc.as_ref().and_then(|vpc| tx.vpc(vpc));
-        Ok(Moved { order: vpc.map(|vpc| vpc.order).unwrap_or_default(), nic })
+        Ok(Moved { order: order_of(tx, &nic), nic })
     }
 }
 

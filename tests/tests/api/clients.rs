@@ -55,6 +55,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     let of = |vendor, clients: &[Client]| clients.iter().map(|client| (vendor, *client)).collect::<Vec<_>>();
     let all = [of(Vendor::Alibaba, &OF_ALIBABA), of(Vendor::Huawei, &OF_HUAWEI)].concat();
     let missing = || installed().err().map(|error| error.to_string());
+    suite.when("parameters", missing(), |_| parameters());
     for (vendor, client) in all {
         let (name, ..) = client;
         suite.when(name, missing(), move |lab| life_cycle(lab, vendor, client));
@@ -87,6 +88,20 @@ fn life_cycle(lab: Lab, vendor: Vendor, client: Client) -> Result<()> {
         last.into_iter().rev().collect::<Vec<_>>().join("\n"),
         String::from_utf8_lossy(&output.stderr)
     );
+    Ok(())
+}
+
+/// The list of what the SDKs can send, which a test of the API compares with its tables, is what they can send.
+fn parameters() -> Result<()> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = here.join("clients/parameters.py");
+    let mut python = Command::new(installed()?.join("python/bin/python"));
+    let output = python.arg(&script).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {said}", script.display());
+    let list = here.join("../sg-userspace/api/src/ecs/tests/sdk_parameters.txt");
+    let listed = std::fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    ensure!(listed == output.stdout, "{} is out of date; its head says how to write it", list.display());
     Ok(())
 }
 

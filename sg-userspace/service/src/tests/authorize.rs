@@ -5,7 +5,7 @@ use sg_records::{Action, Direction, OnlyFamily, Rule, RuleSpec};
 use super::{World, tcp, with};
 use crate::{
     AddRules, Authorize, DirectedRule,
-    Duplicates::{self, Existing, Ignore, Refuse},
+    Duplicates::{Existing, Ignore, Refuse},
     Operation as _, Refusal,
     Sameness::{Packets, Rule as ByRule},
 };

@@ -139,6 +139,7 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
             vpc: None,
             kind: GroupType::Basic,
             inner_access: Some(false),
+            ..CreateGroup::default()
         };
         submit(huawei, call, operation, |group| {
             let state = huawei.service.snapshot();

@@ -11,10 +11,16 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::{ask, face, project, sign, unsigned};
-use crate::{huawei::NOUNS, signature::tests::huawei::vectors};
+use crate::{
+    huawei::NOUNS,
+    signature::tests::huawei::{Vector, vectors},
+};
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+
+/// Read once: it takes longer than a request.
+static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(vectors);
 
 /// Checks that the response is JSON, and a refusal has a message.
 fn reply(request: Request<Body>) -> u16 {
@@ -109,7 +115,7 @@ proptest! {
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         place in 0..3,
     ) {
-        let vector = vectors().into_iter().nth(line).unwrap();
+        let vector = VECTORS[line].clone();
         let mut headers: Vec<_> =
             vector.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect();
         let mut target = vector.target.into_bytes();

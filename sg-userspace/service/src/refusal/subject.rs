@@ -96,6 +96,8 @@ pub enum Field {
     /// A rule's ICMP type or code.
     #[serde(rename = "ICMP message")]
     Icmp,
+    /// The rules that a group begins with.
+    Template,
     /// A rule's direction.
     Direction,
     /// A rule's priority.

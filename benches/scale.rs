@@ -179,7 +179,7 @@ fn records() -> Vec<Record> {
         default: sg_model::Unmatched::default(),
     };
     let entries = (0..170_u32).map(|number| PrefixEntry {
-        cidr: format!("198.{}.{number}.0/24", 18 + number % 2).parse().expect("a prefix"),
+        addresses: format!("198.{}.{number}.0/24", 18 + number % 2).parse().expect("a prefix"),
         description: String::new(),
     });
     let list = PrefixList {
@@ -385,7 +385,7 @@ fn changes(bench: &Bench, service: &Service) {
     bench.change(service, "modify a prefix list", |n| ModifyList {
         list: "pl-1".to_owned(),
         add: vec![PrefixEntry {
-            cidr: format!("203.0.113.{n}/32").parse().expect("a prefix"),
+            addresses: format!("203.0.113.{n}/32").parse().expect("a prefix"),
             description: String::new(),
         }],
         ..ModifyList::default()

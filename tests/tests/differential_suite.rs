@@ -29,6 +29,7 @@ mod exceptions {
 mod fields {
     pub(crate) mod dscp;
     pub(crate) mod enabled;
+    pub(crate) mod family;
     pub(crate) mod icmp;
     pub(crate) mod local;
     pub(crate) mod ports;

@@ -38,6 +38,7 @@ mod exceptions {
 }
 mod fields {
     pub(crate) mod dscp_between_hosts;
+    pub(crate) mod family_between_hosts;
     pub(crate) mod protocol_between_hosts;
 }
 mod frames {
@@ -99,6 +100,7 @@ fn main() -> Result<ExitCode> {
             lab::baseline,
             fields::protocol_between_hosts,
             fields::dscp_between_hosts,
+            fields::family_between_hosts,
             conntrack::replies,
             conntrack::policy_changes,
             reject::reply_sent,

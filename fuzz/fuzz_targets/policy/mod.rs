@@ -10,9 +10,10 @@ use std::{
 
 use ipnet::IpNet;
 use sg_model::{
-    Action, AllowedSources, Bounded, DeviceFacts, Direction, Established, Family, Group, GroupIndex,
-    GroupType, HeaderNumbers, Hook, Match, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports,
-    Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, Takeover, Unmatched,
+    Action, AddressRange, Addresses, AllowedSources, Bounded, DeviceFacts, Direction, Established, Family,
+    Group, GroupIndex, GroupType, HeaderNumbers, Hook, Match, MidStream, Nic, PolicyParts, PortListIndex,
+    PortRange, Ports, Precedence, PrefixListIndex, Prefixes, Priority, Protocol, Remote, Role, Rule,
+    Takeover, Unmatched,
 };
 use sg_probe::{Probe, ProbeParts};
 
@@ -92,12 +93,17 @@ impl<'a> Source<'a> {
     }
 
     /// Some prefixes, or so many at equal distances that a tree would be high.
-    fn prefix_list(&mut self) -> Vec<IpNet> {
+    fn prefix_list(&mut self) -> Prefixes {
         if !self.bit() {
-            return self.list(12, |source| {
+            let entries = self.list(12, |source| {
                 let family = source.family();
-                source.net(family)
+                let [one, other] = [source.address(family), source.address(family)];
+                match AddressRange::new(one.min(other), one.max(other)) {
+                    Ok(range) if source.bit() => Addresses::Range(range),
+                    _ => source.net(family).into(),
+                }
             });
+            return entries.into_iter().collect();
         }
         let family = self.family();
         let (from, step) = (self.bits(family), 1_u128 << self.below(120));
@@ -178,6 +184,7 @@ impl<'a> Source<'a> {
             matches: {
                 let mut matches = self.service(family);
                 matches.numbers.dscp = (self.below(8) == 0).then(|| self.dscp()).flatten();
+                matches.family = (self.below(8) == 0).then(|| family.into());
                 Match { remote, local: (shape >> 6 == 3).then(|| self.net(family)), ..matches }
             },
             description: None,

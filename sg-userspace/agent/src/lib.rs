@@ -40,7 +40,7 @@ pub use host::{
     Numbers, Outcome, PendingRecord, Removed, RuleNumber, Shared, devices, nic_block, read_counters,
     teardown,
 };
-pub use input::{Control, Enforced, Enforcement, Orders, Tried, Untrusted, control};
+pub use input::{Control, Enforced, Enforcement, Orders, PolicyInForce, Tried, Untrusted, control};
 pub use lifecycle::{
     AgentOptions, AgentThread, ConfirmChanges, DocumentHistory, InForceReader, Loaded, Measure, PastDocument,
     Traffic, TrafficNews, TrafficReceiver, TrafficSender, run, serve, traffic,

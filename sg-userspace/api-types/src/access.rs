@@ -16,6 +16,8 @@ pub struct CreateAccessKey {
     pub description: String,
     /// What the key may do: `viewer`, `editor` or `admin`. Default: `admin`.
     pub role: KeyRole,
+    /// Region whose project the response names. Default: the region that the server lists first.
+    pub region: String,
 }
 
 /// A new access key with its secret. This response is the only one that contains the secret.
@@ -28,6 +30,9 @@ pub struct NewAccessKey {
     /// What the key may do.
     #[serde(default)]
     pub role: KeyRole,
+    /// Id of the project that stands for the region, for clients that name a project in their requests.
+    #[serde(default)]
+    pub project_id: String,
 }
 
 impl std::fmt::Debug for NewAccessKey {

@@ -18,13 +18,14 @@ pub struct CreateGroup {
     pub label: NewLabel,
     /// Region. Default: the region of the VPC, or `local` in the classic network.
     pub region: String,
-    /// Id or name of the VPC. Default: the classic network. Enterprise groups require a VPC.
+    /// Id or name of the VPC. Default: the classic network, except that a closed group without a VPC belongs to its region: NICs of
+    /// every VPC there may hold it. Enterprise groups require a VPC.
     pub vpc: Option<String>,
-    /// Type of the group: `basic` or `enterprise`. Default: `basic`.
+    /// Type of the group: `basic`, `enterprise` or `closed`. Default: `basic`.
     #[serde(rename = "type")]
     pub kind: GroupType,
-    /// Whether members accept inbound traffic from each other without a rule. Must be false for enterprise groups. Default: true
-    /// for basic groups, false for enterprise groups.
+    /// Whether members accept inbound traffic from each other without a rule. Must be false for enterprise and closed groups.
+    /// Default: true for basic groups, otherwise false.
     pub inner_access: Option<bool>,
 }
 
@@ -37,7 +38,7 @@ pub struct ModifyGroup {
     /// New name, description and tags.
     #[serde(flatten)]
     pub label: LabelChange,
-    /// Whether members accept inbound traffic from each other without a rule. Must be false for enterprise groups.
+    /// Whether members accept inbound traffic from each other without a rule. Must be false for enterprise and closed groups.
     pub inner_access: Option<bool>,
 }
 

@@ -57,7 +57,9 @@ pub use groups::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel};
 pub use lint::{Finding, FindingKind, Severity};
 pub use lists::{CreateList, DeleteLists, ModifyList};
 pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
-pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
+pub use nics::{
+    InstanceView, ModifyNic, NicView, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics,
+};
 pub use observe::ObserveQuery;
 pub use pending::{ChangeState, ExtendChange, PendingChange, SettleChange, SettledChange};
 pub use policy_tests::{ListedTest, ReplaceTests, RunTests, TestResult, TestedPolicy};

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sg_model::{AddressPair, AllowedSources, Ethertype, Ipsec, Mac};
-use sg_records::{Hook, Instance, Nic, NicType, Role};
+use sg_records::{GroupType, Hook, Instance, Nic, NicType, Role, Uuid, uuid_of};
 use utoipa::ToSchema;
 
 use crate::{LabelChange, NewLabel};
@@ -62,6 +62,8 @@ pub struct RegisterNic {
     /// Ids or names of the groups that the NIC holds, in order. Default: the default group of the region and VPC, which is
     /// created if there is none.
     pub groups: Vec<String>,
+    /// Type of that default group: `basic`, or `closed`, which is one for the region. Only without `groups`. Default: `basic`.
+    pub default_type: Option<GroupType>,
 }
 
 /// Changes a NIC. Unspecified fields are left unchanged. Other requests change its groups.
@@ -127,12 +129,33 @@ pub struct RegisterInstance {
     pub nics: Vec<RegisterNic>,
 }
 
+/// A NIC, with what clients of other APIs call it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NicView {
+    /// The NIC.
+    #[serde(flatten)]
+    pub nic: Nic,
+    /// UUID of the NIC: the same for as long as its id is.
+    #[schema(value_type = String, format = "uuid")]
+    pub uuid: Uuid,
+}
+
+impl From<&Nic> for NicView {
+    fn from(nic: &Nic) -> Self {
+        Self { nic: nic.clone(), uuid: uuid_of(&nic.id) }
+    }
+}
+
 /// An instance and its NICs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceView {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
+    /// UUID of the instance: the same for as long as its id is.
+    #[serde(default)]
+    #[schema(value_type = String, format = "uuid")]
+    pub uuid: Uuid,
     /// NICs of the instance, the primary NIC first.
     pub nics: Vec<Nic>,
 }

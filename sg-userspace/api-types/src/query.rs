@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use sg_records::{Direction, Group, GroupId, GroupType, NicType, RuleId};
+use sg_records::{Direction, Group, GroupId, GroupType, NicType, RuleId, Uuid};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Age;
@@ -18,6 +18,9 @@ pub struct GroupView {
     /// The group.
     #[serde(flatten)]
     pub group: Group,
+    /// UUID of the group: the same for as long as its id is.
+    #[schema(value_type = String, format = "uuid")]
+    pub uuid: Uuid,
     /// Number of rules, in both directions.
     pub rules: usize,
     /// Number of NICs that hold the group.
@@ -33,7 +36,7 @@ pub struct GroupView {
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct GroupQuery {
-    /// Groups of this type only: `basic` or `enterprise`.
+    /// Groups of this type only: `basic`, `enterprise` or `closed`.
     #[serde(rename = "type")]
     pub kind: Option<GroupType>,
     /// Groups only that this NIC holds: id, name or device. The id or name of an instance means its primary NIC.
@@ -79,6 +82,9 @@ pub struct ListView<L> {
     /// The list.
     #[serde(flatten)]
     pub list: L,
+    /// UUID of the list: the same for as long as its id is.
+    #[schema(value_type = String, format = "uuid")]
+    pub uuid: Uuid,
     /// Number of groups with rules that name the list.
     pub associations: usize,
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use sg_model::{Scope, flat, schema_of};
-use sg_records::{Action, Direction, Match, Ports, Protocol, Remote, RuleSpec};
+use sg_records::{Action, Direction, Match, OnlyFamily, Ports, Protocol, Remote, RuleSpec};
 use utoipa::ToSchema;
 
 /// Adds rules to a group. Rules that the group already has are not added again. The response has all rules, new and existing.
@@ -25,8 +25,8 @@ flat! {
     of rules;
     /// Changes a rule. Unspecified fields are left unchanged; a new protocol resets ports and ICMP fields that are not specified,
     /// and a new ICMP type the ICMP code. The kind of the remote cannot change (any, IPv4, IPv6, group, prefix list), nor can ports
-    /// become a port list or the other way round. ICMP type and code, DSCP and local prefix can be changed, not removed: revoke the
-    /// rule and authorise another one.
+    /// become a port list or the other way round. ICMP type and code, DSCP, family and local prefix can be changed, not removed:
+    /// revoke the rule and authorise another one.
     @[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
     @[serde(from = "FlatChange", into = "FlatChange")]
     pub struct ModifyRule as
@@ -50,6 +50,8 @@ flat! {
         /// Source ports.
         pub source_ports: Option<Ports>,
     } ..numbers {
+        /// Address family: `ipv4` or `ipv6`.
+        pub family: Option<OnlyFamily>,
         /// Remote addresses.
         pub remote: Option<Remote>,
         /// Local prefix in CIDR notation, such as `10.0.0.5/32`.
@@ -89,6 +91,7 @@ impl ModifyRule {
             ports,
             source_ports,
             numbers,
+            family,
             remote,
             local,
             enabled,
@@ -110,6 +113,7 @@ impl ModifyRule {
             ports: ports.unwrap_or(of_protocol.ports),
             source_ports: source_ports.unwrap_or(of_protocol.source_ports),
             numbers: numbers.or(kept),
+            family: family.or(old.matches.family),
             remote: remote.unwrap_or(old.matches.remote),
             local: local.or(old.matches.local),
         };

@@ -93,6 +93,8 @@ pub enum Api {
     Native,
     /// The ECS-compatible API.
     Ecs,
+    /// The Huawei-Cloud-compatible API.
+    Huawei,
     /// The document of `sgd run`.
     Document,
     /// Nobody: sgd writes about the trail itself.
@@ -100,12 +102,13 @@ pub enum Api {
 }
 
 impl Api {
-    /// `native`, `ecs`, `document` or `sgd`.
+    /// `native`, `ecs`, `huawei`, `document` or `sgd`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Ecs => "ecs",
+            Self::Huawei => "huawei",
             Self::Document => "document",
             Self::Sgd => "sgd",
         }

@@ -93,8 +93,8 @@ pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[Aff
                     elsewhere.into_iter().chain(here).map(IpNet::from).collect()
                 }
                 Source::PrefixList(list) => {
-                    let before = &before.parts().prefix_lists.get(list.0)?.1;
-                    symmetric_difference(before, after.prefixes(list))?
+                    let (_, before) = before.parts().prefix_lists.get(list.0)?;
+                    symmetric_difference(before.as_slice(), after.prefixes(list))?
                 }
             };
             left = left.checked_sub(found.len())?;

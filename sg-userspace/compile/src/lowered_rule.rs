@@ -253,10 +253,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<LoweredRule> {
-        let Conditions { service, remote, local, numbers } = rule.matches.conditions();
+        let Conditions { service, family: written, remote, local, numbers } = rule.matches.conditions();
         // Those of ICMP are in the service.
         let HeaderNumbers { icmp_type: _, icmp_code: _, dscp } = numbers;
-        if service.family().is_some_and(|only| only != family) {
+        // Each family has images of its own, so that a rule of one family is no condition there.
+        if service.family().or(written).is_some_and(|only| only != family) {
             return None;
         }
         let remote = match remote {

@@ -101,7 +101,7 @@ pub(super) fn hosts(count: usize) -> Vec<IpNet> {
 
 pub(super) fn list_policy(prefixes: Vec<IpNet>) -> Policy {
     let rule = rule(0, tcp(443, 443), Remote::PrefixList(PrefixListIndex(0)));
-    let prefix_lists = vec![("list".to_owned(), prefixes)];
+    let prefix_lists = vec![("list".to_owned(), prefixes.into())];
     Policy::new(PolicyParts { prefix_lists, ..parts(vec![group("web", vec![rule])]) }).unwrap()
 }
 
@@ -346,7 +346,7 @@ fn a_policy_that_explodes_is_refused_quickly_and_by_name() {
     let mut parts = parts(vec![group("web", overlapping(2000).groups()[0].ingress.clone())]);
     let list =
         Rule { id: "the-list".to_owned(), ..rule(0, tcp(1, 2), Remote::PrefixList(PrefixListIndex(0))) };
-    parts.prefix_lists = vec![("list".to_owned(), hosts(300))];
+    parts.prefix_lists = vec![("list".to_owned(), hosts(300).into())];
     parts.groups[0].ingress.push(list);
     let policy = Policy::new(parts).unwrap();
     let begun = of_this_thread();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use foldhash::{HashMap, HashMapExt as _};
 use ipnet::IpNet;
 use sg_common::verdict::{Reason, Verdict};
-use sg_model::{Direction, End, Family, Match, Nic, Over, Packets, Policy, Remote};
+use sg_model::{Conditions, Direction, End, Family, Match, Nic, Over, Packets, Policy, Remote};
 
 use super::{
     align::Entry,
@@ -141,12 +141,18 @@ fn may_be(packets: &Packets, direction: Direction, family: Family) -> bool {
         _ => true,
     };
     let has = |end: &End| end.of.is_empty() || end.of.iter().any(is_of);
-    let of_family = |one: &Match| one.conditions().service.family().is_none_or(|own| own == family);
+    let of_family = |one: &Match| is_of_family(one, family);
     own.is_none_or(|own| own == direction)
         && of.is_none_or(|of| of == family)
         && has(remote)
         && has(local)
         && (services.is_empty() || services.iter().any(of_family))
+}
+
+/// Whether packets of a family may have a service.
+fn is_of_family(one: &Match, family: Family) -> bool {
+    let Conditions { service, family: written, remote: _, local: _, numbers: _ } = one.conditions();
+    [service.family(), written].into_iter().flatten().all(|own| own == family)
 }
 
 /// The NICs that questions are about, and the places of the questions by the number of what they are about.
@@ -206,7 +212,7 @@ fn boxes_of<'a>(
     let every = [Match::of(sg_model::Protocol::All)];
     for one in if services.is_empty() { &every[..] } else { services } {
         let conditions = one.conditions();
-        if conditions.service.family().is_some_and(|own| own != family) {
+        if !is_of_family(one, family) {
             continue;
         }
         let (services, sources) = deciders.services(conditions.service);

@@ -263,10 +263,10 @@ impl<'a> Deciders<'a> {
         decider: Decider<'a>,
         sets: &mut Sets,
     ) -> Option<Decider<'a>> {
-        let Conditions { service, remote, local, numbers } = conditions;
+        let Conditions { service, family, remote, local, numbers } = conditions;
         // Those of ICMP are in the service.
         let HeaderNumbers { icmp_type: _, icmp_code: _, dscp } = numbers;
-        if service.family().is_some_and(|family| family != self.family) {
+        if [service.family(), family].into_iter().flatten().any(|family| family != self.family) {
             return None;
         }
         let named = match *remote {

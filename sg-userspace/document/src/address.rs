@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Subnets, ipv4_mask_to_prefix};
-use sg_model::{Family, FamilyName, text::digits};
+use ipnet::{IpNet, Ipv4Net, ipv4_mask_to_prefix};
+use sg_model::{AddressRange, Addresses, AddressesError, Family, FamilyName, address_range, text::digits};
 
 use super::{
     node::{Node, Value},
@@ -60,21 +60,28 @@ pub(super) fn prefix<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, IpNe
     IpNet::new(address, length).map_err(|_| node.unfit(allowed))
 }
 
-/// The problem of `10.0.0.1-10.0.0.9`; `None` if it is written otherwise.
+/// An entry of a prefix list: a range, or what [`prefix`] reads.
+pub(super) fn entry<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, Addresses> {
+    let Value::Text(text) = &node.value else { return Err(node.unfit(allowed)) };
+    let Some(range) = address_range(text) else { return prefix(node, allowed).map(Addresses::Net) };
+    let range = range.map_err(|error| node.fails(Problem::WrongRange(error)))?;
+    if let Some((first, last)) = mapped(range.first()).zip(mapped(range.last())) {
+        let instead = format!("{first}-{last}");
+        return Err(node.fails(Problem::Mapped { found: node.excerpt(), instead }));
+    }
+    Ok(Addresses::Range(range))
+}
+
+/// The problem of `10.0.0.1-10.0.0.9` where a prefix belongs; `None` if it is written otherwise.
 fn range(node: &Node, text: &str) -> Option<Problem> {
     /// More prefixes than these are not shown.
     const SHOWN: usize = 8;
-    let (first, last) = text.split_once('-')?;
-    let ends = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-    let all: Vec<IpNet> = match ends {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            Ipv4Subnets::new(a.min(b), a.max(b), 0).take(SHOWN + 1).map(IpNet::V4).collect()
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            Ipv6Subnets::new(a.min(b), a.max(b), 0).take(SHOWN + 1).map(IpNet::V6).collect()
-        }
-        _ => return None,
+    let range = match address_range(text)? {
+        Ok(range) => range,
+        Err(AddressesError::Reversed { first, last }) => AddressRange::new(last, first).ok()?,
+        Err(_) => return None,
     };
+    let all: Vec<IpNet> = range.prefixes().take(SHOWN + 1).collect();
     let more = all.len() > SHOWN;
     Some(Problem::AddressRange {
         found: node.excerpt(),

@@ -10,7 +10,7 @@ pub(super) fn blame(root: &Node, invalid: InvalidPolicy) -> Failure<'_> {
     let InvalidPolicy { place, reason } = invalid;
     let node = node_of(root, &place).unwrap_or(root);
     let culprit = match &reason {
-        InvalidReason::EnterpriseInnerAccess => node.get("inner_access"),
+        InvalidReason::NoInnerAccess { .. } => node.get("inner_access"),
         InvalidReason::DuplicateRule { .. } => node.get("id"),
         InvalidReason::MixedFamilies { second, .. } => node.get(second),
         InvalidReason::GuestIpsec | InvalidReason::XdpIpsec => node.get("ipsec"),

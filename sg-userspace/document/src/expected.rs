@@ -49,6 +49,7 @@ const KEYS: Keys = Keys {
         ("source_port", "source_ports"),
         ("sport", "source_ports"),
         ("proto", "protocol"),
+        ("ethertype", "family"),
         ("action", "expect"),
         ("verdict", "expect"),
         ("expected", "expect"),

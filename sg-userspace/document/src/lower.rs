@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use ipnet::IpNet;
 use sg_model::{
     Direction, Established, Expectation, Group, GroupIndex, GroupType, Invalid, MidStream, Nic, Place,
-    Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover, Unmatched,
-    identifies,
+    Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Prefixes, Rule, Takeover,
+    Unmatched, identifies,
 };
 
 use super::{
@@ -88,11 +87,12 @@ const DEFAULTS: &[(&str, Unmatched)] = &[("drop", Unmatched::Drop), ("reject", U
 const MID_STREAM: &[(&str, MidStream)] = &[("loose", MidStream::Loose), ("strict", MidStream::Strict)];
 
 const GROUP_TYPES: &[(&str, GroupType)] =
-    &[("basic", GroupType::Basic), ("enterprise", GroupType::Enterprise)];
+    &[("basic", GroupType::Basic), ("enterprise", GroupType::Enterprise), ("closed", GroupType::Closed)];
 
 const INNER_ACCESS: &[(&str, bool)] = &[("accept", true), ("drop", false)];
 
-const PREFIX: &str = "write an address or CIDR, such as 203.0.113.0/24 or \"2001:db8::/32\"";
+const PREFIX: &str =
+    "write an address, CIDR or range, such as 203.0.113.0/24, 203.0.113.1-203.0.113.9 or \"2001:db8::/32\"";
 
 /// The policy of a document, and what may not be meant.
 pub(super) struct Lowered<'d> {
@@ -244,12 +244,10 @@ impl<'d> Lowering<'d> {
         Ok(all)
     }
 
-    fn prefixes(&mut self, list: &'d Node) -> Vec<IpNet> {
-        let prefixes =
-            self.each(list, "write a list of addresses and CIDRs, [203.0.113.0/24]", |me, prefix| {
-                me.prefix(prefix, PREFIX)
-            });
-        self.keep(prefixes).unwrap_or_default()
+    fn prefixes(&mut self, list: &'d Node) -> Prefixes {
+        let allowed = "write a list of addresses, CIDRs and ranges, [203.0.113.0/24]";
+        let entries = self.each(list, allowed, |me, entry| me.prefix_entry(entry, PREFIX));
+        self.keep(entries).unwrap_or_default().into_iter().collect()
     }
 
     fn port_ranges(&mut self, list: &'d Node) -> Vec<PortRange> {
@@ -289,7 +287,7 @@ impl<'d> Lowering<'d> {
         Group {
             name: name.to_owned(),
             kind,
-            inner_access: inner_access.unwrap_or(kind == GroupType::Basic),
+            inner_access: inner_access.unwrap_or(kind.is_open()),
             description: self.field(fields, "description", |_, node| rule::description(node)).flatten(),
             ingress: self.rules(fields, name, Direction::Ingress),
             egress: self.rules(fields, name, Direction::Egress),

@@ -3,7 +3,8 @@
 
 use ipnet::IpNet;
 use sg_model::{
-    Established, GroupIndex, MidStream, PortListIndex, Precedence, PrefixListIndex, Takeover, Unmatched,
+    Addresses, Established, GroupIndex, MidStream, PortListIndex, Precedence, PrefixListIndex, Takeover,
+    Unmatched,
 };
 
 use super::{
@@ -153,10 +154,22 @@ impl<'d> Lowering<'d> {
     /// An address or a prefix, normalised. `allowed` describes the valid values.
     pub(super) fn prefix(&mut self, node: &'d Node, allowed: &'static str) -> Read<'d, IpNet> {
         let written = address::prefix(node, allowed)?;
+        Ok(self.without_host_bits(node, written))
+    }
+
+    /// An entry of a prefix list, normalised in the same way.
+    pub(super) fn prefix_entry(&mut self, node: &'d Node, allowed: &'static str) -> Read<'d, Addresses> {
+        Ok(match address::entry(node, allowed)? {
+            Addresses::Net(written) => self.without_host_bits(node, written).into(),
+            range @ Addresses::Range(_) => range,
+        })
+    }
+
+    fn without_host_bits(&mut self, node: &'d Node, written: IpNet) -> IpNet {
         let read = written.trunc();
         if written != read {
             self.warn(node, Notice::HostBits { written: node.excerpt(), read });
         }
-        Ok(read)
+        read
     }
 }

@@ -67,7 +67,8 @@ const SERVERS: &str = "write a list of the addresses of DHCP servers, [192.0.2.5
 
 const ETHERTYPES: &str = "write a list of kinds of frames that are not IP, [lldp, stp, 0x8915]";
 
-const GROUPS: &str = "write a list of 1 to 10 groups, the first has the highest priority";
+const GROUPS: &str =
+    "write a list of 1 to 10 groups (of type closed, 1 to 100), the first has the highest priority";
 
 /// The longest device name: IFNAMSIZ minus the final NUL.
 const LONGEST_DEVICE: usize = 15;

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, io};
 
 use ipnet::IpNet;
-use sg_model::{InvalidReason, NoEthertype, PortRange, text::TextError};
+use sg_model::{AddressesError, InvalidReason, NoEthertype, PortRange, text::TextError};
 use thiserror::Error;
 
 use super::{
@@ -156,6 +156,9 @@ pub enum Problem {
         /// Whether more prefixes follow.
         more: bool,
     },
+    /// A range of addresses in a prefix list that is none.
+    #[error("{0}")]
+    WrongRange(AddressesError),
     /// A netmask where the length of a prefix belongs.
     #[error("found {found}: the length of a prefix is a number, write {instead}")]
     Netmask {
@@ -280,7 +283,10 @@ fn in_cidrs(prefixes: &[IpNet], more: bool) -> String {
     let all = all.join(", ");
     match prefixes.len() {
         1 => format!("write the range as {all}"),
-        _ => format!("write the range as CIDRs, in a prefix list: {all}{}", if more { ", …" } else { "" }),
+        _ => format!(
+            "only prefix lists have ranges: write it in one, or as CIDRs: {all}{}",
+            if more { ", …" } else { "" }
+        ),
     }
 }
 

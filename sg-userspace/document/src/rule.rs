@@ -2,8 +2,8 @@
 
 use sg_common::packet::protocol::{self, is_extension_header};
 use sg_model::{
-    Action, Direction, HeaderNumbers, Match, MatchField, Ports, Priority, Protocol, Remote, Rule, Scope,
-    Service,
+    Action, Direction, HeaderNumbers, Match, MatchField, OnlyFamily, Ports, Priority, Protocol, Remote, Rule,
+    Scope, Service,
 };
 
 use super::{
@@ -50,6 +50,10 @@ macro_rules! meant {
         ("source_port", "source_ports"),
         ("proto", "protocol"),
         ("ip_protocol", "protocol"),
+        ("ethertype", "family"),
+        ("ether_type", "family"),
+        ("address_family", "family"),
+        ("ip_version", "family"),
         ("policy", "action"),
         ("verdict", "action"),
         ("target", "action"),
@@ -159,6 +163,20 @@ const MEANT_PROTOCOLS: &[(&str, &str)] = &[
     ("udplite", "136"),
 ];
 
+const FAMILIES: &[(&str, OnlyFamily)] = &[("ipv4", OnlyFamily::Ipv4), ("ipv6", OnlyFamily::Ipv6)];
+
+/// What other programs call families.
+const MEANT_FAMILIES: &[(&str, &str)] = &[
+    ("4", "ipv4"),
+    ("ip4", "ipv4"),
+    ("v4", "ipv4"),
+    ("inet", "ipv4"),
+    ("6", "ipv6"),
+    ("ip6", "ipv6"),
+    ("v6", "ipv6"),
+    ("inet6", "ipv6"),
+];
+
 /// Protocols by name, in lower case. `None` means every protocol.
 const PROTOCOLS: &[(&str, Option<u8>)] = &[
     ("tcp", Some(protocol::TCP)),
@@ -197,12 +215,13 @@ impl<'d> Lowering<'d> {
     }
 
     fn match_fields(&mut self, fields: Fields<'d>, of_protocol: Match) -> Match {
-        let Match { protocol, ports, source_ports, numbers, remote: _, local: _ } = of_protocol;
+        let Match { protocol, ports, source_ports, numbers, family, remote: _, local: _ } = of_protocol;
         Match {
             protocol,
             ports,
             source_ports,
             numbers,
+            family,
             remote: self.field(fields, MatchField::Remote.key(), Self::remote).unwrap_or_default(),
             local: self.field(fields, MatchField::Local.key(), |me, local| me.prefix(local, LOCAL)),
         }
@@ -251,6 +270,8 @@ impl<'d> Lowering<'d> {
             // If the type cannot be read, that is a failure already.
             read.numbers.icmp_code = None;
         }
+        read.family = self
+            .field(fields, MatchField::Family.key(), |_, node| node.one_of_meant(FAMILIES, MEANT_FAMILIES));
         if known.is_some() { read } else { Match::of(Protocol::All) }
     }
 

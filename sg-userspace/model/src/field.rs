@@ -29,6 +29,8 @@ macro_rules! fields {
             /// The source ports.
             SourcePorts,
             $(#[doc = $rule] $variant,)*
+            /// The address family.
+            Family,
             /// The remote.
             Remote,
             /// The local address.
@@ -37,8 +39,8 @@ macro_rules! fields {
 
         impl MatchField {
             /// All fields, in the order in which they are listed.
-            pub const ALL: [Self; 5 + HeaderNumbers::COUNT] =
-                [Self::Protocol, Self::Ports, Self::SourcePorts, $(Self::$variant,)* Self::Remote, Self::Local];
+            pub const ALL: [Self; 6 + HeaderNumbers::COUNT] =
+                [Self::Protocol, Self::Ports, Self::SourcePorts, $(Self::$variant,)* Self::Family, Self::Remote, Self::Local];
 
             /// The key in documents and in JSON.
             #[must_use]
@@ -48,6 +50,7 @@ macro_rules! fields {
                     Self::Ports => "ports",
                     Self::SourcePorts => "source_ports",
                     $(Self::$variant => stringify!($name),)*
+                    Self::Family => "family",
                     Self::Remote => "remote",
                     Self::Local => "local",
                 }
@@ -61,6 +64,7 @@ macro_rules! fields {
                     Self::Ports => "Ports",
                     Self::SourcePorts => "SourcePorts",
                     $(Self::$variant => stringify!($variant),)*
+                    Self::Family => "Family",
                     Self::Remote => "Remote",
                     Self::Local => "Local",
                 }
@@ -70,7 +74,7 @@ macro_rules! fields {
             #[must_use]
             pub const fn scope(self) -> Scope {
                 match self {
-                    Self::Protocol | Self::Remote | Self::Local => Scope::Every,
+                    Self::Protocol | Self::Family | Self::Remote | Self::Local => Scope::Every,
                     Self::Ports | Self::SourcePorts => Scope::Ported,
                     $(Self::$variant => Scope::$scope,)*
                 }

@@ -21,6 +21,41 @@ pub enum GroupType {
     Basic,
     /// Packets that no rule matches are dropped in both directions, also between members.
     Enterprise,
+    /// The same; and rules may name groups, their own one among them. A NIC holds many of them. This is the group of Huawei Cloud.
+    Closed,
+}
+
+impl GroupType {
+    /// Every type.
+    pub const ALL: [Self; 3] = [Self::Basic, Self::Enterprise, Self::Closed];
+
+    /// The maximum number of groups of this type on one NIC.
+    #[must_use]
+    pub const fn max_per_nic(self) -> usize {
+        match self {
+            Self::Basic | Self::Enterprise => 10,
+            Self::Closed => 100,
+        }
+    }
+
+    /// Whether outbound packets that no rule matches are accepted, and members may reach each other without a rule.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Basic => true,
+            Self::Enterprise | Self::Closed => false,
+        }
+    }
+
+    /// The type with its article, as messages have it.
+    #[must_use]
+    pub const fn called(self) -> &'static str {
+        match self {
+            Self::Basic => "a basic",
+            Self::Enterprise => "an enterprise",
+            Self::Closed => "a closed",
+        }
+    }
 }
 
 impl fmt::Display for GroupType {
@@ -34,9 +69,9 @@ impl fmt::Display for GroupType {
 pub struct Group {
     /// The name, unique within the policy.
     pub name: String,
-    /// The type: basic or enterprise.
+    /// The type.
     pub kind: GroupType,
-    /// Whether inbound packets of members are accepted before any rule is evaluated. Always false for enterprise groups.
+    /// Whether inbound packets of members are accepted before any rule is evaluated. False unless the type [is open](GroupType::is_open).
     pub inner_access: bool,
     /// The description.
     pub description: Option<String>,

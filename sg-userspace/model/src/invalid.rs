@@ -7,7 +7,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{Family, GroupIndex, MAX_GROUPS_PER_NIC, Misfit, NoEthertypes, RuleIndex};
+use super::{Family, GroupIndex, GroupType, Misfit, NoEthertypes, RuleIndex};
 
 /// A place in a policy. `sg-document` maps it to a line and a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +81,18 @@ pub enum InvalidReason {
     /// Fields of a rule that do not fit together.
     #[error(transparent)]
     Misfit(#[from] Misfit),
-    /// `inner_access: accept` on an enterprise group.
-    #[error("inner_access of an enterprise group is always drop: members reach each other only by rules")]
-    EnterpriseInnerAccess,
+    /// `inner_access: accept` on a group of a type that has none.
+    #[error("inner_access of {} group is always drop: members reach each other only by rules", kind.called())]
+    NoInnerAccess {
+        /// The type of the group.
+        kind: GroupType,
+    },
     /// Too few or too many groups on a NIC.
-    #[error("a NIC holds 1 to {MAX_GROUPS_PER_NIC} groups, this one {found}")]
+    #[error(
+        "a NIC holds 1 to {} groups, or 1 to {} of type closed; this one {found}",
+        GroupType::Basic.max_per_nic(),
+        GroupType::Closed.max_per_nic()
+    )]
     GroupCount {
         /// The number of groups.
         found: usize,
@@ -112,9 +119,9 @@ pub enum InvalidReason {
         /// The name of the group.
         name: String,
     },
-    /// Basic and enterprise groups on one NIC.
+    /// Groups of several types on one NIC.
     #[error(
-        "group {name:?} is of another type than {first:?}: one NIC holds groups of one type, basic or enterprise"
+        "group {name:?} is of another type than {first:?}: one NIC holds groups of one type, basic, enterprise or closed"
     )]
     MixedTypes {
         /// The first group of the NIC.

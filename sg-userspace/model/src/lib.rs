@@ -8,11 +8,13 @@
 // Others build on this crate, without reading it.
 #![warn(missing_docs)]
 
+mod addresses;
 mod age;
 mod by_name;
 mod confirm;
 mod device;
 mod ethertype;
+mod family;
 mod field;
 mod flows;
 mod group;
@@ -25,6 +27,7 @@ mod packets;
 mod policy;
 mod ports;
 pub mod precedence;
+mod prefixes;
 mod protocol;
 mod reach;
 mod references;
@@ -35,21 +38,24 @@ pub mod text;
 mod validity;
 mod written;
 
+pub use addresses::{AddressRange, Addresses, AddressesError, address_range};
 pub use age::{Age, MOMENT, NoAge, moment};
 pub use by_name::{ByName, KindAndName, Names};
 pub use confirm::{LONGEST_CONFIRM, SHORTEST_CONFIRM, confirm_seconds};
 pub use device::{DeviceFacts, Role, identifies};
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
+pub use family::OnlyFamily;
 pub use field::{MatchField, Scope};
 pub use flows::{Established, MidStream, NamedTakeover, Takeover};
 pub use group::{Group, GroupType};
 pub use invalid::{FamilyName, Invalid, InvalidPolicy, InvalidReason, Place};
 pub use matches::{Conditions, IcmpMessage, Match, Misfit, Named, Service};
-pub use nic::{Hook, Ipsec, MAX_GROUPS_PER_NIC, Nic, Precedence, Unmatched};
+pub use nic::{Hook, Ipsec, Nic, Precedence, Unmatched};
 pub use numbers::{Bounded, HeaderNumbers, OutOfBounds};
 pub use packets::{End, Expectation, Over, Packets};
 pub use policy::{Decider, Policy, PolicyParts};
 pub use ports::{PortRange, PortSetError, Ports, port_range, port_ranges, write_port_ranges};
+pub use prefixes::Prefixes;
 pub use protocol::{Protocol, ProtocolError, ProtocolName, UnknownProtocol};
 pub use reach::{JoinedLists, Lists, Reach, join_port_ranges};
 pub use references::{GroupIndex, Indices, PortListIndex, PrefixListIndex, References, Resolve, RuleIndex};

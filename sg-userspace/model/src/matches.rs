@@ -15,7 +15,8 @@ use sg_common::packet::{Family, has_ports, protocol};
 use thiserror::Error;
 
 use super::{
-    Bounded, HeaderNumbers, Indices, MatchField, Ports, Protocol, References, Remote, Resolve, Scope,
+    Bounded, HeaderNumbers, Indices, MatchField, OnlyFamily, Ports, Protocol, References, Remote, Resolve,
+    Scope,
 };
 
 /// The packets that a rule matches. Two rules match the same packets if theirs are equal.
@@ -29,6 +30,8 @@ pub struct Match<R: References = Indices> {
     pub source_ports: Ports<R>,
     /// The numbers in the headers of the packet.
     pub numbers: HeaderNumbers,
+    /// The address family; `None` means both, as far as the other fields have both.
+    pub family: Option<OnlyFamily>,
     /// The remote.
     pub remote: Remote<R>,
     /// The local address; `None` means every address of the NIC. Host bits are zero.
@@ -65,6 +68,8 @@ pub enum Named<'m, R: References = Indices> {
 pub struct Conditions<'m, R: References = Indices> {
     /// Protocol, ports, ICMP message.
     pub service: Service<'m, R>,
+    /// The address family; `None` means both, as far as the others have both.
+    pub family: Option<Family>,
     /// The remote.
     pub remote: &'m Remote<R>,
     /// The local address; `None` means every address of the NIC.
@@ -116,6 +121,7 @@ impl<R: References> Match<R> {
             ports: Ports::Any,
             source_ports: Ports::Any,
             numbers: HeaderNumbers::NONE,
+            family: None,
             remote: Remote::Any,
             local: None,
         }
@@ -126,12 +132,13 @@ impl<R: References> Match<R> {
     /// # Errors
     /// The first reference that `to` does not find.
     pub fn try_map<T: References, E>(&self, to: &mut impl Resolve<R, T, Error = E>) -> Result<Match<T>, E> {
-        let Self { protocol, ports, source_ports, numbers, remote, local } = self;
+        let Self { protocol, ports, source_ports, numbers, family, remote, local } = self;
         Ok(Match {
             protocol: *protocol,
             ports: ports.try_map(to)?,
             source_ports: source_ports.try_map(to)?,
             numbers: *numbers,
+            family: *family,
             remote: remote.try_map(to)?,
             local: *local,
         })
@@ -145,7 +152,7 @@ impl<R: References> Match<R> {
 
     /// The groups and lists that are named.
     pub fn named(&self) -> impl Iterator<Item = Named<'_, R>> {
-        let Self { protocol: _, ports, source_ports, numbers: _, remote, local: _ } = self;
+        let Self { protocol: _, ports, source_ports, numbers: _, family: _, remote, local: _ } = self;
         let remote = match remote {
             Remote::Any | Remote::Net(_) => None,
             Remote::Group(group) => Some(Named::Group(group)),
@@ -158,7 +165,7 @@ impl<R: References> Match<R> {
     /// The conditions. What does not fit together, which no policy has, is left out.
     #[must_use]
     pub fn conditions(&self) -> Conditions<'_, R> {
-        let Self { protocol, ports, source_ports, numbers, remote, local } = self;
+        let Self { protocol, ports, source_ports, numbers, family, remote, local } = self;
         let code = numbers.icmp_code.map(Bounded::get);
         let message = numbers.icmp_type.map(|kind| IcmpMessage { kind: kind.get(), code });
         let service = match *protocol {
@@ -170,19 +177,25 @@ impl<R: References> Match<R> {
             }
             Protocol::Number(protocol) => Service::Other(protocol),
         };
-        Conditions { service, remote, local: *local, numbers: *numbers }
+        Conditions {
+            service,
+            family: family.map(OnlyFamily::family),
+            remote,
+            local: *local,
+            numbers: *numbers,
+        }
     }
 
     /// The same packets, with host bits zeroed.
     #[must_use]
     pub fn truncated(self) -> Self {
-        let Self { protocol, ports, source_ports, numbers, remote, local } = self;
+        let Self { protocol, ports, source_ports, numbers, family, remote, local } = self;
         let remote = match remote {
             Remote::Net(net) => Remote::Net(net.trunc()),
             Remote::Any | Remote::Group(_) | Remote::PrefixList(_) => remote,
         };
         let local = local.map(|net| net.trunc());
-        Self { protocol, ports, source_ports, numbers, remote, local }
+        Self { protocol, ports, source_ports, numbers, family, remote, local }
     }
 
     /// Two fields of different families, if there are any: no packet matches such a rule. `of_list` is the family of a prefix list,
@@ -191,7 +204,7 @@ impl<R: References> Match<R> {
         &self,
         of_list: impl FnOnce(&R::PrefixList) -> Option<Family>,
     ) -> Option<[(MatchField, Family); 2]> {
-        let Conditions { service, remote, local, numbers: _ } = self.conditions();
+        let Conditions { service, family, remote, local, numbers: _ } = self.conditions();
         let remote = match remote {
             Remote::Any | Remote::Group(_) => None,
             Remote::Net(net) => Some(family_of(*net)),
@@ -200,6 +213,7 @@ impl<R: References> Match<R> {
         let local = local.map(family_of);
         let fields = [
             (MatchField::Protocol, service.family()),
+            (MatchField::Family, family),
             (MatchField::Remote, remote),
             (MatchField::Local, local),
         ];
@@ -213,7 +227,7 @@ impl<R: References> Match<R> {
     /// # Errors
     /// The first that does not.
     pub fn fits(&self) -> Result<(), Misfit> {
-        let Self { protocol: _, ports, source_ports, numbers, remote: _, local: _ } = self;
+        let Self { protocol: _, ports, source_ports, numbers, family: _, remote: _, local: _ } = self;
         let has_ports = !ports.is_any() || !source_ports.is_any();
         let mut given = numbers.by_field().into_iter().filter(|(_, number)| number.is_some());
         let has_message = given.any(|(field, _)| field.scope() == Scope::Icmp);
@@ -244,7 +258,7 @@ impl<R: References> Service<'_, R> {
     }
 }
 
-const fn family_of(net: IpNet) -> Family {
+pub(super) const fn family_of(net: IpNet) -> Family {
     match net {
         IpNet::V4(_) => Family::V4,
         IpNet::V6(_) => Family::V6,
@@ -254,7 +268,7 @@ const fn family_of(net: IpNet) -> Family {
 /// In one line, with references as they are.
 impl<R: References> Display for Match<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { protocol, ports, source_ports, numbers, remote, local } = self;
+        let Self { protocol, ports, source_ports, numbers, family, remote, local } = self;
         write!(f, "{protocol}")?;
         for (what, ports) in [("ports", ports), ("from ports", source_ports)] {
             if !ports.is_any() {
@@ -262,6 +276,7 @@ impl<R: References> Display for Match<R> {
             }
         }
         write!(f, "{numbers}")?;
+        family.map_or(Ok(()), |family| write!(f, " family {family}"))?;
         write!(f, " remote {remote}")?;
         local.map_or(Ok(()), |local| write!(f, " local {local}"))
     }

@@ -13,9 +13,6 @@ use super::{
     Action, AllowedSources, DeviceFacts, Established, Ethertype, GroupIndex, Mac, MidStream, Role, Takeover,
 };
 
-/// The maximum number of groups of one NIC.
-pub const MAX_GROUPS_PER_NIC: usize = 10;
-
 /// The hook for packets that a device receives.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
@@ -111,7 +108,7 @@ pub struct Nic {
     pub takeover: Takeover,
     /// What happens to packets that no rule matches and that are not accepted by default.
     pub default: Unmatched,
-    /// Its groups in order: 1 to [`MAX_GROUPS_PER_NIC`], all of one type.
+    /// Its groups in order: 1 to the [maximum](super::GroupType::max_per_nic) of their type, which is one.
     pub groups: Vec<GroupIndex>,
 }
 

@@ -18,7 +18,7 @@ pub struct Packets {
     pub remote: End,
     /// The local address.
     pub local: End,
-    /// Protocol, ports, ICMP message and DSCP; what these say about ends does not count. A packet must be of at most one of them.
+    /// Protocol, ports, ICMP message, DSCP and family; what these say about ends does not count. A packet must be of at most one of them.
     /// None means every packet.
     pub services: Vec<Match>,
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::{
     DeviceFacts, Direction, Group, GroupIndex, Invalid, InvalidPolicy, Nic, PortListIndex, PortRange,
-    PrefixListIndex, Rule, RuleIndex, validity::problems,
+    PrefixListIndex, Prefixes, Rule, RuleIndex, validity::problems,
 };
 
 /// What decided about a packet that starts a flow.
@@ -26,8 +26,8 @@ pub enum Decider {
 /// The parts of a policy. References are indices into its lists; [`Policy::new`] checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyParts {
-    /// Prefix lists: name and prefixes, with host bits zero.
-    pub prefix_lists: Vec<(String, Vec<IpNet>)>,
+    /// Prefix lists: name and entries, with host bits zero.
+    pub prefix_lists: Vec<(String, Prefixes)>,
     /// Port lists: name and ranges.
     pub port_lists: Vec<(String, Vec<PortRange>)>,
     /// Members of groups that are not NICs of this host.
@@ -106,10 +106,10 @@ impl Policy {
         &self.group(index.group).rules(index.direction)[index.position]
     }
 
-    /// The prefixes of a prefix list. Panics like [`Self::group`].
+    /// The prefixes of a prefix list, ranges expanded. Panics like [`Self::group`].
     #[must_use]
     pub fn prefixes(&self, index: PrefixListIndex) -> &[IpNet] {
-        &self.parts.prefix_lists[index.0].1
+        self.parts.prefix_lists[index.0].1.as_slice()
     }
 
     /// The ranges of a port list. Panics like [`Self::group`].

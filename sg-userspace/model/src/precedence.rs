@@ -2,10 +2,10 @@
 //!
 //! 1. Inbound only: the members of the NIC's basic groups with inner access.
 //! 2. The rules of the NIC's groups, in the order of [`Precedence`].
-//! 3. The default: inbound is dropped; outbound is accepted for basic groups and dropped for enterprise groups. What is dropped
-//!    may be rejected instead, see [`Unmatched`](super::Unmatched).
+//! 3. The default: inbound is dropped; outbound is accepted for basic groups and dropped for enterprise and closed ones. What is
+//!    dropped may be rejected instead, see [`Unmatched`](super::Unmatched).
 
-use super::{Action, Direction, GroupIndex, GroupType, Nic, Policy, Precedence, Rule, RuleIndex};
+use super::{Action, Direction, GroupIndex, Nic, Policy, Precedence, Rule, RuleIndex};
 
 /// Everything that can decide about a packet of one NIC and one direction, in order of evaluation.
 #[derive(Clone, Debug)]
@@ -54,9 +54,9 @@ impl Policy {
     /// The verdict on packets of `nic` in `direction` that no group and no rule matches.
     #[must_use]
     pub fn default_of(&self, nic: &Nic, direction: Direction) -> Action {
-        let enterprise = nic.groups.iter().any(|&group| self.group(group).kind == GroupType::Enterprise);
+        let is_open = nic.groups.iter().all(|&group| self.group(group).kind.is_open());
         match direction {
-            Direction::Egress if !enterprise => Action::Accept,
+            Direction::Egress if is_open => Action::Accept,
             Direction::Ingress | Direction::Egress => nic.default.into(),
         }
     }

@@ -9,6 +9,7 @@ use sg_common::packet::{Family, protocol};
 
 use super::{
     Conditions, HeaderNumbers, Indices, Match, Policy, PortRange, Ports, References, Remote, Service,
+    matches::family_of,
 };
 
 /// The packets that a rule matches, with lists expanded.
@@ -17,6 +18,8 @@ pub struct Reach<'p, R: References = Indices> {
     /// `None`: every protocol.
     protocol: Option<u8>,
     numbers: HeaderNumbers,
+    /// The only family of the packets, as far as it is known.
+    family: Option<Family>,
     remote: Other<'p, R>,
     local: Option<IpNet>,
     ports: Joined<'p>,
@@ -81,7 +84,8 @@ impl<'p, R: References> Reach<'p, R> {
             Ports::Ranges(ranges) => Joined(Some(Cow::Owned(join_port_ranges(ranges)))),
             Ports::List(list) => Joined(Some(lists.joined_ports(list))),
         };
-        let Conditions { service, remote, local, numbers } = matches.conditions();
+        let Conditions { service, family, remote, local, numbers } = matches.conditions();
+        let of_service = service.family();
         let (protocol, ports, source_ports) = match service {
             Service::All => (None, Joined(None), Joined(None)),
             Service::Other(number) => (Some(number), Joined(None), Joined(None)),
@@ -99,9 +103,14 @@ impl<'p, R: References> Reach<'p, R> {
             Remote::Any => Other::Any,
             Remote::Net(net) => Other::Nets(Cow::Borrowed(slice::from_ref(net))),
             Remote::Group(group) => Other::Group(group),
-            Remote::PrefixList(list) => Other::Nets(lists.prefixes(list)),
+            Remote::PrefixList(list) => Other::Nets(within(lists.prefixes(list), family)),
         };
-        Self { protocol, numbers, remote, local, ports, source_ports }
+        let of_remote = || match &remote {
+            Other::Nets(nets) => only_family(nets),
+            Other::Any | Other::Group(_) => None,
+        };
+        let family = family.or(of_service).or_else(of_remote).or_else(|| local.map(family_of));
+        Self { protocol, numbers, family, remote, local, ports, source_ports }
     }
 
     /// The protocol's number; `None` means every protocol.
@@ -139,7 +148,7 @@ impl<'p, R: References> Reach<'p, R> {
     /// Whether it contains every packet of `other`. `other` must have packets: a rule with an empty list is covered by no rule.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        let Self { protocol, numbers, remote, local, ports, source_ports } = self;
+        let Self { protocol, numbers, family, remote, local, ports, source_ports } = self;
         let local = match (local, other.local) {
             (None, _) => true,
             (Some(one), Some(two)) => contains(*one, two),
@@ -153,15 +162,37 @@ impl<'p, R: References> Reach<'p, R> {
             (Other::Nets(ones), Other::Nets(twos)) => {
                 twos.iter().all(|two| ones.iter().any(|one| contains(*one, *two)))
             }
+            // Every address of a family, in two ways.
+            (Other::Nets(nets), Other::Any) => {
+                nets.iter().any(|net| net.prefix_len() == 0 && Some(family_of(*net)) == other.family)
+            }
             (Other::Group(_) | Other::Nets(_), _) => false,
         };
         (protocol.is_none() || *protocol == other.protocol)
             && numbers.cover(&other.numbers)
+            && (family.is_none() || *family == other.family)
             && local
             && ports.span(&other.ports)
             && source_ports.span(&other.source_ports)
             && remote()
     }
+}
+
+/// The prefixes of one family, if it is only one.
+fn within(nets: Cow<'_, [IpNet]>, family: Option<Family>) -> Cow<'_, [IpNet]> {
+    match family {
+        Some(only) if nets.iter().any(|net| family_of(*net) != only) => {
+            nets.iter().copied().filter(|net| family_of(*net) == only).collect()
+        }
+        _ => nets,
+    }
+}
+
+/// The family of all of these prefixes, if it is one.
+fn only_family(nets: &[IpNet]) -> Option<Family> {
+    let mut families = nets.iter().map(|net| family_of(*net));
+    let first = families.next()?;
+    families.all(|family| family == first).then_some(first)
 }
 
 /// Whether a prefix contains all of another.

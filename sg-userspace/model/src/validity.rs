@@ -5,8 +5,8 @@
 use foldhash::{HashSet, HashSetExt as _};
 
 use super::{
-    Direction, FamilyName, Group, GroupIndex, GroupType, Hook, InvalidPolicy, InvalidReason, Ipsec,
-    MAX_GROUPS_PER_NIC, Named, Nic, Place, PolicyParts, Role, Rule, RuleIndex, fit_one_nic,
+    Direction, FamilyName, Group, GroupIndex, Hook, InvalidPolicy, InvalidReason, Ipsec, Named, Nic, Place,
+    PolicyParts, Role, Rule, RuleIndex, fit_one_nic,
 };
 
 /// The first `most` problems of the parts, in the order of the document.
@@ -49,8 +49,8 @@ impl Parts<'_> {
                 let reason = InvalidReason::Duplicate { what: "group", name: group.name.clone() };
                 problems.note(here.clone(), reason)?;
             }
-            if group.kind == GroupType::Enterprise && group.inner_access {
-                problems.note(here, InvalidReason::EnterpriseInnerAccess)?;
+            if group.inner_access && !group.kind.is_open() {
+                problems.note(here, InvalidReason::NoInnerAccess { kind: group.kind })?;
             }
             for direction in [Direction::Ingress, Direction::Egress] {
                 let mut seen = HashSet::new();
@@ -116,7 +116,9 @@ impl Parts<'_> {
     }
 
     fn check_groups_of(&self, nic: &Nic, position: usize, problems: &mut Problems) -> Result<(), Full> {
-        if !(1..=MAX_GROUPS_PER_NIC).contains(&nic.groups.len()) {
+        let kind = nic.groups.iter().find_map(|group| self.parts.groups.get(group.0));
+        let kind = kind.map(|group| group.kind).unwrap_or_default();
+        if !(1..=kind.max_per_nic()).contains(&nic.groups.len()) {
             let reason = InvalidReason::GroupCount { found: nic.groups.len() };
             problems.note(Place::Nic(position), reason)?;
             // Looking for repetitions takes time that grows with the square of their number.

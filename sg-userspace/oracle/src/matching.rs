@@ -18,7 +18,7 @@ pub enum Mismatch {
         /// The packet's protocol.
         found: u8,
     },
-    /// ICMP over IPv6, or ICMPv6 over IPv4.
+    /// The family differs; of ICMP it is IPv4, of ICMPv6 IPv6.
     Family {
         /// The packet's family.
         found: Family,
@@ -82,12 +82,16 @@ pub(super) fn mismatch(
     named: Option<&AddressSet>,
     probe: &Probe,
 ) -> Option<Mismatch> {
-    let Conditions { service, remote: wanted, local: own, numbers } = rule.matches.conditions();
+    let Conditions { service, family, remote: wanted, local: own, numbers } = rule.matches.conditions();
     // Those of ICMP are in the service.
     let HeaderNumbers { icmp_type: _, icmp_code: _, dscp } = numbers;
     service_mismatch(policy, service, probe).or_else(|| {
         if dscp.is_some_and(|wanted| wanted.get() != probe.dscp()) {
             return Some(Mismatch::Dscp { found: probe.dscp() });
+        }
+        let found = probe.ends().family();
+        if family.is_some_and(|wanted| wanted != found) {
+            return Some(Mismatch::Family { found });
         }
         let (local, remote) = (probe.local(), probe.remote());
         // A prefix contains no address of the other family.

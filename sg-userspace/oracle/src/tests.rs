@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use ipnet::IpNet;
 use sg_common::verdict::{Reason, Verdict};
 use sg_model::{
     Action, Bounded, Direction, Family, Group, GroupIndex, GroupType, HeaderNumbers, Match, Nic, Policy,
@@ -80,10 +81,10 @@ fn nic(groups: usize) -> Nic {
 
 /// A policy of one NIC that holds all the groups, in order.
 fn parts(groups: Vec<Group>) -> PolicyParts {
-    let prefix_list = ["203.0.113.0/24", "2001:db8:1::/48"].map(|prefix| prefix.parse().unwrap());
+    let prefix_list = ["203.0.113.0/24", "2001:db8:1::/48"].map(|prefix| prefix.parse::<IpNet>().unwrap());
     let port_list = [PortRange::new(443, 443).unwrap(), PortRange::new(8000, 8010).unwrap()];
     PolicyParts {
-        prefix_lists: vec![("office".to_owned(), prefix_list.to_vec())],
+        prefix_lists: vec![("office".to_owned(), prefix_list.into_iter().collect())],
         port_lists: vec![("web".to_owned(), port_list.to_vec())],
         members: BTreeMap::from([(GroupIndex(0), vec!["10.1.0.7".parse().unwrap()])]),
         nics: vec![nic(groups.len())],

@@ -37,20 +37,30 @@ pub struct Group {
     pub id: GroupId,
     /// Region of the group.
     pub region: String,
-    /// Id of the group's VPC. `null` in the classic network.
+    /// Id of the group's VPC. `null`: in the classic network; a closed group without a VPC belongs to its region, and NICs of every
+    /// VPC there may hold it.
     #[serde(default)]
     pub vpc: Option<VpcId>,
     /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
-    /// Type of the group: `basic` or `enterprise`.
+    /// Type of the group: `basic`, `enterprise` or `closed`.
     #[serde(rename = "type")]
     pub kind: GroupType,
-    /// Whether members accept inbound traffic from each other without a rule. Always false for enterprise groups.
+    /// Whether members accept inbound traffic from each other without a rule. Always false for enterprise and closed groups.
     pub inner_access: bool,
     /// Whether this is the default group of its region and VPC, for NICs that are registered without a group.
     #[serde(default)]
     pub default: bool,
+}
+
+impl Group {
+    /// Whether it belongs to its region, and NICs of every VPC there may hold it. Members in different VPCs do not know each other
+    /// by it.
+    #[must_use]
+    pub const fn is_regional(&self) -> bool {
+        matches!(self.kind, GroupType::Closed) && self.vpc.is_none()
+    }
 }
 
 /// A member of a group that is an address on another host, without a NIC in the store.

@@ -42,6 +42,9 @@ pub trait Id:
     /// The prefix of ids of this kind.
     const PREFIX: &'static str;
 
+    /// Whether users may choose ids of this kind. If not, all of them are generated.
+    const IS_CHOSEN: bool;
+
     /// Whether `text` has the form of an id of this kind.
     #[must_use]
     fn has_form(text: &str) -> bool;
@@ -49,6 +52,15 @@ pub trait Id:
     /// Generates a random id.
     #[must_use]
     fn random() -> Self;
+}
+
+macro_rules! is_chosen {
+    (chosen) => {
+        true
+    };
+    (generated) => {
+        false
+    };
 }
 
 macro_rules! id {
@@ -61,6 +73,7 @@ macro_rules! id {
 
         impl Id for $name {
             const PREFIX: &'static str = $prefix;
+            const IS_CHOSEN: bool = is_chosen!($form);
 
             fn has_form(text: &str) -> bool {
                 text.strip_prefix($prefix).is_some_and(|rest| $form($prefix, rest))

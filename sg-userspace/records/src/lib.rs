@@ -17,8 +17,11 @@ mod policy_test;
 mod ports;
 mod rule;
 mod settings;
+mod uuid;
 mod vpc;
 
+pub use self::uuid::{id_of, project_id, uuid_of};
+pub use ::uuid::Uuid;
 pub use caller::{AccessKey, KeyRole, Token};
 pub use group::{Group, Label, Member};
 pub use ids::{
@@ -34,7 +37,7 @@ pub use ports::PortSet;
 pub use rule::{Direction, Ids, Match, NicType, Ports, Remote, Rule, RuleSpec};
 pub use settings::{Quotas, Settings};
 pub use sg_model::{
-    Action, Established, GroupType, Hook, PortSetError, Protocol, ProtocolError, Role, WrittenError, net,
-    port_range, shortest,
+    Action, Addresses, Established, GroupType, Hook, OnlyFamily, PortSetError, Protocol, ProtocolError, Role,
+    WrittenError, net, port_range, shortest,
 };
 pub use vpc::{Order, Vpc};

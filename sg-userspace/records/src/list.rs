@@ -9,11 +9,12 @@ use std::{
     hash::Hash,
 };
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use super::{Id, Label, PortListId, PortSet, PortSetError, PrefixListId, Quotas, net, shortest};
+use sg_model::{Addresses, AddressesError};
+
+use super::{Id, Label, PortListId, PortSet, PortSetError, PrefixListId, Quotas, shortest};
 
 /// An entry of a list, and with it a kind of list.
 pub trait ListEntry:
@@ -82,9 +83,11 @@ pub type PortList = EntryList<PortEntry>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrefixEntry {
-    /// Prefix in CIDR notation, with host bits zero. Required.
+    /// Address, prefix with host bits zero, or range of addresses such as `10.0.0.1-10.0.0.9`. Required. The name `cidr` of
+    /// earlier versions is accepted, too.
     #[schema(value_type = String)]
-    pub cidr: IpNet,
+    #[serde(alias = "cidr")]
+    pub addresses: Addresses,
     /// Description, up to 256 characters. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -101,31 +104,35 @@ pub struct PrefixFamily {
 
 impl ListEntry for PrefixEntry {
     type Id = PrefixListId;
-    type Value = IpNet;
+    type Value = Addresses;
     type Extra = PrefixFamily;
 
     const NOUN: &'static str = "prefix list";
     const QUOTA: (&'static str, fn(&Quotas) -> u32) =
         ("entries_per_prefix_list", |quotas| quotas.entries_per_prefix_list);
 
-    fn new(cidr: IpNet, description: String) -> Self {
-        Self { cidr, description }
+    fn new(addresses: Addresses, description: String) -> Self {
+        Self { addresses, description }
     }
 
-    fn value(&self) -> &IpNet {
-        &self.cidr
+    fn value(&self) -> &Addresses {
+        &self.addresses
     }
 
     fn description(&self) -> &str {
         &self.description
     }
 
-    fn parse(text: &str) -> Result<IpNet, String> {
-        net(text).ok_or_else(|| "allowed is an address or prefix of either family".to_owned())
+    /// Host bits are zeroed.
+    fn parse(text: &str) -> Result<Addresses, String> {
+        text.parse().map(Addresses::trunc).map_err(|error: AddressesError| error.to_string())
     }
 
-    fn show(cidr: &IpNet) -> String {
-        shortest(*cidr)
+    fn show(addresses: &Addresses) -> String {
+        match addresses {
+            Addresses::Net(net) => shortest(*net),
+            Addresses::Range(range) => range.to_string(),
+        }
     }
 }
 
@@ -188,12 +195,12 @@ pub enum Family {
 }
 
 impl Family {
-    /// The family of a prefix.
+    /// The family of a prefix or range.
     #[must_use]
-    pub const fn of(net: IpNet) -> Self {
-        match net {
-            IpNet::V4(_) => Self::V4,
-            IpNet::V6(_) => Self::V6,
+    pub fn of(addresses: impl Into<Addresses>) -> Self {
+        match addresses.into().family() {
+            sg_model::Family::V4 => Self::V4,
+            sg_model::Family::V6 => Self::V6,
         }
     }
 }
@@ -226,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_kind_of_list_has_its_own_fields_and_values() {
-        let entry = json!({ "cidr": "10.0.0.0/8", "description": "here" });
+        let entry = json!({ "addresses": "10.0.0.1-10.0.0.9", "description": "here" });
         let prefixes = list::<PrefixEntry>("pl-1", &json!({ "family": "IPv4" }), &entry);
         assert_eq!(prefixes.extra.family, Some(Family::V4));
         let ports = list::<PortEntry>("prl-1", &json!({}), &json!({ "ports": "22,80-90" }));
@@ -234,14 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_an_earlier_version_is_read() {
+        let entry: PrefixEntry = serde_json::from_value(json!({ "cidr": "10.0.0.0/8" })).unwrap();
+        assert_eq!(serde_json::to_value(&entry).unwrap(), json!({ "addresses": "10.0.0.0/8" }));
+        let twice = json!({ "cidr": "10.0.0.0/8", "addresses": "10.0.0.0/8" });
+        serde_json::from_value::<PrefixEntry>(twice).unwrap_err();
+    }
+
+    #[test]
     fn what_is_shown_is_parsed() {
-        for text in ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"] {
+        for text in
+            ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "10.0.0.1-10.0.0.9", "2001:db8::-2001:db8::9"]
+        {
             assert_eq!(PrefixEntry::show(&PrefixEntry::parse(text).unwrap()), text);
         }
         for text in ["22", "22,80-90"] {
             assert_eq!(PortEntry::show(&PortEntry::parse(text).unwrap()), text);
         }
+        assert_eq!(PrefixEntry::show(&PrefixEntry::parse("10.1.2.3/8").unwrap()), "10.0.0.0/8");
         assert!(PrefixEntry::parse("web").unwrap_err().contains("either family"));
+        assert!(PrefixEntry::parse("10.0.0.9-10.0.0.1").unwrap_err().contains("write 10.0.0.1-10.0.0.9"));
         assert!(PortEntry::parse("90-80").unwrap_err().contains("the lower first"));
     }
 }

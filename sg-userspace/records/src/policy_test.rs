@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sg_model::{End, Expectation, Indices, Over, Packets, Resolve, flat, schema_of};
 use utoipa::ToSchema;
 
-use super::{Action, Direction, GroupId, Ids, Match, Ports, Protocol, Remote};
+use super::{Action, Direction, GroupId, Ids, Match, OnlyFamily, Ports, Protocol, Remote};
 
 /// What must happen to every packet that starts a flow and is of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct PolicyTest {
     pub from: Vec<Remote>,
     /// Destinations; none: any.
     pub to: Vec<Remote>,
-    /// Protocol, ports, ICMP message and DSCP. What it says about ends does not count.
+    /// Protocol, ports, ICMP message, DSCP and family. What it says about ends does not count.
     pub service: Match,
     /// What must happen.
     pub expect: Action,
@@ -66,6 +66,9 @@ flat! {
         @[serde(default, skip_serializing_if = "Ports::is_any")]
         source_ports: Ports,
     } ..numbers {
+        /// Address family: `ipv4` or `ipv6`. Default: both, as far as the other fields have both.
+        @[serde(default, skip_serializing_if = "Option::is_none")]
+        family: Option<OnlyFamily>,
         /// What must happen to each of the packets: `accept`, `drop` or `reject`. Required.
         expect: Action,
         /// The rule that must decide each of them: its name in a document, or its id.
@@ -90,11 +93,12 @@ impl From<Flat> for PolicyTest {
             ports,
             source_ports,
             numbers,
+            family,
             expect,
             rule,
             description,
         } = flat.into();
-        let service = Match { ports, source_ports, numbers, ..Match::of(protocol) };
+        let service = Match { ports, source_ports, numbers, family, ..Match::of(protocol) };
         Self { nic, group, direction, from, to, service, expect, rule, description }
     }
 }
@@ -102,7 +106,7 @@ impl From<Flat> for PolicyTest {
 impl From<PolicyTest> for Flat {
     fn from(test: PolicyTest) -> Self {
         let PolicyTest { nic, group, direction, from, to, service, expect, rule, description } = test;
-        let Match { protocol, ports, source_ports, numbers, remote: _, local: _ } = service;
+        let Match { protocol, ports, source_ports, numbers, family, remote: _, local: _ } = service;
         let written = Written {
             nic,
             group,
@@ -113,6 +117,7 @@ impl From<PolicyTest> for Flat {
             ports,
             source_ports,
             numbers,
+            family,
             expect,
             rule,
             description,

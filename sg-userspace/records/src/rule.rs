@@ -8,7 +8,7 @@ use std::fmt;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sg_model::{Action, Protocol, References, flat, schema_of};
+use sg_model::{Action, OnlyFamily, Protocol, References, flat, schema_of};
 use utoipa::ToSchema;
 
 use super::{GroupId, PortListId, PrefixListId, RuleId};
@@ -178,6 +178,9 @@ flat! {
         @[serde(default, skip_serializing_if = "Ports::is_any")]
         source_ports: Ports,
     } ..numbers {
+        /// Address family: `ipv4` or `ipv6`. Default: both, as far as the other fields have both.
+        @[serde(default, skip_serializing_if = "Option::is_none")]
+        family: Option<OnlyFamily>,
         /// Remote addresses: the source of inbound packets, the destination of outbound ones. Default: `any`.
         @[serde(default)]
         remote: Remote,
@@ -210,6 +213,7 @@ impl From<Flat> for RuleSpec {
             ports,
             source_ports,
             numbers,
+            family,
             remote,
             local,
             nic_type,
@@ -217,7 +221,7 @@ impl From<Flat> for RuleSpec {
             name,
             description,
         } = flat.into();
-        let matches = Match { protocol, ports, source_ports, numbers, remote, local };
+        let matches = Match { protocol, ports, source_ports, numbers, family, remote, local };
         Self { action, priority, matches, nic_type, enabled, name, description }
     }
 }
@@ -225,7 +229,7 @@ impl From<Flat> for RuleSpec {
 impl From<RuleSpec> for Flat {
     fn from(spec: RuleSpec) -> Self {
         let RuleSpec { action, priority, matches, nic_type, enabled, name, description } = spec;
-        let Match { protocol, ports, source_ports, numbers, remote, local } = matches;
+        let Match { protocol, ports, source_ports, numbers, family, remote, local } = matches;
         let written = Written {
             action,
             priority,
@@ -233,6 +237,7 @@ impl From<RuleSpec> for Flat {
             ports,
             source_ports,
             numbers,
+            family,
             remote,
             local,
             nic_type,
@@ -285,7 +290,7 @@ mod tests {
     fn the_json_form_is_flat_and_has_the_fields_of_the_list() {
         let json = serde_json::json!({
             "action": "drop", "priority": 7, "protocol": "tcp", "ports": "22,80-90", "source_ports": {"port_list": "prl-1"},
-            "icmp_type": 8, "icmp_code": 0, "dscp": 46, "remote": {"group": "sg-1"}, "local": "10.0.0.5/32", "nic_type": "internet",
+            "icmp_type": 8, "icmp_code": 0, "dscp": 46, "family": "ipv4", "remote": {"group": "sg-1"}, "local": "10.0.0.5/32", "nic_type": "internet",
             "enabled": false, "name": "a", "description": "b",
         });
         let spec: RuleSpec = serde_json::from_value(json.clone()).unwrap();

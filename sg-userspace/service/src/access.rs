@@ -4,11 +4,14 @@
 
 use rand::RngExt as _;
 use sg_api_types::{CreateAccessKey, DeleteAccessKey, ModifyQuotas, NewAccessKey};
-use sg_model::MAX_GROUPS_PER_NIC;
-use sg_records::{AccessKey, AccessKeyId, Id as _, Quotas, Settings};
+use sg_records::{AccessKey, AccessKeyId, GroupType, Id as _, Quotas, Settings, project_id};
 use sg_store::Key;
 
-use super::{Field, Kind, Operation, Refusal, Tx, labels::remark};
+use super::{
+    Field, Kind, Operation, Refusal, Tx,
+    labels::{region, remark},
+    quota,
+};
 
 const SECRET_LENGTH: usize = 40;
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -22,9 +25,9 @@ impl Operation for CreateAccessKey {
         let (id, secret): (_, String) = (AccessKeyId::random(), letters.collect());
         let description = self.description.clone();
         remark(&description)?;
-        let role = self.role;
+        let (role, project_id) = (self.role, project_id(&region(&self.region)?));
         tx.put(AccessKey { id: id.clone(), secret: secret.clone(), role, description, created: tx.now() });
-        Ok(NewAccessKey { id, secret, role })
+        Ok(NewAccessKey { id, secret, role, project_id })
     }
 }
 
@@ -43,10 +46,12 @@ impl Operation for DeleteAccessKey {
 
 /// Checks that the quotas have allowed values.
 pub(super) fn check_quotas(quotas: &Quotas) -> Result<(), Refusal> {
-    let found = quotas.groups_per_nic;
-    if !(1..=MAX_GROUPS_PER_NIC as u32).contains(&found) {
-        let allowed = format!("1 to {MAX_GROUPS_PER_NIC} groups on a NIC");
-        return Err(Refusal::invalid(Field::Quota, found, allowed));
+    for kind in GroupType::ALL {
+        let (found, most) = (quota::groups_per_nic(quotas, kind).1, kind.max_per_nic());
+        if !(1..=most).contains(&(found as usize)) {
+            let allowed = format!("1 to {most} groups of this type on a NIC");
+            return Err(Refusal::invalid(Field::Quota, found, allowed));
+        }
     }
     Ok(())
 }
@@ -68,6 +73,7 @@ impl Operation for ModifyQuotas {
         let before = &tx.settings().quotas;
         let quotas = Quotas {
             groups_per_nic: self.groups_per_nic.unwrap_or(before.groups_per_nic),
+            closed_groups_per_nic: self.closed_groups_per_nic.unwrap_or(before.closed_groups_per_nic),
             rules_per_nic: self.rules_per_nic.unwrap_or(before.rules_per_nic),
             members_per_basic_group: self.members_per_basic_group.unwrap_or(before.members_per_basic_group),
             members_per_enterprise_group: self
@@ -76,6 +82,14 @@ impl Operation for ModifyQuotas {
             group_references_per_group: self
                 .group_references_per_group
                 .unwrap_or(before.group_references_per_group),
+            members_per_closed_group: self
+                .members_per_closed_group
+                .unwrap_or(before.members_per_closed_group),
+            composite_rules_per_nic: self.composite_rules_per_nic.unwrap_or(before.composite_rules_per_nic),
+            closed_groups_per_region: self
+                .closed_groups_per_region
+                .unwrap_or(before.closed_groups_per_region),
+            closed_rules_per_region: self.closed_rules_per_region.unwrap_or(before.closed_rules_per_region),
             groups_per_region: self.groups_per_region.unwrap_or(before.groups_per_region),
             entries_per_prefix_list: self.entries_per_prefix_list.unwrap_or(before.entries_per_prefix_list),
             entries_per_port_list: self.entries_per_port_list.unwrap_or(before.entries_per_port_list),

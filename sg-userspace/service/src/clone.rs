@@ -96,7 +96,10 @@ fn carried(tx: &Tx, from: &Group, to: &Group, spec: &RuleSpec) -> Result<RuleSpe
     if to.vpc.is_some() && spec.nic_type == NicType::Internet {
         return Err("it is for NICs that face the internet, which a VPC does not have".to_owned());
     }
-    if to.vpc.is_none() && spec.matches.named().any(|named| !matches!(named, Named::Group(_))) {
+    if to.vpc.is_none()
+        && !to.is_regional()
+        && spec.matches.named().any(|named| !matches!(named, Named::Group(_)))
+    {
         return Err("rules of the classic network name no lists".to_owned());
     }
     checked(tx, to, &spec, Strictness::Document).map_err(|refusal| refusal.to_string())

@@ -94,7 +94,11 @@ fn expected(test: &PolicyTest, named: &mut Namer<'_, '_>) -> Result<Vec<Expectat
         (None, Some(group)) => named.held(group)?.into_iter().map(Over::Group).collect(),
         (None, None) => vec![Over::Every],
     };
-    over.into_iter().map(|over| test.expectation(over, named)).collect()
+    let expected = over.into_iter().map(|over| {
+        named.stand_at(&over);
+        test.expectation(over, named)
+    });
+    expected.collect()
 }
 
 /// Asks what is demanded of the state after a change.

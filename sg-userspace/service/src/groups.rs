@@ -2,7 +2,7 @@
 //!
 //! This file never changes which NICs hold a group: `membership` does. Every API calls it through `Service`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use sg_api_types::{CreateGroup, DeleteGroups, ModifyGroup};
 use sg_records::{
@@ -12,7 +12,7 @@ use sg_records::{
 use sg_store::Key;
 
 use super::{
-    Operation, Quota, Refusal, State, Tx,
+    Field, Operation, Quota, Refusal, State, Tx,
     labels::{changed, label, region},
     rules::put_rules,
 };
@@ -29,11 +29,11 @@ impl Operation for CreateGroup {
             vpc,
             label: label(tx, &self.label)?,
             kind,
-            inner_access: self.inner_access.unwrap_or(kind == GroupType::Basic),
+            inner_access: self.inner_access.unwrap_or(kind.is_open()),
             default: false,
         };
         check(&group)?;
-        check_quota(tx, &group.region)?;
+        check_quota(tx, &group)?;
         tx.put(group.clone());
         Ok(group)
     }
@@ -61,22 +61,30 @@ pub(super) fn place(
 /// Checks that the fields of a group fit together.
 pub(super) fn check(group: &Group) -> Result<(), Refusal> {
     match group.kind {
-        GroupType::Enterprise if group.inner_access => {
-            Err(Refusal::EnterpriseInnerAccess { group: group.id.clone() })
+        kind if group.inner_access && !kind.is_open() => {
+            Err(Refusal::EnterpriseInnerAccess { group: group.id.clone(), kind })
         }
         GroupType::Enterprise if group.vpc.is_none() => Err(Refusal::OtherNetwork {
             what: "an enterprise group".to_owned(),
             with: "the classic network".to_owned(),
             networks: "network types",
         }),
-        GroupType::Basic | GroupType::Enterprise => Ok(()),
+        GroupType::Basic | GroupType::Enterprise | GroupType::Closed => Ok(()),
     }
 }
 
-fn check_quota(state: &State, region: &str) -> Result<(), Refusal> {
-    let needed = 1 + state.groups().values().filter(|group| group.region == region).count() as u64;
-    let allowed = state.settings().quotas.groups_per_region;
-    Quota::GroupsPerRegion.check(format_args!("region {region}"), needed, allowed)
+/// Checks how many groups the region of a new one has.
+fn check_quota(state: &State, new: &Group) -> Result<(), Refusal> {
+    let quotas = &state.settings().quotas;
+    let is_closed = |group: &Group| group.kind == GroupType::Closed;
+    let counts = |group: &&Arc<Group>| group.region == new.region && is_closed(group) == is_closed(new);
+    let needed = 1 + state.groups().values().filter(counts).count() as u64;
+    let (quota, allowed) = if is_closed(new) {
+        (Quota::ClosedGroupsPerRegion, quotas.closed_groups_per_region)
+    } else {
+        (Quota::GroupsPerRegion, quotas.groups_per_region)
+    };
+    quota.check(format_args!("region {}", new.region), needed, allowed)
 }
 
 impl Operation for ModifyGroup {
@@ -86,6 +94,9 @@ impl Operation for ModifyGroup {
         let mut group = Group::clone(tx.find_group(&self.group)?);
         if self.label.is_empty() && self.inner_access.is_none() {
             return Err(Refusal::NothingToChange);
+        }
+        if is_kept(&group) && self.label.name.as_ref().is_some_and(|name| *name != group.label.name) {
+            return Err(Refusal::DefaultGroup { group: group.id, verb: "renamed" });
         }
         group.label = changed(tx, &group.label, &self.label)?;
         group.inner_access = self.inner_access.unwrap_or(group.inner_access);
@@ -103,6 +114,9 @@ impl Operation for DeleteGroups {
             self.groups.iter().map(|text| Ok(tx.find_group(text)?.id.clone())).collect();
         let ids = ids?;
         for group in &ids {
+            if tx.group(group).is_some_and(|group| is_kept(group)) {
+                return Err(Refusal::DefaultGroup { group: group.clone(), verb: "deleted" });
+            }
             let nics = tx.nics_of(group).map(|nic| nic.id.to_string());
             let elsewhere = tx.members_of(group).map(|member| member.address.to_string());
             let members: Vec<String> = nics.chain(elsewhere).collect();
@@ -126,19 +140,39 @@ impl Operation for DeleteGroups {
     }
 }
 
+/// Whether a group stays as it is called: clients of its kind find the default group of a region by its name.
+fn is_kept(group: &Group) -> bool {
+    group.default && group.kind == GroupType::Closed
+}
+
 /// The groups other than `group` whose rules name it, once per such rule.
 pub fn referencing(state: &State, group: &GroupId) -> impl Iterator<Item = GroupId> {
     state.rules_naming(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
 }
 
-/// The default group of a region and VPC, which is created if there is none: a basic group with inner access, and with rules that
-/// accept SSH, RDP and ping from everywhere at the lowest priority.
-pub(super) fn default_group(tx: &mut Tx, region: &str, vpc: Option<&VpcId>) -> Result<GroupId, Refusal> {
-    let here = |group: &Group| group.default && group.region == region && group.vpc.as_ref() == vpc;
+/// The default group of a region and VPC, which is created if there is none. Basic, with inner access, and with rules that accept SSH,
+/// RDP and ping from everywhere at the lowest priority; or closed, of the region, and with rules that accept what comes from itself
+/// and all that leaves.
+pub(super) fn default_group(
+    tx: &mut Tx,
+    region: &str,
+    vpc: Option<&VpcId>,
+    kind: GroupType,
+) -> Result<GroupId, Refusal> {
+    let vpc = match kind {
+        GroupType::Basic => vpc,
+        GroupType::Closed => None,
+        GroupType::Enterprise => {
+            let allowed = "basic or closed: there is no default group of type enterprise";
+            return Err(Refusal::invalid(Field::DefaultType, kind, allowed));
+        }
+    };
+    let here = |group: &Group| {
+        group.default && group.kind == kind && group.region == region && group.vpc.as_ref() == vpc
+    };
     if let Some(group) = tx.groups().values().find(|group| here(group)) {
         return Ok(group.id.clone());
     }
-    check_quota(tx, region)?;
     let group = Group {
         id: GroupId::random(),
         region: region.to_owned(),
@@ -150,25 +184,29 @@ pub(super) fn default_group(tx: &mut Tx, region: &str, vpc: Option<&VpcId>) -> R
             created: tx.now(),
             owner: None,
         },
-        kind: GroupType::Basic,
-        inner_access: true,
+        kind,
+        inner_access: kind.is_open(),
         default: true,
     };
+    check_quota(tx, &group)?;
     let id = group.id.clone();
     tx.put(group);
+    if kind == GroupType::Closed {
+        put_rules(tx, &id, Direction::Ingress, vec![last(Protocol::All, Remote::Group(id.clone()), None)]);
+        put_rules(tx, &id, Direction::Egress, vec![last(Protocol::All, Remote::Any, None)]);
+        return Ok(id);
+    }
     let everyone = net("0.0.0.0/0").map_or(Remote::Any, Remote::Net);
-    let rule = |number: u8, port: Option<u16>| RuleSpec {
-        priority: sg_model::Priority::LAST.get(),
-        matches: Match {
-            ports: port
-                .and_then(|port| sg_model::PortRange::new(port, port))
-                .map_or(Ports::Any, |range| Ports::Ranges(vec![range])),
-            remote: everyone.clone(),
-            ..Match::of(Protocol::Number(number))
-        },
-        ..RuleSpec::accept(Protocol::Number(number))
-    };
+    let rule = |number, port| last(Protocol::Number(number), everyone.clone(), port);
     let specs = [rule(6, Some(22)), rule(6, Some(3389)), rule(1, None)];
     put_rules(tx, &id, Direction::Ingress, specs.into_iter().collect());
     Ok(id)
+}
+
+/// A rule that accepts, at the lowest priority.
+fn last(protocol: Protocol, remote: Remote, port: Option<u16>) -> RuleSpec {
+    let range = port.and_then(|port| sg_model::PortRange::new(port, port));
+    let ports = range.map_or(Ports::Any, |range| Ports::Ranges(vec![range]));
+    let matches = Match { ports, remote, ..Match::of(protocol) };
+    RuleSpec { priority: sg_model::Priority::LAST.get(), matches, ..RuleSpec::accept(protocol) }
 }

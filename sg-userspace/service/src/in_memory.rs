@@ -10,8 +10,10 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use sg_agent::{AgentError, Confirm, Enforced, Enforcement, Filtered, Settle, Standing, Tried};
-use sg_model::Policy;
+use sg_agent::{
+    AgentError, Confirm, Enforced, Enforcement, Filtered, PolicyInForce, Settle, Standing, Tried,
+};
+use sg_model::{DeviceFacts, Policy};
 use sg_store::{Change, HistoryEdit, Key, Pending, PendingUpdate, Record, Store, StoreError, StoredHistory};
 
 /// A store that a second handle can inspect.
@@ -91,6 +93,8 @@ impl Store for Remembers {
 pub struct InForce {
     /// The enforced policies, in order.
     pub policies: Arc<Mutex<Vec<Policy>>>,
+    /// The devices of the host.
+    pub devices: Arc<Mutex<BTreeMap<String, DeviceFacts>>>,
     /// What clones have in common, as over a restart.
     pub changes: Arc<Mutex<Changes>>,
     prepared: Option<Policy>,
@@ -138,6 +142,15 @@ impl Enforcement for InForce {
         let policies = self.policies.lock().unwrap();
         let nics = policies.last().into_iter().flat_map(Policy::nics);
         Filtered::These(Arc::new(nics.map(|nic| nic.device.clone()).collect()))
+    }
+
+    fn policy(&self) -> PolicyInForce {
+        let (policies, devices) = (Arc::clone(&self.policies), Arc::clone(&self.devices));
+        Arc::new(move || {
+            let (mut policy, devices) = (policies.lock().unwrap().last()?.clone(), devices.lock().unwrap());
+            policy.set_device_facts(|device| devices.get(device).cloned().unwrap_or_default());
+            Some(Arc::new(policy))
+        })
     }
 
     fn enforce(&mut self) -> Result<Enforced, AgentError> {

@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sg_model::MAX_GROUPS_PER_NIC;
 use sg_records::{
     AccessKey, EntryList, Group, GroupType, Id, Instance, InstanceId, Label, Member, Nic, NicId, Rule,
     RuleId, Settings, Vpc, VpcId,
@@ -22,7 +21,7 @@ use super::{
     idempotency::check_token,
     labels::{check_stored as check_label, region},
     lists::check_list,
-    membership::{fit_together, member_address},
+    membership::{fit_together, knows_vpc, member_address},
     nics::check_parts,
     refusal::excerpt,
     rule_check::{Strictness, checked},
@@ -54,8 +53,8 @@ struct Check<'a> {
     names: Names<'a>,
     serials: HashMap<u64, RuleId>,
     devices: HashMap<String, NicId>,
-    /// Regions and VPCs whose default group was seen.
-    defaults: HashSet<(String, Option<VpcId>)>,
+    /// Regions and VPCs whose default group of a type was seen.
+    defaults: HashSet<(GroupType, String, Option<VpcId>)>,
     /// Instances whose primary NIC was seen.
     primaries: HashSet<InstanceId>,
     /// Documents whose VPC was seen.
@@ -140,10 +139,12 @@ impl<'a> Check<'a> {
         if !group.default {
             return Ok(());
         }
-        if group.kind != GroupType::Basic || group.label.owner.is_some() {
-            return invalid("default", "true", "a basic group that belongs to no document");
+        let may_be = group.kind == GroupType::Basic || group.is_regional();
+        if !may_be || group.label.owner.is_some() {
+            let allowed = "a basic group, or a closed one without a VPC, that belongs to no document";
+            return invalid("default", "true", allowed);
         }
-        if !self.defaults.insert((group.region.clone(), group.vpc.clone())) {
+        if !self.defaults.insert((group.kind, group.region.clone(), group.vpc.clone())) {
             return invalid("default", "true", "this VPC or region already has one");
         }
         Ok(())
@@ -177,6 +178,7 @@ impl<'a> Check<'a> {
         let missing = || missing(Kind::Group, member.group.as_str());
         let group = self.state.group(&member.group).ok_or_else(missing)?;
         member_address(member.address)?;
+        knows_vpc(group)?;
         match &member.owner {
             Some(owner) if group.label.owner.as_ref() != Some(owner) => {
                 invalid("owner", owner, "that of the group, or none")
@@ -206,7 +208,7 @@ impl<'a> Check<'a> {
         if let Some(id) = nic.groups.iter().find(|id| self.state.group(id).is_none()) {
             return Err(missing(Kind::Group, id.as_str()));
         }
-        fit_together(self.state, nic, MAX_GROUPS_PER_NIC as u64)?;
+        fit_together(self.state, nic, |kind| kind.max_per_nic() as u64)?;
         if let Some(device) = &nic.device
             && let Some(other) = self.devices.insert(device.clone(), nic.id.clone())
         {

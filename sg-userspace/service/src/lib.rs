@@ -15,6 +15,7 @@ mod apply;
 mod check;
 mod clone;
 mod demands;
+mod devices;
 mod groups;
 mod guard;
 mod history;
@@ -67,6 +68,7 @@ use tokio::sync::oneshot;
 
 pub use check::{check_common, check_packet};
 pub use demands::{TestsRun, run_tests};
+pub use devices::HostDevices;
 pub use groups::referencing;
 pub use guard::{Guarded, OwnConnection};
 pub use history::{History, Kept};
@@ -79,7 +81,9 @@ pub use labels::DEFAULT_REGION;
 pub use lint::{Scope, lint, lint_policy};
 pub use lists::StoredEntry;
 pub use pagination::paginate;
-pub use project::{Namer, ProjectError, device_of, group_of, model_name, policy, policy_for, policy_with};
+pub use project::{
+    Namer, ProjectError, device_of, group_name, group_of, order_of, policy, policy_for, policy_with,
+};
 pub use query::{
     Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
     instance_view, list_associations, references,
@@ -96,7 +100,7 @@ pub use sg_api_types::{
     DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
     Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
     LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc,
-    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, PendingChange, Reference,
+    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, NicView, Page, PageRequest, PendingChange, Reference,
     RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules,
     Restored, Revoke, Rollback, RolledBack, RuleQuery, SetGroups, Severity,
 };
@@ -107,7 +111,7 @@ pub use tags::{ChangeTags, Removed};
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::{Insists, Tx};
 
-use sg_agent::{AgentError, Confirm, Enforcement, Filtered, Settle, Standing};
+use sg_agent::{AgentError, Confirm, Enforcement, Filtered, PolicyInForce, Settle, Standing};
 use sg_audit::{Api, Changes, Entry, Ticket, Trail, Who};
 use sg_store::{Store, StoreError};
 use tx::Mark;
@@ -163,6 +167,7 @@ pub struct Service {
     queue: mpsc::Sender<Work>,
     committed: Arc<ArcSwap<Committed>>,
     filtered: Filtered,
+    policy: PolicyInForce,
 }
 
 impl fmt::Debug for Service {
@@ -188,20 +193,26 @@ impl Service {
             tracing::error!("{error}");
         }
         let committed = Arc::new(ArcSwap::from_pointee(found));
-        let filtered = enforcement.filtered();
+        let (filtered, policy) = (enforcement.filtered(), enforcement.policy());
         let (queue, waiting) = mpsc::channel();
         let committed_here = Arc::clone(&committed);
         let writer =
             Writer { queue: waiting, committed: committed_here, store, enforcement, pending, settled: None };
         let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || writer.serve());
         let thread = thread.map_err(|source| StartError::Thread { source })?;
-        Ok((Self { queue, committed, filtered }, thread))
+        Ok((Self { queue, committed, filtered, policy }, thread))
     }
 
     /// A snapshot of the current state, which never changes.
     #[must_use]
     pub fn snapshot(&self) -> Arc<State> {
         Arc::clone(&self.committed.load().state)
+    }
+
+    /// The devices of this host as the agent has them, without waiting for it.
+    #[must_use]
+    pub fn devices(&self) -> HostDevices {
+        HostDevices::of((self.policy)())
     }
 
     /// The current state, with the changes that led to it.

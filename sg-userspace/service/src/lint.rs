@@ -2,6 +2,7 @@
 //! the packets that they match. Lint changes nothing. The native API calls it.
 
 use std::{
+    collections::{BTreeMap, HashMap},
     thread,
     time::{Duration, Instant},
 };
@@ -95,7 +96,26 @@ fn of_groups(policy: &Policy, until: Instant) -> Vec<Finding> {
         };
         jobs.map(of).collect()
     });
-    found.concat()
+    in_each_part(policy, found.concat())
+}
+
+/// The findings about rules of groups of which the policy has several parts, once: only what is found in each part is found of the
+/// rule. That a rule was not looked at is, wherever it was not.
+fn in_each_part(policy: &Policy, findings: Vec<Finding>) -> Vec<Finding> {
+    let mut parts: HashMap<&str, usize> = HashMap::new();
+    let rules = policy.groups().iter().flat_map(|group| group.ingress.iter().chain(&group.egress));
+    rules.for_each(|rule| *parts.entry(rule.id.as_str()).or_default() += 1);
+    let mut found: BTreeMap<(FindingKind, RuleId), usize> = BTreeMap::new();
+    let mut last_one = |finding: &Finding| {
+        let found = found.entry((finding.kind, finding.rule.clone())).or_default();
+        *found += 1;
+        let needed = match finding.kind {
+            FindingKind::Undecided => 1,
+            _ => parts.get(finding.rule.as_str()).copied().unwrap_or(1),
+        };
+        *found == needed
+    };
+    findings.into_iter().filter(|finding| last_one(finding)).collect()
 }
 
 /// A NIC that has this group only.

@@ -58,12 +58,16 @@ impl StoredEntry for PrefixEntry {
             let allowed = "IPv4 or IPv6; only lists of documents have both".to_owned();
             return Err(Refusal::Missing { field: Field::Family, allowed });
         }
-        for Self { cidr, .. } in &list.entries {
-            if cidr.trunc() != *cidr {
-                return invalid::<Self, _>(Field::Cidr, cidr, "a prefix without host bits");
+        for Self { addresses, .. } in &list.entries {
+            if addresses.trunc() != *addresses {
+                return invalid::<Self, _>(Field::Cidr, addresses, "a prefix without host bits");
             }
-            if let Some(family) = family.filter(|family| *family != Family::of(*cidr)) {
-                return invalid::<Self, _>(Field::Family, cidr, &format!("a list of {family} prefixes"));
+            if let Some(family) = family.filter(|family| *family != Family::of(*addresses)) {
+                return invalid::<Self, _>(
+                    Field::Family,
+                    addresses,
+                    &format!("a list of {family} addresses"),
+                );
             }
         }
         Ok(())
@@ -111,6 +115,12 @@ impl<E: StoredEntry> Operation for ModifyList<E> {
         let mut list = EntryList::clone(tx.find_list::<E>(&self.list)?);
         list.label = changed(tx, &list.label, &self.label)?;
         list.max_entries = self.max_entries.unwrap_or(list.max_entries);
+        if let Some(entries) = &self.entries {
+            if let Some(value) = self.add.iter().map(E::value).chain(&self.remove).next() {
+                return invalid::<E, _>(E::VALUE, value, "nothing to add or remove beside all entries");
+            }
+            list.entries.clone_from(entries);
+        }
         for value in &self.remove {
             if self.add.iter().any(|entry| entry.value() == value) {
                 return invalid::<E, _>(E::TWICE, value, "an entry is added or removed, not both");
@@ -142,8 +152,13 @@ impl<E: StoredEntry> Operation for DeleteLists<E> {
         let mut deleted = Vec::with_capacity(self.lists.len());
         for text in &self.lists {
             let id = tx.find_list::<E>(text)?.id.clone();
-            let by = groups_naming(tx, &id);
-            if !by.is_empty() {
+            let rules: Vec<Key> = tx.rules_naming(&id).map(|rule| Key::Rule(rule.id.clone())).collect();
+            if self.with_rules {
+                for rule in rules {
+                    tx.delete(rule);
+                }
+            } else if !rules.is_empty() {
+                let by = groups_naming(tx, &id);
                 let by = by.iter().map(|group| format!("rules of group {group}")).collect();
                 return Err(Refusal::InUse { kind: E::KIND, id: id.to_string(), by });
             }

@@ -5,30 +5,33 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
-use sg_model::MAX_GROUPS_PER_NIC;
-use sg_records::{Group, GroupId, Member, Nic};
+use sg_records::{Group, GroupId, GroupType, Member, Nic, NicType};
 use sg_store::Key;
 
-use super::{Field, Operation, Quota, Refusal, State, Tx, quota};
+use super::{Field, Operation, Refusal, State, Tx, quota};
 
 /// Checks whether a NIC may hold its groups. `before` are the groups that it already held, which gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
-    let allowed = (tx.settings().quotas.groups_per_nic as usize).min(MAX_GROUPS_PER_NIC) as u64;
-    fit_together(tx, nic, allowed)?;
+    fit_together(tx, nic, |kind| u64::from(quota::groups_per_nic(&tx.settings().quotas, kind).1))?;
     for id in nic.groups.iter().filter(|id| !before.contains(id)) {
         quota::members_of_group(tx, tx.find_group(id.as_str())?)?;
     }
     quota::rules_of_nic(tx, nic, &mut HashMap::new())
 }
 
-/// Checks that the groups of a NIC exist, are at most `allowed`, are in its network, and are of one type.
-pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(), Refusal> {
+/// Checks that the groups of a NIC exist, are at most as many as are allowed of their type, are in its network, and are of one type.
+pub(super) fn fit_together(
+    state: &State,
+    nic: &Nic,
+    allowed: impl FnOnce(GroupType) -> u64,
+) -> Result<(), Refusal> {
     if nic.groups.is_empty() {
         let allowed = "a NIC holds at least one group".to_owned();
         return Err(Refusal::Missing { field: Field::Groups, allowed });
     }
-    let needed = nic.groups.len() as u64;
-    Quota::GroupsPerNic.check(state.called_nic(nic), needed, allowed)?;
+    let kind = nic.groups.iter().find_map(|id| state.group(id)).map(|group| group.kind).unwrap_or_default();
+    let (needed, allowed) = (nic.groups.len() as u64, allowed(kind).min(kind.max_per_nic() as u64));
+    quota::groups_per_nic(&state.settings().quotas, kind).0.check(state.called_nic(nic), needed, allowed)?;
     let mut first: Option<&Group> = None;
     for (place, id) in nic.groups.iter().enumerate() {
         let group: &Group = state.find_group(id.as_str())?;
@@ -47,7 +50,11 @@ pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(),
 }
 
 fn same_network(state: &State, group: &Group, nic: &Nic) -> Result<(), Refusal> {
-    if group.region == nic.region && group.vpc == nic.vpc {
+    if group.region == nic.region && (group.vpc == nic.vpc || group.is_regional()) {
+        if group.kind == GroupType::Closed && nic.nic_type == NicType::Internet {
+            let allowed = "intranet for a NIC that holds closed groups: their rules are for no other network";
+            return Err(Refusal::invalid(Field::NicType, nic.nic_type, allowed));
+        }
         return Ok(());
     }
     let (what, with) = (state.called_group(group).to_string(), state.called_nic(nic).to_string());
@@ -183,6 +190,14 @@ pub(super) fn member_address(address: IpAddr) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Checks that it is known which NICs reach an address that is a member of a group: those in the group's VPC.
+pub(super) fn knows_vpc(group: &Group) -> Result<(), Refusal> {
+    if group.is_regional() {
+        return Err(Refusal::RegionalMember { group: group.id.clone() });
+    }
+    Ok(())
+}
+
 impl Operation for ChangeMembers {
     /// The number of members on other hosts that the group has afterwards.
     type Output = usize;
@@ -200,6 +215,7 @@ impl Operation for ChangeMembers {
         }
         for &address in &self.add {
             member_address(address)?;
+            knows_vpc(&group)?;
             if tx.member(&group.id, address).is_none() {
                 tx.put(Member { group: group.id.clone(), address, owner: None });
             }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use sg_api_types::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 use sg_model::{Ethertype, Ipsec, fit_one_nic};
-use sg_records::{Group, Hook, Id as _, Instance, InstanceId, Nic, NicId, NicType, Role};
+use sg_records::{Group, Hook, Id as _, Instance, InstanceId, Nic, NicId, NicType, Role, uuid_of};
 use sg_store::Key;
 
 use super::{
@@ -50,8 +50,12 @@ impl Operation for RegisterNic {
         }
         device(tx, self.device.as_deref(), &id)?;
         addresses(&self.addresses, self.device.is_some())?;
+        if let (Some(kind), false) = (self.default_type, self.groups.is_empty()) {
+            let allowed = "only where the request names no groups";
+            return Err(Refusal::invalid(Field::DefaultType, kind, allowed));
+        }
         let groups = if self.groups.is_empty() {
-            vec![default_group(tx, &region, vpc.as_ref())?]
+            vec![default_group(tx, &region, vpc.as_ref(), self.default_type.unwrap_or_default())?]
         } else {
             let ids: Result<_, Refusal> =
                 self.groups.iter().map(|text| Ok(tx.find_group(text)?.id.clone())).collect();
@@ -262,7 +266,7 @@ impl Operation for RegisterInstance {
             let nic = RegisterNic { instance: Some(id.to_string()), ..nic.clone() };
             nics.push(nic.run(tx)?);
         }
-        Ok(InstanceView { instance, nics })
+        Ok(InstanceView { uuid: uuid_of(&instance.id), instance, nics })
     }
 }
 

@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sg_api_types::{
-    GroupQuery, GroupView, InstanceView, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
+    GroupQuery, GroupView, InstanceView, ListView, NicQuery, NicView, Page, PageRequest, Reference, RuleQuery,
 };
-use sg_records::{EntryList, Group, GroupId, Instance, Label, Nic, Rule, RuleId, Vpc, VpcId};
+use sg_records::{EntryList, Group, GroupId, Instance, Label, Nic, Rule, RuleId, Vpc, VpcId, uuid_of};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Refusal, State, StoredEntry, members};
@@ -24,7 +24,7 @@ pub struct Filter {
     pub name: Option<String>,
     /// Region of the object.
     pub region: Option<String>,
-    /// Id or name of the object's VPC, or `classic` for the classic network.
+    /// Id or name of the object's VPC, or `classic` for objects without a VPC.
     pub vpc: Option<String>,
     /// Tags, as `KEY` or `KEY=VALUE`, separated by commas. The object must have all of them.
     pub tag: Option<String>,
@@ -94,6 +94,7 @@ pub fn group_view(state: &State, group: &Group) -> GroupView {
     let (allowed, there) = members(state, group);
     GroupView {
         group: group.clone(),
+        uuid: uuid_of(&group.id),
         rules: state.rules_of(&group.id).count(),
         nics: state.nics_of(&group.id).count(),
         remote_members: state.members_of(&group.id).count(),
@@ -165,7 +166,7 @@ pub fn find_nics(
     filter: &Filter,
     query: &NicQuery,
     page: &PageRequest,
-) -> Result<Page<Nic>, Refusal> {
+) -> Result<Page<NicView>, Refusal> {
     let wanted = filter.wanted(state)?;
     let group = query.group.as_deref().map(|group| state.find_group(group)).transpose()?;
     let instance = query.instance.as_deref().map(|instance| state.find_instance(instance)).transpose()?;
@@ -177,14 +178,19 @@ pub fn find_nics(
             && query.address.is_none_or(|address| nic.addresses.contains(&address))
             && query.local.is_none_or(|local| nic.device.is_some() == local)
     };
-    paginate(state.nics().values().filter(admits), |nic| nic.id.to_string(), |nic| Nic::clone(nic), page)
+    paginate(
+        state.nics().values().filter(admits),
+        |nic| nic.id.to_string(),
+        |nic| NicView::from(&**nic),
+        page,
+    )
 }
 
 #[must_use]
 pub fn instance_view(state: &State, instance: &Instance) -> InstanceView {
     let mut nics: Vec<Nic> = state.nics_of_instance(&instance.id).map(|nic| Nic::clone(nic)).collect();
     nics.sort_by_key(|nic| !nic.primary);
-    InstanceView { instance: instance.clone(), nics }
+    InstanceView { instance: instance.clone(), uuid: uuid_of(&instance.id), nics }
 }
 
 /// The instances that match. With `group`: only those whose primary NIC holds it.
@@ -253,6 +259,7 @@ pub fn find_lists<E: StoredEntry>(
     let admits = |list: &&Arc<EntryList<E>>| wanted.admits(list.id.as_ref(), &list.label, &list.region, None);
     let view = |list: &Arc<EntryList<E>>| ListView {
         list: EntryList::clone(list),
+        uuid: uuid_of(&list.id),
         associations: by_group(state, state.rules_naming(&list.id)).len(),
     };
     paginate(E::lists(state).values().filter(admits), |list| list.id.to_string(), view, page)

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use sg_model::Named;
-use sg_records::{Group, GroupId, GroupType, Nic, Remote, Rule};
+use sg_records::{Group, GroupId, GroupType, Nic, Quotas, Remote, Rule};
 
 use super::{Quota, Refusal, State};
 
@@ -25,6 +25,14 @@ pub fn weight(state: &State, rule: &Rule) -> u64 {
 #[must_use]
 pub fn group_weight(state: &State, group: &GroupId) -> u64 {
     state.rules_of(group).map(|rule| weight(state, rule)).sum()
+}
+
+/// The quota of groups of a type on one NIC, and its value.
+pub(super) const fn groups_per_nic(quotas: &Quotas, kind: GroupType) -> (Quota, u32) {
+    match kind {
+        GroupType::Basic | GroupType::Enterprise => (Quota::GroupsPerNic, quotas.groups_per_nic),
+        GroupType::Closed => (Quota::ClosedGroupsPerNic, quotas.closed_groups_per_nic),
+    }
 }
 
 /// Checks the rule quota of every NIC that holds `group`.
@@ -46,16 +54,19 @@ pub(super) fn rules_of_nic(
     Quota::RulesPerNic.check(state.called_nic(nic), needed, allowed)
 }
 
-/// Checks how many rules of a group name a group.
+/// Checks how many rules of a group name a group. Those of a closed group count on each NIC.
 pub(super) fn group_references(state: &State, group: &Group) -> Result<(), Refusal> {
+    if group.kind == GroupType::Closed {
+        return Ok(());
+    }
     let allowed = state.settings().quotas.group_references_per_group;
     let names_group = |rule: &Rule| matches!(rule.spec.matches.remote, Remote::Group(_));
     let needed = state.rules_of(&group.id).filter(|rule| names_group(rule)).count() as u64;
     Quota::GroupReferences.check(state.called_group(group), needed, allowed)
 }
 
-/// The maximum and the current number of members of a group. In a basic group the addresses of NICs count, in an enterprise group
-/// the NICs; addresses on other hosts count in both.
+/// The maximum and the current number of members of a group. In a basic group the addresses of NICs count, in the others the
+/// NICs; addresses on other hosts count in both.
 #[must_use]
 pub fn members(state: &State, group: &Group) -> (u64, u64) {
     let quotas = &state.settings().quotas;
@@ -66,6 +77,7 @@ pub fn members(state: &State, group: &Group) -> (u64, u64) {
             (quotas.members_per_basic_group, addresses.sum::<usize>())
         }
         GroupType::Enterprise => (quotas.members_per_enterprise_group, state.nics_of(&group.id).count()),
+        GroupType::Closed => (quotas.members_per_closed_group, state.nics_of(&group.id).count()),
     };
     (u64::from(allowed), (nics + elsewhere) as u64)
 }
@@ -73,5 +85,9 @@ pub fn members(state: &State, group: &Group) -> (u64, u64) {
 /// Checks the member quota of a group.
 pub(super) fn members_of_group(state: &State, group: &Group) -> Result<(), Refusal> {
     let (allowed, needed) = members(state, group);
-    Quota::MembersPerGroup.check(state.called_group(group), needed, allowed)
+    let quota = match group.kind {
+        GroupType::Basic | GroupType::Enterprise => Quota::MembersPerGroup,
+        GroupType::Closed => Quota::MembersPerClosedGroup,
+    };
+    quota.check(state.called_group(group), needed, allowed)
 }

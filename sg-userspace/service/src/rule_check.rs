@@ -17,7 +17,8 @@ use super::{
 /// Which requirements apply to a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// Those of the clouds: no rule names its own group; rules of enterprise groups name no group, and no rule names one.
+    /// Those of the clouds: no rule names its own group, except of a closed group; rules of enterprise groups name no group, and no
+    /// rule names one.
     Cloud,
     /// Those of documents: every rule that a document can express is valid.
     Document,
@@ -38,12 +39,12 @@ pub(super) fn checked(
             allowed: "1 (first) to 100 (last)".to_owned(),
         });
     }
-    if group.vpc.is_some() && spec.nic_type == NicType::Internet {
-        return Err(Refusal::Invalid {
-            field: Field::NicType,
-            found: spec.nic_type.to_string(),
-            allowed: "in a VPC every rule is for intranet".to_owned(),
-        });
+    if spec.nic_type == NicType::Internet && (group.vpc.is_some() || group.kind == GroupType::Closed) {
+        let allowed = match group.kind {
+            GroupType::Closed => "in a closed group every rule is for intranet",
+            GroupType::Basic | GroupType::Enterprise => "in a VPC every rule is for intranet",
+        };
+        return Err(Refusal::invalid(Field::NicType, spec.nic_type, allowed));
     }
     free_name(&spec.name)?;
     rule_description(&spec.description)?;
@@ -103,6 +104,7 @@ fn families(state: &State, matches: &Match) -> Result<(), Refusal> {
         let [first, second] = [first, second].map(|(field, _)| match field {
             MatchField::Local => "the local address",
             MatchField::Remote => "the remote",
+            MatchField::Family => "the family",
             // Every other field that has a family has that of the protocol.
             _ => "the protocol",
         });
@@ -123,6 +125,15 @@ fn families(state: &State, matches: &Match) -> Result<(), Refusal> {
 fn named_group(state: &State, group: &Group, spec: &RuleSpec, strictness: Strictness) -> Result<(), Refusal> {
     let Remote::Group(id) = &spec.matches.remote else { return Ok(()) };
     let Some(named) = state.group(id) else { return Ok(()) };
+    if named.is_regional() != group.is_regional() {
+        let named: &Group = named;
+        let (regional, other) = if group.is_regional() { (group, named) } else { (named, group) };
+        return Err(Refusal::RegionalReference {
+            group: regional.id.clone(),
+            other: state.called_group(other).to_string(),
+            network: state.network(other.vpc.as_ref()).into(),
+        });
+    }
     if named.vpc != group.vpc {
         return Err(Refusal::OtherVpc {
             what: state.called_group(named).to_string(),
@@ -151,7 +162,7 @@ fn named_group(state: &State, group: &Group, spec: &RuleSpec, strictness: Strict
     if strictness == Strictness::Document {
         return Ok(());
     }
-    if named.id == group.id {
+    if named.id == group.id && group.kind != GroupType::Closed {
         return Err(Refusal::OwnGroup { group: group.id.clone() });
     }
     for one in [group, named] {

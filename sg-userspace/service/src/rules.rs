@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_api_types::{Authorize, ModifyRule, Revoke};
 use sg_records::{
-    Action, Direction, Group, GroupId, Id as _, Match, NicType, Remote, Rule, RuleId, RuleSpec,
+    Action, Direction, Group, GroupId, Id as _, Match, NicType, OnlyFamily, Remote, Rule, RuleId, RuleSpec,
 };
 use sg_store::Key;
 
@@ -78,7 +79,8 @@ pub(super) fn put_rules(
     rules
 }
 
-/// The identity of a rule: every field except its name, its description, and whether it is enabled.
+/// The identity of a rule: every field except its name, its description, and whether it is enabled. A family that another field has
+/// says nothing, and every address of a family is one remote, however it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     action: Action,
@@ -92,15 +94,29 @@ impl Identity {
     #[must_use]
     pub fn of(spec: &RuleSpec) -> Self {
         let RuleSpec { action, priority, matches, nic_type, enabled: _, name: _, description: _ } = spec;
-        Self { action: *action, priority: *priority, matches: matches.clone(), nic_type: *nic_type }
+        let matches = of_one_spelling(matches.clone());
+        Self { action: *action, priority: *priority, matches, nic_type: *nic_type }
     }
+}
+
+/// The same packets, where they can be written in two ways: without a family.
+fn of_one_spelling(matches: Match) -> Match {
+    let Some(only) = matches.family else { return matches };
+    let remote = match (&matches.remote, only) {
+        (Remote::Any, OnlyFamily::Ipv4) => Remote::Net(Ipv4Net::default().into()),
+        (Remote::Any, OnlyFamily::Ipv6) => Remote::Net(Ipv6Net::default().into()),
+        (remote, _) => remote.clone(),
+    };
+    let of_service = matches.conditions().service.family().is_some();
+    let is_said = of_service || matches.local.is_some() || matches!(remote, Remote::Net(_));
+    Match { remote, family: Some(only).filter(|_| !is_said), ..matches }
 }
 
 /// Checks that a change keeps the kind of the remote, and ports from becoming a list or the other way round.
 fn keeps_kinds(change: &ModifyRule, old: &Match) -> Result<(), Refusal> {
     let changes_kind = |field| Err(Refusal::ChangesKind { field });
     if let Some(remote) = &change.remote
-        && kind_of(remote) != kind_of(&old.remote)
+        && kind_of(remote, change.family.or(old.family)) != kind_of(&old.remote, old.family)
     {
         return changes_kind(Field::Remote);
     }
@@ -113,13 +129,13 @@ fn keeps_kinds(change: &ModifyRule, old: &Match) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn kind_of(remote: &Remote) -> u8 {
-    match remote {
-        Remote::Any => 0,
-        Remote::Net(ipnet::IpNet::V4(_)) => 1,
-        Remote::Net(ipnet::IpNet::V6(_)) => 2,
-        Remote::Group(_) => 3,
-        Remote::PrefixList(_) => 4,
+fn kind_of(remote: &Remote, family: Option<OnlyFamily>) -> u8 {
+    match (remote, family) {
+        (Remote::Any, None) => 0,
+        (Remote::Any, Some(OnlyFamily::Ipv4)) | (Remote::Net(IpNet::V4(_)), _) => 1,
+        (Remote::Any, Some(OnlyFamily::Ipv6)) | (Remote::Net(IpNet::V6(_)), _) => 2,
+        (Remote::Group(_), _) => 3,
+        (Remote::PrefixList(_), _) => 4,
     }
 }
 

@@ -9,7 +9,8 @@ use imbl::{OrdMap, OrdSet};
 use sg_model::Named;
 use sg_records::{
     AccessKey, AccessKeyId, Demands, DocumentName, Group, GroupId, Instance, InstanceId, Member, Nic, NicId,
-    PortList, PortListId, PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Vpc, VpcId,
+    PortList, PortListId, PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Uuid, Vpc, VpcId,
+    project_id, uuid_of,
 };
 use sg_store::{Key, Record};
 
@@ -35,6 +36,12 @@ pub struct State {
     /// Rules by the group or list that they name.
     naming: OrdMap<Key, OrdSet<RuleId>>,
     devices: OrdMap<String, NicId>,
+    /// NICs and instances by their UUIDs, which are hashes.
+    nic_uuids: OrdMap<Uuid, NicId>,
+    instance_uuids: OrdMap<Uuid, InstanceId>,
+    /// Regions by the projects that stand for them, and how many records are in each.
+    projects: OrdMap<String, Arc<str>>,
+    regions: OrdMap<Arc<str>, usize>,
     tokens_by_age: OrdSet<(jiff::Timestamp, String)>,
 }
 
@@ -187,13 +194,57 @@ impl State {
         self.devices.values().filter_map(|id| self.nics.get(id))
     }
 
+    /// The NIC with this UUID.
+    #[must_use]
+    pub fn nic_by_uuid(&self, uuid: Uuid) -> Option<&Arc<Nic>> {
+        self.nics.get(self.nic_uuids.get(&uuid)?)
+    }
+
+    /// The instance with this UUID.
+    #[must_use]
+    pub fn instance_by_uuid(&self, uuid: Uuid) -> Option<&Arc<Instance>> {
+        self.instances.get(self.instance_uuids.get(&uuid)?)
+    }
+
+    /// The region for which a project stands, if a record is in it.
+    #[must_use]
+    pub fn region_of_project(&self, project: &str) -> Option<&str> {
+        self.projects.get(project).map(|region| &**region)
+    }
+
+    /// The regions that records are in.
+    pub fn regions(&self) -> impl Iterator<Item = &str> {
+        self.regions.keys().map(|region| &**region)
+    }
+
     /// The kept responses, oldest first.
     pub fn tokens_by_age(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.tokens_by_age.iter().filter_map(|(_, token)| self.tokens.get(token))
     }
 
+    /// Counts a record of a region, or no longer.
+    fn count(&mut self, region: &str, there: bool) {
+        match self.regions.get_mut(region) {
+            Some(records) if there => *records += 1,
+            Some(records) if *records > 1 => *records -= 1,
+            Some(_) => {
+                self.regions.remove(region);
+                self.projects.remove(&project_id(region));
+            }
+            None if there => {
+                let name: Arc<str> = region.into();
+                self.projects.insert(project_id(region), Arc::clone(&name));
+                self.regions.insert(name, 1);
+            }
+            None => {}
+        }
+    }
+
     /// Adds a record to the indices, or removes it.
     fn index(&mut self, record: &Record, there: bool) {
+        if let Some(region) = region_of(record) {
+            self.count(region, there);
+        }
         match record {
             Record::Group(group) => {
                 if let Some(vpc) = &group.vpc {
@@ -213,6 +264,7 @@ impl State {
                 }
             }
             Record::Nic(nic) => {
+                mark(&mut self.nic_uuids, uuid_of(&nic.id), &nic.id, there);
                 for group in &nic.groups {
                     set(&mut self.nics_of_group, group, &nic.id, there);
                 }
@@ -230,6 +282,9 @@ impl State {
                     }
                 }
             }
+            Record::Instance(instance) => {
+                mark(&mut self.instance_uuids, uuid_of(&instance.id), &instance.id, there);
+            }
             Record::Token(token) => {
                 let entry = (token.created, token.token.clone());
                 if there {
@@ -242,12 +297,29 @@ impl State {
             | Record::Member(_)
             | Record::PrefixList(_)
             | Record::PortList(_)
-            | Record::Instance(_)
             | Record::AccessKey(_)
             | Record::Demands(_)
             | Record::Settings(_) => {}
         }
     }
+}
+
+/// The region that a record is in.
+fn region_of(record: &Record) -> Option<&str> {
+    Some(match record {
+        Record::Vpc(vpc) => &vpc.region,
+        Record::Group(group) => &group.region,
+        Record::Nic(nic) => &nic.region,
+        Record::Instance(instance) => &instance.region,
+        Record::PrefixList(list) => &list.region,
+        Record::PortList(list) => &list.region,
+        Record::Rule(_)
+        | Record::Member(_)
+        | Record::AccessKey(_)
+        | Record::Token(_)
+        | Record::Demands(_)
+        | Record::Settings(_) => return None,
+    })
 }
 
 /// The group and the lists that a rule names.
@@ -257,6 +329,15 @@ fn named_by(rule: &Rule) -> impl Iterator<Item = Key> {
         Named::PrefixList(list) => Key::PrefixList(list.clone()),
         Named::PortList(list) => Key::PortList(list.clone()),
     })
+}
+
+/// Notes what a UUID stands for, or forgets it.
+fn mark<I: Clone>(index: &mut OrdMap<Uuid, I>, uuid: Uuid, id: &I, there: bool) {
+    if there {
+        index.insert(uuid, id.clone());
+    } else {
+        index.remove(&uuid);
+    }
 }
 
 /// Adds `value` under `key`, or removes it.

@@ -10,8 +10,8 @@ mod import;
 use ipnet::IpNet;
 use sg_model::HeaderNumbers;
 use sg_records::{
-    Action, Direction, Family, GroupId, Id as _, Match, NicType, PortListId, Ports, PrefixListId, Protocol,
-    Remote, Rule, RuleSpec, net, port_range, shortest,
+    Action, Direction, Family, GroupId, Id as _, Match, NicType, OnlyFamily, PortListId, Ports, PrefixListId,
+    Protocol, Remote, Rule, RuleSpec, net, port_range, shortest,
 };
 
 use column::Column;
@@ -24,7 +24,7 @@ impl RuleRow {
     fn of(rule: &Rule) -> Self {
         let Rule { id: _, group: _, direction, serial: _, created: _, spec } = rule;
         let RuleSpec { action, priority, matches, nic_type, enabled, name, description } = spec;
-        let Match { protocol, ports, source_ports, numbers, remote, local } = matches;
+        let Match { protocol, ports, source_ports, numbers, family, remote, local } = matches;
         let mut row = Self::default();
         row[Column::Direction] = direction.to_string();
         row[Column::Policy] = action.to_string();
@@ -38,6 +38,9 @@ impl RuleRow {
         row[Column::NicType] = nic_type.to_string();
         for (field, number) in numbers.by_field() {
             row[Column::Number(field)] = number.map_or_else(String::new, |number| number.to_string());
+        }
+        if let Some(family) = family {
+            row[Column::Family] = family.to_string();
         }
         if !enabled {
             "false".clone_into(&mut row[Column::Enabled]);
@@ -109,6 +112,12 @@ impl RuleRow {
         }
         let local =
             v4.or(v6).map(|text| net(text).ok_or_else(|| format!("{text:?} is no prefix"))).transpose()?;
+        let family = match word(Column::Family).as_str() {
+            "" => None,
+            "ipv4" => Some(OnlyFamily::Ipv4),
+            "ipv6" => Some(OnlyFamily::Ipv6),
+            _ => return Err(wrong(Column::Family, "ipv4 or ipv6")),
+        };
         let spec = RuleSpec {
             action: match word(Column::Policy).as_str() {
                 "" | "accept" => Action::Accept,
@@ -122,6 +131,7 @@ impl RuleRow {
                 ports,
                 source_ports: row.ports(Column::SourcePortRange)?,
                 numbers,
+                family,
                 remote,
                 local,
             },
@@ -207,13 +217,14 @@ mod tests {
         );
         let what = (ports(), ports(), any::<[Option<u8>; HeaderNumbers::COUNT]>(), any::<u8>());
         let local = option::of(select(vec!["10.9.0.0/16", "2001:db8:9::1/128"]));
+        let family = option::of(select(OnlyFamily::ALL.to_vec()));
         let texts = (any::<String>(), any::<String>(), any::<bool>(), any::<bool>());
-        (who, what, remote, local, texts).prop_map(
+        (who, what, remote, (family, local), texts).prop_map(
             |(
                 (direction, action, priority),
                 (ports, source_ports, numbers, protocol),
                 remote,
-                local,
+                (family, local),
                 texts,
             )| {
                 let (name, description, enabled, internet) = texts;
@@ -221,7 +232,7 @@ mod tests {
                 let protocol = Protocol::Number(protocol);
                 let mut numbers = numbers.into_iter();
                 let numbers = HeaderNumbers::read(|_, _, max| numbers.next()?.map(|number| number & max));
-                let matches = Match { protocol, ports, source_ports, numbers, remote, local };
+                let matches = Match { protocol, ports, source_ports, numbers, family, remote, local };
                 let nic_type = if internet { NicType::Internet } else { NicType::Intranet };
                 let spec = RuleSpec { action, priority, matches, nic_type, enabled, name, description };
                 let (id, group) = (sg_records::RuleId::random(), GroupId::from("sg-0"));

@@ -126,6 +126,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let native = Native {
         service: None,
         instance: instance.clone(),
+        region: sg_service::DEFAULT_REGION.into(),
         hits,
         observed,
         places: Arc::default(),

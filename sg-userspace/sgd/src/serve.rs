@@ -17,7 +17,10 @@ use anyhow::Result;
 use jiff::Timestamp;
 use sg_agent::{AgentThread, Measure};
 use sg_api::{
-    ecs::{self, AccessKeys, Ecs, KnownKey, Nonces, Region, Secret},
+    clock::system_clock,
+    ecs::{self, Ecs, Nonces, Region},
+    huawei::{self, Huawei, Tokens},
+    keys::{AccessKeys, KnownKey, Secret},
     listen::{Exposure, Limits, Listener},
     native::{self, Caller, Native},
 };
@@ -55,7 +58,11 @@ pub(super) struct Arguments {
     /// TCP address of the ECS-compatible API; `none` disables it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = ECS)]
     ecs: Place,
-    /// Region that the ECS-compatible API lists first.
+    /// Also serve the Huawei-Cloud-compatible API on this TCP address.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    huawei: Option<SocketAddr>,
+    /// Region that APIs list first, whose project new access keys name, and which the Huawei-Cloud-compatible API takes if a
+    /// request names no project.
     #[arg(long, value_name = "REGION", default_value = "local")]
     region: String,
     /// Allow TCP addresses that other hosts can reach. Traffic is not encrypted: put a TLS proxy in front.
@@ -122,6 +129,7 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let native = Native {
         service: Some(service.clone()),
         instance,
+        region: arguments.region.as_str().into(),
         hits,
         observed,
         places: Arc::default(),
@@ -192,7 +200,7 @@ async fn listen(
         let ecs = Ecs {
             service: service.clone(),
             keys: Arc::new(StoredAccessKeys(service.clone())),
-            clock: ecs::system_clock(),
+            clock: system_clock(),
             attempts: Arc::clone(&native.attempts),
             recording: native.recording.clone(),
             // What a process before this one has seen is not known.
@@ -202,6 +210,21 @@ async fn listen(
         };
         face(listener, ecs::router(ecs));
         lines::print(&format!("listening ecs=http://{address}"));
+    }
+    if let Some(address) = arguments.huawei {
+        let listener = Listener::tcp(address, exposure, "--huawei")?;
+        let address = listener.address().unwrap_or(address);
+        let huawei = Huawei {
+            service: service.clone(),
+            keys: Arc::new(StoredAccessKeys(service.clone())),
+            clock: system_clock(),
+            attempts: Arc::clone(&native.attempts),
+            recording: native.recording.clone(),
+            tokens: Tokens::default(),
+            region: arguments.region.clone(),
+        };
+        face(listener, huawei::router(huawei));
+        lines::print(&format!("listening huawei=http://{address}"));
     }
     lines::print("serving");
     let signal = ended().await?;

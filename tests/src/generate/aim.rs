@@ -60,11 +60,11 @@ impl Aim {
     pub(super) fn at_rule(random: &mut Rng, policy: &Policy, at: (usize, Direction), rule: &Rule) -> Self {
         let nic = &policy.nics()[at.0];
         let mut aim = Self::anywhere(random, policy, at);
-        let Conditions { service, remote, local, numbers } = rule.matches.conditions();
-        let written = match remote {
+        let Conditions { service, family, remote, local, numbers } = rule.matches.conditions();
+        let written = family.or_else(|| match remote {
             Remote::Net(prefix) => Some(family_of(prefix.addr())),
             _ => local.map(|prefix| family_of(prefix.addr())),
-        };
+        });
         let remotes = remotes(policy, rule);
         let wanted = service.family().or(written);
         let remote = pick::among(
@@ -106,7 +106,7 @@ impl Aim {
 
     /// Moves one field to an edge of `rule`, or just over it.
     pub(super) fn nudge(&mut self, random: &mut Rng, policy: &Policy, rule: &Rule) {
-        let Conditions { service, remote: _, local, numbers } = rule.matches.conditions();
+        let Conditions { service, family: _, remote: _, local, numbers } = rule.matches.conditions();
         let family = family_of(self.remote);
         match random.u8(..12) {
             0..3 => {

@@ -40,6 +40,7 @@ pub(super) fn rule(random: &mut Rng, world: &World, id: String) -> Rule {
             ports,
             source_ports,
             numbers,
+            family: (random.u8(..6) == 0).then(|| family.into()),
             remote: remote(random, world, family),
             local: (random.u8(..6) == 0).then(|| prefix_around(world.local(random, family), random)),
         },

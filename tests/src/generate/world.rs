@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_model::{
-    AddressPair, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
-    Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Takeover,
-    Unmatched,
+    AddressPair, AddressRange, Addresses, AllowedSources, DeviceFacts, Direction, Established, Family, Group,
+    GroupIndex, GroupType, Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange,
+    Precedence, Role, Takeover, Unmatched,
 };
 
 use super::{
@@ -60,11 +60,15 @@ impl World {
     pub(super) fn parts(&self, random: &mut Rng) -> PolicyParts {
         let groups = (0..self.groups).map(|position| self.group(random, position)).collect();
         let prefix_lists = (0..self.prefix_lists).map(|position| {
-            let prefixes = (0..random.usize(..6)).map(|_| {
+            let entries = (0..random.usize(..6)).map(|_| {
                 let family = pick::family(random);
-                rules::prefix_around(self.remote(random, family), random)
+                let (one, other) = (self.remote(random, family), self.remote(random, family));
+                match AddressRange::new(one.min(other), one.max(other)) {
+                    Ok(range) if random.usize(..3) == 0 => Addresses::Range(range),
+                    _ => rules::prefix_around(one, random).into(),
+                }
             });
-            (format!("prefixes-{position}"), prefixes.collect())
+            (format!("prefixes-{position}"), entries.collect())
         });
         let prefix_lists = prefix_lists.collect();
         let port_lists = (0..self.port_lists).map(|position| {

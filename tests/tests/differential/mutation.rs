@@ -60,6 +60,7 @@ const BUGS: &[Bug] = &[
         });
     }),
     ("the DSCP is not asked", |parts| each_rule(parts, |rule| rule.matches.numbers.dscp = None)),
+    ("the family is not asked", |parts| each_rule(parts, |rule| rule.matches.family = None)),
     ("a remote group is everyone", |parts| {
         each_rule(parts, |rule| {
             if matches!(rule.matches.remote, Remote::Group(_)) {

@@ -12,7 +12,7 @@ use sg_check::{CompiledNic, Engine, EngineKind, ImageEngine, KernelEngine};
 use sg_common::image::CLASS_WORDS;
 use sg_compile::{ImageOptions, LARGEST_WORDS, Patchable, compile};
 use sg_kernel::{Datapath, Limits, Options, Program};
-use sg_model::{Decider, GroupIndex, Nic, Policy, PolicyParts};
+use sg_model::{Addresses, Decider, GroupIndex, Nic, Policy, PolicyParts};
 use sg_oracle::Oracle;
 use sg_probe::Probe;
 use sg_tests::generate::Generator;
@@ -95,8 +95,10 @@ fn change(parts: &mut PolicyParts, random: &mut Rng, probes: &[Probe]) {
         let members = parts.members.entry(GroupIndex(random.usize(..parts.groups.len()))).or_default();
         match random.choice(&mut parts.prefix_lists) {
             Some((_, list)) if random.bool() => {
-                if random.bool() && !list.is_empty() {
-                    list.swap_remove(random.usize(..list.len()));
+                let mut entries: Vec<Addresses> = list.entries().collect();
+                if random.bool() && !entries.is_empty() {
+                    entries.swap_remove(random.usize(..entries.len()));
+                    *list = entries.into_iter().collect();
                 } else {
                     let most = if address.is_ipv4() { 32 } else { 128 };
                     let length = if random.bool() { most } else { random.u8(..=most) };

@@ -48,14 +48,15 @@ fn mark(socket: &socket2::SockRef<'_>, family: Family, dscp: u32) -> Result<()> 
     Ok(())
 }
 
-fn datagrams(host: &Host, at: SocketAddr) -> Result<UdpSocket> {
+/// A socket whose datagrams are waited for.
+pub(super) fn datagrams(host: &Host, at: SocketAddr) -> Result<UdpSocket> {
     let socket = host.inside(|| Ok(UdpSocket::bind(at)?))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)
 }
 
 /// Whether a datagram arrives within `patience`.
-fn arrives(from: &UdpSocket, to: &UdpSocket, patience: Duration) -> Result<bool> {
+pub(super) fn arrives(from: &UdpSocket, to: &UdpSocket, patience: Duration) -> Result<bool> {
     from.send_to(b"here", to.local_addr()?)?;
     to.set_read_timeout(Some(patience))?;
     match to.recv_from(&mut [0; 16]) {

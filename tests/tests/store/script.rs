@@ -237,8 +237,8 @@ fn rule(number: u16, words: &str) -> Record {
 fn list(entries: u16) -> Record {
     let entries = (0..entries).map(|number| {
         let [high, low] = number.to_be_bytes();
-        let cidr = format!("10.{high}.{low}.0/24").parse().expect("a prefix");
-        PrefixEntry { cidr, description: String::new() }
+        let addresses = format!("10.{high}.{low}.0/24").parse().expect("a prefix");
+        PrefixEntry { addresses, description: String::new() }
     });
     PrefixList {
         id: "pl-1".into(),

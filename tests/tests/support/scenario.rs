@@ -264,12 +264,13 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static Scenario)> {
             [$((concat!(stringify!($folder), "::", stringify!($file)), crate::$folder::$file::SCENARIOS)),+]
         };
     }
-    let tables: [(&str, &'static [Scenario]); 15] = tables!(
+    let tables: [(&str, &'static [Scenario]); 16] = tables!(
         fields::protocol,
         fields::ports,
         fields::source_ports,
         fields::dscp,
         fields::icmp,
+        fields::family,
         fields::remote,
         fields::local,
         fields::enabled,

@@ -48,6 +48,9 @@ pub struct Tried {
     pub delayed: Option<AgentError>,
 }
 
+/// Returns the policy that is in force at the moment.
+pub type PolicyInForce = Arc<dyn Fn() -> Option<Arc<Policy>> + Send + Sync>;
+
 /// Enforces policies.
 pub trait Enforcement: Send {
     /// Checks `policy` for everything that can refuse it, before anything is changed. On success it becomes the next policy; on
@@ -60,6 +63,13 @@ pub trait Enforcement: Send {
     /// The devices that are filtered, now and at any later time it is asked.
     fn filtered(&self) -> Filtered {
         Filtered::default()
+    }
+
+    /// Returns the policy that is in force with the facts about its devices, whenever it is called, without waiting; `None` before the
+    /// first one.
+    fn policy(&self) -> PolicyInForce {
+        let filtered = self.filtered();
+        Arc::new(move || filtered.policy())
     }
 
     /// Puts the policy prepared last in force. When it returns, no packet is judged by the previous policy. If nothing was

@@ -9,5 +9,5 @@ pub(crate) mod policy_file;
 pub(crate) mod sources;
 pub(crate) mod trusted_file;
 
-pub use control::{Control, Enforced, Enforcement, Orders, Tried, control};
+pub use control::{Control, Enforced, Enforcement, Orders, PolicyInForce, Tried, control};
 pub use trusted_file::Untrusted;

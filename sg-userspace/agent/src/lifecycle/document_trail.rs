@@ -93,8 +93,8 @@ fn entry(reading: Reading<'_>) -> Entry {
 /// What differs between two documents, by name.
 fn changes(before: &PolicyParts, after: &PolicyParts) -> Changes {
     let mut all = Vec::new();
-    compare(&mut all, "prefix_list", &lists(&before.prefix_lists), &lists(&after.prefix_lists));
-    compare(&mut all, "port_list", &lists(&before.port_lists), &lists(&after.port_lists));
+    compare(&mut all, "prefix_list", &named(&before.prefix_lists), &named(&after.prefix_lists));
+    compare(&mut all, "port_list", &named(&before.port_lists), &named(&after.port_lists));
     compare(&mut all, "group", &groups(before), &groups(after));
     // Of a group that is new or gone, the rules are, too.
     let names =
@@ -127,8 +127,8 @@ fn compare<T: PartialEq>(
     after.keys().filter(|name| !before.contains_key(*name)).for_each(|name| add(Change::Created, name));
 }
 
-fn lists<E>(lists: &[(String, Vec<E>)]) -> BTreeMap<String, &[E]> {
-    lists.iter().map(|(name, entries)| (name.clone(), entries.as_slice())).collect()
+fn named<T>(lists: &[(String, T)]) -> BTreeMap<String, &T> {
+    lists.iter().map(|(name, entries)| (name.clone(), entries)).collect()
 }
 
 /// Groups without the content of their rules, but with their order.

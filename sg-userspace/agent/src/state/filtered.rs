@@ -1,9 +1,10 @@
-//! Which devices are filtered at the moment, for whoever guards a change that may leave one unfiltered. It must never decide what
-//! may. `sg-service` asks.
+//! Which devices are filtered at the moment, and by which policy, for whoever guards a change that may leave one unfiltered or shows
+//! what a device is. It must never decide what may. `sg-service` asks.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use nix::net::if_::if_nametoindex;
+use sg_model::Policy;
 use tokio::sync::watch;
 
 use super::in_force::InForce;
@@ -34,6 +35,15 @@ impl Filtered {
                 filtered.is_some() && filtered == if_nametoindex(device).ok()
             }
             Self::These(devices) => devices.contains(device),
+        }
+    }
+
+    /// The policy that is in force, with the facts about its devices; `None` before the first one.
+    #[must_use]
+    pub fn policy(&self) -> Option<Arc<Policy>> {
+        match self {
+            Self::Agent(in_force) => in_force.borrow().policy.clone(),
+            Self::These(_) => None,
         }
     }
 }

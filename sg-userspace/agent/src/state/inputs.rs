@@ -75,7 +75,7 @@ impl<'a> Inputs<'a> {
     fn prefixes(&mut self, list: PrefixListIndex) -> u64 {
         let before = self.before.and_then(|(policy, sums)| {
             let (_, prefixes) = policy.parts().prefix_lists.get(list.0)?;
-            Some((&prefixes[..], *sums.prefixes.get(&list)?))
+            Some((prefixes.as_slice(), *sums.prefixes.get(&list)?))
         });
         let sum = self.sum(before, self.policy.prefixes(list));
         self.sums.prefixes.insert(list, sum);
@@ -213,6 +213,7 @@ impl<'a> Inputs<'a> {
         text.tag(match kind {
             GroupType::Basic => 0,
             GroupType::Enterprise => 1,
+            GroupType::Closed => 2,
         });
         text.tag((*inner_access).into());
         if *inner_access {
@@ -243,7 +244,7 @@ impl<'a> Inputs<'a> {
             Action::Reject => 2,
         });
         text.tag(priority.get());
-        let Conditions { service, remote, local, numbers } = matches.conditions();
+        let Conditions { service, family, remote, local, numbers } = matches.conditions();
         match service {
             Service::All => text.tag(0),
             Service::Ported { protocol, destination, source } => {
@@ -279,6 +280,11 @@ impl<'a> Inputs<'a> {
                 text.number(self.part(Part::PrefixList(*list)));
             }
         }
+        text.tag(match family {
+            None => 0,
+            Some(Family::V4) => 1,
+            Some(Family::V6) => 2,
+        });
         text.tag(local.is_some().into());
         if let Some(net) = local {
             text.net(net);

@@ -3,20 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
 use sg_service::Service;
 
-use super::{AccessKeys, Nonces, Reports};
-use crate::{attempts::Attempts, recording::Recording};
-
-/// The source of the current time.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The clock of the host.
-#[must_use]
-pub fn system_clock() -> Clock {
-    Arc::new(Timestamp::now)
-}
+use super::{Nonces, Reports};
+use crate::{attempts::Attempts, clock::Clock, keys::AccessKeys, recording::Recording};
 
 /// The state of this API.
 pub struct Ecs {

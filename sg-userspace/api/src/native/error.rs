@@ -272,6 +272,8 @@ const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::Missing { .. }
         | Refusal::EnterpriseReference { .. }
         | Refusal::EnterpriseInnerAccess { .. }
+        | Refusal::RegionalReference { .. }
+        | Refusal::RegionalMember { .. }
         | Refusal::OwnGroup { .. }
         | Refusal::MixedFamilies { .. }
         | Refusal::Repeated { .. }
@@ -281,6 +283,7 @@ const fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Ambiguous { .. }
         | Refusal::Unexportable { .. }
         | Refusal::HasMembers { .. }
+        | Refusal::DefaultGroup { .. }
         | Refusal::Referenced { .. }
         | Refusal::InUse { .. }
         | Refusal::AlreadyMember { .. }

@@ -2,10 +2,9 @@
 //! once.
 
 use serde::Deserialize;
-use sg_records::Nic;
 use sg_service::{
-    Filter, InstanceView, Join, Leave, ModifyNic, MoveGroup, NicQuery, Page, RegisterInstance, RegisterNic,
-    RemoveInstances, RemoveNics, SetGroups, find_instances, find_nics, instance_view,
+    Filter, InstanceView, Join, Leave, ModifyNic, MoveGroup, NicQuery, NicView, Page, RegisterInstance,
+    RegisterNic, RemoveInstances, RemoveNics, SetGroups, find_instances, find_nics, instance_view,
 };
 use utoipa::IntoParams;
 
@@ -23,12 +22,12 @@ struct InstanceQuery {
 
 pub(super) fn declare(routes: &mut Routes) {
     let list = Route::get("/v1/nics", "List NICs").needs(Viewer).with::<Filter>().with::<NicQuery>().paged();
-    routes.ask::<Page<Nic>>(list, |_, state, context| {
+    routes.ask::<Page<NicView>>(list, |_, state, context| {
         Ok(find_nics(state, &context.query()?, &context.query()?, &context.query()?)?)
     });
     routes.change::<RegisterNic>(Route::post("/v1/nics", "Register a NIC").needs(Editor), |_, _| {});
-    routes.ask::<Nic>(Route::get("/v1/nics/{nic}", "Show a NIC").needs(Viewer), |_, state, context| {
-        Ok(Nic::clone(state.find_nic(&context.path())?))
+    routes.ask::<NicView>(Route::get("/v1/nics/{nic}", "Show a NIC").needs(Viewer), |_, state, context| {
+        Ok(NicView::from(&**state.find_nic(&context.path())?))
     });
     routes.change::<ModifyNic>(
         Route::patch("/v1/nics/{nic}", "Modify a NIC").needs(Editor),

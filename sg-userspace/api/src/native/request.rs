@@ -2,6 +2,8 @@
 //!
 //! It refuses unknown parameters and fields, and runs operations idempotently. It must never know an operation. `routes` calls it.
 
+use std::sync::Arc;
+
 use axum::{
     Json, RequestPartsExt as _,
     body::Body,
@@ -38,6 +40,8 @@ pub(super) struct RequestContext {
     caller: Identity,
     /// The caller's own connections to this host, which a change must not take away.
     connections: Vec<OwnConnection>,
+    /// The region that the server lists first.
+    region: Arc<str>,
 }
 
 impl RequestContext {
@@ -70,6 +74,11 @@ impl RequestContext {
     /// The name of the caller: `uid 0` or `key ak-…`.
     pub(super) fn caller(&self) -> &str {
         &self.caller.name
+    }
+
+    /// The region that the server lists first.
+    pub(super) fn first_region(&self) -> String {
+        self.region.to_string()
     }
 
     /// Whether the caller insists on the change.
@@ -172,6 +181,7 @@ impl Begun {
         known: &[String],
         kinds: &'static [&'static str],
         large: Option<usize>,
+        region: &Arc<str>,
     ) -> Result<Self, Failed> {
         let (mut parts, body) = request.into_parts();
         let path = parts
@@ -204,7 +214,8 @@ impl Begun {
             handle.allow(*bytes);
         }
         let connections = own_connections(&parts)?;
-        let context = RequestContext { path, uri: parts.uri, caller, connections };
+        let context =
+            RequestContext { path, uri: parts.uri, caller, connections, region: Arc::clone(region) };
         let large = large.map(|(_, handle)| handle);
         Ok(Self { context, change, token, headers: parts.headers, kinds, body, large })
     }

@@ -93,7 +93,10 @@ fn in_store(state: &State, wanted: &Search) -> Result<(Policy, Vec<Packets>, Opt
             (None, None) => vec![Over::Every],
         };
         let mut names = InStore { state, namer };
-        let packets = over.into_iter().map(|over| Ok(wanted.packets(over, &mut names)?));
+        let packets = over.into_iter().map(|over| {
+            names.namer.stand_at(&over);
+            Ok(wanted.packets(over, &mut names)?)
+        });
         packets.collect::<Result<Vec<_>, Failed>>()
     })
     .map_err(|error| broken(&error))?;

@@ -28,6 +28,8 @@ pub struct Native {
     pub service: Option<Service>,
     /// The sgd instance whose NICs the status lists.
     pub instance: Instance,
+    /// The region that it lists first, for requests that name none.
+    pub region: Arc<str>,
     /// What is in force, and when its rules were used.
     pub hits: LastHits,
     /// What is remembered of traffic, and who watches it.

@@ -49,6 +49,7 @@ fn over(service: &Service, caller: Caller) -> Router {
     router(Native {
         service,
         instance,
+        region: "local".into(),
         hits,
         observed: Arc::default(),
         places: Arc::default(),
@@ -127,6 +128,7 @@ async fn without_a_store_what_is_in_force_is_shown_and_nothing_else() {
     let native = Native {
         service: None,
         instance,
+        region: "local".into(),
         hits,
         observed: Arc::default(),
         places: Arc::default(),
@@ -272,6 +274,7 @@ async fn over_tcp_only_a_key_gets_in() {
         service: Some(service),
         hits: LastHits::of_nothing(&instance),
         instance,
+        region: "local".into(),
         observed: Arc::default(),
         places: Arc::default(),
         caller: Caller::AccessKey,

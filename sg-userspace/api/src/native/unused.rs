@@ -9,8 +9,8 @@ use sg_inspect::{
     InspectError,
     last_hits::{Owner, Used},
 };
-use sg_records::{GroupId, NicType, Rule, RuleId};
-use sg_service::{Finding, FindingKind, Scope, Severity, State, group_of, model_name};
+use sg_records::{GroupId, Rule, RuleId};
+use sg_service::{Finding, FindingKind, Scope, Severity, State, group_name, group_of};
 
 use super::{Native, error::Failed, in_force::device};
 
@@ -40,17 +40,20 @@ impl UsedRules {
 
 /// When the rules of a stored group were used. Without `unused`, a host where that cannot be found out lists rules all the same.
 pub(super) fn of_group(native: &Native, group: &GroupId, unused: Option<Age>) -> Result<UsedRules, Failed> {
-    let names = [NicType::Intranet, NicType::Internet].map(|network| model_name(group, network));
-    let look = match native.hits.look(|name| names.iter().any(|own| own == name), |_| false) {
+    let look = match native.hits.look(|name| group_name(name) == group.as_str(), |_| false) {
         Ok(look) => look,
         Err(error) if unused.is_some() => return Err(error.into()),
         Err(_) => return Ok(UsedRules { rules: BTreeMap::new(), at: Timestamp::now() }),
     };
-    let rules = look.rows.into_iter().filter_map(|row| match row.owner {
+    let used = look.rows.into_iter().filter_map(|row| match row.owner {
         Owner::Rule { rule, group: _, direction: _ } => Some((rule, row.used?)),
         Owner::IntraGroup { .. } | Owner::Default { .. } => None,
     });
-    Ok(UsedRules { rules: rules.collect(), at: look.at })
+    let mut rules = BTreeMap::new();
+    for (rule, used) in used {
+        together(&mut rules, rule, used);
+    }
+    Ok(UsedRules { rules, at: look.at })
 }
 
 /// What lint finds about the use of rules in `scope`, except of those that `others` say never decide. Without a store, groups and
@@ -69,7 +72,8 @@ pub(super) fn findings(
         (Scope::All, _) => None,
         (Scope::Group(group), Some(state)) => {
             let id = &state.find_group(group)?.id;
-            Some([NicType::Intranet, NicType::Internet].map(|network| model_name(id, network)).into())
+            let names = catalog.numbers.groups.iter().map(|known| &known.name);
+            Some(names.filter(|name| group_name(name) == id.as_str()).cloned().collect())
         }
         (Scope::Group(group), None) => {
             if !catalog.numbers.groups.iter().any(|known| known.name == *group) {
@@ -105,17 +109,29 @@ pub(super) fn findings(
     let known: BTreeSet<&RuleId> =
         others.iter().filter(|other| is_known(other.kind)).map(|other| &other.rule).collect();
     let limit = age.unwrap_or(UNUSED).duration();
-    let findings = look.rows.into_iter().filter_map(|row| {
-        let Owner::Rule { group, direction: _, rule } = row.owner else { return None };
-        let (rule, used) = (RuleId::from(rule), row.used?);
+    let mut rules = BTreeMap::new();
+    for row in look.rows {
+        if let (Owner::Rule { group, direction, rule }, Some(used)) = (row.owner, row.used) {
+            let group = if state.is_some() { group_of(&group) } else { GroupId::from(group) };
+            together(&mut rules, (group, direction, rule), used);
+        }
+    }
+    let findings = rules.into_iter().filter_map(|((group, _, rule), used)| {
+        let rule = RuleId::from(rule);
         let idle = used.idle(look.at);
         let message = message(&used, idle);
         let is_wanted = idle >= limit && !known.contains(&rule);
-        let group = if state.is_some() { group_of(&group) } else { GroupId::from(group) };
         let (severity, kind) = (Severity::Low, FindingKind::Unused);
         is_wanted.then_some(Finding { severity, kind, rule, group, by: Vec::new(), message })
     });
     Ok(findings.collect())
+}
+
+/// Adds when a rule was used, which is in force in several parts of its group: what one of them did, the rule did.
+fn together<K: Ord>(rules: &mut BTreeMap<K, Used>, rule: K, used: Used) {
+    let known = rules.entry(rule).or_insert(used);
+    known.since = known.since.min(used.since);
+    known.last_hit = known.last_hit.max(used.last_hit);
 }
 
 /// For how long nothing came, in words.

@@ -165,7 +165,11 @@ pub(super) fn declare(routes: &mut Routes) {
     );
     routes.change::<CreateAccessKey>(
         Route::post("/v1/access-keys", "Create an access key; its secret is shown once").needs(Admin),
-        |_, _| {},
+        |operation, context| {
+            if operation.region.is_empty() {
+                operation.region = context.first_region();
+            }
+        },
     );
     routes.order(Route::delete("/v1/access-keys/{key}", "Delete an access key").needs(Admin), |context| {
         DeleteAccessKey { key: context.path() }

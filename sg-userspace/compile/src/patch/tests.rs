@@ -114,7 +114,7 @@ impl Random {
         for _ in 0..self.of(&[1, 1, 1, 5]) {
             let (group, list) = (GroupIndex(self.below(4)), self.below(2));
             let members = parts.members.entry(group).or_default();
-            let entries = &mut parts.prefix_lists[list].1;
+            let mut entries = parts.prefix_lists[list].1.as_slice().to_vec();
             match self.below(6) {
                 0 | 1 => {
                     let address = self.address();
@@ -131,6 +131,7 @@ impl Random {
                     changed.push(net);
                 }
             }
+            parts.prefix_lists[list].1 = entries.into();
         }
         changed
     }
@@ -257,7 +258,7 @@ impl Chain {
 
     fn ask(&mut self, whole: &Image, changed: &[IpNet]) {
         let members = self.parts.members.values().flatten().copied().map(IpNet::from);
-        let lists = self.parts.prefix_lists.iter().flat_map(|(_, list)| list.iter().copied());
+        let lists = self.parts.prefix_lists.iter().flat_map(|(_, list)| list.as_slice().iter().copied());
         let everywhere = members.chain(lists).step_by(7);
         let ends = ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap());
         let nets: BTreeSet<IpNet> = changed.iter().copied().chain(everywhere).chain(ends).collect();

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Established, Group, GroupIndex, GroupType, HeaderNumbers, Hook, Ipsec, Match, MatchField, Nic,
-    Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol,
-    Remote, Role, Rule,
+    Action, Addresses, Established, Group, GroupIndex, GroupType, HeaderNumbers, Hook, Ipsec, Match,
+    MatchField, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
+    Prefixes, Priority, Protocol, Remote, Role, Rule,
 };
 
 use super::{super::Notice, EXAMPLE, accepted};
@@ -96,6 +96,10 @@ fn web_ingress(ops: GroupIndex, office: PrefixListIndex, web_ports: PortListInde
     ]
 }
 
+fn entry(text: &str) -> Addresses {
+    text.parse().unwrap()
+}
+
 /// The policy of [`EXAMPLE`].
 fn example() -> Policy {
     let (ops, office, web_ports) = (GroupIndex(1), PrefixListIndex(0), PortListIndex(0));
@@ -119,11 +123,8 @@ fn example() -> Policy {
     };
     let parts = PolicyParts {
         prefix_lists: vec![
-            (
-                "office".to_owned(),
-                vec!["203.0.113.0/24".parse().unwrap(), "2001:db8:1::/48".parse().unwrap()],
-            ),
-            ("none".to_owned(), Vec::new()),
+            ("office".to_owned(), ["203.0.113.0/24", "2001:db8:1::/48"].map(entry).into_iter().collect()),
+            ("none".to_owned(), Prefixes::default()),
         ],
         port_lists: vec![(
             "web".to_owned(),
@@ -385,6 +386,18 @@ fn rules_that_never_decide_are_warned_of() {
             "{ protocol: all, local: 10.0.0.0/8 }, { priority: 2, protocol: all, local: 10.0.0.1 }",
             never(1, "g/ingress/0", "does the same"),
         ),
+        (
+            "{ protocol: all, family: ipv4 }, { priority: 2, protocol: tcp, remote: 10.0.0.0/8 }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: all, remote: \"::/0\" }, { priority: 2, protocol: tcp, family: ipv6 }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: all, remote: { group: h } }, { priority: 2, protocol: tcp, family: ipv6, remote: { group: h } }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
     ] {
         assert_eq!(of_rules(rules), wanted, "{rules}");
     }
@@ -403,6 +416,11 @@ fn rules_that_may_decide_are_not_warned_of() {
         "{ protocol: tcp, source_ports: 53 }, { protocol: tcp }",
         "{ protocol: icmp, icmp_type: 8, icmp_code: 0 }, { protocol: icmp, icmp_type: 8 }",
         "{ protocol: all, local: 10.0.0.1 }, { protocol: all, local: 10.0.0.2 }",
+        "{ protocol: all, family: ipv4 }, { priority: 2, protocol: tcp }",
+        "{ protocol: all, family: ipv4 }, { priority: 2, protocol: tcp, family: ipv6 }",
+        "{ protocol: all, family: ipv4 }, { priority: 2, protocol: icmpv6 }",
+        "{ protocol: all, family: ipv4, remote: { group: h } }, { priority: 2, protocol: all, remote: { group: h } }",
+        "{ protocol: all, remote: 0.0.0.0/0 }, { priority: 2, protocol: tcp, family: ipv6 }",
     ] {
         assert_eq!(of_rules(rules), Vec::<String>::new(), "{rules}");
     }

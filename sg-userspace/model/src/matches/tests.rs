@@ -79,3 +79,37 @@ fn every_reference_is_mapped() {
     let echo = Match { numbers: HeaderNumbers::icmp(8, 0), ..of("icmp") };
     assert_eq!(echo.map(&mut Next), echo);
 }
+
+#[test]
+fn a_rule_has_one_family() {
+    let only = |family, of: Match| Match { family: Some(family), ..of };
+    let remote = |text: &str, of: Match| Match { remote: text.parse().unwrap(), ..of };
+    let local = |text: &str, of: Match| Match { local: Some(text.parse().unwrap()), ..of };
+    let (v4, v6) = (OnlyFamily::Ipv4, OnlyFamily::Ipv6);
+    let list = |of: Match| Match { remote: Remote::PrefixList(PrefixListIndex(0)), ..of };
+    let listed = |_: &PrefixListIndex| Some(Family::V4);
+    for fits in [
+        of("all"),
+        only(v4, of("all")),
+        only(v4, of("icmp")),
+        only(v6, of("icmpv6")),
+        only(v6, remote("2001:db8::/32", local("::1/128", of("tcp")))),
+        only(v4, list(of("tcp"))),
+        only(v4, Match { remote: Remote::Group(GroupIndex(0)), ..of("all") }),
+    ] {
+        assert_eq!(fits.mixed_families(listed), None, "{fits}");
+    }
+    let [protocol, family, remote_, local_] =
+        [MatchField::Protocol, MatchField::Family, MatchField::Remote, MatchField::Local];
+    for (mixed, fields) in [
+        (only(v6, of("icmp")), [protocol, family]),
+        (only(v4, of("icmpv6")), [protocol, family]),
+        (only(v6, remote("10.0.0.0/8", of("tcp"))), [family, remote_]),
+        (only(v4, local("::1/128", of("tcp"))), [family, local_]),
+        (only(v6, list(of("tcp"))), [family, remote_]),
+    ] {
+        let found = mixed.mixed_families(listed).map(|both| both.map(|(field, _)| field));
+        assert_eq!(found, Some(fields), "{mixed}");
+    }
+    assert_eq!(only(v6, of("tcp")).to_string(), "tcp family ipv6 remote any");
+}

@@ -14,13 +14,13 @@ use super::plan::{Plan, sets};
 use crate::{Refusal, StoredEntry};
 
 impl Plan<'_> {
-    /// Makes lists those of the document, and returns their ids in its order. `value` reads an entry of the document.
-    pub(super) fn lists<E: StoredEntry, D>(
+    /// Makes lists those of the document, and returns their ids in its order. `values` reads their entries in the document.
+    pub(super) fn lists<'w, E: StoredEntry, D, I: Iterator<Item = E::Value>>(
         &mut self,
-        wanted: &[(String, Vec<D>)],
-        value: fn(&D) -> E::Value,
+        wanted: &'w [(String, D)],
+        values: impl Fn(&'w D) -> I,
     ) -> Vec<E::Id> {
-        wanted.iter().map(|(name, entries)| self.list::<E>(name, entries.iter().map(value))).collect()
+        wanted.iter().map(|(name, entries)| self.list::<E>(name, values(entries))).collect()
     }
 
     fn list<E: StoredEntry>(&mut self, name: &str, values: impl Iterator<Item = E::Value>) -> E::Id {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use sg_api_types::{Changed, Happens};
-use sg_model::{GroupIndex, PolicyParts, Precedence};
+use sg_model::{GroupIndex, PolicyParts, Precedence, Prefixes};
 use sg_records::{
     Group, GroupId, Id as _, Member, Nic, NicId, NicType, Order, PortEntry, PortSet, PrefixEntry, Vpc, VpcId,
 };
@@ -31,8 +31,10 @@ impl Plan<'_> {
             free_name(name)?;
         }
         let vpc = self.vpc(parts);
-        self.prefix_lists = self.lists::<PrefixEntry, _>(&parts.prefix_lists, |net| *net);
-        self.port_lists = self.lists::<PortEntry, _>(&parts.port_lists, |range| PortSet::range(*range));
+        self.prefix_lists = self.lists::<PrefixEntry, _, _>(&parts.prefix_lists, Prefixes::entries);
+        self.port_lists = self.lists::<PortEntry, _, _>(&parts.port_lists, |ranges| {
+            ranges.iter().map(|range| PortSet::range(*range))
+        });
         for group in &parts.groups {
             let id = self.group(&vpc, group);
             self.groups.push(id);

@@ -54,6 +54,29 @@ fn applied_twice_nothing_is_different() {
 }
 
 #[test]
+fn ranges_stay_as_the_document_writes_them() {
+    let mut world = World::new();
+    let entries = |text: &str| DOCUMENT.replace("[203.0.113.0/24]", text);
+    apply(&mut world, &entries("[10.0.0.1-10.0.0.9, \"2001:db8::-2001:db8::ffff\", 10.0.0.1 - 10.0.0.9]"))
+        .unwrap();
+    let list = world.tx.prefix_lists().values().next().unwrap();
+    let shown: Vec<String> = list.entries.iter().map(|entry| entry.addresses.to_string()).collect();
+    assert_eq!(shown, ["10.0.0.1-10.0.0.9", "2001:db8::-2001:db8::ffff"]);
+    let policy = policy(&world.tx).unwrap();
+    let prefixes: Vec<String> =
+        policy.prefixes(sg_model::PrefixListIndex(0)).iter().map(ToString::to_string).collect();
+    let expanded = ["10.0.0.1/32", "10.0.0.2/31", "10.0.0.4/30", "10.0.0.8/31", "2001:db8::/112"];
+    assert_eq!(prefixes, expanded);
+    assert_eq!(
+        apply(&mut world, &entries("[10.0.0.1-10.0.0.9, \"2001:db8::-2001:db8::ffff\"]")).unwrap().changes,
+        []
+    );
+    let difference = apply(&mut world, &entries("[10.0.0.1-10.0.0.9, \"2001:db8::/112\"]")).unwrap();
+    let [change] = &difference.changes[..] else { panic!("{difference:?}") };
+    assert_eq!(change.detail, ["- 2001:db8::-2001:db8::ffff", "+ 2001:db8::/112"]);
+}
+
+#[test]
 fn a_rule_stays_the_rule_it_is() {
     let mut world = World::new();
     apply(&mut world, DOCUMENT).unwrap();

@@ -11,7 +11,7 @@ use std::{fmt, net::IpAddr};
 use jiff::Timestamp;
 use serde::Serialize;
 use sg_guard::Lost;
-use sg_records::{GroupId, NicId, RuleId};
+use sg_records::{GroupId, GroupType, NicId, RuleId};
 use thiserror::Error;
 
 pub use subject::{Attachment, Field, Kind, Network, Quota};
@@ -107,8 +107,18 @@ pub enum Refusal {
         /// The groups of those rules.
         by: Vec<String>,
     },
+    /// The closed default group of a region.
+    #[error(
+        "group {group} is the default group of its region, which is not {verb}: change its rules, or use another group"
+    )]
+    DefaultGroup {
+        group: GroupId,
+        /// What is not done to it.
+        #[serde(skip)]
+        verb: &'static str,
+    },
     /// A list or VPC is still in use.
-    #[error("{kind} {id} is in use by {}: change those first", some(by))]
+    #[error("{kind} {id} is in use by {}: change those first{}", some(by), or_with_rules(*kind))]
     InUse {
         kind: Kind,
         id: String,
@@ -130,9 +140,9 @@ pub enum Refusal {
         "group {group} is the last one of NIC {nic}, which must hold at least one group: join it to another one first"
     )]
     LastGroup { nic: NicId, group: GroupId },
-    /// Groups of both types on one NIC.
+    /// Groups of several types on one NIC.
     #[error(
-        "group {group} is of another type than {other}: one NIC holds groups of one type, basic or enterprise"
+        "group {group} is of another type than {other}: one NIC holds groups of one type, basic, enterprise or closed"
     )]
     MixedTypes { group: GroupId, other: GroupId },
     /// Objects of different VPCs.
@@ -166,11 +176,36 @@ pub enum Refusal {
         /// The enterprise group.
         group: GroupId,
     },
-    /// Inner access of an enterprise group. Only members of basic groups can reach each other without a rule.
+    /// Inner access of an enterprise or closed group. Only members of basic groups can reach each other without a rule.
+    #[error("group {group} is {} group, which has no inner access: {}", kind.called(), match kind {
+        GroupType::Closed => "add a rule that names it",
+        GroupType::Basic | GroupType::Enterprise => "add rules for the addresses of its members",
+    })]
+    EnterpriseInnerAccess {
+        group: GroupId,
+        /// Its type.
+        #[serde(skip)]
+        kind: GroupType,
+    },
+    /// A rule of a closed group without a VPC names another kind of group, or the other way round.
     #[error(
-        "group {group} is an enterprise group, which has no inner access: add rules for the addresses of its members"
+        "group {group} is a closed group without a VPC, and {other} is in {network}: rules of closed groups without a VPC name \
+         only such groups, and no other rule names one; use a prefix list, or a closed group without a VPC for both"
     )]
-    EnterpriseInnerAccess { group: GroupId },
+    RegionalReference {
+        /// The closed group without a VPC.
+        group: GroupId,
+        /// The other group.
+        other: String,
+        /// The network of the other group.
+        network: Box<Network>,
+    },
+    /// An address as a member of a closed group without a VPC.
+    #[error(
+        "group {group} is a closed group without a VPC, and an address alone does not say in which VPC it is: register a NIC \
+         without a device there, with this address and the group"
+    )]
+    RegionalMember { group: GroupId },
     /// A rule names its own group.
     #[error("a rule cannot name its own group {group}: set its inner access to accept instead")]
     OwnGroup { group: GroupId },
@@ -328,6 +363,14 @@ pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+/// What else can be done about rules that use an object.
+const fn or_with_rules(kind: Kind) -> &'static str {
+    match kind {
+        Kind::PrefixList | Kind::PortList => ", or delete them with it",
+        _ => "",
     }
 }
 

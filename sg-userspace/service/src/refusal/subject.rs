@@ -5,8 +5,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use sg_model::MAX_GROUPS_PER_NIC;
-use sg_records::VpcId;
+use sg_records::{GroupType, VpcId};
 
 use super::Refusal;
 
@@ -117,11 +116,11 @@ pub enum Field {
     /// The maximum number of entries of a list.
     #[serde(rename = "number of entries")]
     MaxEntries,
-    /// A prefix of a list.
-    #[serde(rename = "prefix")]
+    /// A prefix or range of a list.
+    #[serde(rename = "prefix or range")]
     Cidr,
-    /// A prefix that occurs twice.
-    #[serde(rename = "prefix")]
+    /// A prefix or range that occurs twice.
+    #[serde(rename = "prefix or range")]
     CidrTwice,
     /// Ports of a port list.
     #[serde(rename = "port range")]
@@ -139,6 +138,9 @@ pub enum Field {
     Place,
     /// The groups of a NIC.
     Groups,
+    /// The type of the default group that a NIC gets.
+    #[serde(rename = "type of the default group")]
+    DefaultType,
     Region,
     #[serde(rename = "VPC")]
     Vpc,
@@ -188,14 +190,20 @@ impl fmt::Display for Network {
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
     GroupsPerNic,
+    ClosedGroupsPerNic,
     /// Rules over all groups of a NIC.
     RulesPerNic,
     #[serde(rename = "members_per_basic_group or members_per_enterprise_group")]
     MembersPerGroup,
+    MembersPerClosedGroup,
     /// Rules of a group whose remote is a group.
     #[serde(rename = "group_references_per_group")]
     GroupReferences,
+    /// Rules of the closed groups of a NIC that stand for many.
+    CompositeRulesPerNic,
     GroupsPerRegion,
+    ClosedGroupsPerRegion,
+    ClosedRulesPerRegion,
     /// Entries of a list, limited by the list's own `max_entries`.
     #[serde(rename = "the list's max_entries")]
     MaxEntries,
@@ -236,7 +244,7 @@ impl Quota {
     /// What an object does with the things that the quota counts.
     pub(super) const fn verb(self) -> &'static str {
         match self {
-            Self::GroupsPerNic => "hold",
+            Self::GroupsPerNic | Self::ClosedGroupsPerNic => "hold",
             _ => "have",
         }
     }
@@ -245,8 +253,11 @@ impl Quota {
     pub(super) const fn unit(self) -> &'static str {
         match self {
             Self::GroupsPerNic | Self::GroupsPerRegion => "groups",
+            Self::ClosedGroupsPerNic | Self::ClosedGroupsPerRegion => "closed groups",
             Self::RulesPerNic | Self::RulesPerOperation | Self::RulesPerImport => "rules",
-            Self::MembersPerGroup => "members",
+            Self::ClosedRulesPerRegion => "rules of closed groups",
+            Self::CompositeRulesPerNic => "rules with a group, a list or several port ranges",
+            Self::MembersPerGroup | Self::MembersPerClosedGroup => "members",
             Self::GroupReferences => "rules that name a group",
             Self::MaxEntries => "entries",
             Self::Tags => "tags",
@@ -256,7 +267,11 @@ impl Quota {
     /// The quota itself, if it is one field of the quotas, and that field can be as large as what is needed.
     fn raised(self, needed: u64) -> Option<Self> {
         let is_field = !matches!(self, Self::MembersPerGroup | Self::MaxEntries);
-        let most = if self == Self::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };
+        let most = match self {
+            Self::GroupsPerNic => GroupType::Basic.max_per_nic() as u64,
+            Self::ClosedGroupsPerNic => GroupType::Closed.max_per_nic() as u64,
+            _ => u64::from(u32::MAX),
+        };
         (is_field && needed <= most).then_some(self)
     }
 }

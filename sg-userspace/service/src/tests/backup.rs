@@ -7,7 +7,8 @@ mod edits;
 use proptest::{collection::vec, prelude::*};
 use sg_model::DeviceFacts;
 use sg_records::{
-    Direction, Family, KeyRole, Label, NoExtra, PortEntry, Ports, PrefixEntry, PrefixFamily, Remote, RuleSpec,
+    Direction, Family, GroupType, KeyRole, Label, NoExtra, PortEntry, Ports, PrefixEntry, PrefixFamily,
+    Remote, RuleSpec,
 };
 use sg_store::{Record, export, import};
 
@@ -51,7 +52,13 @@ pub(super) fn populated(operations: &[super::model::Op]) -> Tx {
     };
     world.run(&apply).unwrap();
     world.run(&CloneGroup { group: "a".to_owned(), label: named("copy"), ..CloneGroup::default() }).unwrap();
-    world.run(&CreateAccessKey { description: "of a pipeline".to_owned(), role: KeyRole::Viewer }).unwrap();
+    world
+        .run(&CreateAccessKey {
+            description: "of a pipeline".to_owned(),
+            role: KeyRole::Viewer,
+            region: String::new(),
+        })
+        .unwrap();
     let entry = PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() };
     let list = world.run(&new_list("ports", NoExtra {}, 3, vec![entry])).unwrap();
     let of_list = RuleSpec { description: "écrit ici".to_owned(), ..tcp(1, "any") };
@@ -74,6 +81,21 @@ pub(super) fn populated(operations: &[super::model::Op]) -> Tx {
     // In the classic network, with a default group.
     let classic = RegisterNic { device: Some("tap2".to_owned()), ..RegisterNic::default() };
     world.run(&Idempotent::new("uid 0", "t1", &classic, classic.clone()).unwrap()).unwrap();
+    // A closed group without a VPC on NICs in a VPC and without one; rules name it, and the default group names itself.
+    let closed = CreateGroup { label: named("closed"), kind: GroupType::Closed, ..CreateGroup::default() };
+    world.run(&closed).unwrap();
+    world.rule("closed", Direction::Ingress, tcp(22, "closed")).unwrap();
+    for (device, vpc) in [("tap3", Some("net")), ("tap4", None)] {
+        let (device, vpc) = (Some(device.to_owned()), vpc.map(str::to_owned));
+        let groups = vec!["closed".to_owned()];
+        world.run(&RegisterNic { device, vpc, groups, ..RegisterNic::default() }).unwrap();
+    }
+    let default = RegisterNic {
+        device: Some("tap5".to_owned()),
+        default_type: Some(GroupType::Closed),
+        ..RegisterNic::default()
+    };
+    world.run(&default).unwrap();
     // What exceeds a quota that was lowered afterwards stays.
     world
         .run(&ModifyQuotas { groups_per_nic: Some(1), rules_per_nic: Some(1), ..ModifyQuotas::default() })
@@ -115,11 +137,16 @@ fn remade(state: &State) -> Result<(), String> {
     let most = Some(u32::MAX);
     let quotas = ModifyQuotas {
         groups_per_nic: Some(10),
+        closed_groups_per_nic: Some(100),
         rules_per_nic: most,
         members_per_basic_group: most,
         members_per_enterprise_group: most,
         group_references_per_group: most,
+        members_per_closed_group: most,
+        composite_rules_per_nic: most,
         groups_per_region: most,
+        closed_groups_per_region: most,
+        closed_rules_per_region: most,
         entries_per_prefix_list: most,
         entries_per_port_list: most,
         rules_per_import: most,
@@ -160,7 +187,7 @@ fn remade(state: &State) -> Result<(), String> {
             list.extra.family.map_or_else(|| vec![Family::V4, Family::V6], |family| vec![family]);
         for family in families {
             let of_family =
-                |entry: &&PrefixEntry| list.extra.family.is_some() || Family::of(entry.cidr) == family;
+                |entry: &&PrefixEntry| list.extra.family.is_some() || Family::of(entry.addresses) == family;
             let create = CreateList {
                 label: label(&list.label),
                 region: list.region.clone(),
@@ -249,6 +276,7 @@ fn remade(state: &State) -> Result<(), String> {
             ethertypes: nic.ethertypes.clone(),
             nic_type: nic.nic_type,
             groups: groups?,
+            default_type: None,
         };
         let made = world.run(&register).map_err(|refusal| told("nic", refusal))?;
         if made.primary != nic.primary {

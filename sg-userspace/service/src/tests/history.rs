@@ -270,7 +270,7 @@ fn what_is_no_policy_has_no_number_and_stays() {
     let mut both = Remembering::new();
     let group = new_group("web", &both.world.vpc);
     let first = both.run(&group).1.unwrap();
-    let key = CreateAccessKey { description: String::new(), role: sg_records::KeyRole::Viewer };
+    let key = CreateAccessKey { role: sg_records::KeyRole::Viewer, ..CreateAccessKey::default() };
     assert_eq!(both.run(&key).1, None);
     both.rule(80);
     assert_eq!(both.run(&ModifyQuotas { groups_per_nic: Some(3), ..ModifyQuotas::default() }).1, None);

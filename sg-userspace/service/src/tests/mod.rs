@@ -1,8 +1,10 @@
 //! The service on a store and an enforcement that are in memory.
 
 mod backup;
+mod closed;
 mod copies;
 mod demands;
+mod devices;
 mod guard;
 mod history;
 mod interfaces;
@@ -10,6 +12,7 @@ mod model;
 mod names;
 mod operations;
 mod pending;
+mod uuids;
 mod writer;
 
 use jiff::Timestamp;

@@ -24,6 +24,8 @@ pub(super) use operations::{Op, operations};
 const GROUPS: usize = 6;
 const NICS: usize = 4;
 const LISTS: usize = 2;
+/// Different entries of lists.
+const ENTRIES: u8 = 6;
 const GROUPS_PER_NIC: usize = 3;
 const RULES_PER_NIC: u64 = 8;
 const MEMBERS: usize = 4;
@@ -230,7 +232,7 @@ impl Both {
             Op::CreateList { list, max, prefixes } => self.create_list(*list, *max, prefixes),
             Op::AddPrefix(list, number) => self.add_prefix(*list, *number),
             Op::RemovePrefix(list, number) => self.remove_prefix(*list, *number),
-            Op::DeleteList(list) => self.delete_list(*list),
+            Op::DeleteList { list, with_rules } => self.delete_list(*list, *with_rules),
         };
         match said {
             Ok(()) if expected.is_empty() => Ok(()),

@@ -1,16 +1,19 @@
 //! What each operation does, and why it refuses.
 
+use std::collections::BTreeSet;
+
 use sg_model::HeaderNumbers;
 use sg_records::{
-    Direction, GroupId, GroupType, Hook, Nic, NicType, PortEntry, Ports, PrefixEntry, PrefixFamily, Protocol,
-    Remote, Role, RuleSpec,
+    Direction, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily, PortEntry, Ports, PrefixEntry,
+    PrefixFamily, Protocol, Remote, Role, RuleSpec,
 };
 
 use super::{IPV4, World, new_group, new_list, tcp, with};
 use crate::{
     ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, Join, LabelChange,
     Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Quota,
-    Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, policy,
+    Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, list_associations,
+    policy,
 };
 
 fn names(groups: &[GroupId], world: &World) -> Vec<String> {
@@ -170,7 +173,7 @@ fn a_list_counts_with_all_it_may_hold() {
     world.group("web");
     world.nic("10.0.0.1", &["web"]);
     world.run(&ModifyQuotas { rules_per_nic: Some(100), ..ModifyQuotas::default() }).unwrap();
-    let entry = |cidr: &str| PrefixEntry { cidr: cidr.parse().unwrap(), description: String::new() };
+    let entry = |cidr: &str| PrefixEntry { addresses: cidr.parse().unwrap(), description: String::new() };
     let list = new_list("office", IPV4, 60, vec![entry("10.0.0.0/8")]);
     world.run(&list).unwrap();
     let by_list =
@@ -186,13 +189,76 @@ fn a_list_counts_with_all_it_may_hold() {
     assert!(matches!(world.run(&grown(101)), Err(Refusal::TooMany { quota: Quota::RulesPerNic, .. })));
     world.run(&grown(100)).unwrap();
     let refused = world.run(&DeleteLists::<PrefixEntry>::new(texts(&["office"])));
-    assert!(matches!(refused, Err(Refusal::InUse { .. })));
+    assert!(matches!(&refused, Err(Refusal::InUse { .. })));
+    assert!(refused.unwrap_err().to_string().ends_with("change those first, or delete them with it"));
     let twice = CreateList { entries: vec![entry("10.0.0.0/8"), entry("10.0.0.0/8")], ..list.clone() };
     assert!(matches!(world.run(&twice), Err(Refusal::Invalid { field: Field::CidrTwice, .. })));
     let both = CreateList { extra: PrefixFamily::default(), ..list.clone() };
     assert!(matches!(world.run(&both), Err(Refusal::Missing { field: Field::Family, .. })));
     let other = CreateList { entries: vec![entry("2001:db8::/32")], ..list };
     assert!(matches!(world.run(&other), Err(Refusal::Invalid { field: Field::Family, .. })));
+}
+
+#[test]
+fn a_list_goes_with_the_rules_that_name_it() {
+    let mut world = World::new();
+    let (web, ops) = (world.group("web").id, world.group("ops").id);
+    let list = world.run(&new_list::<PrefixEntry>("office", IPV4, 5, Vec::new())).unwrap();
+    world.run(&new_list::<PrefixEntry>("other", IPV4, 5, Vec::new())).unwrap();
+    let by_list =
+        |port, list: &str| with(tcp(port, "any"), |matches| matches.remote = Remote::PrefixList(list.into()));
+    for (group, direction) in [("web", Direction::Ingress), ("ops", Direction::Egress)] {
+        world.rule(group, direction, by_list(80, "office")).unwrap();
+        world.rule(group, direction, by_list(80, "other")).unwrap();
+    }
+    let named = list_associations::<PrefixEntry>(&world.tx, list.id.as_str()).unwrap();
+    let groups: BTreeSet<_> =
+        named.iter().map(|by| (by.group.clone(), by.name.as_str(), by.rules.len())).collect();
+    assert_eq!(groups, [(web, "web", 1), (ops, "ops", 1)].into());
+
+    // Either all or none.
+    let both = DeleteLists::<PrefixEntry>::new(texts(&["office", "nothing"])).with_rules(true);
+    assert!(matches!(world.run(&both), Err(Refusal::NotFound { .. })));
+    assert_eq!(world.tx.rules().len(), 4);
+    let one = DeleteLists::<PrefixEntry>::new(texts(&["office"])).with_rules(true);
+    assert_eq!(world.run(&one).unwrap(), [list.id.to_string()]);
+    assert_eq!(world.tx.rules().len(), 2);
+    assert!(world.tx.prefix_list(&list.id).is_none());
+    policy(&world.tx).unwrap();
+}
+
+#[test]
+fn a_list_has_ranges_as_they_are_written() {
+    let mut world = World::new();
+    let entry = |text: &str| PrefixEntry { addresses: text.parse().unwrap(), description: text.to_owned() };
+    let entries = ["10.0.0.0-10.0.0.255", "10.0.0.0/24", "10.0.0.1-10.0.0.1"].map(entry);
+    let made = world.run(&new_list("office", IPV4, 9, entries.to_vec())).unwrap();
+    assert_eq!(made.entries, entries);
+    let change = |add: &[&str], remove: &[&str]| ModifyList::<PrefixEntry> {
+        list: "office".to_owned(),
+        add: add.iter().copied().map(entry).collect(),
+        remove: remove.iter().map(|text| text.parse().unwrap()).collect(),
+        ..ModifyList::default()
+    };
+    let changed = world.run(&change(&["10.0.0.7-10.0.0.9"], &["10.0.0.0/24"])).unwrap();
+    assert_eq!(changed.entries, ["10.0.0.0-10.0.0.255", "10.0.0.1-10.0.0.1", "10.0.0.7-10.0.0.9"].map(entry));
+    let all = |entries: &[&str]| {
+        let entries = Some(entries.iter().copied().map(entry).collect());
+        ModifyList::<PrefixEntry> { list: "office".to_owned(), entries, ..ModifyList::default() }
+    };
+    let replaced = world.run(&all(&["10.0.0.9/32", "10.0.0.1-10.0.0.1"])).unwrap();
+    assert_eq!(replaced.entries, ["10.0.0.9/32", "10.0.0.1-10.0.0.1"].map(entry));
+    assert!(world.run(&all(&[])).unwrap().entries.is_empty());
+    let mixed = ModifyList { remove: vec!["10.0.0.9/32".parse().unwrap()], ..all(&[]) };
+    assert!(matches!(world.run(&mixed), Err(Refusal::Invalid { field: Field::Cidr, .. })));
+    world.run(&all(&["10.0.0.1-10.0.0.1"])).unwrap();
+    // The same addresses, but not an entry.
+    let refused = world.run(&change(&[], &["10.0.0.1/32"]));
+    assert!(matches!(refused, Err(Refusal::Invalid { field: Field::Cidr, .. })));
+    let refused = world.run(&change(&["10.0.1.0-10.0.1.9", "10.0.1.0-10.0.1.9"], &[]));
+    assert!(matches!(refused, Err(Refusal::Invalid { field: Field::CidrTwice, .. })));
+    let refused = world.run(&change(&["2001:db8::1-2001:db8::9"], &[]));
+    assert!(matches!(refused, Err(Refusal::Invalid { field: Field::Family, .. })));
 }
 
 #[test]
@@ -263,6 +329,52 @@ fn rules_are_added_once_and_told_apart_by_what_they_say() {
     assert_eq!(world.run(&revoke(vec![second.id.to_string(), egress.id.to_string()])).unwrap().len(), 2);
 }
 
+/// Every address of a family is one remote, however a dialect writes it.
+#[test]
+fn a_family_tells_rules_apart_where_it_says_something() {
+    let mut world = World::new();
+    world.group("web");
+    world.group("ops");
+    let only = |family, spec| with(spec, |matches| matches.family = Some(family));
+    let (v4, v6) = (OnlyFamily::Ipv4, OnlyFamily::Ipv6);
+    let mut add = |spec| world.rule("web", Direction::Ingress, spec).unwrap();
+    let every = add(only(v4, tcp(80, "any")));
+    assert_eq!(add(tcp(80, "0.0.0.0/0")), every);
+    assert_eq!(every.spec.matches.remote, Remote::Any, "as it was written");
+    let different = [tcp(80, "any"), only(v6, tcp(80, "any")), tcp(80, "ops"), only(v4, tcp(80, "ops"))];
+    for spec in different {
+        let rule = add(spec.clone());
+        assert_eq!(add(spec), rule);
+    }
+    let private = add(tcp(80, "10.0.0.0/8"));
+    assert_eq!(add(only(v4, tcp(80, "10.0.0.0/8"))), private);
+    assert_eq!(world.tx.rules().len(), 6);
+
+    let change = |change: ModifyRule| ModifyRule { rule: every.id.to_string(), ..change };
+    let to = |remote: &str| ModifyRule { remote: Some(remote.parse().unwrap()), ..ModifyRule::default() };
+    for other in ["any", "2001:db8::/32"] {
+        let refused = world.run(&change(to(other)));
+        let other_family = ModifyRule { family: Some(v6), ..to(other) };
+        match other {
+            // That of the rule stays.
+            "any" => assert_eq!(refused.unwrap(), every),
+            _ => assert!(matches!(refused, Err(Refusal::ChangesKind { field: Field::Remote }))),
+        }
+        assert!(world.run(&change(other_family)).is_err());
+    }
+    let narrowed = world.run(&change(to("192.0.2.0/24"))).unwrap();
+    assert_eq!(
+        (narrowed.spec.matches.family, narrowed.spec.matches.remote.to_string()),
+        (Some(v4), "192.0.2.0/24".into())
+    );
+    let gone = RevokeMatching {
+        group: "web".to_owned(),
+        direction: Direction::Ingress,
+        rules: vec![(tcp(80, "192.0.2.0/24"), true), (tcp(80, "::/0"), true)],
+    };
+    assert_eq!(world.run(&gone).unwrap().len(), 2);
+}
+
 #[test]
 fn a_rule_that_cannot_be_is_refused_with_the_part_that_is_wrong() {
     let mut world = World::new();
@@ -299,6 +411,23 @@ fn a_rule_that_cannot_be_is_refused_with_the_part_that_is_wrong() {
     let icmpv6 = with(icmpv6, |matches| matches.remote = "10.0.0.0/8".parse().unwrap());
     let refused = world.rule("web", Direction::Ingress, icmpv6);
     assert!(matches!(refused, Err(Refusal::MixedFamilies { first: "the protocol", second: "the remote" })));
+    let list = world.run(&new_list::<PrefixEntry>("office", IPV4, 1, Vec::new())).unwrap();
+    for (change, wanted) in [
+        (tcp(80, "10.0.0.0/8"), "the family and the remote"),
+        (
+            with(tcp(80, "any"), |matches| matches.remote = Remote::PrefixList(list.id.clone())),
+            "the family and the remote",
+        ),
+        (
+            with(tcp(80, "any"), |matches| matches.local = Some("10.0.0.5/32".parse().unwrap())),
+            "the family and the local address",
+        ),
+        (RuleSpec::accept(Protocol::Number(1)), "the protocol and the family"),
+    ] {
+        let spec = with(change, |matches| matches.family = Some(OnlyFamily::Ipv6));
+        let refused = world.rule("web", Direction::Ingress, spec).unwrap_err().to_string();
+        assert_eq!(refused, format!("{wanted} are of different address families: write two rules"));
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ columns! {
     SourceCidrIp Ipv6SourceCidrIp SourceGroupId SourcePrefixListId
     DestCidrIp Ipv6DestCidrIp DestGroupId DestPrefixListId
     PortRangeListId NicType;
-    Enabled Name Description
+    Family Enabled Name Description
 }
 
 /// The number of columns.

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args};
 use ipnet::IpNet;
 use sg_api_types::ModifyRule;
-use sg_records::{Action, Match, NicType, Ports, Protocol, Remote, RuleSpec};
+use sg_records::{Action, Match, NicType, OnlyFamily, Ports, Protocol, Remote, RuleSpec};
 
 use crate::args::{
     numbers::RuleNumbers,
@@ -36,6 +36,9 @@ pub(crate) struct NewRule {
     source_ports: Option<Ports>,
     #[command(flatten)]
     numbers: RuleNumbers,
+    /// Only packets of this address family. Default: both, as far as the other fields have both.
+    #[arg(long, value_enum, value_name = "FAMILY")]
+    family: Option<OnlyFamily>,
     /// Local address or prefix. Default: every address of the NIC.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
@@ -64,6 +67,7 @@ impl NewRule {
             priority,
             source_ports,
             numbers,
+            family,
             local,
             nic_type,
             enabled,
@@ -75,6 +79,7 @@ impl NewRule {
             ports: ports.unwrap_or_default(),
             source_ports: source_ports.unwrap_or_default(),
             numbers: numbers.into(),
+            family,
             remote: Remote::Any,
             local,
         };
@@ -121,6 +126,9 @@ pub(crate) struct RuleChange {
     source_ports: Option<Ports>,
     #[command(flatten)]
     numbers: RuleNumbers,
+    /// Only packets of this address family.
+    #[arg(long, value_enum, value_name = "FAMILY")]
+    family: Option<OnlyFamily>,
     /// Local address or prefix.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
@@ -143,6 +151,7 @@ impl RuleChange {
             priority,
             source_ports,
             numbers,
+            family,
             local,
             enabled,
             description,
@@ -157,6 +166,7 @@ impl RuleChange {
             ports,
             source_ports,
             numbers: numbers.into(),
+            family,
             remote,
             local,
             enabled,

@@ -8,7 +8,7 @@ use clap::{
 };
 use ipnet::IpNet;
 use sg_common::packet::Vlan;
-use sg_records::{GroupId, ListEntry as _, PortListId, Ports, PrefixEntry, PrefixListId, Remote};
+use sg_records::{GroupId, PortListId, Ports, PrefixListId, Remote, net};
 
 use crate::{
     args::{
@@ -98,7 +98,7 @@ pub(crate) fn write_ports(ports: &Ports, names: &Names) -> String {
 
 /// An address or prefix; host bits are zeroed.
 pub(crate) fn prefix(text: &str) -> Result<IpNet, String> {
-    PrefixEntry::parse(text)
+    net(text).ok_or_else(|| "allowed is an address or prefix of either family".to_owned())
 }
 
 /// `none`, `5`, `ad.5`, `ad.5/7`: a network in the form in which [`Vlan`] is displayed, the outer tag first.

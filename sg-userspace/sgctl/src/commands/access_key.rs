@@ -28,6 +28,9 @@ pub(crate) enum Verb {
         /// What the key may do.
         #[arg(long, value_enum, default_value_t)]
         role: KeyRole,
+        /// Region whose project id is shown, for clients that name a project. Default: the region that the server lists first.
+        #[arg(long)]
+        region: Option<String>,
     },
     /// Delete access keys. Requests signed with them are refused from now on.
     Delete {
@@ -59,6 +62,7 @@ impl Render for NewAccessKey {
         Column::new("ID", |key| key.id.to_string()),
         Column::new("SECRET", |key| key.secret.clone()),
         Column::new("ROLE", |key| key.role.to_string()),
+        Column::wide("PROJECT-ID", |key| key.project_id.clone()),
     ];
 
     fn id(&self) -> String {
@@ -80,8 +84,9 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
             let keys: Vec<AccessKeyView> = session.get(collection)?;
             session.output.many(&keys, &Names::default())
         }
-        Verb::Create { description, role } => {
-            let body = CreateAccessKey { description: description.unwrap_or_default(), role };
+        Verb::Create { description, role, region } => {
+            let [description, region] = [description, region].map(Option::unwrap_or_default);
+            let body = CreateAccessKey { description, role, region };
             // With a token, the server would keep the response, and with it the secret, for a day.
             let call = Call::change(Method::POST, collection).without_token().with_json(&body)?;
             let key: NewAccessKey = session.client.call(&call)?;

@@ -122,6 +122,7 @@ macro_rules! columns {
         Column::named("REMOTE", |$rule, names| Cells::of(&$of.spec, names).remote),
         Column::used("SOURCE-PORTS", ANY, |$rule, names| Cells::of(&$of.spec, names).source_ports),
         Column::used("LOCAL", ANY, |$rule, names| Cells::of(&$of.spec, names).local),
+        Column::used("FAMILY", ANY, |$rule, names| Cells::of(&$of.spec, names).family),
         Column::used("OTHER-FIELDS", "", |$rule, names| Cells::of(&$of.spec, names).others),
         Column::used("NIC-TYPE", INTRANET, |$rule, _| word(&$of.spec.nic_type)),
         Column::alone("ENABLED", |$rule| yes_no($of.spec.enabled)),
@@ -200,13 +201,14 @@ pub(crate) struct Cells {
     pub(crate) source_ports: String,
     /// The numbers that are in the headers of every packet, by their keys.
     pub(crate) others: String,
+    pub(crate) family: String,
     pub(crate) remote: String,
     pub(crate) local: String,
 }
 
 impl Cells {
     pub(crate) fn of(spec: &RuleSpec, names: &Names) -> Self {
-        let Match { protocol, ports, source_ports, numbers, remote, local } = &spec.matches;
+        let Match { protocol, ports, source_ports, numbers, family, remote, local } = &spec.matches;
         Self {
             protocol: protocol.to_string(),
             ports: match (numbers.icmp_type, numbers.icmp_code) {
@@ -216,6 +218,7 @@ impl Cells {
             },
             others: numbers.of_scope(Scope::Every).to_string().trim_start().to_owned(),
             source_ports: write_ports(source_ports, names),
+            family: family.as_ref().map_or_else(|| ANY.to_owned(), word),
             remote: write_remote(remote, names),
             local: local.map_or_else(|| ANY.to_owned(), shortest),
         }
@@ -226,7 +229,7 @@ impl Cells {
 /// different.
 pub(crate) fn words(rule: &Rule, names: &Names) -> String {
     let RuleSpec { action, priority, matches: _, nic_type, enabled, name, description } = &rule.spec;
-    let Cells { protocol, ports, source_ports, others, remote, local } = Cells::of(&rule.spec, names);
+    let Cells { protocol, ports, source_ports, others, family, remote, local } = Cells::of(&rule.spec, names);
     let direction = rule.direction;
     let [from, to] = match direction {
         Direction::Ingress => [remote, ports],
@@ -236,6 +239,7 @@ pub(crate) fn words(rule: &Rule, names: &Names) -> String {
     let (nic_type, enabled) = (word(nic_type), if *enabled { "" } else { "disabled" });
     for (what, value, usual) in [
         ("source ports ", source_ports.as_str(), ANY),
+        ("", &family, ANY),
         ("local ", &local, ANY),
         ("", &others, ""),
         ("NIC type ", &nic_type, INTRANET),
@@ -333,6 +337,7 @@ mod tests {
             ("source_ports", json!("1024-65535"), ", source ports 1024-65535"),
             ("local", json!("10.0.0.5/32"), ", local 10.0.0.5"),
             ("dscp", json!(46), ", dscp 46"),
+            ("family", json!("ipv6"), ", ipv6"),
             ("nic_type", json!("internet"), ", NIC type internet"),
             ("enabled", json!(false), ", disabled"),
             ("name", json!("ssh"), ", name ssh"),

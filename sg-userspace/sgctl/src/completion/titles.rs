@@ -2,11 +2,11 @@
 //! `completion`.
 
 use sg_api_types::{
-    AccessKeyView, CommonCheck, Finding, GroupView, ImportRow, InstanceView, ListView, ListedRule, Reference,
-    Status,
+    AccessKeyView, CommonCheck, Finding, GroupView, ImportRow, InstanceView, ListView, ListedRule, NicView,
+    Reference, Status,
 };
 use sg_audit::Entry;
-use sg_records::{EntryList, Member, Nic, PortEntry, PrefixEntry, Rule, Vpc};
+use sg_records::{EntryList, Member, PortEntry, PrefixEntry, Rule, Vpc};
 
 use crate::{
     commands::{flows, quota, show},
@@ -24,7 +24,7 @@ pub(super) fn of(path: &str) -> Vec<&'static str> {
         "group import" => titles::<ImportRow>(false),
         "rule list" => titles::<ListedRule>(false),
         "rule show" => titles::<Rule>(true),
-        "nic list" | "nic show" => titles::<Nic>(true),
+        "nic list" | "nic show" => titles::<NicView>(true),
         "instance list" | "instance show" => titles::<InstanceView>(true),
         "prefix-list list" => titles::<ListView<EntryList<PrefixEntry>>>(false),
         "prefix-list show" => titles::<EntryList<PrefixEntry>>(true),

@@ -114,7 +114,7 @@ sgctl: policy.yaml:4:33: groups.web.ingress[0].ports: found \"90-80\": a range g
 4 |       - { protocol: tcp, ports: 90-80 }
   |                                 ^^^^^
 sgctl: policy.yaml:5:11: groups.web.ingress[1].protokoll: unknown key \"protokoll\" (did you mean \"protocol\"?): allowed are \
-action, priority, protocol, ports, source_ports, icmp_type, icmp_code, dscp, remote, local, enabled, id, description
+action, priority, protocol, ports, source_ports, icmp_type, icmp_code, dscp, family, remote, local, enabled, id, description
   |
 5 |       - { protokoll: tcp }
   |           ^^^^^^^^^

@@ -18,6 +18,7 @@ use sg_api::{
 };
 use sg_audit::TrailThread;
 use sg_inspect::last_hits::LastHits;
+use sg_records::{NicId, project_id, uuid_of};
 use sg_service::{
     Service,
     in_memory::{InForce, Remembers},
@@ -50,6 +51,7 @@ impl Agent {
             native::router(Native {
                 service: Some(service),
                 instance,
+                region: "local".into(),
                 hits,
                 observed: Arc::default(),
                 places: Arc::default(),
@@ -276,14 +278,34 @@ fn lists_change_and_tell_of_it() {
         "203.0.113.0/24=the old line",
     ]);
     agent.words(&["prefix-list", "modify", "office", "--add", "192.0.2.1=new", "--remove", "203.0.113.0/24"]);
-    assert!(agent.ok("prefix-list show office").contains("PREFIXES     192.0.2.1 = new\n"));
+    assert!(agent.ok("prefix-list show office").contains("ADDRESSES    192.0.2.1 = new\n"));
+    agent.ok("prefix-list modify office --add 10.0.0.1-10.0.0.9=ward --remove 192.0.2.1");
+    assert!(agent.ok("prefix-list show office").contains("ADDRESSES    10.0.0.1-10.0.0.9 = ward\n"));
+    agent.ok("prefix-list modify office --entry 10.0.0.7 --entry 10.0.0.1-10.0.0.9");
+    assert!(
+        agent
+            .ok("prefix-list show office")
+            .contains("ADDRESSES    10.0.0.7\n             10.0.0.1-10.0.0.9\n")
+    );
+    assert!(agent.refused("prefix-list modify office --entry 10.0.0.7 --add 10.0.0.8").contains("--add"));
+    agent.ok("prefix-list create range --max-entries 1 --entry 2001:db8::1-2001:db8::9");
+    assert!(agent.ok("prefix-list list").contains("IPv6"));
+    agent.ok("prefix-list modify range --remove 2001:db8::1-2001:db8::9");
     agent.ok("port-list create web --max-entries 2 --entry 80");
     agent.ok("port-list modify web --add 443 --name web-ports");
     assert!(agent.ok("port-list show web-ports").ends_with("PORTS        80\n             443\n"));
     assert!(
         agent.refused("port-list modify web-ports --add 22").contains("would have 3 entries, 2 are allowed")
     );
-    agent.ok("port-list delete web-ports --yes");
+    agent.ok("group create web");
+    agent.ok(
+        "rule add web --direction ingress --protocol tcp --ports port-list:web-ports --remote 10.0.0.0/8",
+    );
+    let refused = agent.refused("port-list delete web-ports --yes");
+    assert!(refused.contains("change those first, or delete them with it (`--with-rules`)"), "{refused}");
+    assert!(agent.ok("port-list associations web-ports").contains("web"));
+    agent.ok("port-list delete web-ports --with-rules --yes");
+    assert!(!agent.ok("rule list web").contains("tcp"));
 }
 
 #[test]
@@ -308,6 +330,11 @@ fn nics_and_instances_hold_groups_in_an_order() {
     agent.ok("nic modify eth0 --address 10.0.0.6 --anti-spoofing yes --description two");
     let nic = agent.json("nic show eth0");
     assert_eq!((&nic["addresses"][0], &nic["anti_spoofing"]), (&"10.0.0.6".into(), &Value::Bool(true)));
+    let uuid = uuid_of(&NicId::from(nic["id"].as_str().unwrap())).to_string();
+    assert_eq!(
+        (&nic["uuid"], &agent.json("nic list")[0]["uuid"]),
+        (&uuid.as_str().into(), &uuid.as_str().into())
+    );
 
     agent.ok("instance register db-1 --vpc prod --nic address=10.0.0.9,group=web --nic device=tap1,role=guest,group=ops");
     assert!(agent.ok("instance show db-1").contains("GROUPS       web ops\n"));
@@ -479,6 +506,9 @@ fn access_keys_quotas_and_the_status() {
     let agent = site();
     let key = agent.json("access-key create --description ci --role viewer");
     assert_eq!(key["role"], "viewer");
+    assert_eq!(key["project_id"], project_id("local"));
+    let key_of = agent.json("access-key create --region cn-north-4");
+    assert_eq!(key_of["project_id"], project_id("cn-north-4"));
     assert!(agent.refused("access-key create --role root").contains("viewer, editor, admin"));
     assert_eq!(key["secret"].as_str().unwrap().len(), 40);
     let list = agent.ok("access-key list");

@@ -14,8 +14,8 @@ use proptest::{
 };
 use serde_json::{Value, json};
 use sg_model::{
-    AddressPair, AllowedSources, Ethertype, HeaderNumbers, Ipsec, MidStream, NamedTakeover, PortRange,
-    Takeover, Unmatched,
+    AddressPair, AddressRange, AllowedSources, Ethertype, HeaderNumbers, Ipsec, MidStream, NamedTakeover,
+    PortRange, Takeover, Unmatched,
 };
 use sg_records::*;
 
@@ -27,7 +27,7 @@ pub(super) fn record() -> BoxedStrategy<Record> {
         1 => group().prop_map(Record::from),
         4 => rule().prop_map(Record::from),
         1 => member().prop_map(Record::from),
-        1 => list::<PrefixEntry>(net(), family()).prop_map(Record::from),
+        1 => list::<PrefixEntry>(addresses(), family()).prop_map(Record::from),
         1 => list::<PortEntry>(port_set(), Just(NoExtra {})).prop_map(Record::from),
         1 => instance().prop_map(Record::from),
         1 => nic().prop_map(Record::from),
@@ -73,6 +73,14 @@ fn net() -> impl Strategy<Value = IpNet> {
         let longest = if address.is_ipv4() { 32 } else { 128 };
         IpNet::new(address, length % (longest + 1)).unwrap().trunc()
     })
+}
+
+fn addresses() -> impl Strategy<Value = Addresses> {
+    let range = any::<[IpAddr; 2]>().prop_map(|[one, other]| {
+        let ends = AddressRange::new(one.min(other), one.max(other));
+        ends.map_or_else(|_| Addresses::Net(one.into()), Addresses::Range)
+    });
+    prop_oneof![net().prop_map(Addresses::Net), range]
 }
 
 fn port_set() -> impl Strategy<Value = PortSet> {
@@ -143,12 +151,13 @@ prop_compose! {
         protocol in prop_oneof![Just(Protocol::All), any::<u8>().prop_map(Protocol::Number)],
         ports in ports(), source_ports in ports(),
         numbers in any::<[Option<u8>; HeaderNumbers::COUNT]>(),
+        family in option::of(select(OnlyFamily::ALL.to_vec())),
         remote in remote(), local in option::of(net()), enabled in any::<bool>(),
         name in text(), description in text(),
     ) -> RuleSpec {
         let mut numbers = numbers.into_iter();
         let numbers = HeaderNumbers::read(|_, _, max| numbers.next()?.map(|number| number & max));
-        let matches = Match { protocol, ports, source_ports, numbers, remote, local };
+        let matches = Match { protocol, ports, source_ports, numbers, family, remote, local };
         RuleSpec { action, priority, matches, nic_type, enabled, name, description }
     }
 }

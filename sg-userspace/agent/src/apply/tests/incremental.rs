@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use sg_compile::{Image, ImageOptions, Patch, Patchable, compile};
 use sg_kernel::Attachment;
 use sg_model::{
-    Action, Established, GroupIndex, GroupType, HeaderNumbers, Match, Policy, PolicyParts, PortListIndex,
-    PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, Service,
+    Action, Addresses, Established, GroupIndex, GroupType, HeaderNumbers, Match, Policy, PolicyParts,
+    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule,
+    Service,
 };
 
 use crate::{
@@ -59,14 +60,23 @@ fn everything() -> PolicyParts {
     policy.into_parts()
 }
 
+fn entry(text: &str) -> Addresses {
+    text.parse().unwrap()
+}
+
 /// A named change of a policy, at a place that the number selects.
 type Change = (&'static str, fn(&mut PolicyParts, usize));
 
 const CHANGES: &[Change] = &[
     ("nothing", |_, _| {}),
     ("the lists change places", |parts, _| parts.prefix_lists.swap(0, 1)),
-    ("a prefix more", |parts, at| parts.prefix_lists[at % 2].1.push("192.0.2.128/25".parse().unwrap())),
-    ("a prefix less", |parts, at| _ = parts.prefix_lists[at % 2].1.pop()),
+    ("a prefix more", |parts, at| parts.prefix_lists[at % 2].1.push(entry("192.0.2.128/25"))),
+    ("a range more", |parts, at| parts.prefix_lists[at % 2].1.push(entry("192.0.2.1-192.0.2.9"))),
+    ("a prefix less", |parts, at| {
+        let list = &mut parts.prefix_lists[at % 2].1;
+        let left = list.entries().count().saturating_sub(1);
+        *list = list.entries().take(left).collect();
+    }),
     ("a port more", |parts, at| parts.port_lists[at % 2].1.push(PortRange::new(7, 9).unwrap())),
     ("a port less", |parts, at| _ = parts.port_lists[at % 2].1.pop()),
     ("a member more", |parts, at| {

@@ -165,6 +165,8 @@ const fn kind_shown(kind: GroupType) -> &'static str {
     match kind {
         GroupType::Basic => "normal",
         GroupType::Enterprise => "enterprise",
+        // The vendor has no such type: whoever reads it as one of the others would expect what it does not do.
+        GroupType::Closed => "closed",
     }
 }
 

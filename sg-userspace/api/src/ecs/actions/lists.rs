@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ipnet::IpNet;
 use serde_json::{Value, json};
-use sg_records::{EntryList, Family, KeyRole, NoExtra, PortEntry, PortSet, PrefixEntry, PrefixFamily};
+use sg_records::{
+    Addresses, EntryList, Family, KeyRole, NoExtra, PortEntry, PortSet, PrefixEntry, PrefixFamily,
+};
 use sg_service::{CreateList, DeleteLists, LabelChange, ModifyList, NewLabel, State, StoredEntry};
 
 use super::{
@@ -142,7 +143,7 @@ macro_rules! kind {
 
 kind! {
     PREFIX_LIST, PREFIX_LISTS: PrefixEntry,
-    "PrefixList" ("prefix list"), value: "Cidr" (""), entries: "Attributes", is_old: true,
+    "PrefixList" ("prefix list"), value: "Cidr" ("a prefix, or a range such as `10.0.0.1-10.0.0.9`"), entries: "Attributes", is_old: true,
     new: &[FAMILY.required()], filter: &[FAMILY], change: &[]
 }
 
@@ -179,14 +180,14 @@ impl VendorEntry for PrefixEntry {
     const WORDS: Words = PREFIX_LIST;
     const CONTEXT: ErrorContext = ErrorContext::PrefixList;
 
-    /// An address is a prefix of full length. The service refuses host bits.
-    fn value_of(text: &str) -> Result<IpNet, &'static str> {
-        let net = text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-        net.ok_or("InvalidParameter.CidrMalformed")
+    /// An address is a prefix of full length. The service refuses host bits. Ranges, which the vendor does not have, are read as
+    /// they are shown, so that whoever sees one can remove it.
+    fn value_of(text: &str) -> Result<Addresses, &'static str> {
+        text.parse().map_err(|_| "InvalidParameter.CidrMalformed")
     }
 
-    fn value_shown(cidr: &IpNet) -> String {
-        cidr.to_string()
+    fn value_shown(addresses: &Addresses) -> String {
+        addresses.to_string()
     }
 
     fn extra_of(fields: &Fields<'_>) -> Result<PrefixFamily, Fault> {
@@ -373,6 +374,7 @@ fn modify<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> 
                 tags: None,
             },
             max_entries: if E::WORDS.is_old { None } else { fields.integer("MaxEntries")? },
+            entries: None,
             add: entries(&fields, "AddEntry")?,
             remove: remove?,
         };

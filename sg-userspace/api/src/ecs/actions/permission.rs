@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 use sg_model::{HeaderNumbers, PortRange};
 use sg_records::{
-    Action, Direction, Family, Group, GroupId, Match, NicType, PortListId, Ports, PrefixListId, Protocol,
-    Remote, Rule, RuleSpec, port_range, shortest,
+    Action, Direction, Family, Group, GroupId, Match, NicType, OnlyFamily, PortListId, Ports, PrefixListId,
+    Protocol, Remote, Rule, RuleSpec, port_range, shortest,
 };
 use sg_service::State;
 
@@ -185,6 +185,8 @@ impl Parts {
             source_ports: self.source_ports.unwrap_or_default(),
             // No parameter of the cloud's has one.
             numbers: HeaderNumbers::NONE,
+            // One that there is not is that of the addresses.
+            family: None,
             remote,
             local: self.local,
         };
@@ -323,7 +325,7 @@ fn net(fields: &Fields<'_>, names: &Names) -> Result<Option<IpNet>, Fault> {
 pub(super) fn shown(state: &State, rule: &Rule) -> Value {
     let Rule { id, group: _, direction, serial: _, created, spec } = rule;
     let RuleSpec { action, priority, matches, nic_type, enabled: _, name: _, description } = spec;
-    let Match { protocol, ports, source_ports, numbers: _, remote, local } = matches;
+    let Match { protocol, ports, source_ports, numbers: _, family, remote, local } = matches;
     let mut fields = Map::new();
     let mut say =
         |name: &str, text: Cow<'_, str>| drop(fields.insert(name.to_owned(), text.into_owned().into()));
@@ -340,8 +342,12 @@ pub(super) fn shown(state: &State, rule: &Rule) -> Value {
     let end = remote_names.cidr.trim_end_matches("CidrIp");
     match remote {
         Remote::Any => {
-            say(remote_names.cidr, "0.0.0.0/0".into());
-            say(remote_names.cidr_v6, "::/0".into());
+            if *family != Some(OnlyFamily::Ipv6) {
+                say(remote_names.cidr, "0.0.0.0/0".into());
+            }
+            if *family != Some(OnlyFamily::Ipv4) {
+                say(remote_names.cidr_v6, "::/0".into());
+            }
         }
         Remote::Net(net) => say(of_family(&remote_names, *net), shortest(*net).into()),
         Remote::Group(id) => {
@@ -379,7 +385,7 @@ pub(super) fn shown(state: &State, rule: &Rule) -> Value {
     Value::Object(fields)
 }
 
-const fn of_family(names: &Names, net: IpNet) -> &'static str {
+fn of_family(names: &Names, net: IpNet) -> &'static str {
     match Family::of(net) {
         Family::V4 => names.cidr,
         Family::V6 => names.cidr_v6,

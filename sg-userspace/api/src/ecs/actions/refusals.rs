@@ -101,9 +101,10 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
             (Is::BAD_REQUEST, "DependencyViolation.SecurityGroup")
         }
         Refusal::InUse { kind: Kind::Vpc, .. } => (Is::BAD_REQUEST, "DependencyViolation.Instance"),
-        Refusal::HasMembers { .. } | Refusal::Referenced { .. } | Refusal::InUse { .. } => {
-            (Is::FORBIDDEN, "DependencyViolation")
-        }
+        Refusal::HasMembers { .. }
+        | Refusal::DefaultGroup { .. }
+        | Refusal::Referenced { .. }
+        | Refusal::InUse { .. } => (Is::FORBIDDEN, "DependencyViolation"),
         Refusal::AlreadyMember { .. } => (Is::FORBIDDEN, "InvalidInstanceId.AlreadyExists"),
         Refusal::NotMember { .. } | Refusal::NoMemberAddress { .. } => {
             (Is::BAD_REQUEST, "InvalidSecurityGroupAssociation.NotFound")
@@ -129,7 +130,9 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
             }
             _ => other_vpc(about),
         },
-        Refusal::EnterpriseReference { .. } => (Is::BAD_REQUEST, "InvalidGroupParameter.OperationDenied"),
+        Refusal::EnterpriseReference { .. }
+        | Refusal::RegionalReference { .. }
+        | Refusal::RegionalMember { .. } => (Is::BAD_REQUEST, "InvalidGroupParameter.OperationDenied"),
         Refusal::EnterpriseInnerAccess { .. } => (Is::NOT_FOUND, "InvalidParameter.InnerAccessPolicy"),
         Refusal::OwnGroup { .. } => match about {
             ErrorContext::Rules(Direction::Egress) => (Is::FORBIDDEN, "InvalidSecurityGroup.IsSame"),
@@ -260,6 +263,7 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         | Field::Ethertypes
         | Field::Address
         | Field::Place
+        | Field::DefaultType
         | Field::Vpc
         | Field::PageSize
         | Field::Quota
@@ -272,25 +276,29 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
 
 fn too_many(quota: Quota, about: ErrorContext) -> (StatusCode, &'static str) {
     match quota {
-        Quota::GroupsPerNic => (Is::FORBIDDEN, "InstanceSecurityGroupLimitExceeded"),
+        Quota::GroupsPerNic | Quota::ClosedGroupsPerNic => {
+            (Is::FORBIDDEN, "InstanceSecurityGroupLimitExceeded")
+        }
         Quota::RulesPerNic => match about {
             ErrorContext::PrefixList | ErrorContext::PortList => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
             _ => (Is::FORBIDDEN, "AclLimitExceed"),
         },
-        Quota::MembersPerGroup => match about {
+        Quota::MembersPerGroup | Quota::MembersPerClosedGroup => match about {
             ErrorContext::InstanceGroups | ErrorContext::InterfaceGroups | ErrorContext::Attachment => {
                 (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceed")
             }
             _ => (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceeded"),
         },
-        Quota::GroupReferences => (Is::BAD_REQUEST, "AuthorizedGroupRule.LimitExceed"),
-        Quota::GroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
+        Quota::GroupReferences | Quota::CompositeRulesPerNic => {
+            (Is::BAD_REQUEST, "AuthorizedGroupRule.LimitExceed")
+        }
+        Quota::GroupsPerRegion | Quota::ClosedGroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
         Quota::MaxEntries => match about {
             ErrorContext::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
             _ => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         },
         Quota::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),
-        Quota::RulesPerImport => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
+        Quota::RulesPerImport | Quota::ClosedRulesPerRegion => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
         Quota::Tags => match about {
             ErrorContext::Tags => (Is::FORBIDDEN, "QuotaExceed.TagsPerResource"),
             ErrorContext::Attachment => (Is::FORBIDDEN, "QuotaExceed.Tags"),

@@ -164,6 +164,8 @@ fn changes(parts: Parts, rule: String, direction: Direction) -> ModifyRule {
         ports,
         source_ports,
         numbers: HeaderNumbers::NONE,
+        // A rule of one family keeps it.
+        family: None,
         remote,
         local,
         enabled: None,

@@ -417,7 +417,9 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let found: Vec<_> = found.into_iter().collect();
         let (page, mut response) = window.of(&found, |((key, _), _)| (*key).to_owned());
         let shown = |((key, value), counts): &((&str, &str), BTreeMap<&str, u64>)| {
-            let count = |kind: Type| (kind.counted().to_owned(), counts.get(kind.counted()).copied().unwrap_or(0).into());
+            let count = |kind: Type| {
+                (kind.counted().to_owned(), counts.get(kind.counted()).copied().unwrap_or(0).into())
+            };
             let counts: serde_json::Map<String, Value> = Type::ALL.map(count).into_iter().collect();
             json!({ "TagKey": key, "TagValue": value, "ResourceTypeCount": counts })
         };

@@ -3,6 +3,7 @@
 mod arbitrary;
 pub(super) mod declared;
 mod demands;
+mod families;
 mod faults;
 mod page;
 mod params;
@@ -38,7 +39,9 @@ use sha1::Sha1;
 use sha2::Sha256;
 use tower::ServiceExt;
 
-use super::{AccessKeys, Clock, Ecs, KnownKey, Nonces, Region, Secret, router};
+use super::{Ecs, Nonces, Region, router};
+use crate::clock::Clock;
+use crate::keys::{AccessKeys, KnownKey, Secret};
 use crate::recording::Recording;
 use crate::signature::{Authorization, acs3, sha256_hex, to_hex, v1};
 

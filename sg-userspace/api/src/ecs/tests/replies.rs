@@ -3,8 +3,9 @@
 use axum::{body::Body, http::Request};
 use serde_json::json;
 
-use super::{Pairs, acs3_post, ask, common, face, get};
-use crate::ecs::{Fault, Format, Response, Secret, reply::ResponseContext, xml};
+use super::{Pairs, acs3_post, ask, common, face, get, pairs};
+use crate::ecs::{Fault, Format, Response, reply::ResponseContext, xml};
+use crate::keys::Secret;
 
 fn is_request_id(text: &str) -> bool {
     uuid::Uuid::parse_str(text).is_ok() && text.len() == 36 && text == text.to_uppercase()
@@ -21,6 +22,26 @@ async fn a_success_as_json() {
     let region =
         json!({ "RegionId": "cn-hangzhou", "RegionEndpoint": "127.0.0.1:8080", "LocalName": "<here & now>" });
     assert_eq!(json, json!({ "Regions": { "Region": [region] } }));
+}
+
+#[tokio::test]
+async fn a_range_of_a_prefix_list_is_shown_as_it_is_written() {
+    let face = face();
+    let call = async |action: &str, own: &[(&str, &str)]| {
+        let mut parameters = common(action, action);
+        parameters.extend(pairs(&[("RegionId", "cn-hangzhou")]));
+        parameters.extend(pairs(own));
+        ask(&face, get(parameters)).await.json()
+    };
+    let new = [("PrefixListName", "office"), ("AddressFamily", "IPv4"), ("MaxEntries", "9")];
+    let entries = [("Entry.1.Cidr", "10.0.0.1-10.0.0.9"), ("Entry.2.Cidr", "10.0.0.1")];
+    let list = call("CreatePrefixList", &[&new[..], &entries].concat()).await;
+    let id = list["PrefixListId"].as_str().unwrap();
+    let shown = call("DescribePrefixListAttributes", &[("PrefixListId", id)]).await;
+    let entry = |text: &str| json!({ "Cidr": text, "Description": "" });
+    assert_eq!(shown["Entries"]["Entry"], json!([entry("10.0.0.1-10.0.0.9"), entry("10.0.0.1/32")]));
+    let removed = [("PrefixListId", id), ("RemoveEntry.1.Cidr", "10.0.0.1-10.0.0.9")];
+    assert!(call("ModifyPrefixList", &removed).await["Code"].is_null());
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ async fn an_operation_is_that_of_a_route_or_unknown() {
         service: Some(service()),
         hits: LastHits::of_nothing(&instance),
         instance,
+        region: "local".into(),
         observed: std::sync::Arc::default(),
         places: std::sync::Arc::default(),
         caller: Caller::Socket,

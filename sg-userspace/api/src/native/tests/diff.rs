@@ -40,6 +40,7 @@ pub(super) fn over(
     router(Native {
         service,
         instance,
+        region: "local".into(),
         hits,
         observed: Arc::default(),
         places: Arc::clone(places),

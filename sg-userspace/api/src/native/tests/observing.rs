@@ -32,6 +32,7 @@ async fn there_is_a_maximum_of_followers_and_of_readers() {
         service: None,
         hits: LastHits::of_nothing(&instance),
         instance,
+        region: "local".into(),
         observed: Arc::clone(&observed),
         places: Arc::default(),
         caller: Caller::Socket,

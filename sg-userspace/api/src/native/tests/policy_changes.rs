@@ -34,6 +34,7 @@ fn over(
     router(Native {
         service,
         instance,
+        region: "local".into(),
         hits,
         observed: Arc::default(),
         places: Arc::default(),

@@ -32,6 +32,7 @@ impl Recorded {
             service: Some(service.clone()),
             hits: LastHits::of_nothing(&instance),
             instance,
+            region: "local".into(),
             observed: std::sync::Arc::default(),
             places: std::sync::Arc::default(),
             caller,

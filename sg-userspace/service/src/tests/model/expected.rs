@@ -6,6 +6,7 @@ use sg_records::RuleId;
 
 use super::{
     GROUPS, GROUPS_PER_NIC, LISTS, MEMBERS, NICS, RULES_PER_NIC,
+    lists::has,
     operations::{MRemote, MRule},
 };
 
@@ -130,7 +131,7 @@ impl Model {
                     MRemote::Net(number) => net(*number),
                     MRemote::Group(group) => member(*group),
                     MRemote::List(list) => {
-                        self.lists[*list].as_ref().unwrap().1.iter().any(|&number| net(number))
+                        self.lists[*list].as_ref().unwrap().1.iter().any(|&entry| has(entry, remote))
                     }
                 }
         };

@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{GROUPS, LISTS, NICS, expected::vpc};
+use super::{ENTRIES, GROUPS, LISTS, NICS, expected::vpc};
 
 /// An operation; objects are numbers: groups `g0`…, NICs at `10.0.0.1`…, lists `l0`…. Even groups and NICs are in VPC 0, where
 /// the order is merged, odd ones in VPC 1, where it is group by group.
@@ -25,7 +25,7 @@ pub(in super::super) enum Op {
     CreateList { list: usize, max: u32, prefixes: Vec<u8> },
     AddPrefix(usize, u8),
     RemovePrefix(usize, u8),
-    DeleteList(usize),
+    DeleteList { list: usize, with_rules: bool },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -99,10 +99,11 @@ pub(in super::super) fn operations() -> impl Strategy<Value = Op> {
             .prop_map(|(nic, group, stray)| Op::MoveUp(nic, near(nic, vec![group], stray)[0])),
         2 => (group.clone(), member.clone()).prop_map(|(group, member)| Op::AddMember(group, member)),
         1 => (group, member).prop_map(|(group, member)| Op::RemoveMember(group, member)),
-        2 => (list.clone(), 1_u32..4, vec(0_u8..3, 0..3))
+        2 => (list.clone(), 1_u32..4, vec(0..ENTRIES, 0..3))
             .prop_map(|(list, max, prefixes)| Op::CreateList { list, max, prefixes }),
-        1 => (list.clone(), 0_u8..3).prop_map(|(list, number)| Op::AddPrefix(list, number)),
-        1 => (list.clone(), 0_u8..3).prop_map(|(list, number)| Op::RemovePrefix(list, number)),
-        1 => list.prop_map(Op::DeleteList),
+        1 => (list.clone(), 0..ENTRIES).prop_map(|(list, number)| Op::AddPrefix(list, number)),
+        1 => (list.clone(), 0..ENTRIES).prop_map(|(list, number)| Op::RemovePrefix(list, number)),
+        1 => (list, prop::bool::weighted(0.3))
+            .prop_map(|(list, with_rules)| Op::DeleteList { list, with_rules }),
     ]
 }

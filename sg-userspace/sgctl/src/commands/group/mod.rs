@@ -63,7 +63,7 @@ pub(crate) enum Verb {
 pub(crate) struct List {
     #[command(flatten)]
     filter: Filter,
-    /// Only in this VPC; `classic` means the classic network.
+    /// Only in this VPC; `classic` means without a VPC.
     #[arg(long)]
     vpc: Option<String>,
     /// Only of this type.
@@ -81,13 +81,13 @@ pub(crate) struct Create {
     /// Region; with --vpc the VPC's region. Default: local.
     #[arg(long)]
     region: Option<String>,
-    /// Id or name of the VPC. Default: the classic network.
+    /// Id or name of the VPC. Default: the classic network; a closed group belongs to its region, and NICs of every VPC may hold it.
     #[arg(long)]
     vpc: Option<String>,
     /// Type; a NIC holds groups of one type only.
     #[arg(long = "type", value_enum, value_name = "TYPE", default_value = "basic")]
     kind: GroupType,
-    /// Whether members can reach each other. Default: accept for basic, never for enterprise.
+    /// Whether members can reach each other. Default: accept for basic, never for enterprise and closed.
     #[arg(long, value_enum)]
     inner_access: Option<InnerAccess>,
 }
@@ -133,7 +133,9 @@ impl Render for GroupView {
     const NOUN: &'static str = "group";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("TYPE", |view| word(&view.group.kind)),
-        Column::named("VPC", |view, names| names.all(&view.group.vpc)),
+        Column::named("VPC", |view, names| {
+            if view.group.is_regional() { "(every)".to_owned() } else { names.all(&view.group.vpc) }
+        }),
         Column::new("INNER-ACCESS", |view| inner_access(&view.group)),
         Column::number("RULES", |view| view.rules.to_string()),
         Column::number("NICS", |view| view.nics.to_string()),

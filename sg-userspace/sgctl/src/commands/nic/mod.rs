@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use clap::Subcommand;
 use hyper::Method;
 use serde::Serialize;
-use sg_api_types::{Move, MoveGroup, SetGroups};
+use sg_api_types::{Move, MoveGroup, NicView, SetGroups};
 use sg_records::{Label, Nic, Rule};
 
 use crate::{
@@ -117,30 +117,10 @@ fn addresses(nic: &Nic) -> String {
     }
 }
 
+/// As operations return it; it is displayed as a [`NicView`].
 impl Render for Nic {
     const NOUN: &'static str = "NIC";
-    const COLUMNS: &'static [Column<Self>] = &[
-        Column::new("DEVICE", |nic| nic.device.clone().unwrap_or_default()),
-        Column::new("ADDRESSES", addresses),
-        Column::named("GROUPS", |nic, names| names.all(&nic.groups)),
-        Column::named("INSTANCE", |nic, names| names.all(&nic.instance)),
-        Column::wide("PRIMARY", |nic| yes_no(nic.primary)),
-        Column::wide("REGION", |nic| nic.region.clone()),
-        Column::wide_named("VPC", |nic, names| names.all(&nic.vpc)),
-        Column::wide("ROLE", |nic| word(&nic.role)),
-        Column::wide("ANTI-SPOOFING", |nic| nic.anti_spoofing.map(yes_no).unwrap_or_default()),
-        Column::wide("ACCEPT-OWN-SOURCE", |nic| yes_no(nic.accept_own_source)),
-        Column::wide("DHCP-SERVERS", |nic| write_addresses(&nic.dhcp_servers)),
-        Column::wide("MAC", |nic| nic.senders.mac.map(|mac| mac.to_string()).unwrap_or_default()),
-        Column::wide("ALLOWED-PAIRS", |nic| {
-            let pairs = nic.senders.allowed_address_pairs.iter().map(ToString::to_string);
-            pairs.collect::<Vec<_>>().join(" ")
-        }),
-        Column::wide("HOOK", |nic| word(&nic.hook)),
-        Column::wide("IPSEC", |nic| nic.ipsec.as_ref().map(word).unwrap_or_default()),
-        Column::wide("ETHERTYPES", |nic| write_ids(&nic.ethertypes)),
-        Column::wide("NIC-TYPE", |nic| word(&nic.nic_type)),
-    ];
+    const COLUMNS: &'static [Column<Self>] = &[];
     const LABEL: Option<fn(&Self) -> &Label> = Some(|nic| &nic.label);
 
     fn id(&self) -> String {
@@ -151,6 +131,42 @@ impl Render for Nic {
         wanted.ids("groups", &self.groups);
         wanted.ids("instances", &self.instance);
         wanted.ids("vpcs", &self.vpc);
+    }
+}
+
+impl Render for NicView {
+    const NOUN: &'static str = "NIC";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("DEVICE", |view| view.nic.device.clone().unwrap_or_default()),
+        Column::new("ADDRESSES", |view| addresses(&view.nic)),
+        Column::named("GROUPS", |view, names| names.all(&view.nic.groups)),
+        Column::named("INSTANCE", |view, names| names.all(&view.nic.instance)),
+        Column::wide("PRIMARY", |view| yes_no(view.nic.primary)),
+        Column::wide("REGION", |view| view.nic.region.clone()),
+        Column::wide_named("VPC", |view, names| names.all(&view.nic.vpc)),
+        Column::wide("ROLE", |view| word(&view.nic.role)),
+        Column::wide("ANTI-SPOOFING", |view| view.nic.anti_spoofing.map(yes_no).unwrap_or_default()),
+        Column::wide("ACCEPT-OWN-SOURCE", |view| yes_no(view.nic.accept_own_source)),
+        Column::wide("DHCP-SERVERS", |view| write_addresses(&view.nic.dhcp_servers)),
+        Column::wide("MAC", |view| view.nic.senders.mac.map(|mac| mac.to_string()).unwrap_or_default()),
+        Column::wide("ALLOWED-PAIRS", |view| {
+            let pairs = view.nic.senders.allowed_address_pairs.iter().map(ToString::to_string);
+            pairs.collect::<Vec<_>>().join(" ")
+        }),
+        Column::wide("HOOK", |view| word(&view.nic.hook)),
+        Column::wide("IPSEC", |view| view.nic.ipsec.as_ref().map(word).unwrap_or_default()),
+        Column::wide("ETHERTYPES", |view| write_ids(&view.nic.ethertypes)),
+        Column::alone("UUID", |view| view.uuid.to_string()),
+        Column::wide("NIC-TYPE", |view| word(&view.nic.nic_type)),
+    ];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|view| &view.nic.label);
+
+    fn id(&self) -> String {
+        self.nic.id.to_string()
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        self.nic.mentions(wanted);
     }
 }
 
@@ -165,13 +181,13 @@ impl Resource for Nic {
     const COLLECTION: &'static str = "nics";
     const TARGET: &'static str = "nic";
     const DELETE: [&'static str; 2] = ["Remove", "removed"];
-    type Item = Nic;
-    type View = Nic;
+    type Item = NicView;
+    type View = NicView;
 }
 
 /// Shows a NIC, and for people the rules of its groups, in the order of the groups.
 fn show(name: &str, session: &mut Session<'_>) -> Result<(), Failure> {
-    let nic = session.show::<Nic>(name)?;
+    let NicView { nic, .. } = session.show::<Nic>(name)?;
     if !session.output.format.is_table() || session.output.chooses_columns() {
         return Ok(());
     }

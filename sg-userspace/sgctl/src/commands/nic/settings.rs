@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use sg_api_types::{ModifyNic, RegisterNic};
 use sg_model::{AddressPair, AllowedSources, Ethertype, Ipsec, Mac};
-use sg_records::{Hook, NicType, Role};
+use sg_records::{GroupType, Hook, NicType, Role};
 
 use crate::args::{
     label::{LabelChangeArgs, NewLabelArgs},
@@ -69,6 +69,9 @@ pub(crate) struct Register {
     /// Id or name of a group. May be repeated; the first has the highest priority. Default: the default group, created if missing.
     #[arg(long = "group", value_name = "GROUP", value_delimiter = ',', value_parser = named())]
     groups: Vec<String>,
+    /// Type of the default group, without --group: basic, or closed, which is one for the region. Default: basic.
+    #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "groups")]
+    default_type: Option<GroupType>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -146,6 +149,7 @@ impl Register {
             ethertypes: self.ethertypes,
             nic_type: self.nic_type,
             groups: self.groups,
+            default_type: self.default_type,
         }
     }
 }

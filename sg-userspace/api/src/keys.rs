@@ -1,4 +1,5 @@
-//! The access keys, as this API needs them.
+//! The access keys, as the vendors' APIs need them: what verifies a signature, and what its key may do. It must never know where
+//! keys are stored; the APIs look here for each request.
 
 use std::fmt;
 
@@ -30,7 +31,7 @@ impl Secret {
         Self(secret.into())
     }
 
-    pub(super) fn expose(&self) -> &[u8] {
+    pub(crate) fn expose(&self) -> &[u8] {
         &self.0
     }
 }

@@ -1,0 +1,73 @@
+//! A request that was authenticated and compared with its operation.
+
+use axum::http::HeaderMap;
+use serde_json::Value;
+use sg_records::KeyRole;
+
+use super::{
+    Fault, Operation,
+    parameters::{Fields, Query},
+    problem::{Problem, Subject},
+    project::Project,
+    route::PathValues,
+};
+use crate::{listen::Peer, recording::PendingChange};
+
+/// A request with a valid signature or token, or of an operation that needs none.
+#[derive(Debug)]
+pub struct Call {
+    /// The operation.
+    pub operation: &'static Operation,
+    /// The project that it is for.
+    pub(super) project: Project,
+    /// The access key that signed it; blank if the operation needs none.
+    pub key_id: String,
+    /// What that key may do.
+    pub role: KeyRole,
+    /// The id of the response, also in the log.
+    pub request_id: String,
+    /// The change that it asks for, for the audit trail. Queries have one, too: nobody writes it.
+    pub(crate) change: PendingChange,
+    /// The host that the client addresses.
+    pub(super) host: String,
+    pub(super) peer: Option<Peer>,
+    pub(super) headers: HeaderMap,
+    pub(super) values: PathValues,
+    pub(super) query: Query,
+    pub(super) body: Value,
+}
+
+impl Call {
+    /// The fields of the body.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'_> {
+        Fields::of(&self.body)
+    }
+
+    /// The value of a parameter in the path; blank if the path has none of this name.
+    #[must_use]
+    pub(super) fn value(&self, name: &str) -> &str {
+        self.values.get(name).map_or("", String::as_str)
+    }
+
+    /// Whether the client asks what the request would do, and not for it to be done.
+    pub(super) fn is_dry_run(&self) -> bool {
+        let declares = |name: &str| self.operation.declared().any(|parameter| parameter.name == name);
+        declares("dry_run") && self.fields().boolean("dry_run") == Some(true)
+    }
+
+    /// An object that does not exist.
+    pub(super) fn not_found(&self, subject: Subject, what: &str, id: &str) -> Fault {
+        let id: String = id.chars().take(64).collect();
+        self.fault(Problem::NotFound(subject), format!("{what} {id} could not be found."))
+    }
+
+    /// A malformed parameter.
+    pub(super) fn malformed(&self, name: &str, wanted: &str) -> Fault {
+        Fault::malformed(self.operation, name, wanted)
+    }
+
+    pub(super) fn fault(&self, problem: Problem, message: String) -> Fault {
+        Fault::of(self.operation, problem, message)
+    }
+}

@@ -1,0 +1,80 @@
+//! The table of all operations, and which of them a method and a path mean. It must never look into a query or a body: where
+//! several operations have one path, `chosen_by` says which field of the body decides.
+
+use std::collections::BTreeMap;
+
+use axum::http::Method;
+use serde_json::Value;
+
+use super::{Operation, v3};
+
+/// A noun, as a heading, and its operations.
+pub type Noun = (&'static str, &'static [Operation]);
+
+/// All operations, in the order of the documentation.
+pub const NOUNS: &[Noun] = &[("Security groups (VPC v3)", v3::GROUPS)];
+
+/// The values of the parameters in a path.
+pub(super) type PathValues = BTreeMap<&'static str, String>;
+
+/// The operations of a method and a path; several if the body decides.
+#[derive(Debug, Default)]
+pub(super) struct Route {
+    found: Vec<&'static Operation>,
+    pub(super) values: PathValues,
+}
+
+impl Route {
+    /// The one of the operations that a body means.
+    pub(super) fn choose(&self, body: &Value) -> Option<&'static Operation> {
+        let has = |name: &str| body.get(name).is_some_and(|value| !value.is_null());
+        let chosen = self.found.iter().find(|operation| operation.chosen_by.is_none_or(has));
+        chosen.copied().or_else(|| self.first())
+    }
+
+    /// One of the operations; none if there is none.
+    pub(super) fn first(&self) -> Option<&'static Operation> {
+        self.found.first().copied()
+    }
+}
+
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+/// The operations of a method and a path, which is given in parts. Of paths that fit, the one with most fixed parts is meant.
+pub(super) fn route(method: &Method, parts: &[String]) -> Route {
+    let mut best = Route::default();
+    let mut fixed = 0;
+    for operation in NOUNS.iter().flat_map(|(_, operations)| *operations) {
+        if operation.method != *method {
+            continue;
+        }
+        let Some((count, values)) = fit(operation.path, parts) else { continue };
+        if best.found.is_empty() || count > fixed {
+            (best.found, best.values, fixed) = (vec![operation], values, count);
+        } else if count == fixed {
+            best.found.push(operation);
+        }
+    }
+    best
+}
+
+/// The number of fixed parts, and the values of the others, if a path fits.
+fn fit(template: &'static str, parts: &[String]) -> Option<(usize, PathValues)> {
+    let wanted: Vec<&'static str> = template.strip_prefix('/')?.split('/').collect();
+    if wanted.len() != parts.len() {
+        return None;
+    }
+    let (mut fixed, mut values) = (0, PathValues::new());
+    for (wanted, part) in wanted.into_iter().zip(parts) {
+        match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) if !part.is_empty() => drop(values.insert(name, part.clone())),
+            None if wanted == part => fixed += 1,
+            _ => return None,
+        }
+    }
+    Some((fixed, values))
+}

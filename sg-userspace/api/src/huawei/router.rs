@@ -1,0 +1,147 @@
+//! From a request to its response: the one handler of this API. Every request gets a response in the vendor's form, whatever is
+//! wrong with it.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router,
+    body::Body,
+    http::{self, HeaderName, Request},
+};
+use sg_audit::{Api, Entry, Who};
+use sg_records::KeyRole;
+
+use super::{
+    Call, Dialect, Fault, Huawei, Operation, Response,
+    authenticate::{Caller, authenticate},
+    parameters, project, reply,
+    route::{Route, route},
+    wire::Wire,
+};
+use crate::{
+    listen::Claim,
+    recording::{self, ErrorCode, Facts, PendingChange, UNKNOWN},
+    request_id::{RequestId, with_ids},
+};
+
+/// The router of this API. It handles every path and method.
+pub fn router(huawei: Huawei) -> Router {
+    let recording = huawei.recording.clone();
+    let huawei = Arc::new(huawei);
+    let router =
+        Router::new().fallback(move |Extension(id): Extension<RequestId>, request: Request<Body>| {
+            let huawei = Arc::clone(&huawei);
+            async move { reply(&huawei, id, request).await }
+        });
+    with_ids(router, Api::Huawei, HeaderName::from_static("x-request-id"), recording)
+}
+
+async fn reply(huawei: &Huawei, RequestId(id): RequestId, request: Request<Body>) -> http::Response<Body> {
+    let from = recording::from(request.extensions().get().copied());
+    let facts = request.extensions().get::<Facts>().cloned().unwrap_or_default();
+    let mut entry = Entry::new(Api::Huawei, UNKNOWN, Who::default(), from);
+    entry.request = Some(id.clone());
+    match execute(huawei, request, &id, &mut entry, &facts).await {
+        Ok((dialect, response)) => response.write(dialect, &id),
+        Err(fault) => {
+            tracing::debug!("{} {}", fault.status.as_u16(), fault.code);
+            let code = ErrorCode(fault.code.to_string());
+            if entry.who.access_key.is_none() {
+                huawei.recording.unknown_caller(entry, &code.0).await;
+            }
+            let mut response = reply::refused(&fault, &id);
+            response.extensions_mut().insert(code);
+            response
+        }
+    }
+}
+
+async fn execute(
+    huawei: &Huawei,
+    request: Request<Body>,
+    id: &str,
+    entry: &mut Entry,
+    facts: &Facts,
+) -> Result<(Dialect, Response), Fault> {
+    let claim = request.extensions().get::<Claim>().cloned();
+    let wire = Wire::read(request).await?;
+    let route = route(&wire.method, &wire.parts);
+    // Of the table, not of the request: nobody is authenticated yet.
+    if let Some(operation) = route.first() {
+        entry.operation = operation.recorded_name();
+    }
+    let needs_key = route.first().is_none_or(|operation| operation.role.is_some());
+    let caller = if needs_key { Some(authenticate(&wire, huawei, entry)) } else { None };
+    facts.note(route.first().map(Operation::recorded_name), entry.who.clone());
+    let caller = caller.transpose()?;
+    if let Some(claim) = claim.filter(|_| caller.is_some()) {
+        claim.accept();
+    }
+    let call = call(huawei, wire, route, caller, id, entry)?;
+    facts.note(Some(call.operation.recorded_name()), entry.who.clone());
+    let dialect = call.operation.dialect;
+    run(huawei, &call).await.map(|response| (dialect, response))
+}
+
+/// The call that a request is, which nothing is known to be wrong with but what its parameters say.
+fn call(
+    huawei: &Huawei,
+    wire: Wire,
+    route: Route,
+    caller: Option<Caller>,
+    request_id: &str,
+    entry: &mut Entry,
+) -> Result<Call, Fault> {
+    let body = wire.json();
+    let operation = match &body {
+        Ok(body) => route.choose(body),
+        Err(_) => route.first(),
+    };
+    let operation = operation.ok_or_else(Fault::no_operation)?;
+    entry.operation = operation.recorded_name();
+    let header = wire.header("x-project-id");
+    let token = caller.as_ref().and_then(|caller| caller.project.as_ref()).map(|project| project.id.as_str());
+    let path = route.values.get("project_id").map(String::as_str);
+    let named = path.into_iter().chain(header).chain(token);
+    let project = project::only(huawei, &huawei.service.snapshot(), named)
+        .map_err(|(problem, message)| Fault::of(operation, problem, message))?;
+    let host = wire.host();
+    let caller =
+        caller.unwrap_or_else(|| Caller { key_id: String::new(), role: KeyRole::Viewer, project: None });
+    Ok(Call {
+        operation,
+        project,
+        key_id: caller.key_id,
+        role: caller.role,
+        request_id: request_id.to_owned(),
+        change: PendingChange::new(&huawei.recording.trail, entry.clone()),
+        host,
+        peer: wire.peer,
+        headers: wire.headers,
+        values: route.values,
+        query: wire.query,
+        body: body?,
+    })
+}
+
+async fn run(huawei: &Huawei, call: &Call) -> Result<Response, Fault> {
+    let operation = call.operation;
+    if let Some(needed) = operation.role
+        && call.role < needed
+    {
+        let fault = Fault::not_allowed(operation, needed, call.role);
+        call.change.not_allowed(&fault.code, &fault.message).await;
+        return Err(fault);
+    }
+    let result = match parameters::check(operation, &call.query, &call.body) {
+        Ok(()) => (operation.handler)(huawei, call).await,
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = &result
+        && operation.role > Some(KeyRole::Viewer)
+        && !call.is_dry_run()
+    {
+        call.change.refused(&fault.code, &fault.message).await;
+    }
+    result
+}

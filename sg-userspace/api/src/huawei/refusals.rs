@@ -45,8 +45,8 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
         | Refusal::Exists { .. }
-        | Refusal::AddressTaken { .. }
-        | Refusal::DeviceTaken { .. } => Problem::Exists,
+        | Refusal::DeviceTaken { .. }
+        | Refusal::AddressTaken { .. } => Problem::Exists,
         Refusal::PendingConfirmation { .. }
         | Refusal::NothingPending
         | Refusal::OtherPending { .. }
@@ -74,9 +74,9 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::OtherVpc { .. }
         | Refusal::OtherNetwork { .. }
         | Refusal::EnterpriseReference { .. }
+        | Refusal::EnterpriseInnerAccess { .. }
         | Refusal::RegionalReference { .. }
         | Refusal::RegionalMember { .. }
-        | Refusal::EnterpriseInnerAccess { .. }
         | Refusal::OwnGroup { .. }
         | Refusal::MixedFamilies { .. }
         | Refusal::ChangesKind { .. }

@@ -118,7 +118,7 @@ prop_compose! {
 prop_compose! {
     fn group()(
         id in id("sg-"), region in text(), vpc in option::of(id("vpc-")), label in label(),
-        kind in select(vec![GroupType::Basic, GroupType::Enterprise]),
+        kind in select(GroupType::ALL.to_vec()),
         inner_access in any::<bool>(), default in any::<bool>(),
     ) -> Group {
         Group { id, region, vpc, label, kind, inner_access, default }

@@ -13,6 +13,7 @@ mod api {
     pub(crate) mod changes;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
+    pub(crate) mod device_addresses;
     pub(crate) mod hostile;
     pub(crate) mod impact;
     pub(crate) mod in_force;
@@ -20,6 +21,7 @@ mod api {
     pub(crate) mod json_log;
     pub(crate) mod kills;
     pub(crate) mod metrics;
+    pub(crate) mod ordered_groups;
     pub(crate) mod tried;
     pub(crate) mod walkthrough;
 }
@@ -35,6 +37,7 @@ fn main() -> Result<ExitCode> {
         features!(suite:
             api::clients,
             api::walkthrough,
+            api::ordered_groups,
             api::kills,
             api::tried,
             api::concurrency,
@@ -45,6 +48,7 @@ fn main() -> Result<ExitCode> {
             api::audit,
             api::changes,
             api::impact,
+            api::device_addresses,
             api::in_force,
             api::candidate,
             api::hostile,

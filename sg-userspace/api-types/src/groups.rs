@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sg_records::GroupType;
 use utoipa::ToSchema;
 
-/// Creates a group without rules.
+/// Creates a group, and the rules that it begins with.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateGroup {
@@ -27,6 +27,20 @@ pub struct CreateGroup {
     /// Whether members accept inbound traffic from each other without a rule. Must be false for enterprise and closed groups.
     /// Default: true for basic groups, otherwise false.
     pub inner_access: Option<bool>,
+    /// The rules that the group begins with: `none` or `standard`. Default: `none`.
+    pub template: GroupTemplate,
+}
+
+/// The rules that a new group begins with. They are rules like any other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupTemplate {
+    /// No rules.
+    #[default]
+    None,
+    /// Those of a new group in the clouds' consoles, with priority 100. Basic and enterprise, which need a VPC: TCP to 80, 443, 22 and
+    /// 3389 and ping from every IPv4 address; enterprise also everything outbound. Closed: from itself, and everything outbound.
+    Standard,
 }
 
 /// Changes a group. Unspecified fields are left unchanged.
@@ -54,9 +68,11 @@ pub struct DeleteGroups {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct NewLabel {
-    /// Name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter. Need not be unique. Default: no name.
+    /// Name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter; of closed groups and lists,
+    /// also fewer, and beginning with anything else. Need not be unique. Default: no name.
     pub name: String,
-    /// Description: 2 to 256 characters, not beginning with `http://` or `https://`. Default: none.
+    /// Description: 2 to 256 characters, not beginning with `http://` or `https://`; of closed groups and lists, any up to 256.
+    /// Default: none.
     pub description: String,
     /// Tags: keys of 1 to 128 characters with values of up to 128. Their number is limited by the quota `tags`. Default: none.
     pub tags: BTreeMap<String, String>,
@@ -66,10 +82,12 @@ pub struct NewLabel {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct LabelChange {
-    /// New name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter. Empty: remove the name.
+    /// New name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter; of closed groups and
+    /// lists, also fewer, and beginning with anything else. Empty: remove the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// New description: 2 to 256 characters, not beginning with `http://` or `https://`. Empty: remove the description.
+    /// New description: 2 to 256 characters, not beginning with `http://` or `https://`; of closed groups and lists, any up to 256.
+    /// Empty: remove the description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// New tags. They replace all existing tags.

@@ -8,6 +8,7 @@
 
 mod access;
 mod apply;
+mod authorize;
 mod candidate;
 mod changes;
 mod check;
@@ -35,6 +36,7 @@ mod vpcs;
 
 pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
+pub use authorize::{Authorize, DirectedRule, Duplicates, Sameness};
 pub use candidate::{
     CandidateDecisions, CandidateImage, CandidateLine, CandidateQuery, CandidateReport, CandidateRule,
     CandidateState, DropCandidate, DroppedCandidate, PromoteCandidate, PromotedCandidate, SetCandidate,
@@ -53,12 +55,12 @@ pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use flows::{
     DeleteFlows, DeletedFlows, FlowFilter, FlowLimit, FlowList, FlowProgress, FlowRow, MOST_FLOWS,
 };
-pub use groups::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel};
+pub use groups::{CreateGroup, DeleteGroups, GroupTemplate, LabelChange, ModifyGroup, NewLabel};
 pub use lint::{Finding, FindingKind, Severity};
 pub use lists::{CreateList, DeleteLists, ModifyList};
-pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
+pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, Moved, SetGroups};
 pub use nics::{
-    InstanceView, ModifyNic, NicView, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics,
+    DeviceField, InstanceView, ModifyNic, NicView, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics,
 };
 pub use observe::ObserveQuery;
 pub use pending::{ChangeState, ExtendChange, PendingChange, SettleChange, SettledChange};
@@ -66,7 +68,7 @@ pub use policy_tests::{ListedTest, ReplaceTests, RunTests, TestResult, TestedPol
 pub use query::{
     GroupQuery, GroupView, LARGEST_PAGE, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
 };
-pub use rules::{Authorize, ModifyRule, Revoke};
+pub use rules::{ModifyRule, Revoke};
 pub use search::{Found, FoundLine, FoundQuery, Search, UndecidedNic};
 pub use service::ModifyQuotas;
 pub use sg_model::Age;

@@ -47,6 +47,10 @@ pub struct ModifyList<E: ListEntry> {
     /// of entries.
     #[serde(default)]
     pub max_entries: Option<u32>,
+    /// The entries from now on, in this order, in place of all that there are; not with `add` or `remove`. Default: as `add` and
+    /// `remove` say.
+    #[serde(default)]
+    pub entries: Option<Vec<E>>,
     /// Entries to add. If the list has an entry with the same value, only its description changes.
     #[serde(default)]
     pub add: Vec<E>,
@@ -59,16 +63,18 @@ pub struct ModifyList<E: ListEntry> {
 impl<E: ListEntry> Default for ModifyList<E> {
     fn default() -> Self {
         let (label, add, remove) = (LabelChange::default(), Vec::new(), Vec::new());
-        Self { list: String::new(), label, max_entries: None, add, remove }
+        Self { list: String::new(), label, max_entries: None, entries: None, add, remove }
     }
 }
 
-/// Deletes lists. Refused if a rule names one of them.
+/// Deletes lists. Refused if a rule names one of them, unless the rules go, too.
 #[derive(Clone, Debug, Serialize)]
 #[serde(bound = "")]
 pub struct DeleteLists<E: ListEntry> {
     /// Ids or names of the lists. Either all of them are deleted or none.
     pub lists: Vec<String>,
+    /// Whether the rules that name one of them are deleted with them.
+    pub with_rules: bool,
     #[serde(skip)]
     kind: PhantomData<fn() -> E>,
 }
@@ -77,6 +83,12 @@ impl<E: ListEntry> DeleteLists<E> {
     /// A request to delete these lists, which are given by their ids or names.
     #[must_use]
     pub const fn new(lists: Vec<String>) -> Self {
-        Self { lists, kind: PhantomData }
+        Self { lists, with_rules: false, kind: PhantomData }
+    }
+
+    /// The same, and to delete the rules that name them.
+    #[must_use]
+    pub fn with_rules(self, with_rules: bool) -> Self {
+        Self { with_rules, ..self }
     }
 }

@@ -12,6 +12,7 @@
 
 mod access;
 mod apply;
+mod authorize;
 mod check;
 mod clone;
 mod dated;
@@ -25,6 +26,7 @@ mod idempotency;
 #[cfg(any(test, feature = "in-memory"))]
 pub mod in_memory;
 mod integrity;
+mod interfaces;
 mod labels;
 mod lint;
 mod lists;
@@ -46,8 +48,11 @@ mod rule_check;
 mod rules;
 mod state;
 mod summary;
+mod tags;
+mod template;
 #[cfg(test)]
 mod tests;
+mod together;
 mod transfer;
 mod twins;
 mod tx;
@@ -64,6 +69,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+pub use authorize::{AddRules, Authorized};
 pub use check::{check_common, check_packet};
 pub use demands::{TestsRun, run_tests};
 pub use devices::HostDevices;
@@ -72,6 +78,9 @@ pub use guard::{Guarded, OwnConnection};
 pub use history::{History, Kept};
 pub use idempotency::Idempotent;
 pub use integrity::check_stored;
+pub use interfaces::{
+    AttachNic, CreateInterface, DeleteInterface, DetachNic, ModifyInstance, available, usable,
+};
 pub use labels::DEFAULT_REGION;
 pub use lint::{Scope, lint, lint_policy};
 pub use lists::StoredEntry;
@@ -81,10 +90,10 @@ pub use project::{
 };
 pub use query::{
     Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
-    instance_view, list_associations, references,
+    list_associations, references,
 };
 pub use quota::{group_weight, members, weight};
-pub use refusal::{Field, Kind, Network, Quota, Refusal};
+pub use refusal::{Attachment, Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
 pub use replace_tests::{demanded_tests, resolved};
 pub use rollback::number as change_number;
@@ -92,16 +101,18 @@ pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
-    DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
-    Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
-    LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc,
-    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, NicView, Page, PageRequest, PendingChange, Reference,
-    RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules,
-    Restored, Revoke, Rollback, RolledBack, RuleQuery, SetGroups, Severity,
+    DeleteGroups, DeleteLists, DeleteVpc, DeviceField, Difference, DirectedRule, Duplicates, Evaluated,
+    Finding, FindingKind, GroupQuery, GroupTemplate, GroupView, Happens, ImportReport, ImportRow, Imported,
+    InstanceView, Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ListedTest, ModifyGroup,
+    ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup, Moved, NewAccessKey,
+    NewLabel, NicQuery, NicView, Page, PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic,
+    RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules, Restored, Revoke, Rollback,
+    RolledBack, RuleQuery, Sameness, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
 pub use summary::{summarise, summary_of};
+pub use tags::{ChangeTags, Removed};
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::{Insists, Tx};
 

@@ -14,7 +14,7 @@ use sg_store::{Key, Record};
 
 use super::{
     Field, Kind, Operation, Quota, Refusal, State, Tx,
-    labels::{changed, label, region, remark},
+    labels::{Wording, changed_as, label_as, region, remark},
     quota,
 };
 
@@ -99,7 +99,7 @@ impl<E: StoredEntry> Operation for CreateList<E> {
         let list = EntryList {
             id: E::Id::random(),
             region: region(&self.region)?,
-            label: label(tx, &self.label)?,
+            label: label_as(tx, &self.label, Wording::EitherCloud)?,
             extra: self.extra.clone(),
             max_entries: self.max_entries,
             entries: self.entries.clone(),
@@ -113,8 +113,14 @@ impl<E: StoredEntry> Operation for ModifyList<E> {
 
     fn run(&self, tx: &mut Tx) -> Result<EntryList<E>, Refusal> {
         let mut list = EntryList::clone(tx.find_list::<E>(&self.list)?);
-        list.label = changed(tx, &list.label, &self.label)?;
+        list.label = changed_as(tx, &list.label, &self.label, Wording::EitherCloud)?;
         list.max_entries = self.max_entries.unwrap_or(list.max_entries);
+        if let Some(entries) = &self.entries {
+            if let Some(value) = self.add.iter().map(E::value).chain(&self.remove).next() {
+                return invalid::<E, _>(E::VALUE, value, "nothing to add or remove beside all entries");
+            }
+            list.entries.clone_from(entries);
+        }
         for value in &self.remove {
             if self.add.iter().any(|entry| entry.value() == value) {
                 return invalid::<E, _>(E::TWICE, value, "an entry is added or removed, not both");
@@ -146,8 +152,13 @@ impl<E: StoredEntry> Operation for DeleteLists<E> {
         let mut deleted = Vec::with_capacity(self.lists.len());
         for text in &self.lists {
             let id = tx.find_list::<E>(text)?.id.clone();
-            let by = groups_naming(tx, &id);
-            if !by.is_empty() {
+            let rules: Vec<Key> = tx.rules_naming(&id).map(|rule| Key::Rule(rule.id.clone())).collect();
+            if self.with_rules {
+                for rule in rules {
+                    tx.delete(rule);
+                }
+            } else if !rules.is_empty() {
+                let by = groups_naming(tx, &id);
                 let by = by.iter().map(|group| format!("rules of group {group}")).collect();
                 return Err(Refusal::InUse { kind: E::KIND, id: id.to_string(), by });
             }

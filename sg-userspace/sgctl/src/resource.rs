@@ -89,6 +89,17 @@ impl Session<'_> {
 
     /// Deletes some, one after the other, after confirmation. If one is refused, those before it stay deleted.
     pub(crate) fn delete<R: Resource>(&mut self, names: &[String], yes: Yes) -> Result<(), Failure> {
+        self.delete_with::<R>(names, yes, "", |address| address)
+    }
+
+    /// The same, with what else goes in the question, and in the request as `with` says.
+    pub(crate) fn delete_with<R: Resource>(
+        &mut self,
+        names: &[String],
+        yes: Yes,
+        and: &str,
+        with: impl Fn(Address) -> Address,
+    ) -> Result<(), Failure> {
         self.output.without_table()?;
         let [verb, done] = R::DELETE;
         if names.len() > 1 && self.client.tries() {
@@ -97,10 +108,10 @@ impl Session<'_> {
                 R::NOUN
             )));
         }
-        self.output.confirm(&format!("{verb} {} {}?", R::NOUN, names.join(", ")), yes.yes)?;
+        self.output.confirm(&format!("{verb} {} {}{and}?", R::NOUN, names.join(", ")), yes.yes)?;
         let (mut deleted, mut failure) = (Vec::with_capacity(names.len()), None);
         for name in names {
-            let call = Call::change(Method::DELETE, Address::of(&[R::COLLECTION, name]));
+            let call = Call::change(Method::DELETE, with(Address::of(&[R::COLLECTION, name])));
             match self.client.call::<OneOrMore>(&call) {
                 Ok(ids) => deleted.extend(ids.texts()),
                 Err(error) => {

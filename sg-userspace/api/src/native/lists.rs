@@ -1,14 +1,25 @@
 //! Routes of lists, the same for every kind. They must never decide what is allowed. `mod.rs` calls `declare` once.
 
+use serde::Deserialize;
 use sg_records::{EntryList, PortEntry, PrefixEntry};
 use sg_service::{
     CreateList, DeleteLists, Filter, ListView, ModifyList, Page, Reference, StoredEntry, find_lists,
     list_associations,
 };
 
+use utoipa::IntoParams;
+
 use sg_records::KeyRole::{Editor, Viewer};
 
 use super::{route::Route, routes::Routes};
+
+/// What becomes of the rules that name a list.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+struct Naming {
+    /// Also delete the rules that name the list. Without it, a list that a rule names is not deleted. Default: false.
+    with_rules: bool,
+}
 
 pub(super) fn declare(routes: &mut Routes) {
     kind::<PrefixEntry>(
@@ -42,8 +53,10 @@ fn kind<E: StoredEntry>(
     routes.change::<ModifyList<E>>(Route::patch(one, modify).needs(Editor), |operation, context| {
         operation.list = context.path();
     });
-    routes.order(Route::delete(one, delete).needs(Editor), |context| {
-        DeleteLists::<E>::new(vec![context.path()])
+    let delete = Route::delete(one, delete).needs(Editor).with::<Naming>();
+    routes.order_by_query(delete, |context| {
+        let naming: Naming = context.query()?;
+        Ok(DeleteLists::<E>::new(vec![context.path()]).with_rules(naming.with_rules))
     });
     let by = Route::get(associations, "List the groups whose rules reference the list").needs(Viewer);
     routes.ask::<Vec<Reference>>(by, |_, state, context| Ok(list_associations::<E>(state, &context.path())?));

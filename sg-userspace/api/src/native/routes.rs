@@ -233,6 +233,18 @@ impl Routes {
         self.act(route, Bodies::returning::<O::Output>(), move |context, _| Ok(operation(context)));
     }
 
+    /// The same, of an operation that has parameters in the query.
+    pub(super) fn order_by_query<O>(
+        &mut self,
+        route: Route,
+        operation: fn(&RequestContext) -> Result<O, Failed>,
+    ) where
+        O: Operation + Sync + Clone + Serialize,
+        O::Output: Serialize + DeserializeOwned + ToSchema,
+    {
+        self.act(route, Bodies::returning::<O::Output>(), move |context, _| operation(context));
+    }
+
     /// An operation whose body is a file, not its JSON form.
     pub(super) fn file<O>(&mut self, route: Route, read: fn(&RequestContext, &str) -> Result<O, Failed>)
     where

@@ -14,7 +14,7 @@ use sg_guard::Lost;
 use sg_records::{GroupId, GroupType, NicId, RuleId};
 use thiserror::Error;
 
-pub use subject::{Field, Kind, Network, Quota};
+pub use subject::{Attachment, Field, Kind, Network, Quota};
 
 /// Why an operation is refused. A refused operation changes nothing, unless the variant says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
@@ -118,7 +118,7 @@ pub enum Refusal {
         verb: &'static str,
     },
     /// A list or VPC is still in use.
-    #[error("{kind} {id} is in use by {}: change those first", some(by))]
+    #[error("{kind} {id} is in use by {}: change those first{}", some(by), or_with_rules(*kind))]
     InUse {
         kind: Kind,
         id: String,
@@ -218,7 +218,7 @@ pub enum Refusal {
         second: &'static str,
     },
     /// The group already has a rule with the same content.
-    #[error("rule {rule} already matches the same packets and does the same: change that one")]
+    #[error("rule {rule} already matches the same packets: change that one")]
     DuplicateRule {
         /// The existing rule.
         rule: RuleId,
@@ -251,6 +251,16 @@ pub enum Refusal {
         /// The NIC that has it.
         nic: NicId,
     },
+    /// Another NIC of the VPC has the address.
+    #[error("address {address} already belongs to NIC {nic} of the VPC: choose another")]
+    AddressTaken {
+        address: IpAddr,
+        /// The NIC that has it.
+        nic: NicId,
+    },
+    /// A NIC is attached to an instance, or is not, where the operation needs it otherwise.
+    #[error("NIC {nic} {}", found.says())]
+    Attachment { nic: NicId, found: Attachment },
     /// An object with this id already exists.
     #[error("{kind} {id} already exists: choose another id")]
     Exists { kind: Kind, id: String },
@@ -353,6 +363,14 @@ pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+/// What else can be done about rules that use an object.
+const fn or_with_rules(kind: Kind) -> &'static str {
+    match kind {
+        Kind::PrefixList | Kind::PortList => ", or delete them with it",
+        _ => "",
     }
 }
 

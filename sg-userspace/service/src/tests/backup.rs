@@ -178,6 +178,7 @@ fn remade(state: &State) -> Result<(), String> {
             vpc: group.vpc.as_ref().map(|vpc| new(&ids, vpc.as_str())).transpose()?,
             kind: group.kind,
             inner_access: Some(group.inner_access),
+            ..CreateGroup::default()
         };
         let made = world.run(&create).map_err(|refusal| told("group", refusal))?;
         ids.insert(group.id.to_string(), made.id.to_string());
@@ -224,7 +225,7 @@ fn remade(state: &State) -> Result<(), String> {
             }
         }
         let group = new(&ids, rule.group.as_str())?;
-        match world.run(&Authorize { group, direction: rule.direction, rules: vec![spec] }) {
+        match world.run(&Authorize::of(group, rule.direction, vec![spec])) {
             // Documents, and copies of their groups, have such rules.
             Ok(_)
             | Err(
@@ -344,7 +345,7 @@ proptest! {
                     for group in groups {
                         // Operations cannot change what a document owns.
                         let rules = vec![tcp(81, "any")];
-                        let _ = Authorize { group, direction: Direction::Ingress, rules }.run(&mut other);
+                        let _ = Authorize::of(group, Direction::Ingress, rules).run(&mut other);
                     }
                     prop_assert_eq!(check_stored(&other), Ok(()), "{:?}", edit);
                     let again = exported(&other);

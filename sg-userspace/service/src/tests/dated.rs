@@ -49,7 +49,7 @@ fn an_object_was_changed_when_what_it_says_did() {
     let same = ModifyGroup { group: "web".to_owned(), label: name("web"), ..ModifyGroup::default() };
     assert_eq!(world.run(&same).unwrap().label.updated, web.label.updated);
     let up = MoveGroup { target: nic.id.to_string(), group: "web".to_owned(), to: Move::Up };
-    assert_eq!(world.run(&up).unwrap().label.updated, now);
+    assert_eq!(world.run(&up).unwrap().nic.label.updated, now);
 
     let now = clock.at(30);
     let world = &mut clock.0;

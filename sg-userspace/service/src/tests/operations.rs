@@ -1,16 +1,19 @@
 //! What each operation does, and why it refuses.
 
+use std::collections::BTreeSet;
+
 use sg_model::HeaderNumbers;
 use sg_records::{
-    Direction, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily, PortEntry, Ports, PrefixEntry,
-    PrefixFamily, Protocol, Remote, Role, RuleSpec,
+    Action, Direction, Group, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily, PortEntry, Ports,
+    PrefixEntry, PrefixFamily, Protocol, Remote, Role, RuleSpec,
 };
 
 use super::{IPV4, World, new_group, new_list, tcp, with};
 use crate::{
-    ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, Join, LabelChange,
-    Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Quota,
-    Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, policy,
+    ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, GroupTemplate, Join,
+    LabelChange, Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup,
+    NewLabel, Quota, Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups,
+    list_associations, policy,
 };
 
 fn names(groups: &[GroupId], world: &World) -> Vec<String> {
@@ -108,7 +111,7 @@ fn the_order_of_a_nics_groups() {
     let groups = world.run(&join).unwrap().remove(0).groups;
     assert_eq!(names(&groups, &world), ["aa", "cc", "dd", "bb"]);
     let mut moved = |group: &str, to| {
-        let groups = world.run(&MoveGroup { target: nic.clone(), group: group.to_owned(), to })?.groups;
+        let groups = world.run(&MoveGroup { target: nic.clone(), group: group.to_owned(), to })?.nic.groups;
         Ok::<_, Refusal>(names(&groups, &world))
     };
     assert_eq!(moved("bb", Move::Up).unwrap(), ["aa", "cc", "bb", "dd"]);
@@ -186,13 +189,42 @@ fn a_list_counts_with_all_it_may_hold() {
     assert!(matches!(world.run(&grown(101)), Err(Refusal::TooMany { quota: Quota::RulesPerNic, .. })));
     world.run(&grown(100)).unwrap();
     let refused = world.run(&DeleteLists::<PrefixEntry>::new(texts(&["office"])));
-    assert!(matches!(refused, Err(Refusal::InUse { .. })));
+    assert!(matches!(&refused, Err(Refusal::InUse { .. })));
+    assert!(refused.unwrap_err().to_string().ends_with("change those first, or delete them with it"));
     let twice = CreateList { entries: vec![entry("10.0.0.0/8"), entry("10.0.0.0/8")], ..list.clone() };
     assert!(matches!(world.run(&twice), Err(Refusal::Invalid { field: Field::CidrTwice, .. })));
     let both = CreateList { extra: PrefixFamily::default(), ..list.clone() };
     assert!(matches!(world.run(&both), Err(Refusal::Missing { field: Field::Family, .. })));
     let other = CreateList { entries: vec![entry("2001:db8::/32")], ..list };
     assert!(matches!(world.run(&other), Err(Refusal::Invalid { field: Field::Family, .. })));
+}
+
+#[test]
+fn a_list_goes_with_the_rules_that_name_it() {
+    let mut world = World::new();
+    let (web, ops) = (world.group("web").id, world.group("ops").id);
+    let list = world.run(&new_list::<PrefixEntry>("office", IPV4, 5, Vec::new())).unwrap();
+    world.run(&new_list::<PrefixEntry>("other", IPV4, 5, Vec::new())).unwrap();
+    let by_list =
+        |port, list: &str| with(tcp(port, "any"), |matches| matches.remote = Remote::PrefixList(list.into()));
+    for (group, direction) in [("web", Direction::Ingress), ("ops", Direction::Egress)] {
+        world.rule(group, direction, by_list(80, "office")).unwrap();
+        world.rule(group, direction, by_list(80, "other")).unwrap();
+    }
+    let named = list_associations::<PrefixEntry>(&world.tx, list.id.as_str()).unwrap();
+    let groups: BTreeSet<_> =
+        named.iter().map(|by| (by.group.clone(), by.name.as_str(), by.rules.len())).collect();
+    assert_eq!(groups, [(web, "web", 1), (ops, "ops", 1)].into());
+
+    // Either all or none.
+    let both = DeleteLists::<PrefixEntry>::new(texts(&["office", "nothing"])).with_rules(true);
+    assert!(matches!(world.run(&both), Err(Refusal::NotFound { .. })));
+    assert_eq!(world.tx.rules().len(), 4);
+    let one = DeleteLists::<PrefixEntry>::new(texts(&["office"])).with_rules(true);
+    assert_eq!(world.run(&one).unwrap(), [list.id.to_string()]);
+    assert_eq!(world.tx.rules().len(), 2);
+    assert!(world.tx.prefix_list(&list.id).is_none());
+    policy(&world.tx).unwrap();
 }
 
 #[test]
@@ -210,6 +242,16 @@ fn a_list_has_ranges_as_they_are_written() {
     };
     let changed = world.run(&change(&["10.0.0.7-10.0.0.9"], &["10.0.0.0/24"])).unwrap();
     assert_eq!(changed.entries, ["10.0.0.0-10.0.0.255", "10.0.0.1-10.0.0.1", "10.0.0.7-10.0.0.9"].map(entry));
+    let all = |entries: &[&str]| {
+        let entries = Some(entries.iter().copied().map(entry).collect());
+        ModifyList::<PrefixEntry> { list: "office".to_owned(), entries, ..ModifyList::default() }
+    };
+    let replaced = world.run(&all(&["10.0.0.9/32", "10.0.0.1-10.0.0.1"])).unwrap();
+    assert_eq!(replaced.entries, ["10.0.0.9/32", "10.0.0.1-10.0.0.1"].map(entry));
+    assert!(world.run(&all(&[])).unwrap().entries.is_empty());
+    let mixed = ModifyList { remove: vec!["10.0.0.9/32".parse().unwrap()], ..all(&[]) };
+    assert!(matches!(world.run(&mixed), Err(Refusal::Invalid { field: Field::Cidr, .. })));
+    world.run(&all(&["10.0.0.1-10.0.0.1"])).unwrap();
     // The same addresses, but not an entry.
     let refused = world.run(&change(&[], &["10.0.0.1/32"]));
     assert!(matches!(refused, Err(Refusal::Invalid { field: Field::Cidr, .. })));
@@ -533,14 +575,14 @@ fn an_instance_is_its_primary_nic() {
         ..RegisterInstance::default()
     };
     let view = world.run(&instance).unwrap();
-    assert!(view.nics[0].primary && !view.nics[1].primary);
+    assert!(view.nics[0].nic.primary && !view.nics[1].nic.primary);
     assert!(matches!(world.run(&instance), Err(Refusal::Exists { .. })));
     let join = Join { groups: texts(&["db"]), targets: texts(&["i-web1"]), place: None };
     let joined = world.run(&join).unwrap();
-    assert_eq!((&joined[0].id, &joined[0].groups[..]), (&view.nics[0].id, &[web.id, db.id][..]));
+    assert_eq!((&joined[0].id, &joined[0].groups[..]), (&view.nics[0].nic.id, &[web.id, db.id][..]));
     // The next one becomes primary.
-    world.run(&RemoveNics { nics: vec![view.nics[0].id.to_string()] }).unwrap();
-    assert!(world.tx.nic(&view.nics[1].id).unwrap().primary);
+    world.run(&RemoveNics { nics: vec![view.nics[0].nic.id.to_string()] }).unwrap();
+    assert!(world.tx.nic(&view.nics[1].nic.id).unwrap().primary);
     let refused = world.run(&DeleteVpc { vpc: "net".to_owned() });
     assert!(
         matches!(refused, Err(Refusal::InUse { by, .. }) if by.len() == 4),
@@ -562,4 +604,48 @@ fn a_label_changes_and_the_rest_stays() {
     assert!(!group.inner_access);
     let nothing = ModifyGroup { group: "web".to_owned(), ..ModifyGroup::default() };
     assert!(matches!(world.run(&nothing), Err(Refusal::NothingToChange)));
+}
+
+#[test]
+fn a_group_begins_with_the_rules_of_its_template() {
+    let mut world = World::new();
+    let vpc = world.vpc.clone();
+    let standard =
+        |kind, name| CreateGroup { kind, template: GroupTemplate::Standard, ..new_group(name, &vpc) };
+    let said = |world: &World, group: &Group| -> Vec<String> {
+        let rules = world.tx.rules_of(&group.id).inspect(|rule| {
+            assert_eq!((rule.spec.priority, rule.spec.action), (100, Action::Accept));
+        });
+        let mut rules: Vec<_> = rules.collect();
+        rules.sort_by_key(|rule| rule.serial);
+        rules.iter().map(|rule| format!("{} {}", rule.direction, rule.spec.matches)).collect()
+    };
+    let closed = world.run(&standard(GroupType::Closed, "shut")).unwrap();
+    let own = [
+        format!("ingress all family ipv4 remote {}", closed.id),
+        format!("ingress all family ipv6 remote {}", closed.id),
+        "egress all family ipv4 remote any".to_owned(),
+        "egress all family ipv6 remote any".to_owned(),
+    ];
+    assert_eq!(said(&world, &closed), own);
+    let regional = CreateGroup { vpc: None, ..standard(GroupType::Closed, "regional") };
+    let regional = world.run(&regional).unwrap();
+    assert_eq!(
+        said(&world, &regional),
+        own.map(|rule| rule.replace(closed.id.as_str(), regional.id.as_str()))
+    );
+
+    let basic = world.run(&standard(GroupType::Basic, "web")).unwrap();
+    let open = ["tcp ports 80", "tcp ports 443", "tcp ports 22", "tcp ports 3389", "icmp"]
+        .map(|what| format!("ingress {what} remote 0.0.0.0/0"));
+    assert_eq!(said(&world, &basic), open);
+    let enterprise = world.run(&standard(GroupType::Enterprise, "big")).unwrap();
+    assert_eq!(said(&world, &enterprise), [&open[..], &["egress all remote any".to_owned()]].concat());
+
+    // All or nothing.
+    let classic = CreateGroup { vpc: None, ..standard(GroupType::Basic, "old") };
+    let refused = world.run(&classic).unwrap_err();
+    assert!(matches!(&refused, Refusal::Invalid { field: Field::Template, .. }), "{refused}");
+    assert!(world.tx.find_group("old").is_err());
+    assert_eq!(crate::check_stored(&world.tx), Ok(()));
 }

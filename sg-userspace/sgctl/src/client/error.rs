@@ -50,7 +50,7 @@ pub(crate) enum ClientError {
         if *changes { "; whether it was done is not known" } else { "" }
     )]
     Timeout { seconds: u64, changes: bool },
-    #[error("{}{}", error.message, raised(error))]
+    #[error("{}{}{}", error.message, raised(error), with_rules(error))]
     Refused { status: StatusCode, error: ErrorDetail },
     #[error("what serves {server} is not sgd, or another version of it: it responds with {status}")]
     NoApi { server: Server, status: StatusCode },
@@ -111,6 +111,12 @@ impl From<ClientError> for Failure {
             Self::other(error)
         }
     }
+}
+
+/// How to delete a list with the rules that name it.
+fn with_rules(error: &ErrorDetail) -> &'static str {
+    let is_list = matches!(error.details["kind"].as_str(), Some("prefix list" | "port list"));
+    if error.code == "in_use" && is_list { " (`--with-rules`)" } else { "" }
 }
 
 /// How to raise the quota that a request would exceed, if a quota can be raised so far.

@@ -110,11 +110,14 @@ enum Verb<E: ListNoun> {
         "Change a {}. Unspecified fields are left unchanged. Every rule that names it follows", E::NOUN
     ))]
     Modify(Modify<E>),
-    #[command(about = format!("Delete {} that no rule names", plural(E::NOUN)))]
+    #[command(about = format!("Delete {}, which no rule may name without --with-rules", plural(E::NOUN)))]
     Delete {
         /// Ids or names.
         #[arg(required = true, value_name = "LIST", value_parser = named())]
         lists: Vec<String>,
+        /// Also delete the rules that name them, in every group.
+        #[arg(long)]
+        with_rules: bool,
         #[command(flatten)]
         yes: Yes,
     },
@@ -158,6 +161,15 @@ struct Modify<E: ListNoun> {
     /// Maximum number of entries.
     #[arg(long, value_name = "NUMBER")]
     max_entries: Option<u32>,
+    #[arg(
+        long = "entry",
+        id = "entries",
+        value_name = E::VALUE_NAMES[1],
+        value_parser = entry::<E>,
+        conflicts_with_all = ["add", "remove"],
+        help = format!("{} with a description, in place of all entries there are. May be repeated", E::VALUE)
+    )]
+    entries: Option<Vec<E>>,
     #[arg(
         long,
         value_name = E::VALUE_NAMES[1],
@@ -243,12 +255,17 @@ pub(crate) fn run<E: ListNoun>(args: Args<E>, session: &mut Session<'_>) -> Resu
                 list: String::new(),
                 label: modify.label.into_request(),
                 max_entries: modify.max_entries,
+                entries: modify.entries,
                 add: modify.add,
                 remove: modify.remove,
             };
             session.modify::<EntryList<E>>(&modify.list, &body).map(drop)
         }
-        Verb::Delete { lists, yes } => session.delete::<EntryList<E>>(&lists, yes),
+        Verb::Delete { lists, with_rules: true, yes } => {
+            let and = ", and the rules that name it";
+            session.delete_with::<EntryList<E>>(&lists, yes, and, |address| address.with("with_rules", true))
+        }
+        Verb::Delete { lists, with_rules: false, yes } => session.delete::<EntryList<E>>(&lists, yes),
         Verb::Associations { list } => {
             session.referenced(&Address::of(&[E::COLLECTION, &list, "associations"]))
         }

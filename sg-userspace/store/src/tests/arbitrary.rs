@@ -104,13 +104,14 @@ prop_compose! {
 prop_compose! {
     fn vpc()(
         id in id("vpc-"), region in text(), label in label(),
+        cidr in option::of(select(vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.0/24".parse().unwrap()])),
         order in select(vec![Order::Merged, Order::Sequence]),
         established in select(vec![Established::Revalidate, Established::Keep]),
         mid_stream in select(vec![MidStream::Loose, MidStream::Strict]),
         takeover in select(vec![Takeover::default(), Takeover::Seconds(60), Takeover::Named(NamedTakeover::Forever)]),
         default in select(vec![Unmatched::Drop, Unmatched::Reject]),
     ) -> Vpc {
-        Vpc { id, region, label, order, established, mid_stream, takeover, default }
+        Vpc { id, region, label, cidr, order, established, mid_stream, takeover, default }
     }
 }
 

@@ -5,11 +5,11 @@ use std::{borrow::Cow, net::IpAddr};
 
 use serde_json::{Value, json};
 use sg_records::{Instance, KeyRole, Nic};
-use sg_service::State;
+use sg_service::{HostDevices, State};
 
 use super::{
     action::{Action, ActionFuture},
-    common::{VSWITCH, ZONE, region, tags_shown, time, vpc_shown},
+    common::{ZONE, region, tags_shown, time, vpc_shown, vswitch},
     filters::{addresses, has_one, has_tags, is_like, one_of},
     interfaces::{first_v4, kind, private, v6},
     pagination::Window,
@@ -32,7 +32,7 @@ pub(super) const ACTIONS: &[Action] = &[Action {
             text("InstanceName", "`*` stands for any text"),
             text("Status", "`Running`, as all instances are, or another of the cloud's states"),
             text("VpcId", ""),
-            text("VSwitchId", "no instance has one"),
+            text("VSwitchId", "that of its VPC"),
             text("ZoneId", "no instance has one"),
             text("InstanceNetworkType", "`vpc` or `classic`"),
             text("SecurityGroupId", "of the primary NIC"),
@@ -82,7 +82,7 @@ const UNKNOWN: &[Parameter] = &[
 /// The states of the cloud's instances.
 const STATES: &[&str] = &[RUNNING, "Pending", "Starting", "Stopping", "Stopped"];
 /// That of every instance here.
-const RUNNING: &str = "Running";
+pub(super) const RUNNING: &str = "Running";
 const NETWORK_TYPES: &[&str] = &["vpc", "classic"];
 
 /// The conditions that a listed instance meets.
@@ -117,23 +117,23 @@ impl<'a> Filter<'a> {
         })
     }
 
-    fn admits(&self, state: &State, instance: &Instance) -> bool {
+    fn admits(&self, state: &State, devices: &HostDevices, instance: &Instance) -> bool {
         let nics = || state.nics_of_instance(&instance.id);
         let holds = |group: &str| {
             nics().any(|nic| nic.primary && nic.groups.iter().any(|held| held.as_str() == group))
         };
-        let has = |wanted: &[IpAddr]| has_one(wanted, nics().flat_map(|nic| nic.addresses.iter().copied()));
+        let has = |wanted: &[IpAddr]| nics().any(|nic| has_one(wanted, &devices.addresses_of(nic)));
         (self.ids.is_empty() || self.ids.iter().any(|id| id == instance.id.as_str()))
             && self.name.is_none_or(|name| is_like(name, &instance.label.name))
             && self.status.is_none_or(|status| status == RUNNING)
             && self.vpc.is_none_or(|vpc| vpc_shown(instance.vpc.as_ref()) == vpc)
-            && self.vswitch.is_none_or(|vswitch| vswitch == VSWITCH)
+            && self.vswitch.is_none_or(|wanted| vswitch(instance.vpc.as_ref()) == wanted)
             && self.zone.is_none_or(|zone| zone == ZONE)
             && self.network.is_none_or(|network| network == network_type(instance))
             && self.group.is_none_or(holds)
             && (self.private.is_empty() || instance.vpc.is_some() && has(&self.private))
             && (self.inner.is_empty() || instance.vpc.is_none() && has(&self.inner))
-            && has(&self.v6)
+            && (self.v6.is_empty() || has(&self.v6))
     }
 }
 
@@ -146,32 +146,34 @@ fn describe_instances<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let fields = call.fields();
         let (region, window) = (region(call)?, Window::read(call, 100)?);
         let (filter, tagged) = (Filter::read(&fields)?, has_tags(&fields)?);
-        let state = ecs.service.snapshot();
+        let (state, devices) = (ecs.service.snapshot(), ecs.service.devices());
         let admits = |instance: &Instance| {
-            instance.region == region && tagged(&instance.label) && filter.admits(&state, instance)
+            instance.region == region && tagged(&instance.label) && filter.admits(&state, &devices, instance)
         };
         let found: Vec<_> = state.instances().values().filter(|instance| admits(instance)).collect();
         let (page, mut response) = window.of(&found, |instance| instance.id.to_string());
-        let instances: Vec<Value> = page.iter().map(|instance| instance_shown(&state, instance)).collect();
+        let shown = |instance: &Instance| instance_shown(&state, &devices, instance);
+        let instances: Vec<Value> = page.iter().map(|instance| shown(instance)).collect();
         response.insert("Instances".to_owned(), json!({ "Instance": instances }));
         Response::of(&response)
     })
 }
 
-fn instance_shown(state: &State, instance: &Instance) -> Value {
+pub(super) fn instance_shown(state: &State, devices: &HostDevices, instance: &Instance) -> Value {
     let nics: Vec<&Nic> = state.nics_of_instance(&instance.id).map(AsRef::as_ref).collect();
     let primary = nics.iter().find(|nic| nic.primary);
-    let addresses: Vec<IpAddr> = primary.map(|nic| nic.addresses.clone()).unwrap_or_default();
+    let addresses = primary.map(|nic| devices.addresses_of(nic).into_owned()).unwrap_or_default();
     let interfaces: Vec<Value> = nics
         .iter()
         .map(|nic| {
+            let addresses = devices.addresses_of(nic);
             json!({
                 "NetworkInterfaceId": nic.id,
-                "MacAddress": nic.senders.mac.map(String::from).unwrap_or_default(),
-                "PrimaryIpAddress": first_v4(&nic.addresses),
+                "MacAddress": devices.mac_of(nic).map(String::from).unwrap_or_default(),
+                "PrimaryIpAddress": first_v4(&addresses),
                 "Type": kind(nic),
-                "PrivateIpSets": private(&nic.addresses),
-                "Ipv6Sets": v6(&nic.addresses),
+                "PrivateIpSets": private(&addresses),
+                "Ipv6Sets": v6(&addresses),
             })
         })
         .collect();
@@ -191,7 +193,7 @@ fn instance_shown(state: &State, instance: &Instance) -> Value {
         "SecurityGroupIds": { "SecurityGroupId": primary.map(|nic| &nic.groups[..]).unwrap_or_default() },
         "VpcAttributes": {
             "VpcId": vpc_shown(instance.vpc.as_ref()),
-            "VSwitchId": VSWITCH,
+            "VSwitchId": vswitch(instance.vpc.as_ref()),
             "NatIpAddress": "",
             "PrivateIpAddress": { "IpAddress": private },
         },

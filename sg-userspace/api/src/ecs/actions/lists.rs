@@ -374,6 +374,7 @@ fn modify<'a, E: VendorEntry>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> 
                 tags: None,
             },
             max_entries: if E::WORDS.is_old { None } else { fields.integer("MaxEntries")? },
+            entries: None,
             add: entries(&fields, "AddEntry")?,
             remove: remove?,
         };

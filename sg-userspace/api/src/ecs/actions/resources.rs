@@ -1,4 +1,4 @@
-//! Actions on regions and VPCs, which are managed elsewhere. It must never change them.
+//! The lists of regions and VPCs. It must never change them: `vpcs` does.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,16 @@ use sg_records::{KeyRole, Vpc};
 
 use super::{
     action::{Action, ActionFuture},
-    common::{region, tags_shown, time},
+    common::{region, tags_shown, time, vswitch},
     filters::has_tags,
     pagination::Window,
     parameter::{
         DRY_RUN, REGION, RESOURCE_GROUP, TAG_FILTER, boolean, integer, pages, refused, refused_unless, text,
         without_effect,
     },
+    vpcs::range_shown,
 };
-use crate::ecs::{Call, Ecs, Response};
+use crate::ecs::{Call, Ecs, Response, call::VPC_VERSION};
 
 pub(super) const ACTIONS: &[Action] = &[
     Action {
@@ -33,7 +34,7 @@ pub(super) const ACTIONS: &[Action] = &[
     },
     Action {
         name: "DescribeVpcs",
-        about: "Lists VPCs. This is an action of the cloud's VPC API, version 2016-04-28.",
+        about: "Lists VPCs. This is also an action of the cloud's VPC API, version 2016-04-28.",
         role: KeyRole::Viewer,
         handler: describe_vpcs,
         parameters: &[
@@ -48,7 +49,7 @@ pub(super) const ACTIONS: &[Action] = &[
             pages!(50),
             &[
                 RESOURCE_GROUP,
-                refused("EnableIpv6", "VPCs have no address ranges here, of either family"),
+                refused("EnableIpv6", "VPCs have no IPv6 ranges here"),
                 refused("DhcpOptionsSetId", "there are no DHCP options sets here"),
                 refused("VpcOwnerId", "VPCs have no account here"),
             ],
@@ -79,6 +80,15 @@ fn describe_regions<'a>(ecs: &'a Ecs, _: &'a Call) -> ActionFuture<'a> {
     })
 }
 
+/// The tags of a VPC, in the words of the API that was asked.
+fn tags_of(call: &Call, vpc: &Vpc) -> Value {
+    if call.version != VPC_VERSION {
+        return tags_shown(&vpc.label);
+    }
+    let tags = vpc.label.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value }));
+    json!({ "Tag": tags.collect::<Vec<_>>() })
+}
+
 fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
@@ -106,9 +116,9 @@ fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 "CreationTime": time(vpc.label.created),
                 "Status": "Available",
                 "IsDefault": false,
-                "CidrBlock": "",
-                "VSwitchIds": { "VSwitchId": [] },
-                "Tags": tags_shown(&vpc.label),
+                "CidrBlock": range_shown(vpc),
+                "VSwitchIds": { "VSwitchId": [vswitch(Some(&vpc.id))] },
+                "Tags": tags_of(call, vpc),
             })
         };
         let vpcs: Vec<Value> = page.iter().map(|vpc| shown(vpc)).collect();

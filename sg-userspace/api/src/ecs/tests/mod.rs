@@ -3,12 +3,15 @@
 mod arbitrary;
 pub(super) mod declared;
 mod demands;
+mod devices;
 mod families;
 mod faults;
+mod filters;
 mod page;
 mod params;
 mod recorded;
 mod replies;
+mod resources;
 mod roles;
 mod sdk;
 mod sockets;
@@ -61,6 +64,12 @@ fn ecs(now: &str) -> Ecs {
     ecs_with(now, KeyRole::Admin)
 }
 
+/// An API over what is in force there.
+fn ecs_on(in_force: InForce) -> Ecs {
+    let (service, _) = Service::start(Box::<Remembers>::default(), in_force).unwrap();
+    Ecs { service, ..ecs(NOW) }
+}
+
 fn ecs_with(now: &str, role: KeyRole) -> Ecs {
     let now: Timestamp = now.parse().unwrap();
     let clock: Clock = Arc::new(move || now);
@@ -74,6 +83,7 @@ fn ecs_with(now: &str, role: KeyRole) -> Ecs {
         attempts: Arc::default(),
         recording: Recording::default(),
         nonces: Mutex::new(Nonces::default()),
+        reports: Mutex::default(),
         regions: vec![region],
     }
 }

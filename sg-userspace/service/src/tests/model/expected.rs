@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use sg_records::{GroupType, RuleId};
+use sg_records::{GroupType, OnlyFamily, RuleId};
 
 use super::{
     GROUPS, GROUPS_PER_NIC, LISTS, MEMBERS, NICS, RULES_PER_NIC,
-    operations::{MKind, MRemote, MRule},
+    lists::has,
+    operations::{MRemote, MRule, MService},
 };
 
 #[derive(Debug, Default)]
@@ -19,7 +20,9 @@ pub(super) struct Model {
 
 #[derive(Debug)]
 pub(super) struct MGroup {
-    pub(super) kind: MKind,
+    pub(super) kind: GroupType,
+    /// Closed, without a VPC.
+    pub(super) regional: bool,
     pub(super) inner: bool,
     pub(super) members: Vec<u8>,
 }
@@ -68,10 +71,8 @@ impl Model {
         if wanted.is_empty() {
             why.push("missing");
         }
-        let first = wanted.iter().find_map(|&first| self.groups[first].as_ref());
         if wanted.len() > GROUPS_PER_NIC {
-            let is_closed = first.is_some_and(|first| first.kind.kind() == GroupType::Closed);
-            why.push(if is_closed { "closed_groups_per_nic" } else { "groups_per_nic" });
+            why.push("groups_per_nic");
         }
         for (place, &group) in wanted.iter().enumerate() {
             let Some(there) = &self.groups[group] else {
@@ -81,10 +82,11 @@ impl Model {
             if wanted[..place].contains(&group) {
                 why.push("invalid");
             }
-            if vpc(group) != vpc(nic) && there.kind != MKind::Regional {
+            if vpc(group) != vpc(nic) && !there.regional {
                 why.push("other_vpc");
             }
-            if first.is_some_and(|first| first.kind.kind() != there.kind.kind()) {
+            let first = wanted.iter().find_map(|&first| self.groups[first].as_ref());
+            if first.is_some_and(|first| first.kind != there.kind) {
                 why.push("mixed_types");
             }
             if !before.contains(&group) && self.size(group) + 1 > MEMBERS {
@@ -111,7 +113,7 @@ impl Model {
         port: u16,
     ) -> (bool, Option<RuleId>) {
         let groups = self.nics[nic].as_ref().unwrap();
-        let is_regional = |group: usize| self.groups[group].as_ref().unwrap().kind == MKind::Regional;
+        let is_regional = |group: usize| self.groups[group].as_ref().unwrap().regional;
         let member = |group: usize| {
             // Members in different VPCs do not know each other by a group without one.
             let knows = |number: usize| !is_regional(group) || vpc(number) == vpc(nic);
@@ -130,13 +132,18 @@ impl Model {
         let matches = |rule: &PlacedRule| {
             let net = |number: u8| remote[..3] == [10, 0, number];
             rule.ingress == ingress
-                && rule.rule.port == port
+                && match rule.rule.service {
+                    MService::All => true,
+                    MService::Tcp(of) => of == port,
+                    MService::Icmp => false,
+                }
+                && rule.rule.family != Some(OnlyFamily::Ipv6)
                 && match &rule.rule.remote {
-                    MRemote::Any => true,
+                    MRemote::Any | MRemote::EveryV4 => true,
                     MRemote::Net(number) => net(*number),
                     MRemote::Group(group) => member(*group),
                     MRemote::List(list) => {
-                        self.lists[*list].as_ref().unwrap().1.iter().any(|&number| net(number))
+                        self.lists[*list].as_ref().unwrap().1.iter().any(|&entry| has(entry, remote))
                     }
                 }
         };
@@ -158,7 +165,7 @@ impl Model {
         }
         match best {
             Some((_, rule)) => (!rule.rule.drop, Some(rule.id.clone())),
-            None => (!ingress && self.groups[groups[0]].as_ref().unwrap().kind == MKind::Basic, None),
+            None => (!ingress && self.groups[groups[0]].as_ref().unwrap().kind == GroupType::Basic, None),
         }
     }
 }

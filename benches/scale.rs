@@ -171,6 +171,7 @@ fn records() -> Vec<Record> {
         id: "vpc-1".into(),
         region: "local".into(),
         label: label("net".into()),
+        cidr: None,
         order: Order::Merged,
         established: Established::Revalidate,
         mid_stream: sg_model::MidStream::default(),

@@ -46,7 +46,8 @@ def connect_with(algorithm):
             try:
                 if not hasattr(models, f"{action}Request"):
                     return unknown(client, action)
-                method = re.sub("(?<!^)(?=[A-Z])", "_", action).lower()
+                # `DescribeVSwitches` is `describe_vswitches`.
+                method = re.sub("(?<!^)(?<!V)(?=[A-Z])", "_", action).lower()
                 return getattr(client, method)(model_of(action, parameters)).body.to_map()
             except AlibabaCloudException as error:
                 raise cycle.Refused(error.status_code, error.code, error.data.get("RequestId"), error.data) from None

@@ -61,7 +61,11 @@ impl<'a> Source<'a> {
     pub(crate) fn parts(&mut self) -> PolicyParts {
         let shape = self.byte();
         let chosen = |bit: u8| shape >> bit & 1 == 1;
-        let kind = if chosen(0) { GroupType::Enterprise } else { GroupType::Basic };
+        let kind = match (chosen(0), chosen(2)) {
+            (false, _) => GroupType::Basic,
+            (true, false) => GroupType::Enterprise,
+            (true, true) => GroupType::Closed,
+        };
         let groups = 1 + self.below(4);
         let name = |what: &str, position: usize| format!("{what}-{position}");
         let prefix_lists = (0..2).map(|position| (name("prefixes", position), self.prefix_list())).collect();

@@ -3,6 +3,7 @@
 //! A VPC carries the settings that its NICs share. The service checks the values; these types must never do so. The native API
 //! and `sgctl` exchange them as JSON.
 
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use sg_model::{MidStream, Takeover, Unmatched};
 use sg_records::{Established, Order};
@@ -19,6 +20,10 @@ pub struct CreateVpc {
     pub label: NewLabel,
     /// Region. Default: `local`.
     pub region: String,
+    /// Range of the addresses that NICs get which are created through the ECS API, an IPv4 prefix. Default: none; others may have
+    /// any.
+    #[schema(value_type = Option<String>)]
+    pub cidr: Option<Ipv4Net>,
     /// How the rules of several groups combine on the VPC's NICs. Default: `merged`.
     pub order: Order,
     /// Effect of a policy change on live flows of the VPC's NICs. Default: `revalidate`.
@@ -44,6 +49,9 @@ pub struct ModifyVpc {
     /// New name, description and tags.
     #[serde(flatten)]
     pub label: LabelChange,
+    /// Range of the addresses that NICs get which are created through the ECS API, an IPv4 prefix.
+    #[schema(value_type = Option<String>)]
+    pub cidr: Option<Ipv4Net>,
     /// How the rules of several groups combine on the VPC's NICs.
     pub order: Option<Order>,
     /// Effect of a policy change on live flows of the VPC's NICs.

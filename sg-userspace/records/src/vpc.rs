@@ -3,6 +3,7 @@
 //! These types must never refer to another record by its name. The native API sends them as they are stored: a change of their form
 //! needs a new `SCHEMA` in the store, and a migration.
 
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,6 +19,10 @@ pub struct Vpc {
     /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
+    /// Range of the addresses that NICs get which are created through the ECS API. `null` if there is none; others may have any.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub cidr: Option<Ipv4Net>,
     /// How the rules of several groups combine on the VPC's NICs. Default: `merged`.
     #[serde(default)]
     pub order: Order,

@@ -26,6 +26,7 @@ use super::{
     refusal::excerpt,
     rule_check::{Strictness, checked},
     twins::Names,
+    vpcs::range,
 };
 
 /// Checks that operations could have produced a state.
@@ -99,6 +100,7 @@ impl<'a> Check<'a> {
         id(&vpc.id)?;
         named_region(&vpc.region)?;
         check_label(&vpc.label)?;
+        range(vpc)?;
         match &vpc.label.owner {
             Some(owner) if !self.documents.insert(owner.clone()) => {
                 invalid("owner", owner, "a document has one VPC, and there is another one of it")

@@ -24,6 +24,7 @@ mod idempotency;
 #[cfg(any(test, feature = "in-memory"))]
 pub mod in_memory;
 mod integrity;
+mod interfaces;
 mod labels;
 mod lint;
 mod lists;
@@ -45,8 +46,10 @@ mod rule_check;
 mod rules;
 mod state;
 mod summary;
+mod tags;
 #[cfg(test)]
 mod tests;
+mod together;
 mod transfer;
 mod twins;
 mod tx;
@@ -71,6 +74,9 @@ pub use guard::{Guarded, OwnConnection};
 pub use history::{History, Kept};
 pub use idempotency::Idempotent;
 pub use integrity::check_stored;
+pub use interfaces::{
+    AttachNic, CreateInterface, DeleteInterface, DetachNic, ModifyInstance, available, usable,
+};
 pub use labels::DEFAULT_REGION;
 pub use lint::{Scope, lint, lint_policy};
 pub use lists::StoredEntry;
@@ -83,7 +89,7 @@ pub use query::{
     instance_view, list_associations, references,
 };
 pub use quota::{group_weight, members, weight};
-pub use refusal::{Field, Kind, Network, Quota, Refusal};
+pub use refusal::{Attachment, Field, Kind, Network, Quota, Refusal};
 pub use replace::ReplaceState;
 pub use replace_tests::{demanded_tests, resolved};
 pub use rollback::number as change_number;
@@ -101,6 +107,7 @@ pub use sg_api_types::{
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;
 pub use summary::{summarise, summary_of};
+pub use tags::{ChangeTags, Removed};
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
 pub use tx::{Insists, Tx};
 

@@ -2,12 +2,13 @@
 //!
 //! They never change what a VPC contains. The native API calls them through `Service`.
 
+use ipnet::Ipv4Net;
 use sg_api_types::{CreateVpc, DeleteVpc, ModifyVpc};
 use sg_records::{DocumentName, Id as _, Vpc, VpcId};
 use sg_store::Key;
 
 use super::{
-    Kind, Operation, Refusal, Tx,
+    Field, Kind, Operation, Refusal, Tx,
     labels::{changed, label, region},
 };
 
@@ -19,14 +20,28 @@ impl Operation for CreateVpc {
             id: VpcId::random(),
             region: region(&self.region)?,
             label: label(tx, &self.label)?,
+            cidr: self.cidr,
             order: self.order,
             established: self.established,
             mid_stream: self.mid_stream,
             takeover: self.takeover,
             default: self.default,
         };
+        range(&vpc)?;
         tx.put(vpc.clone());
         Ok(vpc)
+    }
+}
+
+/// Checks the range of a VPC's addresses.
+pub(super) fn range(vpc: &Vpc) -> Result<(), Refusal> {
+    let fits = |range: Ipv4Net| range == range.trunc() && (8..=28).contains(&range.prefix_len());
+    match vpc.cidr {
+        Some(range) if !fits(range) => {
+            let allowed = "an IPv4 prefix without host bits, of 8 to 28 bits";
+            Err(Refusal::invalid(Field::Vpc, range, allowed))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -36,6 +51,8 @@ impl Operation for ModifyVpc {
     fn run(&self, tx: &mut Tx) -> Result<Vpc, Refusal> {
         let mut vpc = Vpc::clone(tx.find_vpc(&self.vpc)?);
         vpc.label = changed(tx, &vpc.label, &self.label)?;
+        vpc.cidr = self.cidr.or(vpc.cidr);
+        range(&vpc)?;
         vpc.order = self.order.unwrap_or(vpc.order);
         vpc.established = self.established.unwrap_or(vpc.established);
         vpc.mid_stream = self.mid_stream.unwrap_or(vpc.mid_stream);

@@ -205,6 +205,7 @@ async fn listen(
             recording: native.recording.clone(),
             // What a process before this one has seen is not known.
             nonces: Mutex::new(Nonces::default().since(Timestamp::now())),
+            reports: Mutex::default(),
             regions: vec![region],
         };
         face(listener, ecs::router(ecs));

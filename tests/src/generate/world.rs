@@ -7,8 +7,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_model::{
     AddressPair, AddressRange, Addresses, AllowedSources, DeviceFacts, Direction, Established, Family, Group,
-    GroupIndex, GroupType, Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange,
-    Precedence, Role, Takeover, Unmatched,
+    GroupIndex, GroupType, Hook, Ipsec, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Takeover,
+    Unmatched,
 };
 
 use super::{
@@ -23,9 +23,10 @@ pub(super) struct World {
     remote: [Vec<IpAddr>; 2],
     /// Where the NICs live, by family.
     local: [Vec<IpAddr>; 2],
-    /// Basic groups come first, enterprise groups behind them.
+    /// Basic groups come first, those of another type behind them.
     pub(super) groups: usize,
     basic: usize,
+    other: GroupType,
     pub(super) prefix_lists: usize,
     pub(super) port_lists: usize,
 }
@@ -44,7 +45,13 @@ impl World {
             _ => random.usize(..=groups),
         };
         let (prefix_lists, port_lists) = (random.usize(..4), random.usize(..4));
-        Self { remote, local, groups, basic, prefix_lists, port_lists }
+        let other = if random.bool() { GroupType::Enterprise } else { GroupType::Closed };
+        let mut world = Self { remote, local, groups, basic, other, prefix_lists, port_lists };
+        // A NIC holds more closed groups than others.
+        if other == GroupType::Closed && random.u8(..20) == 0 {
+            (world.groups, world.basic) = (random.usize(20..=100), 0);
+        }
+        world
     }
 
     /// An address of the other side of `family`.
@@ -95,7 +102,7 @@ impl World {
     }
 
     fn group(&self, random: &mut Rng, position: usize) -> Group {
-        let kind = if position < self.basic { GroupType::Basic } else { GroupType::Enterprise };
+        let kind = if position < self.basic { GroupType::Basic } else { self.other };
         let mut rules = |direction| {
             let word = match direction {
                 Direction::Ingress => "ingress",
@@ -124,8 +131,10 @@ impl World {
         }
         .map(GroupIndex)
         .collect();
+        let is_basic = groups.first().is_some_and(|group: &GroupIndex| group.0 < self.basic);
+        let kind = if is_basic { GroupType::Basic } else { self.other };
         random.shuffle(&mut groups);
-        groups.truncate(random.usize(1..=MAX_GROUPS_PER_NIC));
+        groups.truncate(random.usize(1..=kind.max_per_nic()));
         let addresses = (0..random.usize(..5)).map(|_| {
             let family = pick::family(random);
             self.local(random, family)

@@ -1,4 +1,4 @@
-//! Vendors' clients, unmodified: each runs through the life cycle of groups, rules, lists and members. `cargo xtask clients`
+//! Vendors' clients, unmodified: each runs through the life cycle of groups, rules, lists, members, NICs and tags. `cargo xtask clients`
 //! installs them.
 
 use std::{
@@ -12,7 +12,7 @@ use sg_tests::lab::Lab;
 use crate::support::{served::Served, suite::Suite};
 
 /// A client by name, its script, and what the script is told.
-const CLIENTS: [(&str, &str, &[&str]); 8] = [
+const CLIENTS: [(&str, &str, &[&str]); 9] = [
     ("core", "aliyun_core.py", &[]),
     ("tea_acs3", "tea.py", &["acs3"]),
     ("tea_v2", "tea.py", &["v2"]),
@@ -21,6 +21,7 @@ const CLIENTS: [(&str, &str, &[&str]); 8] = [
     ("tea_js", "tea.js", &[]),
     ("libcloud", "libcloud_ecs.py", &[]),
     ("ansible", "ansible_playbook.py", &[]),
+    ("ansible_resources", "ansible_resources.py", &[]),
 ];
 
 /// Those that also try with a key that may only look: one of each signature and language.
@@ -55,7 +56,7 @@ pub(crate) fn installed() -> Result<PathBuf> {
 fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<()> {
     let output = outcome(lab, name, script, arguments, "admin")?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let last: Vec<&str> = said.lines().rev().take(4).collect();
+    let last: Vec<&str> = said.lines().rev().take(24).collect();
     ensure!(
         output.status.success(),
         "{script} {arguments:?}: {}\n{}",

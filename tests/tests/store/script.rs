@@ -215,6 +215,7 @@ fn vpc() -> Record {
         id: "vpc-1".into(),
         region,
         label: label("one"),
+        cidr: None,
         order,
         established,
         mid_stream: MidStream::default(),

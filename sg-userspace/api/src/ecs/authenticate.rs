@@ -9,7 +9,7 @@ use sg_audit::{Entry, Who};
 
 use super::{
     Call, Ecs, Fault, Format,
-    call::{VERSION, VPC_ACTION, VPC_VERSION},
+    call::{VERSION, VPC_ACTIONS, VPC_VERSION},
     nonces::{Replay, WINDOW},
     wire::{Pairs, Wire, is_acs3},
 };
@@ -71,7 +71,7 @@ pub(super) fn authenticate(
         Replay::Forgotten => expired(),
     })?;
     drop(nonces);
-    let of_vpcs = claim.version == VPC_VERSION && claim.action == VPC_ACTION;
+    let of_vpcs = claim.version == VPC_VERSION && VPC_ACTIONS.contains(&claim.action);
     if claim.version != VERSION && !of_vpcs {
         return Err(Fault::bad("InvalidVersion", "Specified parameter Version is not valid."));
     }

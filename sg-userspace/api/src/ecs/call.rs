@@ -7,9 +7,9 @@ use crate::recording::PendingChange;
 
 /// The version of the API.
 pub(super) const VERSION: &str = "2014-05-26";
-/// The one action that clients also use of the vendor's VPC product, and that product's version.
-pub(super) const VPC_ACTION: &str = "DescribeVpcs";
-/// See [`VPC_ACTION`].
+/// The actions that clients also use of the vendor's VPC product, and that product's version.
+pub(super) const VPC_ACTIONS: [&str; 4] = ["DescribeVpcs", "DescribeVSwitches", "CreateVpc", "DeleteVpc"];
+/// See [`VPC_ACTIONS`].
 pub(super) const VPC_VERSION: &str = "2016-04-28";
 
 /// The format of the response.

@@ -26,6 +26,7 @@ mod fault;
 mod nonces;
 pub mod params;
 mod reply;
+mod reports;
 mod router;
 mod state;
 #[cfg(test)]
@@ -39,5 +40,6 @@ pub use call::{Call, Format};
 pub use fault::Fault;
 pub use nonces::Nonces;
 pub use reply::Response;
+pub use reports::Reports;
 pub use router::router;
 pub use state::{Ecs, Region};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use sg_service::Service;
 
-use super::Nonces;
+use super::{Nonces, Reports};
 use crate::{attempts::Attempts, clock::Clock, keys::AccessKeys, recording::Recording};
 
 /// The state of this API.
@@ -22,6 +22,8 @@ pub struct Ecs {
     pub recording: Recording,
     /// Replay protection.
     pub nonces: Mutex<Nonces>,
+    /// The last reports on what reaches a resource.
+    pub reports: Mutex<Reports>,
     /// The regions that clients can list; some list them before anything else.
     pub regions: Vec<Region>,
 }

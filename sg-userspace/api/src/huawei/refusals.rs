@@ -38,17 +38,22 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => Problem::NotFound(subject(*kind)),
         Refusal::OtherRule { .. } => Problem::NotFound(Subject::Rule),
         Refusal::TooMany { .. } => Problem::Quota,
-        Refusal::HasMembers { .. } | Refusal::Referenced { .. } | Refusal::InUse { .. } => Problem::InUse,
+        Refusal::HasMembers { .. }
+        | Refusal::DefaultGroup { .. }
+        | Refusal::Referenced { .. }
+        | Refusal::InUse { .. } => Problem::InUse,
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
         | Refusal::Exists { .. }
-        | Refusal::DeviceTaken { .. } => Problem::Exists,
+        | Refusal::DeviceTaken { .. }
+        | Refusal::AddressTaken { .. } => Problem::Exists,
         Refusal::PendingConfirmation { .. }
         | Refusal::NothingPending
         | Refusal::OtherPending { .. }
         | Refusal::Unfiltered { .. }
         | Refusal::FailingTest { .. }
         | Refusal::LostAccess { .. }
+        | Refusal::Attachment { .. }
         | Refusal::Unenforceable { .. } => Problem::Conflict,
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } | Refusal::NotSettled { .. } => {
             Problem::Internal
@@ -70,6 +75,8 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::OtherNetwork { .. }
         | Refusal::EnterpriseReference { .. }
         | Refusal::EnterpriseInnerAccess { .. }
+        | Refusal::RegionalReference { .. }
+        | Refusal::RegionalMember { .. }
         | Refusal::OwnGroup { .. }
         | Refusal::MixedFamilies { .. }
         | Refusal::ChangesKind { .. }

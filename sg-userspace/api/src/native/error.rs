@@ -295,6 +295,8 @@ const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::OtherNetwork { .. }
         | Refusal::DuplicateRule { .. }
         | Refusal::DeviceTaken { .. }
+        | Refusal::AddressTaken { .. }
+        | Refusal::Attachment { .. }
         | Refusal::Exists { .. }
         | Refusal::TokenReused { .. }
         | Refusal::Unfiltered { .. }

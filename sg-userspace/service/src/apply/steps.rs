@@ -67,7 +67,8 @@ impl Plan<'_> {
             None => {
                 let label = self.label(name, "");
                 let (id, region) = (VpcId::random(), self.region.clone());
-                let vpc = Vpc { id, region, label, order, established, mid_stream, takeover, default };
+                let cidr = None;
+                let vpc = Vpc { id, region, label, cidr, order, established, mid_stream, takeover, default };
                 self.tx.put(vpc.clone());
                 self.note(Happens::Add, Kind::Vpc, vpc.id.as_str(), name, Vec::new());
                 vpc

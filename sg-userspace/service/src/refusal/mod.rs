@@ -14,7 +14,7 @@ use sg_guard::Lost;
 use sg_records::{GroupId, GroupType, NicId, RuleId};
 use thiserror::Error;
 
-pub use subject::{Field, Kind, Network, Quota};
+pub use subject::{Attachment, Field, Kind, Network, Quota};
 
 /// Why an operation is refused. A refused operation changes nothing, unless the variant says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
@@ -251,6 +251,16 @@ pub enum Refusal {
         /// The NIC that has it.
         nic: NicId,
     },
+    /// Another NIC of the VPC has the address.
+    #[error("address {address} already belongs to NIC {nic} of the VPC: choose another")]
+    AddressTaken {
+        address: IpAddr,
+        /// The NIC that has it.
+        nic: NicId,
+    },
+    /// A NIC is attached to an instance, or is not, where the operation needs it otherwise.
+    #[error("NIC {nic} {}", found.says())]
+    Attachment { nic: NicId, found: Attachment },
     /// An object with this id already exists.
     #[error("{kind} {id} already exists: choose another id")]
     Exists { kind: Kind, id: String },

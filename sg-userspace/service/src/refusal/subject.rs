@@ -35,6 +35,42 @@ impl fmt::Display for Kind {
     }
 }
 
+/// How a NIC is attached to an instance, where an operation needs it otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attachment {
+    /// To an instance.
+    Attached,
+    /// To none.
+    Detached,
+    /// To another instance than the one that was named.
+    Elsewhere,
+    /// As the primary NIC.
+    Primary,
+    /// To none, and a document has it.
+    Owned,
+    /// To a device of this host, which is filtered for it.
+    Device,
+}
+
+impl Attachment {
+    /// What a message says of it, and what to do.
+    pub(super) const fn says(self) -> &'static str {
+        match self {
+            Self::Attached => "is attached to an instance: detach it first",
+            Self::Detached => "is not attached to an instance",
+            Self::Elsewhere => "is attached to another instance: name that one",
+            Self::Primary => {
+                "is the primary NIC of its instance, which stays: its groups are those of the instance"
+            }
+            Self::Device => {
+                "has a device of this host, where everything would pass: it is removed on purpose only"
+            }
+            Self::Owned => "is that of a document, and belongs to no instance",
+        }
+    }
+}
+
 /// A field of an operation that can be invalid by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

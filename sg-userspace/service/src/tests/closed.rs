@@ -99,12 +99,7 @@ fn rules_of_closed_groups_name_groups_and_their_own() {
     let clone = CloneGroup { group: "shut".to_owned(), label: label("copy"), ..CloneGroup::default() };
     let copy = world.run(&clone).unwrap();
     assert_eq!((copy.rules, copy.left_out.len(), copy.group.kind), (3, 0, GroupType::Closed));
-    let restore = RestoreRules {
-        group: "other".to_owned(),
-        from: "copy".to_owned(),
-        complete: true,
-        ..RestoreRules::default()
-    };
+    let restore = RestoreRules { group: "other".to_owned(), from: "copy".to_owned(), complete: true };
     // The rule for `other` and the one for the copy itself are the same there.
     assert_eq!(world.run(&restore).unwrap().added.len(), 2);
     let own = |group: &Group| {

@@ -7,6 +7,7 @@ mod demands;
 mod devices;
 mod guard;
 mod history;
+mod interfaces;
 mod model;
 mod names;
 mod operations;

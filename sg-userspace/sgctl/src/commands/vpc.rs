@@ -1,6 +1,7 @@
 //! `sgctl vpc`: namespaces of groups and NICs that can refer to each other.
 
 use clap::Subcommand;
+use ipnet::Ipv4Net;
 use sg_api_types::{CreateVpc, ModifyVpc};
 use sg_model::{MidStream, Takeover, Unmatched};
 use sg_records::{Established, Label, Order, Vpc};
@@ -48,6 +49,9 @@ pub(crate) struct Create {
     /// Region. Default: local.
     #[arg(long)]
     region: Option<String>,
+    /// Range of the addresses that NICs get which are created through the ECS API. Default: none.
+    #[arg(long, value_name = "PREFIX")]
+    cidr: Option<Ipv4Net>,
     /// How the rules of a NIC's groups are ordered.
     #[arg(long, value_enum, default_value = "merged")]
     order: Order,
@@ -73,6 +77,9 @@ pub(crate) struct Modify {
     vpc: String,
     #[command(flatten)]
     label: LabelChangeArgs,
+    /// Range of the addresses that NICs get which are created through the ECS API.
+    #[arg(long, value_name = "PREFIX")]
+    cidr: Option<Ipv4Net>,
     /// How the rules of a NIC's groups are ordered.
     #[arg(long, value_enum)]
     order: Option<Order>,
@@ -95,6 +102,7 @@ impl Render for Vpc {
     const NOUN: &'static str = "VPC";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("REGION", |vpc| vpc.region.clone()),
+        Column::wide("CIDR", |vpc| vpc.cidr.map(|range| range.to_string()).unwrap_or_default()),
         Column::new("ORDER", |vpc| word(&vpc.order)),
         Column::wide("ESTABLISHED", |vpc| word(&vpc.established)),
         Column::wide("MID-STREAM", |vpc| word(&vpc.mid_stream)),
@@ -123,6 +131,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
             let body = CreateVpc {
                 label: create.label.into_request(),
                 region: create.region.unwrap_or_default(),
+                cidr: create.cidr,
                 order: create.order,
                 established: create.established,
                 mid_stream: create.mid_stream,
@@ -135,6 +144,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
             let body = ModifyVpc {
                 vpc: String::new(),
                 label: modify.label.into_request(),
+                cidr: modify.cidr,
                 order: modify.order,
                 established: modify.established,
                 mid_stream: modify.mid_stream,

@@ -104,20 +104,21 @@ prop_compose! {
 prop_compose! {
     fn vpc()(
         id in id("vpc-"), region in text(), label in label(),
+        cidr in option::of(select(vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.0/24".parse().unwrap()])),
         order in select(vec![Order::Merged, Order::Sequence]),
         established in select(vec![Established::Revalidate, Established::Keep]),
         mid_stream in select(vec![MidStream::Loose, MidStream::Strict]),
         takeover in select(vec![Takeover::default(), Takeover::Seconds(60), Takeover::Named(NamedTakeover::Forever)]),
         default in select(vec![Unmatched::Drop, Unmatched::Reject]),
     ) -> Vpc {
-        Vpc { id, region, label, order, established, mid_stream, takeover, default }
+        Vpc { id, region, label, cidr, order, established, mid_stream, takeover, default }
     }
 }
 
 prop_compose! {
     fn group()(
         id in id("sg-"), region in text(), vpc in option::of(id("vpc-")), label in label(),
-        kind in select(vec![GroupType::Basic, GroupType::Enterprise]),
+        kind in select(GroupType::ALL.to_vec()),
         inner_access in any::<bool>(), default in any::<bool>(),
     ) -> Group {
         Group { id, region, vpc, label, kind, inner_access, default }

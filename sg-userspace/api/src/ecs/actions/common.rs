@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{Timestamp, Unit};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use sg_records::{Group, GroupId, GroupType, Label, VpcId};
+use sg_records::{Group, GroupId, GroupType, Id as _, Label, Vpc, VpcId};
 use sg_service::{Idempotent, Operation, State};
 
 use super::refusals::{ErrorContext, fault};
@@ -83,9 +83,24 @@ pub(super) fn time(when: Timestamp) -> String {
     when.round(Unit::Second).unwrap_or(when).to_string()
 }
 
-/// The zone and the vSwitch of everything: there are none.
+/// The zone of everything: there are none.
 pub(super) const ZONE: &str = "";
-pub(super) const VSWITCH: &str = "";
+
+const VSWITCH_PREFIX: &str = "vsw-";
+
+/// The vSwitch of everything in a VPC, whose id has the letters of the VPC's. Blank: the classic network.
+pub(super) fn vswitch(vpc: Option<&VpcId>) -> String {
+    let letters = vpc.and_then(|vpc| vpc.as_str().strip_prefix(VpcId::PREFIX));
+    letters.map(|letters| format!("{VSWITCH_PREFIX}{letters}")).unwrap_or_default()
+}
+
+/// The VPC of a vSwitch, in this region.
+pub(super) fn vpc_of_vswitch<'a>(state: &'a State, region: &str, id: &str) -> Result<&'a Arc<Vpc>, Fault> {
+    let letters = id.strip_prefix(VSWITCH_PREFIX);
+    let vpc = letters.and_then(|letters| state.vpc(&VpcId::from(format!("{}{letters}", VpcId::PREFIX))));
+    let missing = || Fault::not_found("InvalidVSwitchId.NotFound", "The specified VSwitch does not exist.");
+    vpc.filter(|vpc| vpc.region == region).ok_or_else(missing)
+}
 
 /// Blank: the classic network.
 pub(super) fn vpc_shown(vpc: Option<&VpcId>) -> &str {

@@ -9,7 +9,7 @@ use sg_service::{HostDevices, State};
 
 use super::{
     action::{Action, ActionFuture},
-    common::{VSWITCH, ZONE, region, tags_shown, time, vpc_shown},
+    common::{ZONE, region, tags_shown, time, vpc_shown, vswitch},
     filters::{addresses, has_one, has_tags, is_like, one_of},
     interfaces::{first_v4, kind, private, v6},
     pagination::Window,
@@ -32,7 +32,7 @@ pub(super) const ACTIONS: &[Action] = &[Action {
             text("InstanceName", "`*` stands for any text"),
             text("Status", "`Running`, as all instances are, or another of the cloud's states"),
             text("VpcId", ""),
-            text("VSwitchId", "no instance has one"),
+            text("VSwitchId", "that of its VPC"),
             text("ZoneId", "no instance has one"),
             text("InstanceNetworkType", "`vpc` or `classic`"),
             text("SecurityGroupId", "of the primary NIC"),
@@ -82,7 +82,7 @@ const UNKNOWN: &[Parameter] = &[
 /// The states of the cloud's instances.
 const STATES: &[&str] = &[RUNNING, "Pending", "Starting", "Stopping", "Stopped"];
 /// That of every instance here.
-const RUNNING: &str = "Running";
+pub(super) const RUNNING: &str = "Running";
 const NETWORK_TYPES: &[&str] = &["vpc", "classic"];
 
 /// The conditions that a listed instance meets.
@@ -127,7 +127,7 @@ impl<'a> Filter<'a> {
             && self.name.is_none_or(|name| is_like(name, &instance.label.name))
             && self.status.is_none_or(|status| status == RUNNING)
             && self.vpc.is_none_or(|vpc| vpc_shown(instance.vpc.as_ref()) == vpc)
-            && self.vswitch.is_none_or(|vswitch| vswitch == VSWITCH)
+            && self.vswitch.is_none_or(|wanted| vswitch(instance.vpc.as_ref()) == wanted)
             && self.zone.is_none_or(|zone| zone == ZONE)
             && self.network.is_none_or(|network| network == network_type(instance))
             && self.group.is_none_or(holds)
@@ -159,7 +159,7 @@ fn describe_instances<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     })
 }
 
-fn instance_shown(state: &State, devices: &HostDevices, instance: &Instance) -> Value {
+pub(super) fn instance_shown(state: &State, devices: &HostDevices, instance: &Instance) -> Value {
     let nics: Vec<&Nic> = state.nics_of_instance(&instance.id).map(AsRef::as_ref).collect();
     let primary = nics.iter().find(|nic| nic.primary);
     let addresses = primary.map(|nic| devices.addresses_of(nic).into_owned()).unwrap_or_default();
@@ -193,7 +193,7 @@ fn instance_shown(state: &State, devices: &HostDevices, instance: &Instance) -> 
         "SecurityGroupIds": { "SecurityGroupId": primary.map(|nic| &nic.groups[..]).unwrap_or_default() },
         "VpcAttributes": {
             "VpcId": vpc_shown(instance.vpc.as_ref()),
-            "VSwitchId": VSWITCH,
+            "VSwitchId": vswitch(instance.vpc.as_ref()),
             "NatIpAddress": "",
             "PrivateIpAddress": { "IpAddress": private },
         },

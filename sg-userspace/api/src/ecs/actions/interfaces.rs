@@ -1,5 +1,4 @@
-//! Actions on network interfaces, which are registered elsewhere: clients list them to find what to put into a group. It must
-//! never change them.
+//! The list of network interfaces, and how one is shown. It must never change them: `attachment` and `membership` do.
 
 use std::net::IpAddr;
 
@@ -9,7 +8,7 @@ use sg_service::HostDevices;
 
 use super::{
     action::{Action, ActionFuture},
-    common::{VSWITCH, ZONE, region, tags_shown, time, vpc_shown},
+    common::{ZONE, region, tags_shown, time, vpc_shown, vswitch},
     filters::{address, addresses, has_one, has_tags, one_of},
     pagination::Window,
     parameter::{REGION, RESOURCE_GROUP, TAG_FILTER, boolean, integer, pages, text, texts},
@@ -18,7 +17,7 @@ use crate::ecs::{Call, Ecs, Response};
 
 pub(super) const ACTIONS: &[Action] = &[Action {
     name: "DescribeNetworkInterfaces",
-    about: "Lists NICs, which are registered with `sgctl`.",
+    about: "Lists NICs, which are registered with `sgctl` or `CreateNetworkInterface`.",
     role: KeyRole::Viewer,
     handler: describe_interfaces,
     parameters: &[
@@ -29,7 +28,7 @@ pub(super) const ACTIONS: &[Action] = &[Action {
             text("InstanceId", ""),
             text("SecurityGroupId", ""),
             text("VpcId", ""),
-            text("VSwitchId", "no NIC has one"),
+            text("VSwitchId", "that of its VPC"),
             text("Type", "`Primary` or `Secondary`"),
             text("Status", "`InUse`: of an instance; `Available`: of none; or another of the cloud's states"),
             text("PrimaryIpAddress", "the first IPv4 address"),
@@ -84,7 +83,7 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let (region, window) = (region(call)?, Window::read(call, 500)?);
         let (ids, name) = (fields.list("NetworkInterfaceId")?, fields.text("NetworkInterfaceName"));
         let (instance, group) = (fields.text("InstanceId"), fields.text("SecurityGroupId"));
-        let (vpc, vswitch) = (fields.text("VpcId"), fields.text("VSwitchId"));
+        let (vpc, wanted_vswitch) = (fields.text("VpcId"), fields.text("VSwitchId"));
         let (wanted, wanted_status) = (one_of(&fields, "Type", TYPES)?, one_of(&fields, "Status", STATES)?);
         let first = address(&fields, "PrimaryIpAddress")?;
         let (any, any_v6) = (addresses(&fields, "PrivateIpAddress")?, addresses(&fields, "Ipv6Address")?);
@@ -101,7 +100,7 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && instance.is_none_or(|wanted| nic.instance.as_ref().is_some_and(|id| id.as_str() == wanted))
                 && group.is_none_or(|wanted| nic.groups.iter().any(|held| held.as_str() == wanted))
                 && vpc.is_none_or(|wanted| vpc_shown(nic.vpc.as_ref()) == wanted)
-                && vswitch.is_none_or(|wanted| wanted == VSWITCH)
+                && wanted_vswitch.is_none_or(|wanted| vswitch(nic.vpc.as_ref()) == wanted)
                 && wanted.is_none_or(|wanted| kind(nic) == wanted)
                 && wanted_status.is_none_or(|wanted| status(nic) == wanted)
                 && first.is_none_or(|wanted| there.iter().find(|address| address.is_ipv4()) == Some(&wanted))
@@ -117,7 +116,7 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     })
 }
 
-fn interface_shown(devices: &HostDevices, nic: &Nic) -> Value {
+pub(super) fn interface_shown(devices: &HostDevices, nic: &Nic) -> Value {
     let addresses = devices.addresses_of(nic);
     let instance = nic.instance.as_ref().map_or("", |id| id.as_str());
     json!({
@@ -128,7 +127,7 @@ fn interface_shown(devices: &HostDevices, nic: &Nic) -> Value {
         "InstanceId": instance,
         "Attachment": { "InstanceId": instance, "TrunkNetworkInterfaceId": "" },
         "VpcId": vpc_shown(nic.vpc.as_ref()),
-        "VSwitchId": VSWITCH,
+        "VSwitchId": vswitch(nic.vpc.as_ref()),
         "ZoneId": ZONE,
         "MacAddress": devices.mac_of(nic).map(String::from).unwrap_or_default(),
         "SecurityGroupIds": { "SecurityGroupId": nic.groups },

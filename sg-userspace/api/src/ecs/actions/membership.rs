@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use serde::{Serialize, de::DeserializeOwned};
 use sg_records::{GroupId, InstanceId, KeyRole, Nic, NicId};
-use sg_service::{Join, Leave, SetGroups, State};
+use sg_service::{Join, LabelChange, Leave, ModifyInstance, ModifyNic, Operation, SetGroups, State};
 
 use super::{
     action::{Action, ActionFuture},
+    attachment::HARDWARE,
     common::{in_region, region, submit},
     parameter::{CLIENT_TOKEN, GROUP, Parameter, REGION, refused, refused_unless, text, texts},
     refusals::ErrorContext,
@@ -38,7 +40,7 @@ pub(super) const ACTIONS: &[Action] = &[
     },
     Action {
         name: "ModifyInstanceAttribute",
-        about: "Replaces the groups of an instance. It changes nothing else of it.",
+        about: "Changes the name, the description and the groups of an instance, all of them or none.",
         role: KeyRole::Editor,
         handler: modify_instance,
         parameters: &[
@@ -46,14 +48,16 @@ pub(super) const ACTIONS: &[Action] = &[
                 text("RegionId", "that of the instance"),
                 CLIENT_TOKEN,
                 text("InstanceId", "").required(),
-                texts("SecurityGroupIds", "all groups that it is to have").required(),
+                text("InstanceName", ""),
+                text("Description", ""),
+                texts("SecurityGroupIds", "all groups that it is to have"),
             ],
             OF_MACHINES,
         ],
     },
     Action {
         name: "ModifyNetworkInterfaceAttribute",
-        about: "Replaces the groups of a NIC. It changes nothing else of it.",
+        about: "Changes the name, the description and the groups of a NIC, all of them or none.",
         role: KeyRole::Editor,
         handler: modify_interface,
         parameters: &[
@@ -61,21 +65,20 @@ pub(super) const ACTIONS: &[Action] = &[
                 REGION,
                 CLIENT_TOKEN,
                 text("NetworkInterfaceId", "").required(),
-                texts("SecurityGroupId", "all groups that it is to have").required(),
+                text("NetworkInterfaceName", ""),
+                text("Description", ""),
+                texts("SecurityGroupId", "all groups that it is to have"),
             ],
-            OF_DEVICES,
+            HARDWARE,
+            &[refused_unless("DeleteOnRelease", "true", "the NICs of an instance are removed with it")],
         ],
     },
 ];
 
-const LABEL: &str = "this action changes groups only; `sgctl` changes names and descriptions";
 const MACHINE: &str = "this server does not manage the machine behind an instance";
-const DEVICE: &str = "this server does not manage the device of a NIC";
 
 /// What the vendor's action also changes of an instance.
 const OF_MACHINES: &[Parameter] = &[
-    refused("InstanceName", LABEL),
-    refused("Description", LABEL),
     refused("CpuOptions.Core", MACHINE),
     refused("CpuOptions.EnableVISST", MACHINE),
     refused("CpuOptions.EnableVRDT", MACHINE),
@@ -100,33 +103,6 @@ const OF_MACHINES: &[Parameter] = &[
     refused("RemoteConnectionOptions.Type", MACHINE),
     refused("UserData", MACHINE),
 ];
-
-/// What the vendor's action also changes of a NIC.
-const OF_DEVICES: &[Parameter] = &[
-    refused("NetworkInterfaceName", LABEL),
-    refused("Description", LABEL),
-    refused("SourceDestCheck", "a NIC's anti-spoofing is changed with `sgctl`"),
-    refused("ConnectionTrackingConfiguration.TcpClosedAndTimeWaitTimeout", TIMEOUTS),
-    refused("ConnectionTrackingConfiguration.TcpEstablishedTimeout", TIMEOUTS),
-    refused("ConnectionTrackingConfiguration.UdpTimeout", TIMEOUTS),
-    refused_unless("DeleteOnRelease", "false", DEVICE),
-    refused_unless("EnablePrimaryIPv6", "false", DEVICE),
-    refused("EnhancedNetwork.EnableExpress", DEVICE),
-    refused("EnhancedNetwork.EnableRss", DEVICE),
-    refused("EnhancedNetwork.EnableSriov", DEVICE),
-    refused("EnhancedNetwork.VirtualFunctionQuantity", DEVICE),
-    refused("EnhancedNetwork.VirtualFunctionTotalQueueNumber", DEVICE),
-    refused("NetworkInterfaceTrafficConfig.NetworkInterfaceTrafficMode", DEVICE),
-    refused("NetworkInterfaceTrafficConfig.QueueNumber", DEVICE),
-    refused("NetworkInterfaceTrafficConfig.QueuePairNumber", DEVICE),
-    refused("NetworkInterfaceTrafficConfig.RxQueueSize", DEVICE),
-    refused("NetworkInterfaceTrafficConfig.TxQueueSize", DEVICE),
-    refused("QueueNumber", DEVICE),
-    refused("RxQueueSize", DEVICE),
-    refused("TxQueueSize", DEVICE),
-];
-
-const TIMEOUTS: &str = "the timeouts of flows are not settings of a NIC that this API changes";
 
 /// Group, NIC, and the error context of the action.
 fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, ErrorContext), Fault> {
@@ -189,46 +165,68 @@ fn leave<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
 
 fn modify_instance<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
-        let fields = call.fields();
-        let state = ecs.service.snapshot();
-        let target = primary(&state, fields.required("InstanceId")?)?;
-        if fields.text("RegionId").is_some_and(|region| region != target.region) {
-            return Err(no_instance());
-        }
-        let groups = fields.list("SecurityGroupIds")?;
-        set(ecs, call, &state, target, groups, ErrorContext::InstanceGroups, "SecurityGroupIds.N").await
+        let (fields, state) = (call.fields(), ecs.service.snapshot());
+        let id = InstanceId::from(fields.required("InstanceId")?);
+        let region = fields.text("RegionId");
+        let found = state.instance(&id).filter(|found| region.is_none_or(|region| region == found.region));
+        let instance = found.ok_or_else(no_instance)?;
+        let label = label(call, "InstanceName");
+        let groups = groups(&state, &instance.region, &fields.list("SecurityGroupIds")?)?;
+        let target =
+            groups.map(|groups| primary(&state, id.as_str()).map(|nic| (nic, groups))).transpose()?;
+        let operation = (
+            (!label.is_empty()).then(|| ModifyInstance { instance: id.to_string(), label }),
+            target.map(|(nic, groups)| SetGroups { target: nic.id.to_string(), groups }),
+        );
+        modify(ecs, call, ErrorContext::InstanceGroups, operation).await
     })
 }
 
 fn modify_interface<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
-        let fields = call.fields();
+        let (fields, state) = (call.fields(), ecs.service.snapshot());
         region(call)?;
-        let state = ecs.service.snapshot();
         let target = interface_of(&state, fields.required("NetworkInterfaceId")?)?;
-        let groups = fields.list("SecurityGroupId")?;
-        set(ecs, call, &state, target, groups, ErrorContext::InterfaceGroups, "SecurityGroupId.N").await
+        let (label, nic) = (label(call, "NetworkInterfaceName"), target.id.to_string());
+        let groups = groups(&state, &target.region, &fields.list("SecurityGroupId")?)?;
+        let operation = (
+            (!label.is_empty()).then(|| ModifyNic { nic: nic.clone(), label, ..ModifyNic::default() }),
+            groups.map(|groups| SetGroups { target: nic, groups }),
+        );
+        modify(ecs, call, ErrorContext::InterfaceGroups, operation).await
     })
 }
 
-/// Replaces all groups. Other attributes of an instance or interface cannot be changed here.
-async fn set(
+/// What changes of a label; a blank text changes nothing.
+fn label(call: &Call, name: &str) -> LabelChange {
+    let fields = call.fields();
+    LabelChange {
+        name: fields.text(name).map(str::to_owned),
+        description: fields.text("Description").map(str::to_owned),
+        tags: None,
+    }
+}
+
+/// All groups that are to be held; none: those that are.
+fn groups(state: &State, region: &str, ids: &[Cow<'_, str>]) -> Result<Option<Vec<String>>, Fault> {
+    let ids: Result<Vec<String>, Fault> =
+        ids.iter().map(|id| in_region(state, region, id).map(|group| group.id.to_string())).collect();
+    Ok(Some(ids?).filter(|ids| !ids.is_empty()))
+}
+
+/// Changes label and groups as one; a request that changes neither does nothing.
+async fn modify<O>(
     ecs: &Ecs,
     call: &Call,
-    state: &State,
-    target: &Nic,
-    groups: Vec<Cow<'_, str>>,
     about: ErrorContext,
-    name: &str,
-) -> Result<Response, Fault> {
-    if groups.is_empty() {
-        return Err(Fault::missing(name));
+    operation: (Option<O>, Option<SetGroups>),
+) -> Result<Response, Fault>
+where
+    (Option<O>, Option<SetGroups>): Operation + Sync,
+    <(Option<O>, Option<SetGroups>) as Operation>::Output: Serialize + DeserializeOwned,
+{
+    if operation.0.is_some() || operation.1.is_some() {
+        submit(ecs, call, about, operation).await?;
     }
-    for group in &groups {
-        in_region(state, &target.region, group)?;
-    }
-    let groups = groups.into_iter().map(Cow::into_owned).collect();
-    let operation = SetGroups { target: target.id.to_string(), groups };
-    submit(ecs, call, about, operation).await?;
     Ok(Response::done())
 }

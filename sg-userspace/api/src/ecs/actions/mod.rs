@@ -2,12 +2,15 @@
 //! the domain and formats the result; it must never have quotas or refusals of its own.
 
 mod action;
+mod attachment;
 mod common;
+mod diagnostics;
 mod filters;
 mod groups;
 mod instances;
 mod interfaces;
 mod lists;
+mod machines;
 mod membership;
 mod pagination;
 mod parameter;
@@ -15,6 +18,8 @@ mod permission;
 mod refusals;
 mod resources;
 mod rules;
+mod tags;
+mod vpcs;
 
 pub use action::Action;
 #[cfg(test)]
@@ -25,7 +30,7 @@ pub use parameter::{EVERY, Effect, Parameter};
 pub type Noun = (&'static str, &'static [Action]);
 
 /// All actions, in the order of the documentation.
-pub const NOUNS: [Noun; 8] = [
+pub const NOUNS: [Noun; 13] = [
     ("Groups", groups::ACTIONS),
     ("Rules", rules::ACTIONS),
     ("Groups of instances and NICs", membership::ACTIONS),
@@ -34,6 +39,11 @@ pub const NOUNS: [Noun; 8] = [
     ("Regions and VPCs", resources::ACTIONS),
     ("Instances", instances::ACTIONS),
     ("NICs", interfaces::ACTIONS),
+    ("Registering NICs", attachment::ACTIONS),
+    ("What else is asked of instances", machines::ACTIONS),
+    ("VPCs and vSwitches", vpcs::ACTIONS),
+    ("Tags and resource groups", tags::ACTIONS),
+    ("Reports", diagnostics::ACTIONS),
 ];
 
 /// The action of this name.

@@ -13,6 +13,8 @@ use crate::{
 
 /// The hexadecimal digits of a checksum.
 const CHECKSUM: usize = 8;
+/// The largest number of a page.
+const LAST_PAGE: usize = 1_000_000;
 
 /// The token of the part after the item of this id.
 pub(in crate::ecs) fn token(action: &str, id: &str) -> String {
@@ -33,6 +35,15 @@ pub(super) fn no_token() -> Fault {
     Fault::malformed("NextToken", "this server has not issued it for this action")
 }
 
+/// A number from 1.
+fn within(call: &Call, name: &str, most: usize) -> Result<Option<usize>, Fault> {
+    match call.fields().integer::<usize>(name)? {
+        None => Ok(None),
+        Some(number) if (1..=most).contains(&number) => Ok(Some(number)),
+        Some(_) => Err(Fault::malformed(name, &format!("1 to {most} is expected"))),
+    }
+}
+
 /// The requested part of a list.
 #[derive(Clone, Debug)]
 pub(super) struct Window<'a> {
@@ -51,19 +62,26 @@ enum Part<'a> {
 impl<'a> Window<'a> {
     /// Reads which part is requested; `largest` is the maximum size.
     pub(super) fn read(call: &'a Call, largest: usize) -> Result<Self, Fault> {
-        let fields = call.fields();
-        let within = |name: &str, most: usize| match fields.integer::<usize>(name)? {
-            None => Ok(None),
-            Some(number) if (1..=most).contains(&number) => Ok(Some(number)),
-            Some(_) => Err(Fault::malformed(name, &format!("1 to {most} is expected"))),
-        };
-        let (after, most) = (after(call)?, within("MaxResults", largest)?);
-        let (size, page) = (within("PageSize", largest)?, within("PageNumber", 1_000_000)?);
+        let (after, most) = (after(call)?, within(call, "MaxResults", largest)?);
+        let (size, page) = (within(call, "PageSize", largest)?, within(call, "PageNumber", LAST_PAGE)?);
         let part = if after.is_some() || most.is_some() {
             Part::Following { most: most.unwrap_or(10), after }
         } else {
             Part::Numbered { page: page.unwrap_or(1), size: size.unwrap_or(10) }
         };
+        Ok(Self { action: &call.action, part })
+    }
+
+    /// Pages by token only; `largest` is the maximum size, and that of a request that says none.
+    pub(super) fn following(call: &'a Call, largest: usize) -> Result<Self, Fault> {
+        let most = within(call, "MaxResults", largest)?.unwrap_or(largest);
+        Ok(Self { action: &call.action, part: Part::Following { most, after: after(call)? } })
+    }
+
+    /// Pages by number only; `largest` is the maximum size, `usual` that of a request that says none.
+    pub(super) fn numbered(call: &'a Call, largest: usize, usual: usize) -> Result<Self, Fault> {
+        let (size, page) = (within(call, "PageSize", largest)?, within(call, "PageNumber", LAST_PAGE)?);
+        let part = Part::Numbered { page: page.unwrap_or(1), size: size.unwrap_or(usual) };
         Ok(Self { action: &call.action, part })
     }
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use axum::http::StatusCode;
-use sg_records::Direction;
-use sg_service::{Field, Kind, Quota, Refusal};
+use sg_records::{Direction, GroupId, Id as _};
+use sg_service::{Attachment, Field, Kind, Quota, Refusal};
 
 use crate::ecs::Fault;
 
@@ -29,6 +29,12 @@ pub(super) enum ErrorContext {
     PrefixList,
     /// A port list.
     PortList,
+    /// Tags of several resources.
+    Tags,
+    /// A NIC that is registered, attached, detached or deleted.
+    Attachment,
+    /// A VPC.
+    Vpc,
 }
 
 use StatusCode as Is;
@@ -84,10 +90,17 @@ fn vendor_ports(text: &str) -> String {
 fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => not_found(*kind, about),
+        Refusal::Missing { field: Field::Address, .. } if about == ErrorContext::Attachment => {
+            (Is::FORBIDDEN, "InvalidVSwitchId.IpNotEnough")
+        }
         Refusal::Invalid { field, .. } | Refusal::Missing { field, .. } => invalid(*field, about),
         Refusal::TooMany { quota, .. } => too_many(*quota, about),
         Refusal::InUse { kind: Kind::PrefixList, .. } => (Is::BAD_REQUEST, "NotAllowed.AssociationExist"),
         Refusal::InUse { kind: Kind::PortList, .. } => (Is::BAD_REQUEST, "InvalidOperation.Conflict"),
+        Refusal::InUse { kind: Kind::Vpc, by, .. } if by.iter().all(|id| id.starts_with(GroupId::PREFIX)) => {
+            (Is::BAD_REQUEST, "DependencyViolation.SecurityGroup")
+        }
+        Refusal::InUse { kind: Kind::Vpc, .. } => (Is::BAD_REQUEST, "DependencyViolation.Instance"),
         Refusal::HasMembers { .. }
         | Refusal::DefaultGroup { .. }
         | Refusal::Referenced { .. }
@@ -112,7 +125,9 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
         Refusal::OtherNetwork { .. } => match about {
             ErrorContext::Rules(_) => (Is::FORBIDDEN, "InvalidNetworkType.Conflict"),
             ErrorContext::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupType.NotSupportClassic"),
-            ErrorContext::InterfaceGroups => (Is::FORBIDDEN, "InvalidSecurityGroupId.NotVpc"),
+            ErrorContext::InterfaceGroups | ErrorContext::Attachment => {
+                (Is::FORBIDDEN, "InvalidSecurityGroupId.NotVpc")
+            }
             _ => other_vpc(about),
         },
         Refusal::EnterpriseReference { .. }
@@ -132,6 +147,11 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
         Refusal::ChangesKind { .. } => (Is::BAD_REQUEST, "InvalidOperation.ModifySgRuleEntityType"),
         Refusal::NothingToChange => (Is::BAD_REQUEST, "InvalidParam.InvalidModifyRuleRequest"),
         Refusal::OtherRule { .. } => not_found(Kind::Rule, about),
+        Refusal::AddressTaken { .. } => (Is::BAD_REQUEST, "InvalidPrivateIpAddress.Duplicated"),
+        Refusal::Attachment { found: Attachment::Primary, .. } => {
+            (Is::BAD_REQUEST, "InvalidOperation.DetachPrimaryEniNotAllowed")
+        }
+        Refusal::Attachment { .. } => (Is::BAD_REQUEST, "InvalidOperation.InvalidEniState"),
         Refusal::DeviceTaken { .. }
         | Refusal::Exists { .. }
         | Refusal::Document { .. }
@@ -156,6 +176,8 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
 
 fn not_found(kind: Kind, about: ErrorContext) -> (StatusCode, &'static str) {
     match (kind, about) {
+        (_, ErrorContext::Tags) => (Is::NOT_FOUND, "InvalidResourceId.NotFound"),
+        (Kind::Instance, ErrorContext::Attachment) => (Is::NOT_FOUND, "InvalidEcsId.NotFound"),
         (Kind::Group, ErrorContext::Deletion) => (Is::NOT_FOUND, "InvalidSecurityGroup.NotFound"),
         // The group itself was found before: this is one that a rule names.
         (Kind::Group, ErrorContext::Rules(Direction::Ingress)) => {
@@ -198,8 +220,13 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         Field::Name => match about {
             ErrorContext::PrefixList => "InvalidParameter.PrefixListName",
             ErrorContext::PortList => "InvalidParameter.PortRangeListName",
+            ErrorContext::Vpc => "InvalidVpcName.Malformed",
+            ErrorContext::InstanceGroups => "InvalidInstanceName.Malformed",
+            ErrorContext::InterfaceGroups | ErrorContext::Attachment => "InvalidParameter",
             _ => "InvalidSecurityGroupName.Malformed",
         },
+        // Sic.
+        Field::Description if about == ErrorContext::Vpc => "InvalidVpcDiscription.Malformed",
         Field::Description => "InvalidDescription.Malformed",
         Field::RuleDescription => "InvalidSecurityGroupDiscription.Malformed",
         Field::TagKey => "InvalidTagKey.Malformed",
@@ -220,6 +247,9 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         Field::PortRange => "InvalidParameter.PortRange",
         Field::PortRangeTwice => "InvalidParameter.PortRangeDuplicated",
         Field::Family => "InvalidParameter.AddressFamily",
+        Field::Address if about == ErrorContext::Attachment => {
+            return (Is::FORBIDDEN, "InvalidVSwitchId.IpInvalid");
+        }
         Field::Groups => return (Is::NOT_FOUND, "InvalidParameter.SecurityGroupIdRepeated"),
         Field::Region => return (Is::NOT_FOUND, "InvalidRegionId.NotFound"),
         // Sic: two capitals.
@@ -254,7 +284,7 @@ fn too_many(quota: Quota, about: ErrorContext) -> (StatusCode, &'static str) {
             _ => (Is::FORBIDDEN, "AclLimitExceed"),
         },
         Quota::MembersPerGroup | Quota::MembersPerClosedGroup => match about {
-            ErrorContext::InstanceGroups | ErrorContext::InterfaceGroups => {
+            ErrorContext::InstanceGroups | ErrorContext::InterfaceGroups | ErrorContext::Attachment => {
                 (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceed")
             }
             _ => (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceeded"),
@@ -269,6 +299,10 @@ fn too_many(quota: Quota, about: ErrorContext) -> (StatusCode, &'static str) {
         },
         Quota::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),
         Quota::RulesPerImport | Quota::ClosedRulesPerRegion => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
-        Quota::Tags => (Is::BAD_REQUEST, "InvalidTagKey.Malformed"),
+        Quota::Tags => match about {
+            ErrorContext::Tags => (Is::FORBIDDEN, "QuotaExceed.TagsPerResource"),
+            ErrorContext::Attachment => (Is::FORBIDDEN, "QuotaExceed.Tags"),
+            _ => (Is::BAD_REQUEST, "InvalidTagKey.Malformed"),
+        },
     }
 }

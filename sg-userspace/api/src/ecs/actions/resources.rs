@@ -1,4 +1,4 @@
-//! Actions on regions and VPCs, which are managed elsewhere. It must never change them.
+//! The lists of regions and VPCs. It must never change them: `vpcs` does.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,14 @@ use sg_records::{KeyRole, Vpc};
 
 use super::{
     action::{Action, ActionFuture},
-    common::{region, tags_shown, time},
+    common::{region, tags_shown, time, vswitch},
     filters::has_tags,
     pagination::Window,
     parameter::{
         DRY_RUN, REGION, RESOURCE_GROUP, TAG_FILTER, boolean, integer, pages, refused, refused_unless, text,
         without_effect,
     },
+    vpcs::range_shown,
 };
 use crate::ecs::{Call, Ecs, Response};
 
@@ -33,7 +34,7 @@ pub(super) const ACTIONS: &[Action] = &[
     },
     Action {
         name: "DescribeVpcs",
-        about: "Lists VPCs. This is an action of the cloud's VPC API, version 2016-04-28.",
+        about: "Lists VPCs. This is also an action of the cloud's VPC API, version 2016-04-28.",
         role: KeyRole::Viewer,
         handler: describe_vpcs,
         parameters: &[
@@ -48,7 +49,7 @@ pub(super) const ACTIONS: &[Action] = &[
             pages!(50),
             &[
                 RESOURCE_GROUP,
-                refused("EnableIpv6", "VPCs have no address ranges here, of either family"),
+                refused("EnableIpv6", "VPCs have no IPv6 ranges here"),
                 refused("DhcpOptionsSetId", "there are no DHCP options sets here"),
                 refused("VpcOwnerId", "VPCs have no account here"),
             ],
@@ -106,8 +107,8 @@ fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 "CreationTime": time(vpc.label.created),
                 "Status": "Available",
                 "IsDefault": false,
-                "CidrBlock": "",
-                "VSwitchIds": { "VSwitchId": [] },
+                "CidrBlock": range_shown(vpc),
+                "VSwitchIds": { "VSwitchId": [vswitch(Some(&vpc.id))] },
                 "Tags": tags_shown(&vpc.label),
             })
         };

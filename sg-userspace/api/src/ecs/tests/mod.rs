@@ -75,6 +75,7 @@ fn ecs_with(now: &str, role: KeyRole) -> Ecs {
         attempts: Arc::default(),
         recording: Recording::default(),
         nonces: Mutex::new(Nonces::default()),
+        reports: Mutex::default(),
         regions: vec![region],
     }
 }

@@ -86,7 +86,7 @@ pub use project::{
 };
 pub use query::{
     Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
-    instance_view, list_associations, references,
+    list_associations, references,
 };
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Attachment, Field, Kind, Network, Quota, Refusal};
@@ -97,12 +97,13 @@ pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
-    DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
-    Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
-    LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc,
-    Move, MoveGroup, NewAccessKey, NewLabel, NicQuery, NicView, Page, PageRequest, PendingChange, Reference,
-    RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules,
-    Restored, Revoke, Rollback, RolledBack, RuleQuery, SetGroups, Severity,
+    DeleteGroups, DeleteLists, DeleteVpc, DeviceField, Difference, Evaluated, Finding, FindingKind,
+    GroupQuery, GroupView, Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE,
+    LabelChange, Leave, LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas,
+    ModifyRule, ModifyVpc, Move, MoveGroup, Moved, NewAccessKey, NewLabel, NicQuery, NicView, Page,
+    PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics,
+    ReplaceTests, Replaced, RestoreRules, Restored, Revoke, Rollback, RolledBack, RuleQuery, SetGroups,
+    Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
+use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, Moved, SetGroups};
 use sg_records::{Group, GroupId, GroupType, Member, Nic, NicType};
 use sg_store::Key;
 
@@ -157,9 +157,9 @@ impl Operation for SetGroups {
 }
 
 impl Operation for MoveGroup {
-    type Output = Nic;
+    type Output = Moved;
 
-    fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
+    fn run(&self, tx: &mut Tx) -> Result<Moved, Refusal> {
         let nic = Nic::clone(tx.find_target(&self.target)?);
         let group = tx.find_group(&self.group)?.id.clone();
         let Some(from) = nic.groups.iter().position(|held| *held == group) else {
@@ -178,7 +178,9 @@ impl Operation for MoveGroup {
         let mut groups = nic.groups.clone();
         let moved = groups.remove(from);
         groups.insert(to, moved);
-        hold(tx, &nic, groups)
+        let nic = hold(tx, &nic, groups)?;
+        let vpc = nic.vpc.as_ref().and_then(|vpc| tx.vpc(vpc));
+        Ok(Moved { order: vpc.map(|vpc| vpc.order).unwrap_or_default(), nic })
     }
 }
 

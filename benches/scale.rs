@@ -25,10 +25,11 @@ use sg_records::{
     Ports, PrefixEntry, PrefixFamily, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
 };
 use sg_service::{
-    Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, Join, LARGEST_PAGE,
-    LabelChange, Leave, ModifyGroup, ModifyList, ModifyRule, Move, MoveGroup, NewLabel, NicQuery, Operation,
-    PageRequest, Refusal, RegisterNic, RemoveNics, Revoke, RuleQuery, Scope, Service, State, check_common,
-    check_packet, export_rules, find_groups, find_nics, find_rules, lint, list_associations, references,
+    Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, HostDevices, Join,
+    LARGEST_PAGE, LabelChange, Leave, ModifyGroup, ModifyList, ModifyRule, Move, MoveGroup, NewLabel,
+    NicQuery, Operation, PageRequest, Refusal, RegisterNic, RemoveNics, Revoke, RuleQuery, Scope, Service,
+    State, check_common, check_packet, export_rules, find_groups, find_nics, find_rules, lint,
+    list_associations, references,
 };
 use sg_store::{Change, Record, RedbStore, Store, export};
 
@@ -309,25 +310,32 @@ fn queries(bench: &Bench, state: &State) {
         find_rules(state, group(n * 31).as_str(), &RuleQuery::default(), |_| true, &page(LARGEST_PAGE, None))
     });
     bench.query("rules: the export of a group", |n| export_rules(state, group(n * 31).as_str()));
+    let devices = HostDevices::default();
     bench.query("NICs: the first page of 100", |_| {
-        find_nics(state, &all, &NicQuery::default(), &page(100, None))
+        find_nics(state, &devices, &all, &NicQuery::default(), &page(100, None))
     });
     bench.query("NICs: a page in the middle", |_| {
-        find_nics(state, &all, &NicQuery::default(), &page(100, Some(format!("eni-{:017}", NICS / 2))))
+        find_nics(
+            state,
+            &devices,
+            &all,
+            &NicQuery::default(),
+            &page(100, Some(format!("eni-{:017}", NICS / 2))),
+        )
     });
     bench.query("NICs: the largest page", |_| {
-        find_nics(state, &all, &NicQuery::default(), &page(LARGEST_PAGE, None))
+        find_nics(state, &devices, &all, &NicQuery::default(), &page(LARGEST_PAGE, None))
     });
     bench.query("NICs: by name", |n| {
-        find_nics(state, &by_name(&format!("nic-{n}")), &NicQuery::default(), &page(100, None))
+        find_nics(state, &devices, &by_name(&format!("nic-{n}")), &NicQuery::default(), &page(100, None))
     });
     bench.query("NICs: of the first group", |_| {
         let of = NicQuery { group: Some(group(0).to_string()), ..NicQuery::default() };
-        find_nics(state, &all, &of, &page(100, None))
+        find_nics(state, &devices, &all, &of, &page(100, None))
     });
     bench.query("NICs: by address", |n| {
         let of = NicQuery { address: Some(address(n * 399)), ..NicQuery::default() };
-        find_nics(state, &all, &of, &page(100, None))
+        find_nics(state, &devices, &all, &of, &page(100, None))
     });
     bench.query("prefix lists: who names one", |_| list_associations::<PrefixEntry>(state, "pl-1"));
     bench.query("check: a packet, a NIC here", |n| check_packet(state, &packet(target(n), 443), nothing));

@@ -13,6 +13,7 @@ mod api {
     pub(crate) mod changes;
     pub(crate) mod clients;
     pub(crate) mod concurrency;
+    pub(crate) mod device_addresses;
     pub(crate) mod hostile;
     pub(crate) mod impact;
     pub(crate) mod in_force;
@@ -45,6 +46,7 @@ fn main() -> Result<ExitCode> {
             api::audit,
             api::changes,
             api::impact,
+            api::device_addresses,
             api::in_force,
             api::candidate,
             api::hostile,

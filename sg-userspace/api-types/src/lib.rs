@@ -58,9 +58,9 @@ pub use flows::{
 pub use groups::{CreateGroup, DeleteGroups, GroupTemplate, LabelChange, ModifyGroup, NewLabel};
 pub use lint::{Finding, FindingKind, Severity};
 pub use lists::{CreateList, DeleteLists, ModifyList};
-pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
+pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, Moved, SetGroups};
 pub use nics::{
-    InstanceView, ModifyNic, NicView, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics,
+    DeviceField, InstanceView, ModifyNic, NicView, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics,
 };
 pub use observe::ObserveQuery;
 pub use pending::{ChangeState, ExtendChange, PendingChange, SettleChange, SettledChange};

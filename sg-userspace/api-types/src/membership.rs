@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use sg_records::{Nic, Order};
 use utoipa::ToSchema;
 
 /// Adds groups to NICs. Refused if a NIC already holds one of them.
@@ -66,6 +67,17 @@ pub struct MoveGroup {
     pub group: String,
     /// Where to move it: `"up"`, `"down"` or `{"to": POSITION}`. Required.
     pub to: Move,
+}
+
+/// A NIC after one of its groups was moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Moved {
+    /// The NIC.
+    #[serde(flatten)]
+    pub nic: Nic,
+    /// How the rules of its groups combine: as its VPC says, and `sequence` if a group belongs to no VPC but to a region. Under `merged`, the place of a group changes no verdict.
+    #[serde(default)]
+    pub order: Order,
 }
 
 /// Adds and removes members of a group that are addresses on other hosts.

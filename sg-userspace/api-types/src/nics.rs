@@ -129,20 +129,36 @@ pub struct RegisterInstance {
     pub nics: Vec<RegisterNic>,
 }
 
-/// A NIC, with what clients of other APIs call it.
+/// A field of a NIC that its device may determine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceField {
+    /// `addresses`.
+    Addresses,
+    /// `mac`.
+    Mac,
+}
+
+/// A NIC with what its device says, and with what clients of other APIs call it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NicView {
     /// The NIC.
     #[serde(flatten)]
     pub nic: Nic,
     /// UUID of the NIC: the same for as long as its id is.
+    #[serde(default)]
     #[schema(value_type = String, format = "uuid")]
     pub uuid: Uuid,
+    /// Fields that the NIC leaves to its device, with what is configured there now: `addresses`, without link-local ones, and
+    /// `mac`.
+    #[serde(default)]
+    pub from_device: Vec<DeviceField>,
 }
 
+/// As it is stored: nothing is of the device.
 impl From<&Nic> for NicView {
     fn from(nic: &Nic) -> Self {
-        Self { nic: nic.clone(), uuid: uuid_of(&nic.id) }
+        Self { nic: nic.clone(), uuid: uuid_of(&nic.id), from_device: Vec::new() }
     }
 }
 
@@ -157,7 +173,7 @@ pub struct InstanceView {
     #[schema(value_type = String, format = "uuid")]
     pub uuid: Uuid,
     /// NICs of the instance, the primary NIC first.
-    pub nics: Vec<Nic>,
+    pub nics: Vec<NicView>,
 }
 
 /// Removes instances and their NICs from the store.

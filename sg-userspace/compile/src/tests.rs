@@ -18,9 +18,9 @@ use sg_common::{
     verdict::{Decision, Reason, Verdict},
 };
 use sg_model::{
-    Action, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Ipsec, Match, Nic,
-    Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role,
-    Rule, RuleIndex,
+    Action, Addresses, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Ipsec,
+    Match, Nic, Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Prefixes, Priority,
+    Protocol, Remote, Role, Rule, RuleIndex,
 };
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
@@ -339,6 +339,32 @@ pub(super) fn overlapping(count: usize) -> Policy {
 /// The CPU time of this thread, so that other tests and programs do not count.
 fn of_this_thread() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+}
+
+/// The widest range of IPv6 is of 254 prefixes, which touch: it costs what one prefix costs.
+#[test]
+fn a_range_costs_as_much_as_a_prefix() {
+    let range = |number: u64| {
+        let text = format!("{:x}::1-{:x}::ffff:ffff:ffff:fffe", 0x2000 + number * 2, 0x2000 + number * 2);
+        text.parse::<Addresses>().unwrap()
+    };
+    let of_list = |entries: Prefixes| {
+        let mut parts = list_policy(Vec::new()).into_parts();
+        parts.prefix_lists[0].1 = entries;
+        image(&Policy::new(parts).unwrap()).words().len()
+    };
+    let prefix = |number: u64| format!("{:x}::/64", 0x2000 + number * 2).parse::<IpNet>().unwrap();
+    let (ranges, prefixes): (Prefixes, Prefixes) =
+        ((0..170).map(range).collect(), (0..170).map(prefix).collect());
+    assert_eq!((ranges.as_slice().len(), prefixes.as_slice().len()), (170 * 126, 170));
+    let (of_ranges, of_prefixes) = (of_list(ranges), of_list(prefixes));
+    println!("{of_ranges} words for ranges, {of_prefixes} for prefixes");
+    // Another two nodes for the lower half of each.
+    assert!(of_ranges < of_prefixes + 170 * 2 * 16, "{of_ranges} {of_prefixes}");
+    let wide = ["::1-ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe", "0.0.0.1-255.255.255.254"];
+    let wide: Prefixes = wide.iter().map(|text| text.parse::<Addresses>().unwrap()).collect();
+    let one: Prefixes = ["::/1", "0.0.0.0/1"].iter().map(|text| text.parse::<IpNet>().unwrap()).collect();
+    assert!(of_list(wide) < of_list(one) + 4 * 16);
 }
 
 #[test]

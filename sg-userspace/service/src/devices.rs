@@ -5,8 +5,11 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
+use sg_api_types::{DeviceField, InstanceView, NicView};
 use sg_model::{DeviceFacts, Mac, Policy, identifies};
-use sg_records::{Nic, Role};
+use sg_records::{Instance, Nic, Role, uuid_of};
+
+use super::State;
 
 /// The devices of this host at one moment.
 #[derive(Clone, Debug, Default)]
@@ -52,5 +55,28 @@ impl HostDevices {
     pub fn mac_of(&self, nic: &Nic) -> Option<Mac> {
         let of_device = || self.facts(nic).and_then(|facts| facts.mac);
         nic.senders.mac.or_else(|| if nic.role == Role::Host { of_device() } else { None })
+    }
+
+    /// A NIC in a response.
+    #[must_use]
+    pub fn view(&self, nic: &Nic) -> NicView {
+        let mut view = NicView::from(nic);
+        if nic.device.is_some() && nic.addresses.is_empty() {
+            view.nic.addresses = self.addresses_of(nic).into_owned();
+            view.from_device.push(DeviceField::Addresses);
+        }
+        if nic.senders.mac.is_none() {
+            view.nic.senders.mac = self.mac_of(nic);
+            view.from_device.extend(view.nic.senders.mac.map(|_| DeviceField::Mac));
+        }
+        view
+    }
+
+    /// An instance in a response.
+    #[must_use]
+    pub fn instance_view(&self, state: &State, instance: &Instance) -> InstanceView {
+        let mut nics: Vec<NicView> = state.nics_of_instance(&instance.id).map(|nic| self.view(nic)).collect();
+        nics.sort_by_key(|view| !view.nic.primary);
+        InstanceView { instance: instance.clone(), uuid: uuid_of(&instance.id), nics }
     }
 }

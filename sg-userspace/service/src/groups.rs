@@ -1,6 +1,7 @@
 //! Operations on groups, and the default group for NICs that are registered without one.
 //!
-//! This file never changes which NICs hold a group: `membership` does. `template` says which rules new ones have. Every API calls it through `Service`.
+//! This file never changes which NICs hold a group: `membership` does. `template` says which rules new ones have. Every API calls it
+//! through `Service`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -10,7 +11,7 @@ use sg_store::Key;
 
 use super::{
     Field, Operation, Quota, Refusal, State, Tx,
-    labels::{changed, label, region},
+    labels::{Wording, changed_as, label_as, region},
     quota::rules_of_nics,
     rules::put_each,
     template,
@@ -26,7 +27,7 @@ impl Operation for CreateGroup {
             id: GroupId::random(),
             region,
             vpc,
-            label: label(tx, &self.label)?,
+            label: label_as(tx, &self.label, Wording::of_group(kind))?,
             kind,
             inner_access: self.inner_access.unwrap_or(kind.is_open()),
             default: false,
@@ -100,7 +101,7 @@ impl Operation for ModifyGroup {
         if is_kept(&group) && self.label.name.as_ref().is_some_and(|name| *name != group.label.name) {
             return Err(Refusal::DefaultGroup { group: group.id, verb: "renamed" });
         }
-        group.label = changed(tx, &group.label, &self.label)?;
+        group.label = changed_as(tx, &group.label, &self.label, Wording::of_group(group.kind))?;
         group.inner_access = self.inner_access.unwrap_or(group.inner_access);
         check(&group)?;
         tx.put(group.clone());

@@ -89,7 +89,7 @@ pub use project::{
 };
 pub use query::{
     Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
-    instance_view, list_associations, references,
+    list_associations, references,
 };
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Attachment, Field, Kind, Network, Quota, Refusal};
@@ -100,11 +100,11 @@ pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
-    DeleteGroups, DeleteLists, DeleteVpc, Difference, DirectedRule, Duplicates, Evaluated, Finding,
-    FindingKind, GroupQuery, GroupTemplate, GroupView, Happens, ImportReport, ImportRow, Imported,
+    DeleteGroups, DeleteLists, DeleteVpc, DeviceField, Difference, DirectedRule, Duplicates, Evaluated,
+    Finding, FindingKind, GroupQuery, GroupTemplate, GroupView, Happens, ImportReport, ImportRow, Imported,
     InstanceView, Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ListedTest, ModifyGroup,
-    ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup, NewAccessKey, NewLabel,
-    NicQuery, NicView, Page, PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic,
+    ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup, Moved, NewAccessKey,
+    NewLabel, NicQuery, NicView, Page, PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic,
     RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules, Restored, Revoke, Rollback,
     RolledBack, RuleQuery, Sameness, SetGroups, Severity,
 };

@@ -4,11 +4,11 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
+use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, Moved, SetGroups};
 use sg_records::{Group, GroupId, GroupType, Member, Nic, NicType};
 use sg_store::Key;
 
-use super::{Field, Operation, Refusal, State, Tx, quota};
+use super::{Field, Operation, Refusal, State, Tx, order_of, quota};
 
 /// Checks whether a NIC may hold its groups. `before` are the groups that it already held, which gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
@@ -157,9 +157,9 @@ impl Operation for SetGroups {
 }
 
 impl Operation for MoveGroup {
-    type Output = Nic;
+    type Output = Moved;
 
-    fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
+    fn run(&self, tx: &mut Tx) -> Result<Moved, Refusal> {
         let nic = Nic::clone(tx.find_target(&self.target)?);
         let group = tx.find_group(&self.group)?.id.clone();
         let Some(from) = nic.groups.iter().position(|held| *held == group) else {
@@ -178,7 +178,8 @@ impl Operation for MoveGroup {
         let mut groups = nic.groups.clone();
         let moved = groups.remove(from);
         groups.insert(to, moved);
-        hold(tx, &nic, groups)
+        let nic = hold(tx, &nic, groups)?;
+        Ok(Moved { order: order_of(tx, &nic), nic })
     }
 }
 

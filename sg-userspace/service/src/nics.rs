@@ -4,7 +4,9 @@
 
 use std::net::IpAddr;
 
-use sg_api_types::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
+use sg_api_types::{
+    InstanceView, ModifyNic, NicView, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics,
+};
 use sg_model::{Ethertype, Ipsec, fit_one_nic};
 use sg_records::{Group, Hook, Id as _, Instance, InstanceId, Nic, NicId, NicType, Role, uuid_of};
 use sg_store::Key;
@@ -261,10 +263,10 @@ impl Operation for RegisterInstance {
         let (region, vpc) = place(tx, &self.region, self.vpc.as_deref())?;
         let instance = Instance { id: id.clone(), region, vpc, label: label(tx, &self.label)? };
         tx.put(instance.clone());
-        let mut nics = Vec::with_capacity(self.nics.len());
+        let mut nics: Vec<NicView> = Vec::with_capacity(self.nics.len());
         for nic in &self.nics {
             let nic = RegisterNic { instance: Some(id.to_string()), ..nic.clone() };
-            nics.push(nic.run(tx)?);
+            nics.push(NicView::from(&nic.run(tx)?));
         }
         Ok(InstanceView { uuid: uuid_of(&instance.id), instance, nics })
     }

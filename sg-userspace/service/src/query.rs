@@ -12,7 +12,7 @@ use sg_api_types::{
 use sg_records::{EntryList, Group, GroupId, Instance, Label, Nic, Rule, RuleId, Vpc, VpcId, uuid_of};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Refusal, State, StoredEntry, members};
+use super::{HostDevices, Refusal, State, StoredEntry, members};
 use crate::paginate;
 
 /// Selects objects by name, location, tags and owner. All given filters must match; absent ones match every object.
@@ -157,12 +157,13 @@ pub fn find_vpcs(state: &State, filter: &Filter, page: &PageRequest) -> Result<P
     paginate(state.vpcs().values().filter(admits), |vpc| vpc.id.to_string(), |vpc| Vpc::clone(vpc), page)
 }
 
-/// The NICs that match.
+/// The NICs that match, those included that match by what their devices are.
 ///
 /// # Errors
 /// If a filter names an object that does not exist, or the page is invalid.
 pub fn find_nics(
     state: &State,
+    devices: &HostDevices,
     filter: &Filter,
     query: &NicQuery,
     page: &PageRequest,
@@ -175,22 +176,10 @@ pub fn find_nics(
             && group.is_none_or(|group| nic.groups.contains(&group.id))
             && instance.is_none_or(|instance| nic.instance.as_ref() == Some(&instance.id))
             && query.device.as_ref().is_none_or(|device| nic.device.as_ref() == Some(device))
-            && query.address.is_none_or(|address| nic.addresses.contains(&address))
+            && query.address.is_none_or(|address| devices.addresses_of(nic).contains(&address))
             && query.local.is_none_or(|local| nic.device.is_some() == local)
     };
-    paginate(
-        state.nics().values().filter(admits),
-        |nic| nic.id.to_string(),
-        |nic| NicView::from(&**nic),
-        page,
-    )
-}
-
-#[must_use]
-pub fn instance_view(state: &State, instance: &Instance) -> InstanceView {
-    let mut nics: Vec<Nic> = state.nics_of_instance(&instance.id).map(|nic| Nic::clone(nic)).collect();
-    nics.sort_by_key(|nic| !nic.primary);
-    InstanceView { instance: instance.clone(), uuid: uuid_of(&instance.id), nics }
+    paginate(state.nics().values().filter(admits), |nic| nic.id.to_string(), |nic| devices.view(nic), page)
 }
 
 /// The instances that match. With `group`: only those whose primary NIC holds it.
@@ -199,6 +188,7 @@ pub fn instance_view(state: &State, instance: &Instance) -> InstanceView {
 /// If a filter names an object that does not exist, or the page is invalid.
 pub fn find_instances(
     state: &State,
+    devices: &HostDevices,
     filter: &Filter,
     group: Option<&str>,
     page: &PageRequest,
@@ -214,7 +204,8 @@ pub fn find_instances(
             && group.is_none_or(|group| holds(group))
     };
     let all = state.instances().values().filter(admits);
-    paginate(all, |instance| instance.id.to_string(), |instance| instance_view(state, instance), page)
+    let view = |instance: &Arc<Instance>| devices.instance_view(state, instance);
+    paginate(all, |instance| instance.id.to_string(), view, page)
 }
 
 fn by_group<'a>(state: &State, rules: impl Iterator<Item = &'a Arc<Rule>>) -> Vec<Reference> {

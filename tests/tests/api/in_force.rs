@@ -36,7 +36,7 @@ fn a_store_shows_what_its_rules_did(lab: Lab) -> Result<()> {
     let rules = r#"{"direction":"ingress","rules":[
         {"name":"eighty","protocol":"tcp","ports":"80","remote":{"prefix_list":"office"}},
         {"name":"never","protocol":"tcp","ports":"81","remote":"any","priority":7}]}"#;
-    let list = r#"{"name":"office","family":"IPv4","max_entries":4,"entries":[{"cidr":"10.77.0.0/24"}]}"#;
+    let list = r#"{"name":"office","family":"IPv4","max_entries":4,"entries":[{"addresses":"10.77.0.2-10.77.0.9"}]}"#;
     served.done("POST", "/v1/prefix-lists", list)?;
     served.done("POST", "/v1/groups/web/rules", rules)?;
     let nic = served.done("POST", "/v1/nics", r#"{"device":"eth0","vpc":"net","groups":["web"]}"#)?;

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use sg_service::{
     Filter, InstanceView, Join, Leave, ModifyNic, MoveGroup, NicQuery, NicView, Page, RegisterInstance,
-    RegisterNic, RemoveInstances, RemoveNics, SetGroups, find_instances, find_nics, instance_view,
+    RegisterNic, RemoveInstances, RemoveNics, SetGroups, find_instances, find_nics,
 };
 use utoipa::IntoParams;
 
@@ -22,13 +22,20 @@ struct InstanceQuery {
 
 pub(super) fn declare(routes: &mut Routes) {
     let list = Route::get("/v1/nics", "List NICs").needs(Viewer).with::<Filter>().with::<NicQuery>().paged();
-    routes.ask::<Page<NicView>>(list, |_, state, context| {
-        Ok(find_nics(state, &context.query()?, &context.query()?, &context.query()?)?)
+    routes.ask::<Page<NicView>>(list, |native, state, context| {
+        Ok(find_nics(
+            state,
+            &native.store()?.devices(),
+            &context.query()?,
+            &context.query()?,
+            &context.query()?,
+        )?)
     });
     routes.change::<RegisterNic>(Route::post("/v1/nics", "Register a NIC").needs(Editor), |_, _| {});
-    routes.ask::<NicView>(Route::get("/v1/nics/{nic}", "Show a NIC").needs(Viewer), |_, state, context| {
-        Ok(NicView::from(&**state.find_nic(&context.path())?))
-    });
+    routes.ask::<NicView>(
+        Route::get("/v1/nics/{nic}", "Show a NIC").needs(Viewer),
+        |native, state, context| Ok(native.store()?.devices().view(state.find_nic(&context.path())?)),
+    );
     routes.change::<ModifyNic>(
         Route::patch("/v1/nics/{nic}", "Modify a NIC").needs(Editor),
         |operation, context| {
@@ -54,9 +61,15 @@ pub(super) fn declare(routes: &mut Routes) {
         .with::<Filter>()
         .with::<InstanceQuery>()
         .paged();
-    routes.ask::<Page<InstanceView>>(list, |_, state, context| {
+    routes.ask::<Page<InstanceView>>(list, |native, state, context| {
         let query: InstanceQuery = context.query()?;
-        Ok(find_instances(state, &context.query()?, query.group.as_deref(), &context.query()?)?)
+        Ok(find_instances(
+            state,
+            &native.store()?.devices(),
+            &context.query()?,
+            query.group.as_deref(),
+            &context.query()?,
+        )?)
     });
     routes.change::<RegisterInstance>(
         Route::post("/v1/instances", "Register an instance").needs(Editor),
@@ -64,7 +77,10 @@ pub(super) fn declare(routes: &mut Routes) {
     );
     routes.ask::<InstanceView>(
         Route::get("/v1/instances/{instance}", "Show an instance").needs(Viewer),
-        |_, state, context| Ok(instance_view(state, state.find_instance(&context.path())?)),
+        |native, state, context| {
+            let instance = state.find_instance(&context.path())?;
+            Ok(native.store()?.devices().instance_view(state, instance))
+        },
     );
     let forget = Route::delete("/v1/instances/{instance}", "Delete an instance and its NICs").needs(Editor);
     routes.order(forget, |context| RemoveInstances { instances: vec![context.path()] });

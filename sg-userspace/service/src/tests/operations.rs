@@ -111,7 +111,7 @@ fn the_order_of_a_nics_groups() {
     let groups = world.run(&join).unwrap().remove(0).groups;
     assert_eq!(names(&groups, &world), ["aa", "cc", "dd", "bb"]);
     let mut moved = |group: &str, to| {
-        let groups = world.run(&MoveGroup { target: nic.clone(), group: group.to_owned(), to })?.groups;
+        let groups = world.run(&MoveGroup { target: nic.clone(), group: group.to_owned(), to })?.nic.groups;
         Ok::<_, Refusal>(names(&groups, &world))
     };
     assert_eq!(moved("bb", Move::Up).unwrap(), ["aa", "cc", "bb", "dd"]);
@@ -575,14 +575,14 @@ fn an_instance_is_its_primary_nic() {
         ..RegisterInstance::default()
     };
     let view = world.run(&instance).unwrap();
-    assert!(view.nics[0].primary && !view.nics[1].primary);
+    assert!(view.nics[0].nic.primary && !view.nics[1].nic.primary);
     assert!(matches!(world.run(&instance), Err(Refusal::Exists { .. })));
     let join = Join { groups: texts(&["db"]), targets: texts(&["i-web1"]), place: None };
     let joined = world.run(&join).unwrap();
-    assert_eq!((&joined[0].id, &joined[0].groups[..]), (&view.nics[0].id, &[web.id, db.id][..]));
+    assert_eq!((&joined[0].id, &joined[0].groups[..]), (&view.nics[0].nic.id, &[web.id, db.id][..]));
     // The next one becomes primary.
-    world.run(&RemoveNics { nics: vec![view.nics[0].id.to_string()] }).unwrap();
-    assert!(world.tx.nic(&view.nics[1].id).unwrap().primary);
+    world.run(&RemoveNics { nics: vec![view.nics[0].nic.id.to_string()] }).unwrap();
+    assert!(world.tx.nic(&view.nics[1].nic.id).unwrap().primary);
     let refused = world.run(&DeleteVpc { vpc: "net".to_owned() });
     assert!(
         matches!(refused, Err(Refusal::InUse { by, .. }) if by.len() == 4),

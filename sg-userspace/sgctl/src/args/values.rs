@@ -145,9 +145,11 @@ mod tests {
             assert_eq!(write_remote(&remote(text).unwrap(), &names), text);
         }
         assert_eq!(write_remote(&remote("ANY").unwrap(), &names), "any");
-        for text in ["", "web", "group:", "port-list:web", "10.0.0.0/33"] {
+        for text in ["", "web", "group:", "port-list:web", "10.0.0.0/33", "10.0.0.9-10.0.0.1"] {
             remote(text).unwrap_err();
         }
+        let said = remote("10.0.0.1-10.0.0.9").unwrap_err();
+        assert!(said.starts_with("a range has a prefix list of its own: `sgctl prefix-list create NAME --entry 10.0.0.1-10.0.0.9`; allowed"), "{said}");
         for text in ["any", "22,80-90", "port-list:web"] {
             assert_eq!(write_ports(&ports(text).unwrap(), &names), text);
         }

@@ -9,7 +9,7 @@ use clap::{
     error::ErrorKind,
 };
 use sg_document::elsewhere::{ACTIONS, BETWEEN};
-use sg_model::text::escaped;
+use sg_model::{address_range, text::escaped};
 use sg_records::{Action, Protocol};
 
 use crate::args::service_name::service;
@@ -52,7 +52,13 @@ pub(crate) fn range_hint(ports: &str) -> Option<String> {
 pub(crate) fn remote_hint(text: &str) -> Option<String> {
     let is_name = text.starts_with(char::is_alphabetic) && !text.contains([':', '/', ' ']);
     let name = escaped(text);
-    is_name.then(|| format!("did you mean group:{name} or prefix-list:{name}?"))
+    let range = || {
+        let range = address_range(text)?.ok()?;
+        Some(format!(
+            "a range has a prefix list of its own: `sgctl prefix-list create NAME --entry {range}`;"
+        ))
+    };
+    is_name.then(|| format!("did you mean group:{name} or prefix-list:{name}?")).or_else(range)
 }
 
 /// Parses an action.

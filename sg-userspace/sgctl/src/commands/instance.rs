@@ -5,8 +5,11 @@ use sg_api_types::{InstanceView, RegisterInstance, RegisterNic};
 use sg_records::Label;
 
 use crate::{
-    args::{Filter, NewLabelArgs, named, nic, write_addresses, write_ids},
-    commands::membership::{JoinArgs, LeaveArgs},
+    args::{Filter, NewLabelArgs, named, nic, write_ids},
+    commands::{
+        membership::{JoinArgs, LeaveArgs},
+        nic::addresses,
+    },
     failure::Failure,
     names::Wanted,
     render::{Column, Render, Yes},
@@ -85,14 +88,14 @@ impl Render for InstanceView {
     const NOUN: &'static str = "instance";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ADDRESSES", |view| {
-            let addresses = view.nics.iter().map(|nic| write_addresses(&nic.addresses));
+            let addresses = view.nics.iter().map(addresses);
             write_ids(addresses.filter(|addresses| !addresses.is_empty()))
         }),
         Column::named("GROUPS", |view, names| {
-            let nics = view.nics.iter().map(|nic| names.all(&nic.groups));
+            let nics = view.nics.iter().map(|view| names.all(&view.nic.groups));
             nics.collect::<Vec<_>>().join(" ")
         }),
-        Column::wide("NICS", |view| write_ids(view.nics.iter().map(|nic| &nic.id))),
+        Column::wide("NICS", |view| write_ids(view.nics.iter().map(|view| &view.nic.id))),
         Column::wide("REGION", |view| view.instance.region.clone()),
         Column::wide_named("VPC", |view, names| names.all(&view.instance.vpc)),
     ];
@@ -103,7 +106,7 @@ impl Render for InstanceView {
     }
 
     fn mentions(&self, wanted: &mut Wanted) {
-        wanted.ids("groups", self.nics.iter().flat_map(|nic| &nic.groups));
+        wanted.ids("groups", self.nics.iter().flat_map(|view| &view.nic.groups));
         wanted.ids("vpcs", &self.instance.vpc);
     }
 }

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sg_agent::Instance;
 use sg_api::{
     listen::{Access, Exposure, Limits, Listener},
@@ -18,6 +18,7 @@ use sg_api::{
 };
 use sg_audit::TrailThread;
 use sg_inspect::last_hits::LastHits;
+use sg_model::DeviceFacts;
 use sg_records::{NicId, project_id, uuid_of};
 use sg_service::{
     Service,
@@ -309,12 +310,42 @@ fn lists_change_and_tell_of_it() {
 }
 
 #[test]
+fn a_nic_shows_the_addresses_of_its_device() {
+    let agent = site();
+    agent.ok("instance register db --vpc prod --nic device=eth1,group=web");
+    assert!(agent.ok("nic show eth1").contains("(the device's)"));
+    let facts = DeviceFacts {
+        mac: "02:00:00:00:00:05".parse().ok(),
+        addresses: ["10.0.0.7", "2001:db8::7", "fe80::7"].map(|address| address.parse().unwrap()).into(),
+        ..DeviceFacts::default()
+    };
+    agent.in_force.devices.lock().unwrap().insert("eth1".to_owned(), facts);
+    let found = agent.json("nic list --address 2001:db8::7");
+    assert_eq!(found.as_array().unwrap().len(), 1);
+    assert_eq!(found[0]["addresses"], json!(["10.0.0.7", "2001:db8::7"]));
+    assert_eq!(
+        (&found[0]["mac"], &found[0]["from_device"]),
+        (&json!("02:00:00:00:00:05"), &json!(["addresses", "mac"]))
+    );
+    assert!(agent.ok("nic list -o wide").contains("02:00:00:00:00:05"));
+    assert!(agent.ok("nic show eth1").contains("10.0.0.7,2001:db8::7"));
+    assert!(agent.ok("instance list").contains("10.0.0.7,2001:db8::7"));
+    let instance = agent.json("instance show db");
+    assert_eq!(instance["nics"][0]["addresses"], found[0]["addresses"]);
+    // Its own come first.
+    agent.ok("nic modify eth1 --address 10.0.0.9");
+    assert_eq!(agent.json("nic show eth1")["addresses"], json!(["10.0.0.9"]));
+    assert_eq!(agent.json("nic show eth1")["from_device"], json!(["mac"]));
+}
+
+#[test]
 fn nics_and_instances_hold_groups_in_an_order() {
     let agent = site();
     agent.ok("group create ops --vpc prod");
     assert!(agent.ok("nic join eth0 --group ops --place 0").ends_with("(eth0) holds ops,web\n"));
     assert!(agent.ok("nic move eth0 ops down").ends_with("holds web,ops\n"));
     assert!(agent.ok("nic move eth0 ops 0").ends_with("holds ops,web\n"));
+    assert_eq!(agent.json("nic move eth0 web up")[0]["order"], "merged");
     assert!(agent.ok("nic set-groups eth0 web ops").ends_with("holds web,ops\n"));
     assert!(agent.ok("nic list --group ops --on-this-host yes").contains("web,ops"));
     assert!(agent.ok("nic leave eth0 --group ops").ends_with("holds web\n"));

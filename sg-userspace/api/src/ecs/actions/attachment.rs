@@ -216,7 +216,7 @@ fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             ..RegisterNic::default()
         });
         let nic = submit(ecs, call, ErrorContext::Attachment, operation).await?;
-        Response::of(&interface_shown(&nic))
+        Response::of(&interface_shown(&ecs.service.devices(), &nic))
     })
 }
 
@@ -225,7 +225,7 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let state = ecs.service.snapshot();
         let id = named(&state, call)?;
         let found = state.nic(&id).ok_or_else(Fault::internal)?;
-        Response::of(&interface_shown(found))
+        Response::of(&interface_shown(&ecs.service.devices(), found))
     })
 }
 

@@ -98,12 +98,12 @@ fn target<'a>(state: &'a State, call: &Call) -> Result<(&'a Nic, &'static str), 
 }
 
 /// Whose packets are checked: those of the caller's choice, or anyone's of a family that the NIC has.
-fn remote(call: &Call, nic: &Nic) -> Result<IpAddr, Fault> {
+fn remote(call: &Call, addresses: &[IpAddr]) -> Result<IpAddr, Fault> {
     const OPTIONS: &str = "AdditionalOptions";
     let wanted = r#"a JSON object with the one field "SourceIp", an address, is expected"#;
     let malformed = || Fault::malformed(OPTIONS, wanted);
     let Some(options) = call.fields().text(OPTIONS) else {
-        let only_v6 = !nic.addresses.is_empty() && nic.addresses.iter().all(IpAddr::is_ipv6);
+        let only_v6 = !addresses.is_empty() && addresses.iter().all(IpAddr::is_ipv6);
         return ANYONE[usize::from(only_v6)].parse().map_err(|_| Fault::internal());
     };
     let options: serde_json::Map<String, Value> = serde_json::from_str(options).map_err(|_| malformed())?;
@@ -117,7 +117,8 @@ fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let state = ecs.service.snapshot();
         let (nic, resource_type) = target(&state, call)?;
-        let (nic, remote) = (nic.id.to_string(), remote(call, nic)?);
+        let remote = remote(call, &ecs.service.devices().addresses_of(nic))?;
+        let nic = nic.id.to_string();
         // It compiles a policy, and reads the devices of the host.
         let checked = tokio::task::spawn_blocking(move || {
             let devices = devices::scan().map_err(|error| error.to_string())?;

@@ -46,8 +46,8 @@ fn parsed(fields: &Fields<'_>, name: &str, text: &str) -> Result<IpAddr, Fault> 
 }
 
 /// Whether one of the `wanted` addresses is there; also if none is wanted.
-pub(super) fn has_one(wanted: &[IpAddr], mut there: impl Iterator<Item = IpAddr>) -> bool {
-    wanted.is_empty() || there.any(|address| wanted.contains(&address))
+pub(super) fn has_one(wanted: &[IpAddr], there: &[IpAddr]) -> bool {
+    wanted.is_empty() || there.iter().any(|address| wanted.contains(address))
 }
 
 /// Whether a name is `pattern`, in which `*` stands for any text. No name has an asterisk of its own.

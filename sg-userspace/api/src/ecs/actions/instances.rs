@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use serde_json::{Value, json};
 use sg_records::{Instance, KeyRole, Nic};
-use sg_service::State;
+use sg_service::{HostDevices, State};
 
 use super::{
     action::{Action, ActionFuture},
@@ -117,12 +117,12 @@ impl<'a> Filter<'a> {
         })
     }
 
-    fn admits(&self, state: &State, instance: &Instance) -> bool {
+    fn admits(&self, state: &State, devices: &HostDevices, instance: &Instance) -> bool {
         let nics = || state.nics_of_instance(&instance.id);
         let holds = |group: &str| {
             nics().any(|nic| nic.primary && nic.groups.iter().any(|held| held.as_str() == group))
         };
-        let has = |wanted: &[IpAddr]| has_one(wanted, nics().flat_map(|nic| nic.addresses.iter().copied()));
+        let has = |wanted: &[IpAddr]| nics().any(|nic| has_one(wanted, &devices.addresses_of(nic)));
         (self.ids.is_empty() || self.ids.iter().any(|id| id == instance.id.as_str()))
             && self.name.is_none_or(|name| is_like(name, &instance.label.name))
             && self.status.is_none_or(|status| status == RUNNING)
@@ -133,7 +133,7 @@ impl<'a> Filter<'a> {
             && self.group.is_none_or(holds)
             && (self.private.is_empty() || instance.vpc.is_some() && has(&self.private))
             && (self.inner.is_empty() || instance.vpc.is_none() && has(&self.inner))
-            && has(&self.v6)
+            && (self.v6.is_empty() || has(&self.v6))
     }
 }
 
@@ -146,32 +146,34 @@ fn describe_instances<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let fields = call.fields();
         let (region, window) = (region(call)?, Window::read(call, 100)?);
         let (filter, tagged) = (Filter::read(&fields)?, has_tags(&fields)?);
-        let state = ecs.service.snapshot();
+        let (state, devices) = (ecs.service.snapshot(), ecs.service.devices());
         let admits = |instance: &Instance| {
-            instance.region == region && tagged(&instance.label) && filter.admits(&state, instance)
+            instance.region == region && tagged(&instance.label) && filter.admits(&state, &devices, instance)
         };
         let found: Vec<_> = state.instances().values().filter(|instance| admits(instance)).collect();
         let (page, mut response) = window.of(&found, |instance| instance.id.to_string());
-        let instances: Vec<Value> = page.iter().map(|instance| instance_shown(&state, instance)).collect();
+        let shown = |instance: &Instance| instance_shown(&state, &devices, instance);
+        let instances: Vec<Value> = page.iter().map(|instance| shown(instance)).collect();
         response.insert("Instances".to_owned(), json!({ "Instance": instances }));
         Response::of(&response)
     })
 }
 
-pub(super) fn instance_shown(state: &State, instance: &Instance) -> Value {
+pub(super) fn instance_shown(state: &State, devices: &HostDevices, instance: &Instance) -> Value {
     let nics: Vec<&Nic> = state.nics_of_instance(&instance.id).map(AsRef::as_ref).collect();
     let primary = nics.iter().find(|nic| nic.primary);
-    let addresses: Vec<IpAddr> = primary.map(|nic| nic.addresses.clone()).unwrap_or_default();
+    let addresses = primary.map(|nic| devices.addresses_of(nic).into_owned()).unwrap_or_default();
     let interfaces: Vec<Value> = nics
         .iter()
         .map(|nic| {
+            let addresses = devices.addresses_of(nic);
             json!({
                 "NetworkInterfaceId": nic.id,
-                "MacAddress": nic.senders.mac.map(String::from).unwrap_or_default(),
-                "PrimaryIpAddress": first_v4(&nic.addresses),
+                "MacAddress": devices.mac_of(nic).map(String::from).unwrap_or_default(),
+                "PrimaryIpAddress": first_v4(&addresses),
                 "Type": kind(nic),
-                "PrivateIpSets": private(&nic.addresses),
-                "Ipv6Sets": v6(&nic.addresses),
+                "PrivateIpSets": private(&addresses),
+                "Ipv6Sets": v6(&addresses),
             })
         })
         .collect();

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 use sg_records::{KeyRole, Nic};
+use sg_service::HostDevices;
 
 use super::{
     action::{Action, ActionFuture},
@@ -89,9 +90,9 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         // None is, so that a list of those that are is empty.
         let is_managed = fields.boolean("ServiceManaged")?.unwrap_or(false);
         let tagged = has_tags(&fields)?;
-        let state = ecs.service.snapshot();
+        let (state, devices) = (ecs.service.snapshot(), ecs.service.devices());
         let admits = |nic: &Nic| {
-            let there = || nic.addresses.iter().copied();
+            let there = devices.addresses_of(nic);
             !is_managed
                 && nic.region == region
                 && (ids.is_empty() || ids.iter().any(|id| id == nic.id.as_str()))
@@ -102,20 +103,21 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 && wanted_vswitch.is_none_or(|wanted| vswitch(nic.vpc.as_ref()) == wanted)
                 && wanted.is_none_or(|wanted| kind(nic) == wanted)
                 && wanted_status.is_none_or(|wanted| status(nic) == wanted)
-                && first.is_none_or(|wanted| there().find(IpAddr::is_ipv4) == Some(wanted))
-                && has_one(&any, there())
-                && has_one(&any_v6, there())
+                && first.is_none_or(|wanted| there.iter().find(|address| address.is_ipv4()) == Some(&wanted))
+                && has_one(&any, &there)
+                && has_one(&any_v6, &there)
                 && tagged(&nic.label)
         };
         let found: Vec<_> = state.nics().values().filter(|nic| admits(nic)).collect();
         let (page, mut response) = window.of(&found, |nic| nic.id.to_string());
-        let nics: Vec<Value> = page.iter().map(|nic| interface_shown(nic)).collect();
+        let nics: Vec<Value> = page.iter().map(|nic| interface_shown(&devices, nic)).collect();
         response.insert("NetworkInterfaceSets".to_owned(), json!({ "NetworkInterfaceSet": nics }));
         Response::of(&response)
     })
 }
 
-pub(super) fn interface_shown(nic: &Nic) -> Value {
+pub(super) fn interface_shown(devices: &HostDevices, nic: &Nic) -> Value {
+    let addresses = devices.addresses_of(nic);
     let instance = nic.instance.as_ref().map_or("", |id| id.as_str());
     json!({
         "NetworkInterfaceId": nic.id,
@@ -127,11 +129,11 @@ pub(super) fn interface_shown(nic: &Nic) -> Value {
         "VpcId": vpc_shown(nic.vpc.as_ref()),
         "VSwitchId": vswitch(nic.vpc.as_ref()),
         "ZoneId": ZONE,
-        "MacAddress": nic.senders.mac.map(String::from).unwrap_or_default(),
+        "MacAddress": devices.mac_of(nic).map(String::from).unwrap_or_default(),
         "SecurityGroupIds": { "SecurityGroupId": nic.groups },
-        "PrivateIpAddress": first_v4(&nic.addresses),
-        "PrivateIpSets": private(&nic.addresses),
-        "Ipv6Sets": v6(&nic.addresses),
+        "PrivateIpAddress": first_v4(&addresses),
+        "PrivateIpSets": private(&addresses),
+        "Ipv6Sets": v6(&addresses),
         "Status": status(nic),
         "ServiceManaged": false,
         "Type": kind(nic),

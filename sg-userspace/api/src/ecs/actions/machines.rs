@@ -197,7 +197,7 @@ fn named<'a>(state: &'a State, call: &Call) -> Result<&'a Instance, Fault> {
 fn describe_attribute<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let state = ecs.service.snapshot();
-        Response::of(&instance_shown(&state, named(&state, call)?))
+        Response::of(&instance_shown(&state, &ecs.service.devices(), named(&state, call)?))
     })
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn furnished() -> (Router, Pairs) {
         ..RegisterInstance::default()
     };
     let view = ecs.service.submit(instance).await.unwrap();
-    let (instance, nic) = (view.instance.id.to_string(), view.nics[0].id.to_string());
+    let (instance, nic) = (view.instance.id.to_string(), view.nics[0].nic.id.to_string());
     let free = RegisterNic {
         vpc: Some(vpc.clone()),
         addresses: vec!["10.9.0.2".parse().unwrap()],

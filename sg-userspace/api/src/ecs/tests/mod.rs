@@ -3,8 +3,10 @@
 mod arbitrary;
 pub(super) mod declared;
 mod demands;
+mod devices;
 mod families;
 mod faults;
+mod filters;
 mod page;
 mod params;
 mod recorded;
@@ -59,6 +61,12 @@ impl AccessKeys for OneKey {
 /// An API whose clock stands still, with a key that may do everything.
 fn ecs(now: &str) -> Ecs {
     ecs_with(now, KeyRole::Admin)
+}
+
+/// An API over what is in force there.
+fn ecs_on(in_force: InForce) -> Ecs {
+    let (service, _) = Service::start(Box::<Remembers>::default(), in_force).unwrap();
+    Ecs { service, ..ecs(NOW) }
 }
 
 fn ecs_with(now: &str, role: KeyRole) -> Ecs {

@@ -18,6 +18,25 @@ async fn a_group_is_created_and_listed() {
     let group = &created["security_group"];
     assert_eq!(group["name"], "web");
     assert_eq!(group["project_id"], project());
+    // The rules of a new group, as the vendor's example has them.
+    let rules = group["security_group_rules"].as_array().unwrap();
+    let mut said: Vec<_> = rules
+        .iter()
+        .map(|rule| {
+            assert_eq!((&rule["action"], &rule["priority"]), (&json!("allow"), &json!(100)));
+            assert_eq!([&rule["protocol"], &rule["multiport"], &rule["remote_ip_prefix"]], [&Value::Null; 3]);
+            json!([rule["direction"], rule["ethertype"], rule["remote_group_id"]]).to_string()
+        })
+        .collect();
+    said.sort();
+    let (any, own) = (Value::Null, &group["id"]);
+    let wanted = [
+        json!(["egress", "IPv4", any]),
+        json!(["egress", "IPv6", any]),
+        json!(["ingress", "IPv4", own]),
+        json!(["ingress", "IPv6", own]),
+    ];
+    assert_eq!(said, wanted.map(|rule| rule.to_string()));
     let list = get(&face, &format!("{GROUPS}?name=web&name=other&limit=10")).await.json();
     let mut listed = group.clone();
     listed.as_object_mut().unwrap().remove("security_group_rules");

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use clap::Subcommand;
 use hyper::Method;
 use serde::Serialize;
-use sg_api_types::{Move, MoveGroup, NicView, SetGroups};
-use sg_records::{Label, Nic, Rule};
+use sg_api_types::{DeviceField, Move, MoveGroup, Moved, NicView, SetGroups};
+use sg_records::{Label, Nic, Order, Rule};
 
 use crate::{
     args::{Filter, named, parse_bool, word, write_addresses, write_ids, yes_no},
@@ -18,7 +18,7 @@ use crate::{
         rule::{self, ANY, Cells, INTRANET},
     },
     failure::Failure,
-    names::Wanted,
+    names::{Names, Wanted},
     render::{Column, Render, Yes, name_or},
     resource::Resource,
     session::Session,
@@ -109,11 +109,11 @@ fn to(text: &str) -> Result<Move, String> {
     }
 }
 
-/// Its addresses, or where they come from.
-fn addresses(nic: &Nic) -> String {
-    match (nic.addresses.as_slice(), &nic.device) {
-        ([], Some(_)) => "(the device's)".to_owned(),
-        (addresses, _) => write_addresses(addresses),
+/// Its addresses. Of a device without any, it says whose they would be.
+pub(super) fn addresses(view: &NicView) -> String {
+    match view.nic.addresses.as_slice() {
+        [] if view.from_device.contains(&DeviceField::Addresses) => "(the device's)".to_owned(),
+        addresses => write_addresses(addresses),
     }
 }
 
@@ -138,7 +138,7 @@ impl Render for NicView {
     const NOUN: &'static str = "NIC";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("DEVICE", |view| view.nic.device.clone().unwrap_or_default()),
-        Column::new("ADDRESSES", |view| addresses(&view.nic)),
+        Column::new("ADDRESSES", addresses),
         Column::named("GROUPS", |view, names| names.all(&view.nic.groups)),
         Column::named("INSTANCE", |view, names| names.all(&view.nic.instance)),
         Column::wide("PRIMARY", |view| yes_no(view.nic.primary)),
@@ -167,6 +167,36 @@ impl Render for NicView {
 
     fn mentions(&self, wanted: &mut Wanted) {
         self.nic.mentions(wanted);
+    }
+}
+
+/// As a move returns it; people read where its groups are.
+impl Render for Moved {
+    const NOUN: &'static str = Nic::NOUN;
+    const COLUMNS: &'static [Column<Self>] = &[];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|moved| &moved.nic.label);
+
+    fn id(&self) -> String {
+        self.nic.id()
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        self.nic.mentions(wanted);
+    }
+}
+
+/// That the place of a group changes no verdict, and what would make it do so.
+fn changes_nothing(moved: &Moved, names: &Names) -> Option<String> {
+    const NOTHING: &str = "is merged, so the places of groups change no verdict";
+    match (moved.order, &moved.nic.vpc) {
+        (Order::Sequence, _) => None,
+        (Order::Merged, Some(vpc)) => Some(format!(
+            "the order of VPC {} {NOTHING}; `sgctl vpc modify {vpc} --order sequence` makes each group come before those behind it",
+            names.of(vpc)
+        )),
+        (Order::Merged, None) => {
+            Some(format!("the order of the classic network {NOTHING}; a VPC can have another"))
+        }
     }
 }
 
@@ -271,8 +301,46 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
             session.output.without_table()?;
             let body = MoveGroup { target: String::new(), group, to };
             let address = Address::of(&["nics", &nic, "groups", "move"]);
-            let nic: Nic = session.change_one(Method::POST, address, "target", &body)?;
-            session.ordered(&[nic])
+            let moved: Moved = session.change_one(Method::POST, address, "target", &body)?;
+            let names = session.names_for(std::slice::from_ref(&moved))?;
+            if !session.output.format.is_table() {
+                return session.output.many(&[moved], &names);
+            }
+            session.ordered(std::slice::from_ref(&moved.nic))?;
+            if let Some(remark) = changes_nothing(&moved, &names) {
+                session.output.remark(&remark);
+            }
+            Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn moved(vpc: Option<&str>, order: &str) -> Moved {
+        let nic = json!({
+            "id": "eni-1", "region": "local", "name": "", "created": "1970-01-01T00:00:00Z", "groups": ["sg-1"],
+            "vpc": vpc, "order": order,
+        });
+        serde_json::from_value(nic).unwrap()
+    }
+
+    #[test]
+    fn a_move_that_changes_no_verdict_says_what_would_make_it_do_so() {
+        let mut names = Names::default();
+        names.extend([("vpc-1".to_owned(), "prod".to_owned())]);
+        let said = changes_nothing(&moved(Some("vpc-1"), "merged"), &names).unwrap();
+        assert!(
+            said.starts_with("the order of VPC prod is merged, so the places of groups change no verdict;"),
+            "{said}"
+        );
+        assert!(said.contains("`sgctl vpc modify vpc-1 --order sequence`"), "{said}");
+        let said = changes_nothing(&moved(None, "merged"), &names).unwrap();
+        assert!(said.contains("classic network") && !said.contains("sgctl"), "{said}");
+        assert_eq!(changes_nothing(&moved(Some("vpc-1"), "sequence"), &names), None);
     }
 }

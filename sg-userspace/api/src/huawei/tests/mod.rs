@@ -5,6 +5,7 @@ mod arbitrary;
 mod declared;
 mod groups;
 mod page;
+mod ports;
 mod recorded;
 mod roles;
 mod rules;

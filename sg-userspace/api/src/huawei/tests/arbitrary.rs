@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::{ask, face, project, sign, unsigned};
 use crate::{
-    huawei::NOUNS,
+    huawei::{NOUNS, Operation},
     signature::tests::huawei::{Vector, vectors},
 };
 

@@ -53,10 +53,12 @@ fn read(stream: &mut TcpStream) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), String::from_utf8(body).unwrap())
 }
 
-/// They were recorded long ago, and their key is none of ours; over one connection, each is refused for that.
+/// They were recorded long ago, and their key is none of ours; over one connection, each is refused for that. No more than are
+/// refused without a delay.
 #[tokio::test]
 async fn recorded_requests_over_one_connection() {
-    let sent: Vec<Vector> = vectors().into_iter().filter(|vector| vector.valid).collect();
+    let valid = vectors().into_iter().filter(|vector| vector.valid);
+    let sent: Vec<Vector> = valid.step_by(17).take(5).collect();
     let count = sent.len();
     let replies = with_face(face(), move |stream| {
         let ask = |vector: Vector| {

@@ -111,7 +111,7 @@ impl Query {
 
     /// The values of a parameter.
     pub(super) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        noted(name);
+        on_read(name);
         self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
@@ -153,7 +153,7 @@ impl<'a> Fields<'a> {
     /// A value, unless it is `null`.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&'a Value> {
-        noted(&self.place(name));
+        on_read(&self.place(name));
         self.object?.get(name).filter(|value| !value.is_null())
     }
 
@@ -208,7 +208,7 @@ impl<'a> Fields<'a> {
 
 /// Tests compare what an operation reads with what it declares.
 #[cfg_attr(not(test), allow(unused_variables, clippy::missing_const_for_fn, reason = "only tests note it"))]
-fn noted(place: &str) {
+fn on_read(place: &str) {
     #[cfg(test)]
     super::tests::note_read(place);
 }

@@ -272,8 +272,9 @@ fn wrong_types(lab: Lab) -> Result<()> {
     let caller = Caller::make(&served)?;
     let project = &caller.project;
     served.done("POST", "/v1/vpcs", r#"{"name":"net","region":"cn-hangzhou"}"#)?;
-    let nic = served.done("POST", "/v1/nics", r#"{"vpc":"net","addresses":["10.0.0.5"]}"#)?;
-    let port = nic["uuid"].as_str().context("no uuid")?;
+    served.done("POST", "/v1/nics", r#"{"vpc":"net","addresses":["10.0.0.5"]}"#)?;
+    let nics = served.done("GET", "/v1/nics", "")?;
+    let port = nics["items"][0]["uuid"].as_str().context("no uuid")?;
     let before = served.done("GET", "/v1/nics", "")?;
     let port_of = |version: &str| match version {
         "v3" => format!("/v3/{project}/ports/{port}/insert-security-groups"),

@@ -96,7 +96,15 @@ mod tests {
 
     #[test]
     fn what_is_no_json_or_says_something_twice_is_refused() {
-        for text in ["", "{", "1 2", r#"{"a":1,"a":1}"#, r#"{"b":[{"a":1,"c":2,"a":3}]}"#, r#"{"a":1,"\u0061":2}"#, "\"\\ud800\""] {
+        for text in [
+            "",
+            "{",
+            "1 2",
+            r#"{"a":1,"a":1}"#,
+            r#"{"b":[{"a":1,"c":2,"a":3}]}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            "\"\\ud800\"",
+        ] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
         }
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));

@@ -199,7 +199,8 @@ fn too_much(lab: Lab) -> Result<()> {
     let deep = format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP));
     let in_deep =
         format!(r#"{{"security_group":{{"name":{}1{}}}}}"#, "{\"a\":".repeat(DEEP), "}".repeat(DEEP));
-    let wide: String = (0..20_000).map(|number| format!("\"f{number}\":1,")).collect();
+    let wide: Vec<String> = (0..20_000).map(|number| format!("\"f{number}\":1,")).collect();
+    let wide = wide.concat();
     let many = format!("{groups}?{}", vec!["id=a"; 5000].join("&"));
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
         ("a large body", post(&large)?, &[413]),

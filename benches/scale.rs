@@ -365,8 +365,7 @@ fn changes(bench: &Bench, service: &Service) {
         spec.matches.ports = "53".parse().expect("a port");
         spec
     };
-    let add =
-        |group: String, number| Authorize { group, direction: Direction::Ingress, rules: vec![spec(number)] };
+    let add = |group: String, number| Authorize::of(group, Direction::Ingress, vec![spec(number)]);
 
     let made = bench.change(service, "add a rule", |n| add(ordinary(n), n));
     bench.change(service, "modify a rule", |n| ModifyRule {

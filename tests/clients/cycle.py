@@ -170,7 +170,7 @@ def at(response, path):
 
 
 def all_pages(call, action, parameters, path):
-    """The last page, with the items of all pages in it."""
+    """The last page of Alibaba Cloud, with the items of all pages in it."""
     by_number, items = "PageSize" in parameters, []
     size = parameters["PageSize" if by_number else "MaxResults"]
     for page in range(1, 100):
@@ -189,7 +189,44 @@ def all_pages(call, action, parameters, path):
     raise Unexpected(f"expected an end of the pages of {action}, found none")
 
 
-def refusal(wanted, call):
+class Alibaba:
+    """What a life-cycle of Alibaba Cloud has that another vendor's has not."""
+
+    steps = "lifecycle"
+
+    def __init__(self):
+        self.settings = Settings()
+
+    def known(self):
+        return {
+            "REGION": self.settings.region,
+            "VPC": self.settings.vpc,
+            "INSTANCE": self.settings.instance,
+            "ENI": self.settings.nic,
+        }
+
+    def parameters(self, step):
+        """What a step sends: the region unless it is null."""
+        return {"RegionId": self.settings.region, **step.get("with", {})}
+
+    def call(self, call, step, parameters):
+        """Makes the call of a step, or all calls for its pages."""
+        if "pages" in step:
+            response = all_pages(call, step["call"], parameters, step["pages"])
+        else:
+            response = call(step["call"], parameters)
+        expect({"RequestId": "~" + REQUEST_ID, "Code": None}, response)
+        return response
+
+    def refusal(self, refused):
+        """What every refusal must have."""
+        expect("~" + REQUEST_ID, refused.request_id, "RequestId of the refusal")
+        if refused.body is not None:
+            text = {"=type": "string"}
+            expect({key: text for key in ("RequestId", "HostId", "Code", "Message", "Recommend")}, refused.body)
+
+
+def refusal(wanted, call, vendor):
     """Expects a refusal: `CODE` or `STATUS CODE`, or one of several."""
     wanted = wanted if isinstance(wanted, list) else [wanted]
     try:
@@ -197,57 +234,43 @@ def refusal(wanted, call):
     except Refused as refused:
         both = f"{refused.status} {refused.code}"
         need(both in wanted or refused.code in wanted, f"a refusal {' or '.join(wanted)}", both, "the response")
-        expect("~" + REQUEST_ID, refused.request_id, "RequestId of the refusal")
-        if refused.body is not None:
-            text = {"=type": "string"}
-            expect({key: text for key in ("RequestId", "HostId", "Code", "Message", "Recommend")}, refused.body)
+        vendor.refusal(refused)
         return
     raise Unexpected(f"expected a refusal {' or '.join(wanted)}, found {response!r}")
 
 
-def one(step, connect, known, settings):
+def one(step, connect, known, vendor):
     """Does one step of the life-cycle."""
     step = filled(step, known)
-    parameters = {"RegionId": settings.region, **step.get("with", {})}
-    parameters = {name: value for name, value in parameters.items() if value is not None}
+    parameters = {name: value for name, value in vendor.parameters(step).items() if value is not None}
     who = step.get("as", {})
-    call = connect(who.get("key", settings.key), who.get("secret", settings.secret))
+    call = connect(who.get("key", vendor.settings.key), who.get("secret", vendor.settings.secret))
     if "refused" in step:
-        return refusal(step["refused"], lambda: call(step["call"], parameters))
-    if "pages" in step:
-        response = all_pages(call, step["call"], parameters, step["pages"])
-    else:
-        response = call(step["call"], parameters)
-    expect({"RequestId": "~" + REQUEST_ID, "Code": None}, response)
+        return refusal(step["refused"], lambda: call(step["call"], parameters), vendor)
+    response = vendor.call(call, step, parameters)
     expect(step.get("response", {}), response)
     for name, path in step.get("keep", {}).items():
         known[name] = at(response, path)
 
 
-def run(client, connect):
+def run(client, connect, vendor=Alibaba):
     """The whole life-cycle. `connect(key, secret)` gives a function that makes a call: `call(action, parameters)`."""
     # After the proxies are gone, and only where it is needed: Ansible runs without.
     import yaml
 
-    settings, report = Settings(), Report(client)
-    known = {
-        "REGION": settings.region,
-        "VPC": settings.vpc,
-        "INSTANCE": settings.instance,
-        "ENI": settings.nic,
-        "RUN": f"{client}-{secrets.token_hex(3)}",
-    }
+    vendor, report = vendor(), Report(client)
+    known = {**vendor.known(), "RUN": f"{client}-{secrets.token_hex(3)}"}
     connections = {}
 
     def connected(*who):
         return connections[who] if who in connections else connections.setdefault(who, connect(*who))
 
-    for file in sorted((HERE / "lifecycle").glob("*.yaml")):
+    for file in sorted((HERE / vendor.steps).glob("*.yaml")):
         for step in yaml.safe_load(file.read_text(encoding="utf-8")):
             for number in range(1, step.get("times", 1) + 1):
                 if "times" in step:
                     known["N"] = str(number)
                 if client not in step.get("not_with", []):
-                    report.step(f"{file.stem}: {step['step']}", lambda: one(step, connected, known, settings))
+                    report.step(f"{file.stem}: {step['step']}", lambda: one(step, connected, known, vendor))
                 known.pop("N", None)
     report.end()

@@ -75,7 +75,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Install the vendor's clients that the ECS-compatible API is tried with
+    /// Install the vendors' clients that the APIs are tried with
     Clients,
     /// Run every check and test of the project, or with `--kernel` some over other kernels
     Test(test::Options),

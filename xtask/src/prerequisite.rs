@@ -18,7 +18,7 @@ pub(crate) enum Stage {
     Test,
     /// The checks of the test command that are no tests: format, lints.
     Check,
-    /// The vendor's clients with which the API is tested.
+    /// The vendors' clients with which the APIs are tested.
     Clients,
     /// Fuzzing.
     Fuzz,

@@ -54,9 +54,11 @@ pub struct DeleteGroups {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct NewLabel {
-    /// Name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter. Need not be unique. Default: no name.
+    /// Name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter; of closed groups and lists,
+    /// also fewer, and beginning with anything else. Need not be unique. Default: no name.
     pub name: String,
-    /// Description: 2 to 256 characters, not beginning with `http://` or `https://`. Default: none.
+    /// Description: 2 to 256 characters, not beginning with `http://` or `https://`; of closed groups and lists, any up to 256.
+    /// Default: none.
     pub description: String,
     /// Tags: keys of 1 to 128 characters with values of up to 128. Their number is limited by the quota `tags`. Default: none.
     pub tags: BTreeMap<String, String>,
@@ -66,10 +68,12 @@ pub struct NewLabel {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct LabelChange {
-    /// New name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter. Empty: remove the name.
+    /// New name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter; of closed groups and
+    /// lists, also fewer, and beginning with anything else. Empty: remove the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// New description: 2 to 256 characters, not beginning with `http://` or `https://`. Empty: remove the description.
+    /// New description: 2 to 256 characters, not beginning with `http://` or `https://`; of closed groups and lists, any up to 256.
+    /// Empty: remove the description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// New tags. They replace all existing tags.

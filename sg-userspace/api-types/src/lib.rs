@@ -8,6 +8,7 @@
 
 mod access;
 mod apply;
+mod authorize;
 mod candidate;
 mod changes;
 mod check;
@@ -35,6 +36,7 @@ mod vpcs;
 
 pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
+pub use authorize::{Authorize, DirectedRule, Duplicates, Sameness};
 pub use candidate::{
     CandidateDecisions, CandidateImage, CandidateLine, CandidateQuery, CandidateReport, CandidateRule,
     CandidateState, DropCandidate, DroppedCandidate, PromoteCandidate, PromotedCandidate, SetCandidate,
@@ -66,7 +68,7 @@ pub use policy_tests::{ListedTest, ReplaceTests, RunTests, TestResult, TestedPol
 pub use query::{
     GroupQuery, GroupView, LARGEST_PAGE, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
 };
-pub use rules::{Authorize, ModifyRule, Revoke};
+pub use rules::{ModifyRule, Revoke};
 pub use search::{Found, FoundLine, FoundQuery, Search, UndecidedNic};
 pub use service::ModifyQuotas;
 pub use sg_model::Age;

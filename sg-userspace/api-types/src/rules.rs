@@ -1,4 +1,4 @@
-//! Requests that authorise, modify and revoke rules.
+//! Requests that modify and revoke rules.
 //!
 //! The service checks rules and quotas; these types must never do so. The native API and `sgctl` exchange them as JSON, and the
 //! ECS API builds them.
@@ -7,19 +7,6 @@ use serde::{Deserialize, Serialize};
 use sg_model::{Scope, flat, schema_of};
 use sg_records::{Action, Direction, Match, OnlyFamily, Ports, Protocol, Remote, RuleSpec};
 use utoipa::ToSchema;
-
-/// Adds rules to a group. Rules that the group already has are not added again. The response has all rules, new and existing.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Authorize {
-    /// Id or name of the group. Taken from the path.
-    #[serde(default)]
-    pub group: String,
-    /// Direction of the rules, as seen by the NIC's owner. Required.
-    pub direction: Direction,
-    /// Rules to add, from one up to the quota `rules_per_operation`. Groups and lists in them are given by id or name. Required.
-    pub rules: Vec<RuleSpec>,
-}
 
 flat! {
     of rules;

@@ -13,7 +13,7 @@ use sg_store::Key;
 
 use super::{
     Field, Operation, Quota, Refusal, State, Tx,
-    labels::{changed, label, region},
+    labels::{Wording, changed_as, label_as, region},
     rules::put_rules,
 };
 
@@ -27,7 +27,7 @@ impl Operation for CreateGroup {
             id: GroupId::random(),
             region,
             vpc,
-            label: label(tx, &self.label)?,
+            label: label_as(tx, &self.label, Wording::of_group(kind))?,
             kind,
             inner_access: self.inner_access.unwrap_or(kind.is_open()),
             default: false,
@@ -98,7 +98,7 @@ impl Operation for ModifyGroup {
         if is_kept(&group) && self.label.name.as_ref().is_some_and(|name| *name != group.label.name) {
             return Err(Refusal::DefaultGroup { group: group.id, verb: "renamed" });
         }
-        group.label = changed(tx, &group.label, &self.label)?;
+        group.label = changed_as(tx, &group.label, &self.label, Wording::of_group(group.kind))?;
         group.inner_access = self.inner_access.unwrap_or(group.inner_access);
         check(&group)?;
         tx.put(group.clone());

@@ -19,7 +19,7 @@ use super::{
     demands::check_demands,
     groups,
     idempotency::check_token,
-    labels::{check_stored as check_label, region},
+    labels::{Wording, check_stored as check_label, region},
     lists::check_list,
     membership::{fit_together, knows_vpc, member_address},
     nics::check_parts,
@@ -99,7 +99,7 @@ impl<'a> Check<'a> {
     fn vpc(&mut self, vpc: &Vpc) -> Result<(), Refusal> {
         id(&vpc.id)?;
         named_region(&vpc.region)?;
-        check_label(&vpc.label)?;
+        check_label(&vpc.label, Wording::Alibaba)?;
         range(vpc)?;
         match &vpc.label.owner {
             Some(owner) if !self.documents.insert(owner.clone()) => {
@@ -133,7 +133,7 @@ impl<'a> Check<'a> {
 
     fn group(&mut self, group: &Group) -> Result<(), Refusal> {
         id(&group.id)?;
-        check_label(&group.label)?;
+        check_label(&group.label, Wording::of_group(group.kind))?;
         self.place(&group.region, group.vpc.as_ref(), Some(&group.label))?;
         groups::check(group)?;
         if !group.default {
@@ -189,7 +189,7 @@ impl<'a> Check<'a> {
 
     fn instance(&self, instance: &Instance) -> Result<(), Refusal> {
         id(&instance.id)?;
-        check_label(&instance.label)?;
+        check_label(&instance.label, Wording::Alibaba)?;
         unowned(&instance.label)?;
         self.place(&instance.region, instance.vpc.as_ref(), None)?;
         let mut nics = self.state.nics_of_instance(&instance.id).peekable();
@@ -201,7 +201,7 @@ impl<'a> Check<'a> {
 
     fn nic(&mut self, nic: &Nic) -> Result<(), Refusal> {
         id(&nic.id)?;
-        check_label(&nic.label)?;
+        check_label(&nic.label, Wording::Alibaba)?;
         self.place(&nic.region, nic.vpc.as_ref(), Some(&nic.label))?;
         check_parts(nic)?;
         // A request may name a group; a record has its id.
@@ -232,7 +232,7 @@ impl<'a> Check<'a> {
 fn list<E: StoredEntry>(state: &State, list: &EntryList<E>) -> Result<(), Refusal> {
     id(&list.id)?;
     named_region(&list.region)?;
-    check_label(&list.label)?;
+    check_label(&list.label, Wording::EitherCloud)?;
     check_list(state, list, u32::MAX)
 }
 

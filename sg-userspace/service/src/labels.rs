@@ -1,4 +1,4 @@
-//! Checks and changes names, descriptions and tags; the allowed values are those that Alibaba Cloud documents.
+//! Checks and changes names, descriptions and tags; the allowed values are those that the clouds document.
 //!
 //! It compares no names with each other: `twins` does. Called by the operations that create or change an object, and by
 //! `integrity`.
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sg_api_types::{LabelChange, NewLabel};
 use sg_model::text;
-use sg_records::{Label, looks_like_id};
+use sg_records::{GroupType, Label, looks_like_id};
 
 use super::{Field, Quota, Refusal, State, Tx, refusal::excerpt};
 
@@ -18,10 +18,66 @@ const LONGEST_TAG: usize = 128;
 const LONGEST_REGION: usize = 64;
 const LONGEST_DOCUMENT_NAME: usize = 64;
 
+/// Which names and descriptions an object may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wording {
+    /// Those that Alibaba Cloud allows.
+    Alibaba,
+    /// Those that one of the clouds allows, for objects that the clients of each know.
+    EitherCloud,
+}
+
+impl Wording {
+    /// That of a group of this type.
+    pub(super) const fn of_group(kind: GroupType) -> Self {
+        match kind {
+            GroupType::Basic | GroupType::Enterprise => Self::Alibaba,
+            GroupType::Closed => Self::EitherCloud,
+        }
+    }
+
+    fn name(self, text: &str) -> Result<(), Refusal> {
+        let begins = |text: &str| text.chars().next().is_some_and(char::is_alphabetic);
+        let fits = |letter: char| letter.is_alphanumeric() || ":_.-".contains(letter);
+        let length = text.chars().count();
+        let (good, allowed) = match self {
+            Self::Alibaba => (
+                (2..=LONGEST_NAME).contains(&length) && begins(text) && !is_address(text),
+                "2 to 128 letters, digits, `:`, `_`, `.`, `-`, beginning with a letter",
+            ),
+            Self::EitherCloud => (length <= LONGEST_NAME, "up to 128 letters, digits, `:`, `_`, `.`, `-`"),
+        };
+        if text.is_empty() || (good && text.chars().all(fits)) {
+            return free_name(text);
+        }
+        Err(Refusal::invalid(Field::Name, text, allowed))
+    }
+
+    fn description(self, text: &str) -> Result<(), Refusal> {
+        let length = text.chars().count();
+        let (good, allowed) = match self {
+            Self::Alibaba => (
+                (2..=LONGEST_DESCRIPTION).contains(&length) && !is_address(text),
+                "2 to 256 characters, not beginning with http:// or https://",
+            ),
+            Self::EitherCloud => (length <= LONGEST_DESCRIPTION, "up to 256 characters"),
+        };
+        if text.is_empty() || good {
+            return visible(Field::Description, text);
+        }
+        Err(Refusal::invalid(Field::Description, text, allowed))
+    }
+}
+
 /// The label of a new object.
 pub(super) fn label(tx: &Tx, new: &NewLabel) -> Result<Label, Refusal> {
-    name(&new.name)?;
-    description(&new.description)?;
+    label_as(tx, new, Wording::Alibaba)
+}
+
+/// The same, with the texts that `wording` allows.
+pub(super) fn label_as(tx: &Tx, new: &NewLabel, wording: Wording) -> Result<Label, Refusal> {
+    wording.name(&new.name)?;
+    wording.description(&new.description)?;
     tags(tx, &new.tags)?;
     Ok(Label {
         name: new.name.clone(),
@@ -34,13 +90,23 @@ pub(super) fn label(tx: &Tx, new: &NewLabel) -> Result<Label, Refusal> {
 
 /// The label after a change.
 pub(super) fn changed(tx: &Tx, label: &Label, change: &LabelChange) -> Result<Label, Refusal> {
+    changed_as(tx, label, change, Wording::Alibaba)
+}
+
+/// The same, with the texts that `wording` allows.
+pub(super) fn changed_as(
+    tx: &Tx,
+    label: &Label,
+    change: &LabelChange,
+    wording: Wording,
+) -> Result<Label, Refusal> {
     let mut label = label.clone();
     if let Some(text) = &change.name {
-        name(text)?;
+        wording.name(text)?;
         label.name.clone_from(text);
     }
     if let Some(text) = &change.description {
-        description(text)?;
+        wording.description(text)?;
         label.description.clone_from(text);
     }
     if let Some(all) = &change.tags {
@@ -48,19 +114,6 @@ pub(super) fn changed(tx: &Tx, label: &Label, change: &LabelChange) -> Result<La
         label.tags.clone_from(all);
     }
     Ok(label)
-}
-
-fn name(text: &str) -> Result<(), Refusal> {
-    let begins = |text: &str| text.chars().next().is_some_and(char::is_alphabetic);
-    let fits = |letter: char| letter.is_alphanumeric() || ":_.-".contains(letter);
-    let length = text.chars().count();
-    let good =
-        (2..=LONGEST_NAME).contains(&length) && begins(text) && text.chars().all(fits) && !is_address(text);
-    if text.is_empty() || good {
-        return free_name(text);
-    }
-    let allowed = "2 to 128 letters, digits, `:`, `_`, `.`, `-`, beginning with a letter";
-    Err(Refusal::invalid(Field::Name, text, allowed))
 }
 
 /// Checks a name that a document may give: any text except one in the form of an id or one that can be mistaken for another.
@@ -86,11 +139,11 @@ pub(super) fn document_name(text: &str) -> Result<(), Refusal> {
 
 /// Checks that operations could have produced a stored label. The number of tags is not checked, because the quota may have been
 /// another one.
-pub(super) fn check_stored(label: &Label) -> Result<(), Refusal> {
+pub(super) fn check_stored(label: &Label, wording: Wording) -> Result<(), Refusal> {
     match &label.owner {
         None => {
-            name(&label.name)?;
-            description(&label.description)?;
+            wording.name(&label.name)?;
+            wording.description(&label.description)?;
         }
         Some(owner) => {
             document_name(owner)?;
@@ -103,14 +156,6 @@ pub(super) fn check_stored(label: &Label) -> Result<(), Refusal> {
 
 fn visible(field: Field, found: &str) -> Result<(), Refusal> {
     text::visible(found).map_err(|error| Refusal::invalid(field, found, error.to_string()))
-}
-
-fn description(text: &str) -> Result<(), Refusal> {
-    if text.is_empty() || ((2..=LONGEST_DESCRIPTION).contains(&text.chars().count()) && !is_address(text)) {
-        return visible(Field::Description, text);
-    }
-    let allowed = "2 to 256 characters, not beginning with http:// or https://";
-    Err(Refusal::invalid(Field::Description, text, allowed))
 }
 
 /// Checks the description of a rule.

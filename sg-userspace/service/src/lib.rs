@@ -12,6 +12,7 @@
 
 mod access;
 mod apply;
+mod authorize;
 mod check;
 mod clone;
 mod demands;
@@ -66,6 +67,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+pub use authorize::{AddRules, Authorized};
 pub use check::{check_common, check_packet};
 pub use demands::{TestsRun, run_tests};
 pub use devices::HostDevices;
@@ -97,13 +99,13 @@ pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
-    DeleteGroups, DeleteLists, DeleteVpc, DeviceField, Difference, Evaluated, Finding, FindingKind,
-    GroupQuery, GroupView, Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE,
-    LabelChange, Leave, LeftOut, ListView, ListedTest, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas,
-    ModifyRule, ModifyVpc, Move, MoveGroup, Moved, NewAccessKey, NewLabel, NicQuery, NicView, Page,
-    PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics,
-    ReplaceTests, Replaced, RestoreRules, Restored, Revoke, Rollback, RolledBack, RuleQuery, SetGroups,
-    Severity,
+    DeleteGroups, DeleteLists, DeleteVpc, DeviceField, Difference, DirectedRule, Duplicates, Evaluated,
+    Finding, FindingKind, GroupQuery, GroupView, Happens, ImportReport, ImportRow, Imported, InstanceView,
+    Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ListedTest, ModifyGroup, ModifyList,
+    ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup, Moved, NewAccessKey, NewLabel, NicQuery,
+    NicView, Page, PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic, RemoveInstances,
+    RemoveNics, ReplaceTests, Replaced, RestoreRules, Restored, Revoke, Rollback, RolledBack, RuleQuery,
+    Sameness, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;

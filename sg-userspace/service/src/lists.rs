@@ -14,7 +14,7 @@ use sg_store::{Key, Record};
 
 use super::{
     Field, Kind, Operation, Quota, Refusal, State, Tx,
-    labels::{changed, label, region, remark},
+    labels::{Wording, changed_as, label_as, region, remark},
     quota,
 };
 
@@ -99,7 +99,7 @@ impl<E: StoredEntry> Operation for CreateList<E> {
         let list = EntryList {
             id: E::Id::random(),
             region: region(&self.region)?,
-            label: label(tx, &self.label)?,
+            label: label_as(tx, &self.label, Wording::EitherCloud)?,
             extra: self.extra.clone(),
             max_entries: self.max_entries,
             entries: self.entries.clone(),
@@ -113,7 +113,7 @@ impl<E: StoredEntry> Operation for ModifyList<E> {
 
     fn run(&self, tx: &mut Tx) -> Result<EntryList<E>, Refusal> {
         let mut list = EntryList::clone(tx.find_list::<E>(&self.list)?);
-        list.label = changed(tx, &list.label, &self.label)?;
+        list.label = changed_as(tx, &list.label, &self.label, Wording::EitherCloud)?;
         list.max_entries = self.max_entries.unwrap_or(list.max_entries);
         if let Some(entries) = &self.entries {
             if let Some(value) = self.add.iter().map(E::value).chain(&self.remove).next() {

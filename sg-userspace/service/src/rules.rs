@@ -1,11 +1,9 @@
-//! Operations on rules: authorise, modify, revoke.
+//! Operations on rules that are there: modify, revoke; and what tells rules apart.
 //!
-//! They check quotas and duplicates; `rule_check` checks each rule by itself. Every API calls them through `Service`.
-
-use std::collections::HashMap;
+//! They check quotas and duplicates; `rule_check` checks each rule by itself, and `authorize` adds rules. Every API calls them through `Service`.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use sg_api_types::{Authorize, ModifyRule, Revoke};
+use sg_api_types::{ModifyRule, Revoke};
 use sg_records::{
     Action, Direction, Group, GroupId, Id as _, Match, NicType, OnlyFamily, Remote, Rule, RuleId, RuleSpec,
 };
@@ -13,64 +11,36 @@ use sg_store::Key;
 
 use super::{
     Field, Operation, Quota, Refusal, Tx,
-    quota::{group_references, rules_of_nics},
+    quota::rules_of_nics,
     rule_check::{Strictness, checked},
 };
 
-impl Operation for Authorize {
-    /// The rules, new and existing, in the order of the request.
-    type Output = Vec<Rule>;
-
-    fn run(&self, tx: &mut Tx) -> Result<Vec<Rule>, Refusal> {
-        let group = Group::clone(tx.find_group(&self.group)?);
-        let allowed = u64::from(tx.settings().quotas.rules_per_operation);
-        count(self.rules.len(), allowed)?;
-        let mut specs = Vec::with_capacity(self.rules.len());
-        for spec in &self.rules {
-            specs.push(checked(tx, &group, spec, Strictness::Cloud)?);
-        }
-        let mut seen = HashMap::new();
-        for (place, spec) in specs.iter().enumerate() {
-            if let Some(first) = seen.insert(Identity::of(spec), place) {
-                return Err(Refusal::Repeated { first: first + 1, second: place + 1 });
-            }
-        }
-        let there: HashMap<Identity, Rule> = tx
-            .rules_of(&group.id)
-            .filter(|rule| rule.direction == self.direction)
-            .map(|rule| (Identity::of(&rule.spec), Rule::clone(rule)))
-            .collect();
-        let new = specs.iter().filter(|spec| !there.contains_key(&Identity::of(spec))).cloned().collect();
-        let mut made = put_rules(tx, &group.id, self.direction, new).into_iter();
-        let all =
-            specs.iter().filter_map(|spec| there.get(&Identity::of(spec)).cloned().or_else(|| made.next()));
-        let all = all.collect();
-        rules_of_nics(tx, &group.id)?;
-        group_references(tx, &group)?;
-        Ok(all)
-    }
-}
-
-fn count(found: usize, allowed: u64) -> Result<(), Refusal> {
+/// Checks how many rules a request is about.
+pub(super) fn count(found: usize, allowed: u64) -> Result<(), Refusal> {
     if found == 0 {
         return Err(Refusal::NothingToChange);
     }
     Quota::RulesPerOperation.check("this request", found as u64, allowed)
 }
 
-/// Creates rules from checked specifications.
+/// Creates rules of one direction from checked specifications.
 pub(super) fn put_rules(
     tx: &mut Tx,
     group: &GroupId,
     direction: Direction,
     specs: Vec<RuleSpec>,
 ) -> Vec<Rule> {
+    put_each(tx, group, specs.into_iter().map(|spec| (direction, spec)).collect())
+}
+
+/// Creates rules of both directions from checked specifications, in their order.
+pub(super) fn put_each(tx: &mut Tx, group: &GroupId, specs: Vec<(Direction, RuleSpec)>) -> Vec<Rule> {
     if specs.is_empty() {
         return Vec::new();
     }
     let first = tx.serials(specs.len());
     let mut rules = Vec::with_capacity(specs.len());
-    for (serial, spec) in (first..).zip(specs) {
+    for (serial, (direction, spec)) in (first..).zip(specs) {
         let rule =
             Rule { id: RuleId::random(), group: group.clone(), direction, serial, created: tx.now(), spec };
         tx.put(rule.clone());
@@ -96,6 +66,11 @@ impl Identity {
         let RuleSpec { action, priority, matches, nic_type, enabled: _, name: _, description: _ } = spec;
         let matches = of_one_spelling(matches.clone());
         Self { action: *action, priority: *priority, matches, nic_type: *nic_type }
+    }
+
+    /// The identity of the packets of a rule, whatever happens to them.
+    pub(super) fn of_packets(spec: &RuleSpec) -> Self {
+        Self { action: Action::default(), priority: 0, ..Self::of(spec) }
     }
 }
 

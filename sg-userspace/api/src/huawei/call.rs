@@ -50,6 +50,27 @@ impl Call {
         self.values.get(name).map_or("", String::as_str)
     }
 
+    /// The same request at `path`, with these parameters in place of those of its query that have their names, and of `page_reverse`.
+    pub(super) fn link(&self, path: &str, changed: &[(&str, &str)]) -> String {
+        let is_kept = |name: &str| name != "page_reverse" && !changed.iter().any(|(other, _)| *other == name);
+        let kept = self.query.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let all = kept.filter(|(name, _)| is_kept(name)).chain(changed.iter().copied());
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish();
+        format!("{}{path}?{query}", self.origin())
+    }
+
+    /// A header that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where the client finds this server: scheme and host of its own URL. Nobody but the client itself gets to see it.
+    pub(super) fn origin(&self) -> String {
+        let by_tls =
+            self.header("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        format!("{}://{}", if by_tls { "https" } else { "http" }, self.host)
+    }
+
     /// Whether the client asks what the request would do, and not for it to be done.
     pub(super) fn is_dry_run(&self) -> bool {
         let declares = |name: &str| self.operation.declared().any(|parameter| parameter.name == name);

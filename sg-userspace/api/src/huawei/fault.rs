@@ -28,6 +28,8 @@ pub struct Fault {
     pub message: Cow<'static, str>,
     /// How long to delay the response.
     pub wait: Duration,
+    /// The access key that the client named and did not have the secret of.
+    pub(super) claimed: Option<String>,
     /// Whose form it has; `None`: that of the vendor's gateway, which stands before all versions.
     dialect: Option<Dialect>,
 }
@@ -39,13 +41,32 @@ impl Fault {
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into(), wait: Duration::ZERO, dialect: None }
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            wait: Duration::ZERO,
+            claimed: None,
+            dialect: None,
+        }
     }
 
     /// Who sent the request is not known.
     pub(super) fn unauthenticated(why: &str) -> Self {
         let message = format!("Incorrect IAM authentication information: {why}");
         Self::gateway(StatusCode::UNAUTHORIZED, "APIGW.0301", message)
+    }
+
+    /// Who asks for a token is not known, or what the token is to be for.
+    pub(super) fn unauthorized(message: &'static str) -> Self {
+        let dialect = Some(Dialect::Identity);
+        Self { dialect, ..Self::gateway(StatusCode::UNAUTHORIZED, "Unauthorized", message) }
+    }
+
+    /// The same fault, of a client that named this access key. It exists: an unknown id could be any text.
+    #[must_use]
+    pub(super) fn claiming(self, key: &str) -> Self {
+        Self { claimed: Some(key.to_owned()), ..self }
     }
 
     /// There is no such operation.
@@ -72,6 +93,7 @@ impl Fault {
             code: code.into(),
             message: message.into(),
             wait: Duration::ZERO,
+            claimed: None,
             dialect: Some(dialect),
         }
     }
@@ -123,10 +145,6 @@ impl Fault {
             operation.name
         );
         Self::of(operation, Problem::NotAllowed, message)
-    }
-
-    pub(super) fn internal(operation: &Operation) -> Self {
-        Self::of(operation, Problem::Internal, "Internal error. It is in the log of sgd.")
     }
 
     /// The body of the response.

@@ -19,25 +19,30 @@
 //!
 //! This API must never decide what is a valid group or rule, nor log the content of a request.
 
-#![allow(dead_code, reason = "the versions and nouns to come use it")]
-
 mod authenticate;
 mod call;
+mod ecs;
 mod fault;
+mod identity;
 mod ids;
+mod neutron;
+mod objects;
 mod operation;
 mod paging;
 mod parameters;
+mod ports;
 mod problem;
 mod project;
 mod refusals;
 mod reply;
 mod route;
 mod router;
+mod selection;
 mod state;
 #[cfg(test)]
 mod tests;
 mod token;
+mod v1;
 mod v3;
 mod wire;
 

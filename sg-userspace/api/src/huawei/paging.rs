@@ -1,5 +1,4 @@
-//! Parts of lists, as each version of the vendor's APIs has them: up to `limit` objects behind the one whose id is `marker`. It must
-//! never know what it lists.
+//! Parts of lists, as v3 has them: up to `limit` objects behind the one whose id is `marker`. It must never know what it lists.
 //!
 //! The object that a marker names may be gone: its id still says where the next part begins.
 
@@ -19,15 +18,17 @@ pub(super) const PAGE: &[Parameter] = &[
     query("marker", Kind::Text, "id of the last object of the part before; blank: from the first"),
 ];
 
-/// A part of `all`, which is in the order of its ids in this API, and what v3 says about it.
+/// The part that a request wants of `all`, which is in the order of its ids in this API, and what v3 says about the part. `shown` is
+/// an object as the response has it, or none if the request does not select it.
 ///
 /// # Errors
 /// If `limit` or `marker` is malformed.
-pub(super) fn page<'a, T>(
+pub(super) fn page<T>(
     call: &Call,
-    all: &'a [T],
+    all: impl IntoIterator<Item = T>,
     id: impl Fn(&T) -> String,
-) -> Result<(&'a [T], Value), Fault> {
+    shown: impl Fn(&T) -> Option<Value>,
+) -> Result<(Vec<Value>, Value), Fault> {
     let limit = match call.query.integer("limit") {
         None => MOST,
         Some(limit) => usize::try_from(limit)
@@ -35,23 +36,34 @@ pub(super) fn page<'a, T>(
             .filter(|limit| *limit <= MOST)
             .ok_or_else(|| call.malformed("limit", "0 to 2000 is expected"))?,
     };
-    let first = match call.query.text("marker") {
-        None | Some("") => 0,
+    let marker = match call.query.text("marker") {
+        None | Some("") => None,
         Some(marker) => {
-            if !ids::has_form(marker) {
-                return Err(call.malformed("marker", "the id of an object is expected"));
-            }
-            all.partition_point(|item| id(item).as_str() <= marker)
+            let uuid = ids::uuid(marker);
+            Some(uuid.ok_or_else(|| call.malformed("marker", "the id of an object is expected"))?.to_string())
         }
     };
-    let end = first.saturating_add(limit).min(all.len());
-    let part = all.get(first..end).unwrap_or_default();
+    let (mut part, mut ends, mut more) = (Vec::new(), None, false);
+    for item in all {
+        let id = id(&item);
+        if marker.as_ref().is_some_and(|marker| id <= *marker) {
+            continue;
+        }
+        let Some(shown) = shown(&item) else { continue };
+        if part.len() >= limit {
+            more = true;
+            break;
+        }
+        part.push(shown);
+        let first = ends.map_or_else(|| id.clone(), |(first, _)| first);
+        ends = Some((first, id));
+    }
     let mut info = Map::new();
     info.insert("current_count".to_owned(), part.len().into());
-    if let (Some(first), Some(last)) = (part.first(), part.last()) {
-        info.insert("previous_marker".to_owned(), id(first).into());
-        if end < all.len() {
-            info.insert("next_marker".to_owned(), id(last).into());
+    if let Some((first, last)) = ends {
+        info.insert("previous_marker".to_owned(), first.into());
+        if more {
+            info.insert("next_marker".to_owned(), last.into());
         }
     }
     Ok((part, Value::Object(info)))

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use sg_records::project_id;
 use sg_service::State;
 
 use super::{Huawei, problem::Problem};
-use crate::signature::sha256_hex;
 
 /// A project.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,19 +22,15 @@ pub(super) struct Project {
 impl Project {
     /// The project of a region.
     pub(super) fn of(region: &str) -> Self {
-        let mut id = sha256_hex(format!("project of region {region}").as_bytes());
-        id.truncate(32);
-        Self { id, region: region.to_owned() }
+        Self { id: project_id(region), region: region.to_owned() }
     }
 }
 
 /// All projects: that of the region of this server, and those of regions that have an object.
-pub(super) fn projects(huawei: &Huawei, state: &State) -> Vec<Project> {
-    let mut regions = BTreeSet::from([huawei.region.as_str()]);
-    regions.extend(state.groups().values().map(|group| group.region.as_str()));
-    regions.extend(state.vpcs().values().map(|vpc| vpc.region.as_str()));
-    regions.extend(state.nics().values().map(|nic| nic.region.as_str()));
-    regions.into_iter().map(Project::of).collect()
+pub(super) fn projects<'a>(huawei: &'a Huawei, state: &'a State) -> impl Iterator<Item = Project> + use<'a> {
+    let mut regions: BTreeSet<&str> = state.regions().collect();
+    regions.insert(&huawei.region);
+    regions.into_iter().map(Project::of)
 }
 
 /// The project that all of `named` name, which come from the path, a header and a token; the one of this server if there are none.
@@ -47,16 +43,21 @@ pub(super) fn only<'a>(
     named: impl IntoIterator<Item = &'a str>,
 ) -> Result<Project, (Problem, String)> {
     let mut named = named.into_iter();
-    let Some(first) = named.next() else { return Ok(Project::of(&huawei.region)) };
+    let own = Project::of(&huawei.region);
+    let Some(first) = named.next() else { return Ok(own) };
     if named.any(|other| other != first) {
         let message = "urlTenantId is not equal tokenTenantId: the path, X-Project-Id and the token name different projects.";
         return Err((Problem::OtherProject, message.to_owned()));
     }
-    projects(huawei, state).into_iter().find(|project| project.id == first).ok_or_else(|| {
+    if first == own.id {
+        return Ok(own);
+    }
+    let region = state.region_of_project(first).ok_or_else(|| {
         let shown: String = first.chars().take(64).collect();
         let message = format!(
             "There is no project {shown}: use the id that GET /v3/projects?name=REGION has for a region of this server."
         );
         (Problem::OtherProject, message)
-    })
+    })?;
+    Ok(Project { id: first.to_owned(), region: region.to_owned() })
 }

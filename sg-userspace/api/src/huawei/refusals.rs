@@ -3,7 +3,7 @@
 use sg_service::{Kind, Refusal};
 
 use super::{
-    Call, Fault,
+    Call, Fault, ids,
     problem::{Problem, Subject},
 };
 
@@ -12,15 +12,15 @@ pub(super) fn fault(call: &Call, refusal: &Refusal) -> Fault {
     let problem = problem(refusal);
     let message = match refusal {
         Refusal::DuplicateRule { rule } => {
-            format!("Security group rule already exists. Rule id is {}.", super::ids::shown(rule))
+            format!("Security group rule already exists. Rule id is {rule}.")
         }
         Refusal::TooMany { .. } => format!("Quota exceeded for resources: {} ({refusal}).", resource(call)),
         Refusal::HasMembers { group, .. } | Refusal::Referenced { group, .. } => {
-            format!("Security group {} is in use ({refusal}).", super::ids::shown(group))
+            format!("Security group {group} is in use ({refusal}).")
         }
         _ => refusal.to_string(),
     };
-    Fault::of(call.operation, problem, message)
+    Fault::of(call.operation, problem, ids::in_message(&message))
 }
 
 /// What a quota is about, in the vendor's messages.
@@ -39,9 +39,9 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::OtherRule { .. } => Problem::NotFound(Subject::Rule),
         Refusal::TooMany { .. } => Problem::Quota,
         Refusal::HasMembers { .. }
-        | Refusal::DefaultGroup { .. }
         | Refusal::Referenced { .. }
-        | Refusal::InUse { .. } => Problem::InUse,
+        | Refusal::InUse { .. }
+        | Refusal::DefaultGroup { .. } => Problem::InUse,
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
         | Refusal::Exists { .. }
@@ -74,9 +74,9 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::OtherVpc { .. }
         | Refusal::OtherNetwork { .. }
         | Refusal::EnterpriseReference { .. }
-        | Refusal::EnterpriseInnerAccess { .. }
         | Refusal::RegionalReference { .. }
         | Refusal::RegionalMember { .. }
+        | Refusal::EnterpriseInnerAccess { .. }
         | Refusal::OwnGroup { .. }
         | Refusal::MixedFamilies { .. }
         | Refusal::ChangesKind { .. }

@@ -16,11 +16,13 @@ pub struct Response {
     /// `Null`: no body.
     body: Value,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The access key that a token was issued for.
+    pub(super) issued_to: Option<String>,
 }
 
 impl Response {
     fn new(status: StatusCode, body: Value) -> Self {
-        Self { status, body, headers: Vec::new() }
+        Self { status, body, headers: Vec::new(), issued_to: None }
     }
 
     /// 200.
@@ -51,6 +53,12 @@ impl Response {
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// The same, with a token for this access key.
+    #[must_use]
+    pub fn to(self, key: &str) -> Self {
+        Self { issued_to: Some(key.to_owned()), ..self }
     }
 
     /// The same, with one more header.

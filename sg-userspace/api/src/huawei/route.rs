@@ -6,13 +6,32 @@ use std::collections::BTreeMap;
 use axum::http::Method;
 use serde_json::Value;
 
-use super::{Operation, v3};
+use super::{Operation, ecs, identity, neutron, v1, v3};
 
 /// A noun, as a heading, and its operations.
 pub type Noun = (&'static str, &'static [Operation]);
 
 /// All operations, in the order of the documentation.
-pub const NOUNS: &[Noun] = &[("Security groups (VPC v3)", v3::GROUPS)];
+pub const NOUNS: &[Noun] = &[
+    ("Security groups (VPC v3)", v3::GROUPS),
+    ("Rules (VPC v3)", v3::RULES),
+    ("Address groups (VPC v3)", v3::ADDRESS_GROUPS),
+    ("Quotas (VPC v3)", v3::QUOTAS),
+    ("Ports (VPC v3)", v3::PORTS),
+    ("Security groups (VPC v1)", v1::GROUPS),
+    ("Rules (VPC v1)", v1::RULES),
+    ("Ports (VPC v1)", v1::PORTS),
+    ("Quotas (VPC v1)", v1::QUOTAS),
+    ("Security groups (Neutron v2.0)", neutron::GROUPS),
+    ("Rules (Neutron v2.0)", neutron::RULES),
+    ("Ports (Neutron v2.0)", neutron::PORTS),
+    ("Servers (ECS v1, Nova v2.1)", ecs::SERVERS),
+    ("Interfaces of servers (ECS v1, Nova v2.1)", ecs::INTERFACES),
+    ("Groups of servers (Nova v2.1)", ecs::GROUPS),
+    ("Tokens", identity::TOKENS),
+    ("Projects", identity::PROJECTS),
+    ("Versions", identity::VERSIONS),
+];
 
 /// The values of the parameters in a path.
 pub(super) type PathValues = BTreeMap<&'static str, String>;

@@ -46,6 +46,10 @@ async fn reply(huawei: &Huawei, RequestId(id): RequestId, request: Request<Body>
         Err(fault) => {
             tracing::debug!("{} {}", fault.status.as_u16(), fault.code);
             let code = ErrorCode(fault.code.to_string());
+            if let Some(key) = &fault.claimed {
+                entry.who = Who::claiming(key);
+                facts.note(Some(entry.operation.clone()), entry.who.clone());
+            }
             if entry.who.access_key.is_none() {
                 huawei.recording.unknown_caller(entry, &code.0).await;
             }
@@ -80,7 +84,11 @@ async fn execute(
     let call = call(huawei, wire, route, caller, id, entry)?;
     facts.note(Some(call.operation.recorded_name()), entry.who.clone());
     let dialect = call.operation.dialect;
-    run(huawei, &call).await.map(|response| (dialect, response))
+    let response = run(huawei, &call).await?;
+    if let Some(key) = &response.issued_to {
+        facts.note(Some(call.operation.recorded_name()), Who::key(key));
+    }
+    Ok((dialect, response))
 }
 
 /// The call that a request is, which nothing is known to be wrong with but what its parameters say.

@@ -79,7 +79,16 @@ impl Authorization {
         }
     }
 
+    /// Fails if one of `names` is sent and not signed: it could have been added on the way.
+    pub(super) fn covers_if_sent(
+        &self,
+        names: &[&'static str],
+        headers: &HeaderMap,
+    ) -> Result<(), Malformed> {
+        names.iter().filter(|name| headers.contains_key(**name)).try_for_each(|name| self.covers(&[name]))
+    }
+
     pub(super) fn signed(&self, text: Vec<u8>) -> Signed {
-        Signed { text, signature: self.signature.clone(), recipe: super::Recipe::HmacSha256 }
+        Signed { text, or: None, signature: self.signature.clone(), recipe: super::Recipe::HmacSha256 }
     }
 }

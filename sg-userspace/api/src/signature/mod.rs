@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`v1`] | Alibaba Cloud's older clients, and everything built on them |
 //! | [`acs3`] | Alibaba Cloud's present clients |
-//! | [`sdk`] | Huawei Cloud's clients; no API uses it yet |
+//! | [`sdk`] | Huawei Cloud's clients |
 //!
 //! All three work on *decoded* values: clients encode the same text differently on the wire (`+` or `%20`, `*` or `%2A`), and
 //! sign the canonical encoding. A recipe computes the string that must have been signed ([`Signed::text`]) and compares in
@@ -68,6 +68,8 @@ pub enum Malformed {
 #[derive(Clone, Debug)]
 pub struct Signed {
     text: Vec<u8>,
+    /// Another text that may have been signed and says the same; none for most recipes.
+    or: Option<Vec<u8>>,
     signature: Vec<u8>,
     recipe: Recipe,
 }
@@ -88,10 +90,11 @@ impl Signed {
     /// Whether the signature was made with `secret`. The comparison takes constant time.
     #[must_use]
     pub fn verify(&self, secret: &[u8]) -> bool {
-        match self.recipe {
-            Recipe::V1 => v1::verify(secret, &self.text, &self.signature),
-            Recipe::HmacSha256 => is_mac::<Hmac<Sha256>>(secret, &self.text, &self.signature),
-        }
+        let fits = |text: &[u8]| match self.recipe {
+            Recipe::V1 => v1::verify(secret, text, &self.signature),
+            Recipe::HmacSha256 => is_mac::<Hmac<Sha256>>(secret, text, &self.signature),
+        };
+        fits(&self.text) || self.or.as_deref().is_some_and(fits)
     }
 }
 

@@ -20,7 +20,7 @@ pub fn signed(method: &Method, parameters: &BTreeMap<String, String>) -> Option<
     let signature = STANDARD.decode(parameters.get(SIGNATURE)?).unwrap_or_default();
     let query = encoding::query(parameters.iter().filter(|(name, _)| *name != SIGNATURE));
     let text = format!("{method}&%2F&{}", encode(&query)).into_bytes();
-    Some(Signed { text, signature, recipe: Recipe::V1 })
+    Some(Signed { text, or: None, signature, recipe: Recipe::V1 })
 }
 
 pub(super) fn verify(secret: &[u8], text: &[u8], signature: &[u8]) -> bool {

@@ -218,7 +218,7 @@ pub enum Refusal {
         second: &'static str,
     },
     /// The group already has a rule with the same content.
-    #[error("rule {rule} already matches the same packets and does the same: change that one")]
+    #[error("rule {rule} already matches the same packets: change that one")]
     DuplicateRule {
         /// The existing rule.
         rule: RuleId,

@@ -96,6 +96,8 @@ pub enum Field {
     /// A rule's ICMP type or code.
     #[serde(rename = "ICMP message")]
     Icmp,
+    /// A rule's direction.
+    Direction,
     /// A rule's priority.
     Priority,
     /// A rule's remote.

@@ -224,7 +224,7 @@ fn remade(state: &State) -> Result<(), String> {
             }
         }
         let group = new(&ids, rule.group.as_str())?;
-        match world.run(&Authorize { group, direction: rule.direction, rules: vec![spec] }) {
+        match world.run(&Authorize::of(group, rule.direction, vec![spec])) {
             // Documents, and copies of their groups, have such rules.
             Ok(_)
             | Err(
@@ -344,7 +344,7 @@ proptest! {
                     for group in groups {
                         // Operations cannot change what a document owns.
                         let rules = vec![tcp(81, "any")];
-                        let _ = Authorize { group, direction: Direction::Ingress, rules }.run(&mut other);
+                        let _ = Authorize::of(group, Direction::Ingress, rules).run(&mut other);
                     }
                     prop_assert_eq!(check_stored(&other), Ok(()), "{:?}", edit);
                     let again = exported(&other);

@@ -49,7 +49,7 @@ fn revoke(rule: String) -> Revoke {
 }
 
 fn open(port: u16, remote: &str) -> Authorize {
-    Authorize { group: "web".to_owned(), direction: Direction::Ingress, rules: vec![tcp(port, remote)] }
+    Authorize::of("web", Direction::Ingress, vec![tcp(port, remote)])
 }
 
 const SKIPPING: Insists = Insists { force: false, skip_tests: true };

@@ -105,7 +105,7 @@ fn a_caller_does_not_take_away_the_own_connection() {
     assert_eq!((device.as_str(), by.as_str()), ("eth1", "drop by default"));
     world.run(&Guarded::new(revoke(), own("192.0.2.7 50000 203.0.113.5 22"))).expect("it is to another host");
     let (group, rules) = ("ops".to_owned(), vec![tcp(22, "192.0.2.0/24")]);
-    let authorize = Authorize { group, direction: Direction::Ingress, rules };
+    let authorize = Authorize::of(group, Direction::Ingress, rules);
     world
         .run(&Guarded::new(authorize, own("198.51.100.7 50000 10.0.0.6 22")))
         .expect("it was not accepted before");

@@ -169,7 +169,7 @@ impl Remembering {
 
     fn rule(&mut self, port: u16) -> u64 {
         let rules = vec![tcp(port, "any")];
-        let rule = Authorize { group: "web".to_owned(), direction: Direction::Ingress, rules };
+        let rule = Authorize::of("web", Direction::Ingress, rules);
         self.run(&rule).1.unwrap()
     }
 }
@@ -331,11 +331,7 @@ fn numbers_go_on() {
         let label = NewLabel { name: "net".to_owned(), ..NewLabel::default() };
         let vpc = service.submit(CreateVpc { label, ..CreateVpc::default() }).await.unwrap();
         service.submit(new_group("web", &vpc)).await.unwrap();
-        let add = |port| Authorize {
-            group: "web".to_owned(),
-            direction: Direction::Ingress,
-            rules: vec![tcp(port, "any")],
-        };
+        let add = |port| Authorize::of("web", Direction::Ingress, vec![tcp(port, "any")]);
         let nowhere = Authorize { group: "nowhere".to_owned(), ..add(1) };
         service.submit(nowhere).await.unwrap_err();
         let all: Vec<_> = (1..=40)

@@ -1,5 +1,6 @@
 //! The service on a store and an enforcement that are in memory.
 
+mod authorize;
 mod backup;
 mod closed;
 mod copies;
@@ -75,7 +76,7 @@ impl World {
         direction: Direction,
         spec: RuleSpec,
     ) -> Result<Rule, Refusal> {
-        let authorize = Authorize { group: group.to_owned(), direction, rules: vec![spec] };
+        let authorize = Authorize::of(group, direction, vec![spec]);
         self.run(&authorize).map(|mut rules| rules.remove(0))
     }
 }

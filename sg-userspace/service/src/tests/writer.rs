@@ -44,7 +44,7 @@ pub(super) async fn web_with_nic(service: &Service) -> Group {
 }
 
 pub(super) fn authorize(spec: RuleSpec) -> Authorize {
-    Authorize { group: "web".to_owned(), direction: Direction::Ingress, rules: vec![spec] }
+    Authorize::of("web", Direction::Ingress, vec![spec])
 }
 
 #[test]

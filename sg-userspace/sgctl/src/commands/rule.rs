@@ -281,8 +281,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
         Verb::Show { rule } => session.show::<Rule>(&rule).map(drop),
         Verb::Add(add) => {
             session.output.without_table()?;
-            let body =
-                Authorize { group: String::new(), direction: add.direction, rules: add.rule.into_request() };
+            let body = Authorize::of("", add.direction, add.rule.into_request());
             let address = Address::of(&["groups", &add.group, "rules"]);
             let rules: Vec<Rule> = session.change_one(Method::POST, address, "group", &body)?;
             let of: Result<GroupView, _> = session.get(Address::of(&["groups", &add.group]));

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{Timestamp, Unit};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use sg_records::{Group, GroupId, Id as _, Label, Vpc, VpcId};
+use sg_records::{Group, GroupId, GroupType, Id as _, Label, Vpc, VpcId};
 use sg_service::{Idempotent, Operation, State};
 
 use super::refusals::{ErrorContext, fault};
@@ -105,4 +105,9 @@ pub(super) fn vpc_of_vswitch<'a>(state: &'a State, region: &str, id: &str) -> Re
 /// Blank: the classic network.
 pub(super) fn vpc_shown(vpc: Option<&VpcId>) -> &str {
     vpc.map_or("", VpcId::as_str)
+}
+
+/// Whether a group is of the classic network, where NICs face two networks. A closed group without a VPC is of its region.
+pub(super) fn is_classic(group: &Group) -> bool {
+    group.vpc.is_none() && group.kind != GroupType::Closed
 }

@@ -1,6 +1,6 @@
 //! Actions on groups.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 use sg_records::{Direction, Group, GroupId, GroupType, KeyRole, NicType, Remote, VpcId};
@@ -10,8 +10,8 @@ use sg_service::{
 
 use super::{
     action::{Action, ActionFuture},
-    common::{group, in_region, region, submit, tags, tags_shown, time, vpc_shown},
-    filters::{has_tags, one_of},
+    common::{group, in_region, is_classic, region, submit, tags, tags_shown, time, vpc_shown},
+    filters::{has_tags, is_like, one_of},
     pagination::{self, Window},
     parameter::{
         CLIENT_TOKEN, DRY_RUN, GROUP, Parameter, REGION, RESOURCE_GROUP, TAG_FILTER, TAGS, boolean, integer,
@@ -59,7 +59,10 @@ pub(super) const ACTIONS: &[Action] = &[
                 text("SecurityGroupId", ""),
                 texts("SecurityGroupIds", ""),
                 text("SecurityGroupName", ""),
-                boolean("FuzzyQuery", "whether `SecurityGroupName` may be a part of a name"),
+                boolean(
+                    "FuzzyQuery",
+                    "whether `SecurityGroupName` may be a part of a name, and `*` in it stands for any text",
+                ),
                 text("VpcId", ""),
                 KIND,
                 text("NetworkType", "`vpc` or `classic`"),
@@ -172,7 +175,8 @@ const fn kind_shown(kind: GroupType) -> &'static str {
 
 /// The conditions that a listed group meets.
 struct Filter<'a> {
-    ids: BTreeSet<String>,
+    id: Option<&'a str>,
+    ids: Vec<Cow<'a, str>>,
     name: Option<&'a str>,
     fuzzy: bool,
     vpc: Option<&'a str>,
@@ -183,12 +187,10 @@ struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     fn read(fields: &Fields<'a>) -> Result<Self, Fault> {
-        let mut ids: BTreeSet<String> =
-            fields.list("SecurityGroupIds")?.into_iter().map(std::borrow::Cow::into_owned).collect();
-        ids.extend(fields.text("SecurityGroupId").map(str::to_owned));
         let in_vpc = one_of(fields, "NetworkType", &["vpc", "classic"])?.map(|network| network == "vpc");
         Ok(Self {
-            ids,
+            id: fields.text("SecurityGroupId"),
+            ids: fields.list("SecurityGroupIds")?,
             name: fields.text("SecurityGroupName"),
             fuzzy: fields.boolean("FuzzyQuery")?.unwrap_or(false),
             vpc: fields.text("VpcId"),
@@ -201,15 +203,16 @@ impl<'a> Filter<'a> {
     fn admits(&self, group: &Group) -> bool {
         let name = |wanted: &str| {
             let name = group.label.name.as_str();
-            if self.fuzzy { name.contains(wanted.trim_matches('*')) } else { name == wanted }
+            if self.fuzzy { is_like(&format!("*{wanted}*"), name) } else { name == wanted }
         };
         // No group is, so that a list of managed ones is empty.
         !self.managed
-            && (self.ids.is_empty() || self.ids.contains(group.id.as_str()))
+            && self.id.is_none_or(|id| id == group.id.as_str())
+            && (self.ids.is_empty() || self.ids.iter().any(|id| id == group.id.as_str()))
             && self.name.is_none_or(name)
             && self.vpc.is_none_or(|vpc| group.vpc.as_ref().is_some_and(|id| id.as_str() == vpc))
             && self.kind.is_none_or(|kind| group.kind == kind)
-            && self.in_vpc.is_none_or(|in_vpc| group.vpc.is_some() == in_vpc)
+            && self.in_vpc.is_none_or(|in_vpc| is_classic(group) != in_vpc)
     }
 }
 
@@ -278,7 +281,7 @@ fn describe_attribute<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         };
         let rules = state.rules_of(&group.id).filter(|rule| {
             direction.is_none_or(|wanted| rule.direction == wanted)
-                && (group.vpc.is_some() || nic_type.is_none_or(|wanted| rule.spec.nic_type == wanted))
+                && (!is_classic(&group) || nic_type.is_none_or(|wanted| rule.spec.nic_type == wanted))
                 && after.is_none_or(|after| rule.serial > after)
         });
         let mut rules: Vec<_> = rules.take(most + 1).collect();

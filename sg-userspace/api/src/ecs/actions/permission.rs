@@ -13,7 +13,7 @@ use sg_records::{
 use sg_service::State;
 
 use super::{
-    common::time,
+    common::{is_classic, time},
     parameter::{Parameter, integer, text, without_effect},
 };
 use crate::ecs::{Fault, params::Fields};
@@ -195,7 +195,7 @@ impl Parts {
             priority: self.priority.unwrap_or(1),
             matches,
             // Only in the classic network do NICs face two networks.
-            nic_type: if group.vpc.is_some() { NicType::Intranet } else { classic() },
+            nic_type: if is_classic(group) { classic() } else { NicType::Intranet },
             enabled: true,
             name: String::new(),
             description: self.description.unwrap_or_default(),

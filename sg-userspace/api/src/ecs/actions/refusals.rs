@@ -256,6 +256,7 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         Field::PageToken => "InValidParameter.NextToken",
         Field::ClientToken => "InvalidClientToken.ValueNotSupported",
         Field::Remote
+        | Field::Direction
         | Field::Icmp
         | Field::Device
         | Field::Hook

@@ -6,7 +6,7 @@ use sg_service::{Authorize, ModifyRule, Refusal, Revoke, RevokeMatching};
 
 use super::{
     action::{Action, ActionFuture},
-    common::{group, submit},
+    common::{group, is_classic, submit},
     parameter::{CLIENT_TOKEN, GROUP, REGION, text, texts},
     permission::{EGRESS_FLAT, EGRESS_PERMISSIONS, INGRESS_FLAT, INGRESS_PERMISSIONS, Parts, is_flat},
     refusals::{ErrorContext, fault},
@@ -73,7 +73,8 @@ fn authorize<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFu
     Box::pin(async move {
         let group = group(&ecs.service.snapshot(), call)?;
         let rules = permissions(call, direction, &group)?.into_iter().map(|(spec, _)| spec).collect();
-        let operation = Authorize { group: group.id.to_string(), direction, rules };
+        // A rule that is there is no error, and is not added again.
+        let operation = Authorize::of(group.id.as_str(), direction, rules);
         submit(ecs, call, ErrorContext::Rules(direction), operation).await?;
         Ok(Response::done())
     })
@@ -120,7 +121,7 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFutur
                 Fault::not_found("InvalidSecurityGroupRuleId.NotFound", message)
             };
             let known = known.ok_or_else(missing)?;
-            if group.vpc.is_none() && parts.nic_type.is_some_and(|wanted| wanted != known.spec.nic_type) {
+            if is_classic(&group) && parts.nic_type.is_some_and(|wanted| wanted != known.spec.nic_type) {
                 let message = "The NicType of a rule cannot be modified.";
                 return Err(Fault::bad("InvalidOperation.ModifyNicType", message));
             }
@@ -182,7 +183,7 @@ fn revoke<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFutur
         if ids.is_empty() {
             let mut rules = permissions(call, direction, &group)?;
             // In the classic network, an unspecified NIC type means either.
-            if group.vpc.is_none() && fields.text("NicType").is_none() {
+            if is_classic(&group) && fields.text("NicType").is_none() {
                 let other = rules.iter().cloned().map(|(mut spec, with_priority)| {
                     spec.nic_type = NicType::Intranet;
                     (spec, with_priority)

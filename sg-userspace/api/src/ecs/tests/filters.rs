@@ -4,7 +4,7 @@ use axum::Router;
 use serde_json::Value;
 use sg_audit::{Api, Entry, Trail, Who};
 use sg_model::DeviceFacts;
-use sg_records::KeyRole;
+use sg_records::{GroupType, KeyRole};
 use sg_service::{
     CreateGroup, CreateVpc, NewLabel, RegisterInstance, RegisterNic, Service,
     in_memory::{InForce, Remembers},
@@ -250,6 +250,25 @@ async fn groups_and_vpcs_are_found_by_what_they_are() {
     for (name, value, expected) in cases {
         assert_eq!(all.groups(&[(name, value)]).await, *expected, "{name}={value}");
     }
+    let fuzzy = async |name: &str| all.groups(&[("SecurityGroupName", name), ("FuzzyQuery", "true")]).await;
+    assert_eq!(fuzzy("ron").await, ["front"]);
+    assert_eq!(fuzzy("*b*k").await, ["back"]);
+    assert_eq!(all.groups(&[("SecurityGroupName", "ron")]).await, [""; 0]);
+    let both = |ids: &'static str| [("SecurityGroupId", all.group.as_str()), ("SecurityGroupIds", ids)];
+    assert_eq!(all.groups(&both(r#"["sg-none"]"#)).await, [""; 0]);
+    let closed = CreateGroup {
+        label: NewLabel { name: "shut".to_owned(), ..NewLabel::default() },
+        region: "r".to_owned(),
+        kind: GroupType::Closed,
+        ..CreateGroup::default()
+    };
+    let closed = all.service.submit(closed).await.unwrap().id.to_string();
+    assert_eq!(all.groups(&[("NetworkType", "classic")]).await, ["back"]);
+    let rule = [("SecurityGroupId", closed.as_str()), ("IpProtocol", "TCP"), ("PortRange", "22/22")];
+    let rule = [&rule[..], &[("SourceCidrIp", "10.0.0.0/8")]].concat();
+    assert_eq!(all.call("AuthorizeSecurityGroup", &rule).await.status, 200);
+    let shown = all.call("DescribeSecurityGroupAttribute", &rule[..1]).await.json();
+    assert_eq!(shown["Permissions"]["Permission"][0]["NicType"], "intranet");
     let vpcs = async |parameters: &[(&str, &str)]| {
         all.listed("DescribeVpcs", parameters, "/Vpcs/Vpc", "VpcId").await
     };

@@ -1,6 +1,12 @@
 //! The protocol from outside: requests in, responses out, without a socket where none is needed.
 
+mod address_groups;
+mod declared;
 mod groups;
+mod page;
+mod recorded;
+mod rules;
+mod tokens;
 
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 

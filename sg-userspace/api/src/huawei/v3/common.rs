@@ -8,7 +8,7 @@ use sg_service::Operation;
 
 use crate::huawei::{
     Call, Fault, Huawei, Parameter, Response,
-    parameters::{Kind, body},
+    parameters::{Fields, Kind, body},
     refusals::fault,
 };
 
@@ -35,6 +35,41 @@ pub(in crate::huawei) async fn submit<O: Operation>(
     }
     let output = huawei.service.submit_with(call.change.ticket(), operation).await;
     output.map(show).map_err(|refusal| fault(call, &refusal))
+}
+
+/// The longest name and the longest description that the vendor has.
+const LONGEST: (usize, usize) = (64, 255);
+
+/// The name of an object: 1 to 64 letters, digits, `_`, `-` and `.`; none if the request has none.
+pub(in crate::huawei) fn name(call: &Call, fields: &Fields<'_>) -> Result<Option<String>, Fault> {
+    let Some(text) = fields.text("name") else { return Ok(None) };
+    let fits = |letter: char| letter.is_alphanumeric() || "_-.".contains(letter);
+    if (1..=LONGEST.0).contains(&text.chars().count()) && text.chars().all(fits) {
+        return Ok(Some(text.to_owned()));
+    }
+    let wanted = "1 to 64 letters, digits, _, - and . are expected";
+    Err(call.malformed(&fields.place("name"), wanted))
+}
+
+/// A description: up to 255 characters without `<` and `>`; none if the request has none.
+pub(in crate::huawei) fn description(call: &Call, fields: &Fields<'_>) -> Result<Option<String>, Fault> {
+    let Some(text) = fields.text("description") else { return Ok(None) };
+    if text.chars().count() <= LONGEST.1 && !text.contains(['<', '>']) {
+        return Ok(Some(text.to_owned()));
+    }
+    let wanted = "up to 255 characters without < and > are expected";
+    Err(call.malformed(&fields.place("description"), wanted))
+}
+
+/// Refuses a new object in an enterprise project other than the one that everything is in.
+pub(in crate::huawei) fn enterprise_project(call: &Call, fields: &Fields<'_>) -> Result<(), Fault> {
+    match fields.text("enterprise_project_id") {
+        None | Some(ENTERPRISE_PROJECT) => Ok(()),
+        Some(_) => {
+            let wanted = "this server has the default enterprise project 0 only";
+            Err(call.malformed(&fields.place("enterprise_project_id"), wanted))
+        }
+    }
 }
 
 /// `2026-11-21T04:00:00Z`.

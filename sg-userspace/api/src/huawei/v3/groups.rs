@@ -4,26 +4,30 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use sg_records::{Group, GroupType, KeyRole, Rule};
-use sg_service::{CreateGroup, NewLabel};
+use sg_records::{Group, GroupType, KeyRole};
+use sg_service::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel, State};
 
 use super::{
-    common::{DRY_RUN, ENTERPRISE_PROJECT, submit, tags_shown, time},
+    common::{DRY_RUN, ENTERPRISE_PROJECT, description, enterprise_project, name, submit, tags_shown, time},
     rules,
 };
 use crate::huawei::{
-    Call, Dialect, Fault, Huawei, Operation, Response, ids,
+    Call, Dialect, Fault, Huawei, Operation, Response, ids, objects,
     operation::Outcome,
     paging::{PAGE, page},
     parameters::{Fields, Kind, body, query},
     problem::Subject,
+    selection::selects,
 };
+
+const ALL: &str = "/v3/{project_id}/vpc/security-groups";
+const ONE: &str = "/v3/{project_id}/vpc/security-groups/{security_group_id}";
 
 pub(in crate::huawei) const GROUPS: &[Operation] = &[
     Operation {
         name: "ListSecurityGroups",
         method: Method::GET,
-        path: "/v3/{project_id}/vpc/security-groups",
+        path: ALL,
         chosen_by: None,
         dialect: Dialect::V3,
         subject: Subject::Group,
@@ -47,7 +51,7 @@ pub(in crate::huawei) const GROUPS: &[Operation] = &[
     Operation {
         name: "CreateSecurityGroup",
         method: Method::POST,
-        path: "/v3/{project_id}/vpc/security-groups",
+        path: ALL,
         chosen_by: None,
         dialect: Dialect::V3,
         subject: Subject::Group,
@@ -65,36 +69,68 @@ pub(in crate::huawei) const GROUPS: &[Operation] = &[
             body("security_group.tags[].value", Kind::Text, ""),
         ]],
     },
+    Operation {
+        name: "ShowSecurityGroup",
+        method: Method::GET,
+        path: ONE,
+        chosen_by: None,
+        dialect: Dialect::V3,
+        subject: Subject::Group,
+        about: "Shows a group with its rules.",
+        role: Some(KeyRole::Viewer),
+        handler: show,
+        parameters: &[],
+    },
+    Operation {
+        name: "UpdateSecurityGroup",
+        method: Method::PUT,
+        path: ONE,
+        chosen_by: None,
+        dialect: Dialect::V3,
+        subject: Subject::Group,
+        about: "Changes the name or the description of a group.",
+        role: Some(KeyRole::Editor),
+        handler: update,
+        parameters: &[&[
+            DRY_RUN,
+            body("security_group", Kind::Object, "").required(),
+            body("security_group.name", Kind::Text, ""),
+            body("security_group.description", Kind::Text, ""),
+        ]],
+    },
+    Operation {
+        name: "DeleteSecurityGroup",
+        method: Method::DELETE,
+        path: ONE,
+        chosen_by: None,
+        dialect: Dialect::V3,
+        subject: Subject::Group,
+        about: "Deletes a group without members that no other group's rule names.",
+        role: Some(KeyRole::Editor),
+        handler: delete,
+        parameters: &[],
+    },
 ];
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
-        let query = &call.query;
-        let names: Vec<&str> = query.texts("name").collect();
-        let descriptions: Vec<&str> = query.texts("description").collect();
-        let wanted: Vec<&str> = query.texts("id").collect();
-        let is_there = query
-            .text("enterprise_project_id")
-            .is_none_or(|project| project == ENTERPRISE_PROJECT || project == "all_granted_eps");
-        let admits = |group: &Group| {
-            is_there
-                && group.region == call.project.region
-                && one_of(&wanted, &ids::shown(&group.id))
-                && one_of(&names, &group.label.name)
-                && one_of(&descriptions, &group.label.description)
-        };
-        let mut found: Vec<&Arc<Group>> = state.groups().values().filter(|group| admits(group)).collect();
-        found.sort_by_cached_key(|group| ids::shown(&group.id));
-        let (part, info) = page(call, &found, |group| ids::shown(&group.id))?;
-        let groups: Vec<Value> = part.iter().map(|group| shown(call, group)).collect();
+        let all = state.groups().values().filter(|group| group.region == call.project.region);
+        let selected =
+            |group: &&Arc<Group>| Some(shown(call, group)).filter(|shown| selects(call, shown, |_, _| None));
+        let (groups, info) = page(call, all, |group| ids::shown(&group.id), selected)?;
         Ok(Response::of(json!({ "security_groups": groups, "page_info": info })))
     })
 }
 
-/// Whether a value is one of those that a filter names; a filter that names none admits every value.
-pub(super) fn one_of(wanted: &[&str], value: &str) -> bool {
-    wanted.is_empty() || wanted.contains(&value)
+/// The group that the path names.
+fn find<'a>(state: &'a State, call: &Call) -> Result<&'a Arc<Group>, Fault> {
+    named(state, call, call.value("security_group_id"))
+}
+
+/// The group that a request names.
+pub(super) fn named<'a>(state: &'a State, call: &Call, id: &str) -> Result<&'a Arc<Group>, Fault> {
+    objects::group(state, call, id).ok_or_else(|| call.not_found(Subject::Group, "Security group", id))
 }
 
 /// A group in a list, which has no rules there.
@@ -112,16 +148,41 @@ fn shown(call: &Call, group: &Group) -> Value {
 }
 
 /// A group with its rules.
-fn with_rules<'a>(
-    call: &Call,
-    state: &sg_service::State,
-    group: &Group,
-    of_group: impl Iterator<Item = &'a Arc<Rule>>,
-) -> Value {
+fn with_rules(call: &Call, state: &State, group: &Group) -> Value {
     let mut value = shown(call, group);
-    let rules: Vec<Value> = of_group.map(|rule| rules::shown(call, state, rule)).collect();
+    let rules: Vec<Value> = state.rules_of(&group.id).map(|rule| rules::shown(call, state, rule)).collect();
     value["security_group_rules"] = rules.into();
-    value
+    json!({ "security_group": value })
+}
+
+fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let state = huawei.service.snapshot();
+        Ok(Response::of(with_rules(call, &state, find(&state, call)?)))
+    })
+}
+
+fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let fields = call.fields().object("security_group");
+        let group = find(&huawei.service.snapshot(), call)?.id.to_string();
+        call.change.aims_at(&group);
+        let label =
+            LabelChange { name: name(call, &fields)?, description: description(call, &fields)?, tags: None };
+        let operation = ModifyGroup { group, label, inner_access: None };
+        submit(huawei, call, operation, |group| {
+            Response::of(with_rules(call, &huawei.service.snapshot(), &group))
+        })
+        .await
+    })
+}
+
+fn delete<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let group = find(&huawei.service.snapshot(), call)?.id.to_string();
+        call.change.aims_at(&group);
+        submit(huawei, call, DeleteGroups { groups: vec![group] }, |_| Response::no_content()).await
+    })
 }
 
 fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
@@ -129,35 +190,22 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let fields = call.fields().object("security_group");
         enterprise_project(call, &fields)?;
         let label = NewLabel {
-            name: fields.text("name").unwrap_or_default().to_owned(),
-            description: fields.text("description").unwrap_or_default().to_owned(),
+            name: name(call, &fields)?.unwrap_or_default(),
+            description: description(call, &fields)?.unwrap_or_default(),
             tags: tags(call, &fields)?,
         };
         let operation = CreateGroup {
             label,
             region: call.project.region.clone(),
             vpc: None,
-            kind: GroupType::Basic,
-            inner_access: Some(false),
+            kind: GroupType::Closed,
+            inner_access: None,
         };
         submit(huawei, call, operation, |group| {
-            let state = huawei.service.snapshot();
-            let group = with_rules(call, &state, &group, state.rules_of(&group.id));
-            Response::created(json!({ "security_group": group }))
+            Response::created(with_rules(call, &huawei.service.snapshot(), &group))
         })
         .await
     })
-}
-
-/// Refuses a new object in an enterprise project other than the one that everything is in.
-pub(super) fn enterprise_project(call: &Call, fields: &Fields<'_>) -> Result<(), Fault> {
-    match fields.text("enterprise_project_id") {
-        None | Some(ENTERPRISE_PROJECT) => Ok(()),
-        Some(_) => {
-            let wanted = "this server has the default enterprise project 0 only";
-            Err(call.malformed(&fields.place("enterprise_project_id"), wanted))
-        }
-    }
 }
 
 fn tags(call: &Call, fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Fault> {

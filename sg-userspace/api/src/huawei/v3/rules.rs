@@ -1,17 +1,258 @@
 //! Rules of v3.
 
-use serde_json::{Value, json};
-use sg_records::{Action, Family, PortSet, Ports, Protocol, Remote, Rule, shortest};
-use sg_service::State;
+use std::sync::Arc;
 
-use super::common::time;
-use crate::huawei::{Call, ids};
+use axum::http::Method;
+use serde_json::{Value, json};
+use sg_records::{
+    Action, Family, KeyRole, OnlyFamily, PortSet, Ports, Protocol, Remote, Rule, net, shortest,
+};
+use sg_service::{AddRules, Authorize, Duplicates, Revoke, Sameness, State};
+
+use super::{
+    common::{DRY_RUN, submit, time},
+    described::{self, OF_EACH, OF_ONE},
+    groups,
+};
+use crate::huawei::{
+    Call, Dialect, Fault, Huawei, Operation, Response, ids, objects,
+    operation::Outcome,
+    paging::{PAGE, page},
+    parameters::{Kind, body, query},
+    problem::Subject,
+    selection::selects,
+};
+
+const ALL: &str = "/v3/{project_id}/vpc/security-group-rules";
+const ONE: &str = "/v3/{project_id}/vpc/security-group-rules/{security_group_rule_id}";
+const BATCH: &str =
+    "/v3/{project_id}/vpc/security-groups/{security_group_id}/security-group-rules/batch-create";
+
+/// The priority of a new rule that says none: of one by itself, and of one of a batch.
+const DEFAULT_PRIORITY: (u8, u8) = (100, 1);
+
+pub(in crate::huawei) const RULES: &[Operation] = &[
+    Operation {
+        name: "ListSecurityGroupRules",
+        method: Method::GET,
+        path: ALL,
+        chosen_by: None,
+        dialect: Dialect::V3,
+        subject: Subject::Rule,
+        about: "Lists rules.",
+        role: Some(KeyRole::Viewer),
+        handler: list,
+        parameters: &[
+            PAGE,
+            &[
+                query("id", Kind::Texts, "one of these"),
+                query("security_group_id", Kind::Texts, "rules of one of these groups"),
+                query("direction", Kind::Text, "`ingress` or `egress`"),
+                query("ethertype", Kind::Texts, "one of these, in any case; rules for both have neither"),
+                query("protocol", Kind::Texts, "one of these; blank: rules for every protocol"),
+                query("action", Kind::Text, "`allow`, `deny` or `reject`"),
+                query("priority", Kind::Integers, "one of these"),
+                query("enabled", Kind::Boolean, ""),
+                query("description", Kind::Texts, "one of these"),
+                query("remote_ip_prefix", Kind::Text, "exactly this address or prefix"),
+                query("remote_group_id", Kind::Texts, "one of these"),
+                query("remote_address_group_id", Kind::Texts, "one of these"),
+            ],
+        ],
+    },
+    Operation {
+        name: "CreateSecurityGroupRule",
+        method: Method::POST,
+        path: ALL,
+        chosen_by: None,
+        dialect: Dialect::V3,
+        subject: Subject::Rule,
+        about: "Adds a rule to a group. One that matches the same packets as another of its direction is refused.",
+        role: Some(KeyRole::Editor),
+        handler: create,
+        parameters: &[
+            &[
+                DRY_RUN,
+                body("security_group_rule", Kind::Object, "").required(),
+                body("security_group_rule.security_group_id", Kind::Text, "").required(),
+            ],
+            OF_ONE,
+        ],
+    },
+    Operation {
+        name: "BatchCreateSecurityGroupRules",
+        method: Method::POST,
+        path: BATCH,
+        chosen_by: None,
+        dialect: Dialect::V3,
+        subject: Subject::Rule,
+        about: "Adds rules to a group, in both directions: all of them or none.",
+        role: Some(KeyRole::Editor),
+        handler: create_batch,
+        parameters: &[
+            &[
+                DRY_RUN,
+                body(
+                    "ignore_duplicate",
+                    Kind::Boolean,
+                    "`true`: rules that match the same packets as another are left out, of the response, too; default `false`: refused",
+                ),
+                body("security_group_rules", Kind::Objects, "").required(),
+            ],
+            OF_EACH,
+        ],
+    },
+    Operation {
+        name: "ShowSecurityGroupRule",
+        method: Method::GET,
+        path: ONE,
+        chosen_by: None,
+        dialect: Dialect::V3,
+        subject: Subject::Rule,
+        about: "Shows a rule.",
+        role: Some(KeyRole::Viewer),
+        handler: show,
+        parameters: &[],
+    },
+    Operation {
+        name: "DeleteSecurityGroupRule",
+        method: Method::DELETE,
+        path: ONE,
+        chosen_by: None,
+        dialect: Dialect::V3,
+        subject: Subject::Rule,
+        about: "Deletes a rule.",
+        role: Some(KeyRole::Editor),
+        handler: delete,
+        parameters: &[],
+    },
+];
+
+fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let state = huawei.service.snapshot();
+        let here = |rule: &&Arc<Rule>| {
+            state.group(&rule.group).is_some_and(|group| group.region == call.project.region)
+        };
+        let of_groups: Vec<&str> = call.query.texts("security_group_id").collect();
+        let all: Vec<&Arc<Rule>> = if of_groups.is_empty() {
+            state.rules().values().filter(here).collect()
+        } else {
+            let groups = of_groups.iter().filter_map(|id| objects::group(&state, call, id));
+            let mut all: Vec<_> = groups.flat_map(|group| state.rules_of(&group.id)).collect();
+            // A group may be named twice.
+            all.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+            all.dedup_by(|one, other| one.id == other.id);
+            all
+        };
+        let selected = |rule: &&Arc<Rule>| {
+            Some(shown(call, &state, rule))
+                .filter(|shown| selects(call, shown, |name, wanted| special(shown, name, wanted)))
+        };
+        let (rules, info) = page(call, all, |rule| ids::shown(&rule.id), selected)?;
+        Ok(Response::of(json!({ "security_group_rules": rules, "page_info": info })))
+    })
+}
+
+/// Filters whose values can be written in several ways.
+fn special(shown: &Value, name: &str, wanted: &[&str]) -> Option<bool> {
+    let text = || shown[name].as_str().unwrap_or_default();
+    match name {
+        "ethertype" => Some(wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text()))),
+        "remote_ip_prefix" => {
+            let here = net(text());
+            Some(wanted.iter().any(|wanted| *wanted == text() || (here.is_some() && net(wanted) == here)))
+        }
+        "protocol" => {
+            let number = |text: &str| if text == "icmpv6" { Ok(Protocol::Number(58)) } else { text.parse() };
+            let here = number(text()).ok();
+            Some(
+                wanted
+                    .iter()
+                    .any(|wanted| *wanted == text() || (here.is_some() && number(wanted).ok() == here)),
+            )
+        }
+        _ => None,
+    }
+}
+
+fn find<'a>(state: &'a State, call: &Call) -> Result<&'a Arc<Rule>, Fault> {
+    let id = call.value("security_group_rule_id");
+    objects::rule(state, call, id).ok_or_else(|| call.not_found(Subject::Rule, "Security group rule", id))
+}
+
+fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let state = huawei.service.snapshot();
+        Ok(Response::of(json!({ "security_group_rule": shown(call, &state, find(&state, call)?) })))
+    })
+}
+
+fn delete<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let rule = Arc::clone(find(&huawei.service.snapshot(), call)?);
+        call.change.aims_at(rule.id.as_str());
+        let operation =
+            Revoke { group: rule.group.to_string(), direction: None, rules: vec![rule.id.to_string()] };
+        submit(huawei, call, operation, |_| Response::no_content()).await
+    })
+}
+
+fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let fields = call.fields().object("security_group_rule");
+        let state = huawei.service.snapshot();
+        let group = groups::named(&state, call, fields.text("security_group_id").unwrap_or_default())?;
+        call.change.aims_at(group.id.as_str());
+        let rule = described::rule(&state, call, &fields, DEFAULT_PRIORITY.0)?;
+        let operation = Authorize {
+            group: group.id.to_string(),
+            direction: None,
+            rules: vec![rule],
+            duplicates: Duplicates::Refuse,
+            same: Sameness::Packets,
+        };
+        submit(huawei, call, operation, |rules| {
+            let state = huawei.service.snapshot();
+            let rule = rules.first().map(|rule| shown(call, &state, rule));
+            Response::created(json!({ "security_group_rule": rule }))
+        })
+        .await
+    })
+}
+
+fn create_batch<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let fields = call.fields();
+        let state = huawei.service.snapshot();
+        let group = groups::named(&state, call, call.value("security_group_id"))?;
+        call.change.aims_at(group.id.as_str());
+        let rules = fields.objects("security_group_rules").unwrap_or_default();
+        let rules: Result<Vec<_>, Fault> =
+            rules.iter().map(|rule| described::rule(&state, call, rule, DEFAULT_PRIORITY.1)).collect();
+        let ignores = fields.boolean("ignore_duplicate").unwrap_or(false);
+        let operation = AddRules(Authorize {
+            group: group.id.to_string(),
+            direction: None,
+            rules: rules?,
+            duplicates: if ignores { Duplicates::Ignore } else { Duplicates::Refuse },
+            same: Sameness::Packets,
+        });
+        submit(huawei, call, operation, |authorized| {
+            let state = huawei.service.snapshot();
+            let new = authorized.iter().filter(|one| one.is_new);
+            let rules: Vec<Value> = new.map(|one| shown(call, &state, &one.rule)).collect();
+            Response::created(json!({ "security_group_rules": rules }))
+        })
+        .await
+    })
+}
 
 /// A rule. Fields that it does not have are `null`.
 ///
 /// What the vendor's rules do not have is left out: source ports, local addresses, the DSCP, types of ICMP messages. A port list is
 /// shown as the ports that are in it.
-pub(super) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
+pub(in crate::huawei) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
     let spec = &rule.spec;
     let (mut prefix, mut group, mut address_group) = (None, None, None);
     match &spec.matches.remote {
@@ -45,10 +286,15 @@ pub(super) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
 
 /// The family that a rule is for; none if it is for both.
 fn family(state: &State, rule: &Rule) -> Option<Family> {
-    match (&rule.spec.matches.remote, rule.spec.matches.protocol) {
+    let matches = &rule.spec.matches;
+    match (&matches.remote, matches.protocol) {
         (Remote::Net(net), _) => Some(Family::of(*net)),
         (_, Protocol::Number(1)) => Some(Family::V4),
         (_, Protocol::Number(58)) => Some(Family::V6),
+        _ if matches.family.is_some() => matches.family.map(|family| match family {
+            OnlyFamily::Ipv4 => Family::V4,
+            OnlyFamily::Ipv6 => Family::V6,
+        }),
         (Remote::PrefixList(id), _) => state.prefix_list(id)?.extra.family,
         (Remote::Any | Remote::Group(_), _) => None,
     }

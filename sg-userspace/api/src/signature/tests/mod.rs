@@ -2,6 +2,7 @@
 //! the vendors' documentation.
 
 mod documented;
+pub(crate) mod huawei;
 mod recorded;
 
 pub(crate) use recorded::{Recorded, recorded};

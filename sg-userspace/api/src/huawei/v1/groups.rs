@@ -1,0 +1,191 @@
+//! Groups of v1, each with its rules, and what v2.0 does alike.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use sg_records::{Group, GroupType, KeyRole, Rule, uuid_of};
+use sg_service::{CreateGroup, DeleteGroups, NewLabel, State};
+
+use super::{
+    paging::{PAGE, page},
+    rules,
+};
+use crate::huawei::{
+    Call, Dialect, Fault, Huawei, Operation, Response, objects,
+    operation::Outcome,
+    parameters::{Kind, body, query},
+    problem::Subject,
+    selection::selects,
+    v3::{name, submit},
+};
+
+pub(in crate::huawei) const GROUPS: &[Operation] = &[
+    Operation {
+        name: "ListSecurityGroups",
+        method: Method::GET,
+        path: "/v1/{project_id}/security-groups",
+        chosen_by: None,
+        dialect: Dialect::V1,
+        subject: Subject::Group,
+        about: "Lists groups with their rules.",
+        role: Some(KeyRole::Viewer),
+        handler: list,
+        parameters: &[
+            PAGE,
+            &[
+                query("vpc_id", Kind::Text, "groups that NICs of this VPC may hold"),
+                query(
+                    "enterprise_project_id",
+                    Kind::Text,
+                    "`0`, which everything is in, or `all_granted_eps`",
+                ),
+            ],
+        ],
+    },
+    Operation {
+        name: "CreateSecurityGroup",
+        method: Method::POST,
+        path: "/v1/{project_id}/security-groups",
+        chosen_by: None,
+        dialect: Dialect::V1,
+        subject: Subject::Group,
+        about: "Creates a group with the rules that every group begins with.",
+        role: Some(KeyRole::Editor),
+        handler: create,
+        parameters: &[&[
+            body("security_group", Kind::Object, "").required(),
+            body("security_group.name", Kind::Text, "").required(),
+            body("security_group.enterprise_project_id", Kind::Text, "`0`, which every group is in"),
+            body("security_group.vpc_id", Kind::Text, "a group is of the whole project").refused(),
+        ]],
+    },
+    Operation {
+        name: "ShowSecurityGroup",
+        method: Method::GET,
+        path: "/v1/{project_id}/security-groups/{security_group_id}",
+        chosen_by: None,
+        dialect: Dialect::V1,
+        subject: Subject::Group,
+        about: "Shows a group with its rules.",
+        role: Some(KeyRole::Viewer),
+        handler: show,
+        parameters: &[],
+    },
+    Operation {
+        name: "DeleteSecurityGroup",
+        method: Method::DELETE,
+        path: "/v1/{project_id}/security-groups/{security_group_id}",
+        chosen_by: None,
+        dialect: Dialect::V1,
+        subject: Subject::Group,
+        about: "Deletes a group that no NIC holds and no rule of another group names.",
+        role: Some(KeyRole::Editor),
+        handler: delete,
+        parameters: &[],
+    },
+];
+
+/// A group with its rules.
+fn shown(call: &Call, state: &State, group: &Group) -> Value {
+    json!({
+        "id": uuid_of(&group.id).to_string(),
+        "name": group.label.name,
+        "description": group.label.description,
+        "vpc_id": group.vpc.as_ref().map(|vpc| uuid_of(vpc).to_string()).unwrap_or_default(),
+        "enterprise_project_id": "0",
+        "security_group_rules": rules_of(call, state, group, rules::shown),
+    })
+}
+
+/// The rules of a group.
+pub(in crate::huawei) fn rules_of(
+    call: &Call,
+    state: &State,
+    group: &Group,
+    shown: impl Fn(&Call, &State, &Rule) -> Value,
+) -> Vec<Value> {
+    state.rules_of(&group.id).map(|rule| shown(call, state, rule)).collect()
+}
+
+/// The groups that the query selects, in the order of their ids.
+pub(in crate::huawei) fn all(
+    state: &State,
+    call: &Call,
+    shown: impl Fn(&Call, &State, &Group) -> Value,
+) -> Vec<Value> {
+    let mut found: Vec<(String, Value)> = state
+        .groups()
+        .values()
+        .filter(|group| group.region == call.project.region)
+        .map(|group| (group, shown(call, state, group)))
+        .filter(|(group, shown)| {
+            selects(call, shown, |name, values| special(state, call, group, name, values))
+        })
+        .map(|(group, shown)| (uuid_of(&group.id).to_string(), shown))
+        .collect();
+    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    found.into_iter().map(|(_, shown)| shown).collect()
+}
+
+/// A group without a VPC is for the NICs of every one.
+fn special(state: &State, call: &Call, group: &Group, name: &str, values: &[&str]) -> Option<bool> {
+    let is_for = |text: &&str| {
+        objects::vpc(state, call, text).is_some_and(|vpc| group.vpc.as_ref().is_none_or(|id| *id == vpc.id))
+    };
+    (name == "vpc_id").then(|| values.iter().any(is_for))
+}
+
+/// The group that the path names.
+pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a std::sync::Arc<Group>, Fault> {
+    let text = call.value("security_group_id");
+    objects::group(state, call, text).ok_or_else(|| call.not_found(Subject::Group, "Security group", text))
+}
+
+fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let all = all(&huawei.service.snapshot(), call, shown);
+        page(call, "security_groups", &all)
+    })
+}
+
+fn group(call: &Call, state: &State, group: &Group) -> Response {
+    Response::of(json!({ "security_group": shown(call, state, group) }))
+}
+
+fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let state = huawei.service.snapshot();
+        Ok(group(call, &state, find(&state, call)?))
+    })
+}
+
+fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let fields = call.fields().object("security_group");
+        if fields.text("enterprise_project_id").is_some_and(|project| project != "0") {
+            let wanted = "this server has the default enterprise project 0 only";
+            return Err(call.malformed("security_group.enterprise_project_id", wanted));
+        }
+        let operation = new_group(call, name(call, &fields)?.unwrap_or_default(), String::new());
+        submit(huawei, call, operation, |made| group(call, &huawei.service.snapshot(), &made)).await
+    })
+}
+
+/// The creation of a group with the rules that every group begins with.
+pub(in crate::huawei) fn new_group(call: &Call, name: String, description: String) -> CreateGroup {
+    CreateGroup {
+        label: NewLabel { name, description, ..NewLabel::default() },
+        region: call.project.region.clone(),
+        vpc: None,
+        kind: GroupType::Closed,
+        inner_access: None,
+    }
+}
+
+/// Deletes the group that the path names.
+pub(in crate::huawei) fn delete<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
+    Box::pin(async move {
+        let id = find(&huawei.service.snapshot(), call)?.id.to_string();
+        let operation = DeleteGroups { groups: vec![id] };
+        submit(huawei, call, operation, |_| Response::no_content()).await
+    })
+}

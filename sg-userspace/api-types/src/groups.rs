@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sg_records::GroupType;
 use utoipa::ToSchema;
 
-/// Creates a group without rules.
+/// Creates a group, and the rules that it begins with.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateGroup {
@@ -27,6 +27,20 @@ pub struct CreateGroup {
     /// Whether members accept inbound traffic from each other without a rule. Must be false for enterprise and closed groups.
     /// Default: true for basic groups, otherwise false.
     pub inner_access: Option<bool>,
+    /// The rules that the group begins with: `none` or `standard`. Default: `none`.
+    pub template: GroupTemplate,
+}
+
+/// The rules that a new group begins with. They are rules like any other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupTemplate {
+    /// No rules.
+    #[default]
+    None,
+    /// Those of a new group in the clouds' consoles, with priority 100. Basic and enterprise, which need a VPC: TCP to 80, 443, 22 and
+    /// 3389 and ping from every IPv4 address; enterprise also everything outbound. Closed: from itself, and everything outbound.
+    Standard,
 }
 
 /// Changes a group. Unspecified fields are left unchanged.

@@ -55,7 +55,7 @@ pub use error::{ErrorBody, ErrorDetail, ExceededQuota};
 pub use flows::{
     DeleteFlows, DeletedFlows, FlowFilter, FlowLimit, FlowList, FlowProgress, FlowRow, MOST_FLOWS,
 };
-pub use groups::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel};
+pub use groups::{CreateGroup, DeleteGroups, GroupTemplate, LabelChange, ModifyGroup, NewLabel};
 pub use lint::{Finding, FindingKind, Severity};
 pub use lists::{CreateList, DeleteLists, ModifyList};
 pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, Moved, SetGroups};

@@ -3,7 +3,7 @@
 //! Rules that cannot exist in the copy are left out and reported, never changed silently. The native API calls it through
 //! `Service`.
 
-use sg_api_types::{CloneGroup, Cloned, CreateGroup, LeftOut};
+use sg_api_types::{CloneGroup, Cloned, CreateGroup, GroupTemplate, LeftOut};
 use sg_model::Named;
 use sg_records::{Direction, Group, NicType, Remote, Rule, RuleSpec};
 
@@ -46,6 +46,7 @@ impl Operation for CloneGroup {
             vpc: vpc.clone(),
             kind: original.kind,
             inner_access: Some(original.inner_access),
+            template: GroupTemplate::None,
         };
         let group = copy.run(tx)?;
         let (mut rules, mut left_out) = (0, Vec::new());

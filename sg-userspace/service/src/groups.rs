@@ -1,20 +1,19 @@
 //! Operations on groups, and the default group for NICs that are registered without one.
 //!
-//! This file never changes which NICs hold a group: `membership` does. Every API calls it through `Service`.
+//! This file never changes which NICs hold a group: `membership` does. `template` says which rules new ones have. Every API calls it through `Service`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use sg_api_types::{CreateGroup, DeleteGroups, ModifyGroup};
-use sg_records::{
-    Direction, Group, GroupId, GroupType, Id as _, Label, Match, Ports, Protocol, Remote, RuleSpec, Vpc,
-    VpcId, net,
-};
+use sg_records::{Group, GroupId, GroupType, Id as _, Label, Vpc, VpcId};
 use sg_store::Key;
 
 use super::{
     Field, Operation, Quota, Refusal, State, Tx,
     labels::{Wording, changed_as, label_as, region},
-    rules::put_rules,
+    quota::rules_of_nics,
+    rules::put_each,
+    template,
 };
 
 impl Operation for CreateGroup {
@@ -34,7 +33,10 @@ impl Operation for CreateGroup {
         };
         check(&group)?;
         check_quota(tx, &group)?;
+        let rules = template::rules_of(self.template, &group)?;
         tx.put(group.clone());
+        put_each(tx, &group.id, rules);
+        rules_of_nics(tx, &group.id)?;
         Ok(group)
     }
 }
@@ -150,9 +152,7 @@ pub fn referencing(state: &State, group: &GroupId) -> impl Iterator<Item = Group
     state.rules_naming(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
 }
 
-/// The default group of a region and VPC, which is created if there is none. Basic, with inner access, and with rules that accept SSH,
-/// RDP and ping from everywhere at the lowest priority; or closed, of the region, and with rules that accept what comes from itself
-/// and all that leaves.
+/// The default group of a region and VPC, which is created if there is none: basic and with inner access, or closed and of the region.
 pub(super) fn default_group(
     tx: &mut Tx,
     region: &str,
@@ -189,24 +189,8 @@ pub(super) fn default_group(
         default: true,
     };
     check_quota(tx, &group)?;
-    let id = group.id.clone();
+    let (id, rules) = (group.id.clone(), template::of_default(&group));
     tx.put(group);
-    if kind == GroupType::Closed {
-        put_rules(tx, &id, Direction::Ingress, vec![last(Protocol::All, Remote::Group(id.clone()), None)]);
-        put_rules(tx, &id, Direction::Egress, vec![last(Protocol::All, Remote::Any, None)]);
-        return Ok(id);
-    }
-    let everyone = net("0.0.0.0/0").map_or(Remote::Any, Remote::Net);
-    let rule = |number, port| last(Protocol::Number(number), everyone.clone(), port);
-    let specs = [rule(6, Some(22)), rule(6, Some(3389)), rule(1, None)];
-    put_rules(tx, &id, Direction::Ingress, specs.into_iter().collect());
+    put_each(tx, &id, rules);
     Ok(id)
-}
-
-/// A rule that accepts, at the lowest priority.
-fn last(protocol: Protocol, remote: Remote, port: Option<u16>) -> RuleSpec {
-    let range = port.and_then(|port| sg_model::PortRange::new(port, port));
-    let ports = range.map_or(Ports::Any, |range| Ports::Ranges(vec![range]));
-    let matches = Match { ports, remote, ..Match::of(protocol) };
-    RuleSpec { priority: sg_model::Priority::LAST.get(), matches, ..RuleSpec::accept(protocol) }
 }

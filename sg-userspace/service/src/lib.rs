@@ -48,6 +48,7 @@ mod rules;
 mod state;
 mod summary;
 mod tags;
+mod template;
 #[cfg(test)]
 mod tests;
 mod together;
@@ -100,12 +101,12 @@ pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
     DeleteGroups, DeleteLists, DeleteVpc, DeviceField, Difference, DirectedRule, Duplicates, Evaluated,
-    Finding, FindingKind, GroupQuery, GroupView, Happens, ImportReport, ImportRow, Imported, InstanceView,
-    Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ListedTest, ModifyGroup, ModifyList,
-    ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup, Moved, NewAccessKey, NewLabel, NicQuery,
-    NicView, Page, PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic, RemoveInstances,
-    RemoveNics, ReplaceTests, Replaced, RestoreRules, Restored, Revoke, Rollback, RolledBack, RuleQuery,
-    Sameness, SetGroups, Severity,
+    Finding, FindingKind, GroupQuery, GroupTemplate, GroupView, Happens, ImportReport, ImportRow, Imported,
+    InstanceView, Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ListedTest, ModifyGroup,
+    ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup, Moved, NewAccessKey,
+    NewLabel, NicQuery, NicView, Page, PageRequest, PendingChange, Reference, RegisterInstance, RegisterNic,
+    RemoveInstances, RemoveNics, ReplaceTests, Replaced, RestoreRules, Restored, Revoke, Rollback,
+    RolledBack, RuleQuery, Sameness, SetGroups, Severity,
 };
 pub use sg_guard::{Connection, NoConnection};
 pub use state::State;

@@ -178,6 +178,7 @@ fn remade(state: &State) -> Result<(), String> {
             vpc: group.vpc.as_ref().map(|vpc| new(&ids, vpc.as_str())).transpose()?,
             kind: group.kind,
             inner_access: Some(group.inner_access),
+            ..CreateGroup::default()
         };
         let made = world.run(&create).map_err(|refusal| told("group", refusal))?;
         ids.insert(group.id.to_string(), made.id.to_string());

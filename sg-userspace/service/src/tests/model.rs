@@ -6,20 +6,22 @@
 mod expected;
 mod lists;
 mod operations;
+mod rules;
 mod verdicts;
 
 use proptest::{collection::vec, prelude::*};
-use sg_records::{Action, Direction, GroupId, GroupType, Order, PrefixListId, Remote, RuleId, RuleSpec};
+use sg_records::{GroupType, Order};
 
-use super::{World, tcp, with};
+use super::World;
 use crate::{
-    ChangeMembers, CreateGroup, CreateVpc, DeleteGroups, Join, Leave, ModifyGroup, ModifyQuotas, ModifyRule,
-    Move, MoveGroup, NewLabel, Quota, Refusal, RegisterNic, RemoveNics, Revoke, SetGroups,
+    ChangeMembers, CreateVpc, DeleteGroups, Join, Leave, ModifyGroup, ModifyQuotas, ModifyRule, Move,
+    MoveGroup, NewLabel, Quota, Refusal, RegisterNic, RemoveNics, Revoke, Sameness, SetGroups,
 };
 
-use expected::{MGroup, Model, PlacedRule, group_name, ip, member_address, names, net, nic_address, vpc};
-use operations::{MRemote, MRule};
+use expected::{Model, PlacedRule, group_name, ip, member_address, names, nic_address, vpc};
+use operations::{MRemote, MRule, kinds};
 pub(super) use operations::{Op, operations};
+use rules::identity;
 
 const GROUPS: usize = 6;
 const NICS: usize = 4;
@@ -34,7 +36,10 @@ const REFERENCES: usize = 2;
 /// The model's name of a refusal: its code, or the quota that is exceeded.
 fn tag(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::TooMany { quota: Quota::MembersPerGroup, .. } => "members".to_owned(),
+        Refusal::TooMany { quota: Quota::MembersPerGroup | Quota::MembersPerClosedGroup, .. } => {
+            "members".to_owned()
+        }
+        Refusal::TooMany { quota: Quota::ClosedGroupsPerNic, .. } => Quota::GroupsPerNic.to_string(),
         Refusal::TooMany { quota: Quota::MaxEntries, .. } => "max_entries".to_owned(),
         Refusal::TooMany { quota, .. } => quota.to_string(),
         _ => serde_json::to_value(refusal).unwrap()["code"].as_str().unwrap().to_owned(),
@@ -65,6 +70,8 @@ impl Both {
                 rules_per_nic: Some(RULES_PER_NIC as u32),
                 members_per_basic_group: Some(MEMBERS as u32),
                 members_per_enterprise_group: Some(MEMBERS as u32),
+                closed_groups_per_nic: Some(GROUPS_PER_NIC as u32),
+                members_per_closed_group: Some(MEMBERS as u32),
                 group_references_per_group: Some(REFERENCES as u32),
                 ..ModifyQuotas::default()
             })
@@ -83,18 +90,7 @@ impl Both {
     /// Runs `op` on both. `Err` has the service's result and the one that the model expects.
     pub(super) fn step(&mut self, op: &Op) -> Result<(), String> {
         let (said, expected) = match op {
-            Op::CreateGroup { group, enterprise } => {
-                if self.model.groups[*group].is_some() {
-                    return Ok(()); // Another test covers two groups of one name.
-                }
-                let kind = if *enterprise { GroupType::Enterprise } else { GroupType::Basic };
-                let label = NewLabel { name: group_name(*group), ..NewLabel::default() };
-                let vpc = Some(Self::vpc_name(*group));
-                let said = self.world.run(&CreateGroup { label, vpc, kind, ..CreateGroup::default() });
-                self.model.groups[*group] =
-                    Some(MGroup { enterprise: *enterprise, inner: !enterprise, members: Vec::new() });
-                (said.map(drop), Vec::new())
-            }
+            Op::CreateGroup { group, kind, standard } => return self.create_group(*group, *kind, *standard),
             Op::DeleteGroups(groups) => self.delete_groups(groups),
             Op::InnerAccess(group, inner) => {
                 let change = ModifyGroup {
@@ -104,7 +100,9 @@ impl Both {
                 };
                 let expected = match &mut self.model.groups[*group] {
                     None => vec!["not_found"],
-                    Some(group) if group.enterprise && *inner => vec!["enterprise_inner_access"],
+                    Some(group) if group.kind != GroupType::Basic && *inner => {
+                        vec!["enterprise_inner_access"]
+                    }
                     Some(group) => {
                         group.inner = *inner;
                         Vec::new()
@@ -112,7 +110,9 @@ impl Both {
                 };
                 (self.world.run(&change).map(drop), expected)
             }
-            Op::Authorize { group, ingress, rule } => self.authorize(*group, *ingress, rule),
+            Op::Authorize { group, rules, duplicates, same } => {
+                self.authorize(*group, rules, *duplicates, *same)
+            }
             Op::Priority { rule, priority } => self.priority(*rule, *priority),
             Op::Revoke(rule) => {
                 let Some(at) = rule.checked_rem(self.model.rules.len()) else { return Ok(()) };
@@ -264,44 +264,6 @@ impl Both {
         (said.map(drop), why)
     }
 
-    fn authorize(&mut self, group: usize, ingress: bool, rule: &MRule) -> Outcome {
-        let direction = if ingress { Direction::Ingress } else { Direction::Egress };
-        let said = self.world.rule(&group_name(group), direction, spec(rule));
-        let model = &mut self.model;
-        let mut why = Vec::new();
-        let Some(owner) = &model.groups[group] else { return (said.map(drop), vec!["not_found"]) };
-        match rule.remote {
-            MRemote::Group(named) if named == group => why.push("own_group"),
-            MRemote::Group(named) => match &model.groups[named] {
-                None => why.push("not_found"),
-                _ if vpc(named) != vpc(group) => why.push("other_vpc"),
-                Some(named) if named.enterprise || owner.enterprise => why.push("enterprise_reference"),
-                Some(_) => {}
-            },
-            MRemote::List(list) if model.lists[list].is_none() => why.push("not_found"),
-            MRemote::Any | MRemote::Net(_) | MRemote::List(_) => {}
-        }
-        let there =
-            |placed: &PlacedRule| placed.group == group && placed.ingress == ingress && placed.rule == *rule;
-        if why.is_empty() && !model.rules.iter().any(there) {
-            let id = said.as_ref().map_or_else(|_| RuleId::from("none"), |rule| rule.id.clone());
-            model.rules.push(PlacedRule { id, group, ingress, rule: rule.clone() });
-            if model.too_many_rules() {
-                why.push("rules_per_nic");
-            }
-            let naming = |placed: &&PlacedRule| {
-                placed.group == group && matches!(placed.rule.remote, MRemote::Group(_))
-            };
-            if model.rules.iter().filter(naming).count() > REFERENCES {
-                why.push("group_references_per_group");
-            }
-            if !why.is_empty() {
-                model.rules.pop();
-            }
-        }
-        (said.map(drop), why)
-    }
-
     fn priority(&mut self, rule: usize, priority: u8) -> Outcome {
         let rules = &mut self.model.rules;
         let Some(at) = rule.checked_rem(rules.len()) else { return (Ok(()), Vec::new()) };
@@ -310,9 +272,8 @@ impl Both {
             ModifyRule { rule: changed.id.to_string(), priority: Some(priority), ..ModifyRule::default() };
         let said = self.world.run(&modify);
         let same = |other: &PlacedRule| {
-            other.id != changed.id
-                && (other.group, other.ingress, &other.rule)
-                    == (changed.group, changed.ingress, &changed.rule)
+            let told = |placed: &PlacedRule| identity(Sameness::Rule, placed.ingress, &placed.rule);
+            other.id != changed.id && other.group == changed.group && told(other) == told(&changed)
         };
         if rules.iter().any(same) {
             return (said.map(drop), vec!["duplicate_rule"]);
@@ -347,29 +308,17 @@ impl Both {
     }
 }
 
-fn spec(rule: &MRule) -> RuleSpec {
-    let remote = match rule.remote {
-        MRemote::Any => Remote::Any,
-        MRemote::Net(number) => Remote::Net(net(number)),
-        MRemote::Group(group) => Remote::Group(GroupId::from(group_name(group))),
-        MRemote::List(list) => Remote::PrefixList(PrefixListId::from(format!("l{list}"))),
-    };
-    let action = if rule.drop { Action::Drop } else { Action::Accept };
-    let spec = RuleSpec { action, priority: rule.priority, ..tcp(rule.port, "any") };
-    with(spec, |matches| matches.remote = remote)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_service_does_what_the_model_does(
-        enterprise in vec(prop::bool::weighted(0.2), GROUPS),
+        kinds in vec(kinds(), GROUPS),
         operations in vec(operations(), 1..80),
     ) {
         let mut both = Both::new();
-        let groups = enterprise.into_iter().enumerate();
-        let groups = groups.map(|(group, enterprise)| Op::CreateGroup { group, enterprise });
+        let groups = kinds.into_iter().enumerate();
+        let groups = groups.map(|(group, kind)| Op::CreateGroup { group, kind, standard: false });
         for operation in &groups.chain(operations).collect::<Vec<_>>() {
             both.step(operation).map_err(TestCaseError::fail)?;
         }

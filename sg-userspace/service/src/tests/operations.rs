@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use sg_model::HeaderNumbers;
 use sg_records::{
-    Direction, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily, PortEntry, Ports, PrefixEntry,
-    PrefixFamily, Protocol, Remote, Role, RuleSpec,
+    Action, Direction, Group, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily, PortEntry, Ports,
+    PrefixEntry, PrefixFamily, Protocol, Remote, Role, RuleSpec,
 };
 
 use super::{IPV4, World, new_group, new_list, tcp, with};
 use crate::{
-    ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, Join, LabelChange,
-    Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Quota,
-    Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, list_associations,
-    policy,
+    ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, GroupTemplate, Join,
+    LabelChange, Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup,
+    NewLabel, Quota, Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups,
+    list_associations, policy,
 };
 
 fn names(groups: &[GroupId], world: &World) -> Vec<String> {
@@ -604,4 +604,48 @@ fn a_label_changes_and_the_rest_stays() {
     assert!(!group.inner_access);
     let nothing = ModifyGroup { group: "web".to_owned(), ..ModifyGroup::default() };
     assert!(matches!(world.run(&nothing), Err(Refusal::NothingToChange)));
+}
+
+#[test]
+fn a_group_begins_with_the_rules_of_its_template() {
+    let mut world = World::new();
+    let vpc = world.vpc.clone();
+    let standard =
+        |kind, name| CreateGroup { kind, template: GroupTemplate::Standard, ..new_group(name, &vpc) };
+    let said = |world: &World, group: &Group| -> Vec<String> {
+        let rules = world.tx.rules_of(&group.id).inspect(|rule| {
+            assert_eq!((rule.spec.priority, rule.spec.action), (100, Action::Accept));
+        });
+        let mut rules: Vec<_> = rules.collect();
+        rules.sort_by_key(|rule| rule.serial);
+        rules.iter().map(|rule| format!("{} {}", rule.direction, rule.spec.matches)).collect()
+    };
+    let closed = world.run(&standard(GroupType::Closed, "shut")).unwrap();
+    let own = [
+        format!("ingress all family ipv4 remote {}", closed.id),
+        format!("ingress all family ipv6 remote {}", closed.id),
+        "egress all family ipv4 remote any".to_owned(),
+        "egress all family ipv6 remote any".to_owned(),
+    ];
+    assert_eq!(said(&world, &closed), own);
+    let regional = CreateGroup { vpc: None, ..standard(GroupType::Closed, "regional") };
+    let regional = world.run(&regional).unwrap();
+    assert_eq!(
+        said(&world, &regional),
+        own.map(|rule| rule.replace(closed.id.as_str(), regional.id.as_str()))
+    );
+
+    let basic = world.run(&standard(GroupType::Basic, "web")).unwrap();
+    let open = ["tcp ports 80", "tcp ports 443", "tcp ports 22", "tcp ports 3389", "icmp"]
+        .map(|what| format!("ingress {what} remote 0.0.0.0/0"));
+    assert_eq!(said(&world, &basic), open);
+    let enterprise = world.run(&standard(GroupType::Enterprise, "big")).unwrap();
+    assert_eq!(said(&world, &enterprise), [&open[..], &["egress all remote any".to_owned()]].concat());
+
+    // All or nothing.
+    let classic = CreateGroup { vpc: None, ..standard(GroupType::Basic, "old") };
+    let refused = world.run(&classic).unwrap_err();
+    assert!(matches!(&refused, Refusal::Invalid { field: Field::Template, .. }), "{refused}");
+    assert!(world.tx.find_group("old").is_err());
+    assert_eq!(crate::check_stored(&world.tx), Ok(()));
 }

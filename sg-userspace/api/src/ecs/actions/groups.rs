@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 use sg_records::{Direction, Group, GroupId, GroupType, KeyRole, NicType, Remote, VpcId};
 use sg_service::{
-    CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel, State, members, referencing,
+    CreateGroup, DeleteGroups, GroupTemplate, LabelChange, ModifyGroup, NewLabel, State, members, referencing,
 };
 
 use super::{
@@ -149,6 +149,8 @@ fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             vpc: vpc.map(|vpc| vpc.to_string()),
             kind: kind(&fields)?.unwrap_or_default(),
             inner_access: None,
+            // Groups that are made through the cloud's API have no rules.
+            template: GroupTemplate::None,
         };
         let group = submit(ecs, call, ErrorContext::Group, operation).await?;
         Response::of(&json!({ "SecurityGroupId": group.id }))

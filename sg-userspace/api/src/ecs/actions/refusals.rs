@@ -257,6 +257,7 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         Field::ClientToken => "InvalidClientToken.ValueNotSupported",
         Field::Remote
         | Field::Direction
+        | Field::Template
         | Field::Icmp
         | Field::Device
         | Field::Hook

@@ -18,6 +18,24 @@ async fn a_group_is_created_and_listed() {
     let group = &created["security_group"];
     assert_eq!(group["name"], "web");
     assert_eq!(group["project_id"], project());
+    let rules = group["security_group_rules"].as_array().unwrap();
+    let mut begins: Vec<_> = rules
+        .iter()
+        .map(|rule| {
+            assert_eq!((&rule["priority"], &rule["action"]), (&json!(100), &json!("allow")));
+            assert_eq!((&rule["protocol"], &rule["remote_ip_prefix"]), (&Value::Null, &Value::Null));
+            let of_itself = rule["remote_group_id"] == group["id"];
+            (rule["direction"].as_str().unwrap(), rule["ethertype"].as_str().unwrap(), of_itself)
+        })
+        .collect();
+    begins.sort_unstable();
+    let wanted = [
+        ("egress", "IPv4", false),
+        ("egress", "IPv6", false),
+        ("ingress", "IPv4", true),
+        ("ingress", "IPv6", true),
+    ];
+    assert_eq!(begins, wanted);
     let list = get(&face, &format!("{GROUPS}?name=web&name=other&limit=10")).await.json();
     let mut listed = group.clone();
     listed.as_object_mut().unwrap().remove("security_group_rules");

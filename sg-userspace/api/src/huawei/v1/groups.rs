@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 use sg_records::{Group, GroupType, KeyRole, Rule, uuid_of};
-use sg_service::{CreateGroup, DeleteGroups, NewLabel, State};
+use sg_service::{CreateGroup, DeleteGroups, GroupTemplate, NewLabel, State};
 
 use super::{
     paging::{PAGE, page},
@@ -178,6 +178,7 @@ pub(in crate::huawei) fn new_group(call: &Call, name: String, description: Strin
         vpc: None,
         kind: GroupType::Closed,
         inner_access: None,
+        template: GroupTemplate::Standard,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::http::Method;
 use serde_json::{Value, json};
 use sg_records::{Group, GroupType, KeyRole};
-use sg_service::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel, State};
+use sg_service::{CreateGroup, DeleteGroups, GroupTemplate, LabelChange, ModifyGroup, NewLabel, State};
 
 use super::{
     common::{DRY_RUN, ENTERPRISE_PROJECT, description, enterprise_project, name, submit, tags_shown, time},
@@ -200,6 +200,7 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
             vpc: None,
             kind: GroupType::Closed,
             inner_access: None,
+            template: GroupTemplate::Standard,
         };
         submit(huawei, call, operation, |group| {
             Response::created(with_rules(call, &huawei.service.snapshot(), &group))

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use sg_records::RuleId;
+use sg_records::{GroupType, OnlyFamily, RuleId};
 
 use super::{
     GROUPS, GROUPS_PER_NIC, LISTS, MEMBERS, NICS, RULES_PER_NIC,
     lists::has,
-    operations::{MRemote, MRule},
+    operations::{MRemote, MRule, MService},
 };
 
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Model {
 
 #[derive(Debug)]
 pub(super) struct MGroup {
-    pub(super) enterprise: bool,
+    pub(super) kind: GroupType,
     pub(super) inner: bool,
     pub(super) members: Vec<u8>,
 }
@@ -84,7 +84,7 @@ impl Model {
                 why.push("other_vpc");
             }
             let first = wanted.iter().find_map(|&first| self.groups[first].as_ref());
-            if first.is_some_and(|first| first.enterprise != there.enterprise) {
+            if first.is_some_and(|first| first.kind != there.kind) {
                 why.push("mixed_types");
             }
             if !before.contains(&group) && self.size(group) + 1 > MEMBERS {
@@ -125,9 +125,14 @@ impl Model {
         let matches = |rule: &PlacedRule| {
             let net = |number: u8| remote[..3] == [10, 0, number];
             rule.ingress == ingress
-                && rule.rule.port == port
+                && match rule.rule.service {
+                    MService::All => true,
+                    MService::Tcp(of) => of == port,
+                    MService::Icmp => false,
+                }
+                && rule.rule.family != Some(OnlyFamily::Ipv6)
                 && match &rule.rule.remote {
-                    MRemote::Any => true,
+                    MRemote::Any | MRemote::EveryV4 => true,
                     MRemote::Net(number) => net(*number),
                     MRemote::Group(group) => member(*group),
                     MRemote::List(list) => {
@@ -151,7 +156,7 @@ impl Model {
         }
         match best {
             Some((_, rule)) => (!rule.rule.drop, Some(rule.id.clone())),
-            None => (!ingress && !self.groups[groups[0]].as_ref().unwrap().enterprise, None),
+            None => (!ingress && self.groups[groups[0]].as_ref().unwrap().kind == GroupType::Basic, None),
         }
     }
 }

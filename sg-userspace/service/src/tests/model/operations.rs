@@ -1,6 +1,9 @@
 //! Random operations. Most are possible; some are of a kind that is refused.
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, sample::select};
+use sg_records::{GroupType, OnlyFamily};
+
+use crate::{Duplicates, Sameness};
 
 use super::{ENTRIES, GROUPS, LISTS, NICS, expected::vpc};
 
@@ -8,10 +11,10 @@ use super::{ENTRIES, GROUPS, LISTS, NICS, expected::vpc};
 /// the order is merged, odd ones in VPC 1, where it is group by group.
 #[derive(Clone, Debug)]
 pub(in super::super) enum Op {
-    CreateGroup { group: usize, enterprise: bool },
+    CreateGroup { group: usize, kind: GroupType, standard: bool },
     DeleteGroups(Vec<usize>),
     InnerAccess(usize, bool),
-    Authorize { group: usize, ingress: bool, rule: MRule },
+    Authorize { group: usize, rules: Vec<(bool, MRule)>, duplicates: Duplicates, same: Sameness },
     Priority { rule: usize, priority: u8 },
     Revoke(usize),
     Register(usize, Vec<usize>),
@@ -32,13 +35,24 @@ pub(in super::super) enum Op {
 pub(in super::super) struct MRule {
     pub(super) drop: bool,
     pub(super) priority: u8,
-    pub(super) port: u16,
+    pub(super) service: MService,
+    pub(super) family: Option<OnlyFamily>,
     pub(super) remote: MRemote,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) enum MService {
+    All,
+    Tcp(u16),
+    /// Only of templates: no packet here is of it.
+    Icmp,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) enum MRemote {
     Any,
+    /// Only of templates.
+    EveryV4,
     /// 10.0.0.0/24 with N, 10.0.N.0/24.
     Net(u8),
     Group(usize),
@@ -65,13 +79,42 @@ fn rules() -> impl Strategy<Value = (usize, MRule)> {
         3 => (0..GROUPS).prop_map(MRemote::Group),
         2 => (0..LISTS).prop_map(MRemote::List),
     ];
-    let parts = (0..GROUPS, any::<bool>(), 1_u8..4, 80_u16..82, remote, prop::bool::weighted(0.1));
-    parts.prop_map(|(group, drop, priority, port, remote, stray)| {
+    let family = prop_oneof![4 => Just(None), 1 => select(OnlyFamily::ALL.to_vec()).prop_map(Some)];
+    let what = (80_u16..82, family);
+    let parts = (0..GROUPS, any::<bool>(), 1_u8..4, what, remote, prop::bool::weighted(0.1));
+    parts.prop_map(|(group, drop, priority, (port, family), remote, stray)| {
         let remote = match remote {
             MRemote::Group(named) => MRemote::Group(near(group, vec![named], stray)[0]),
             remote => remote,
         };
-        (group, MRule { drop, priority, port, remote })
+        (group, MRule { drop, priority, service: MService::Tcp(port), family, remote })
+    })
+}
+
+/// The type of a new group.
+pub(super) fn kinds() -> impl Strategy<Value = GroupType> {
+    prop_oneof![3 => Just(GroupType::Basic), 1 => Just(GroupType::Enterprise), 1 => Just(GroupType::Closed)]
+}
+
+fn authorize() -> impl Strategy<Value = Op> {
+    let more = prop_oneof![4 => 1_usize..2, 1 => 2_usize..4];
+    let rules = more.prop_flat_map(|most| vec((any::<bool>(), rules()), most));
+    let duplicates = select(vec![Duplicates::Existing, Duplicates::Ignore, Duplicates::Refuse]);
+    let same = prop_oneof![3 => Just(Sameness::Rule), 1 => Just(Sameness::Packets)];
+    (rules, duplicates, same).prop_map(|(rules, duplicates, same)| {
+        let group = rules[0].1.0;
+        // Rules of another VPC name groups of that one: near the group, they do not.
+        let near = |(ingress, (_, rule)): (bool, (usize, MRule))| {
+            let remote = match rule.remote {
+                MRemote::Group(named) => MRemote::Group(near(group, vec![named], false)[0]),
+                remote => remote,
+            };
+            (ingress, MRule { remote, ..rule })
+        };
+        let mut rules = rules.into_iter();
+        let first = rules.next().map(|(ingress, (_, rule))| (ingress, rule));
+        let rules = first.into_iter().chain(rules.map(near)).collect();
+        Op::Authorize { group, rules, duplicates, same }
     })
 }
 
@@ -80,14 +123,13 @@ pub(in super::super) fn operations() -> impl Strategy<Value = Op> {
     let held = (nic.clone(), vec(0..GROUPS, 0..4), prop::bool::weighted(0.1))
         .prop_map(|(nic, groups, stray)| (nic, near(nic, groups, stray)));
     prop_oneof![
-        2 => (group.clone(), prop::bool::weighted(0.2))
-            .prop_map(|(group, enterprise)| Op::CreateGroup { group, enterprise }),
+        2 => (group.clone(), kinds(), prop::bool::weighted(0.3))
+            .prop_map(|(group, kind, standard)| Op::CreateGroup { group, kind, standard }),
         2 => (group.clone(), vec(0..GROUPS, 0..3)).prop_map(|(first, more)| {
             Op::DeleteGroups(near(first, [vec![first], more].concat(), false))
         }),
         1 => (group.clone(), any::<bool>()).prop_map(|(group, inner)| Op::InnerAccess(group, inner)),
-        8 => (any::<bool>(), rules())
-            .prop_map(|(ingress, (group, rule))| Op::Authorize { group, ingress, rule }),
+        8 => authorize(),
         2 => (any::<usize>(), 1_u8..4).prop_map(|(rule, priority)| Op::Priority { rule, priority }),
         1 => any::<usize>().prop_map(Op::Revoke),
         4 => held.clone().prop_map(|(nic, groups)| Op::Register(nic, groups)),

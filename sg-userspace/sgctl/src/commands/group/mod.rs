@@ -5,7 +5,7 @@ mod file;
 
 use clap::Subcommand;
 use hyper::Method;
-use sg_api_types::{CreateGroup, DeleteGroups, GroupView, ModifyGroup, Reference};
+use sg_api_types::{CreateGroup, DeleteGroups, GroupTemplate, GroupView, ModifyGroup, Reference};
 use sg_records::{Action, Group, GroupType, Label};
 
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) enum Verb {
         #[arg(value_parser = named())]
         group: String,
     },
-    /// Create a group without rules.
+    /// Create a group, without rules or with those of a template.
     Create(Create),
     /// Change a group. Unspecified fields are left unchanged.
     Modify(Modify),
@@ -90,6 +90,9 @@ pub(crate) struct Create {
     /// Whether members can reach each other. Default: accept for basic, never for enterprise and closed.
     #[arg(long, value_enum)]
     inner_access: Option<InnerAccess>,
+    /// Rules that the group begins with.
+    #[arg(long, value_enum, value_name = "TEMPLATE", default_value = "none")]
+    template: Template,
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,6 +111,23 @@ pub(crate) struct Modify {
 enum InnerAccess {
     Accept,
     Drop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Template {
+    /// No rules
+    None,
+    /// Those of the clouds' consoles: web, SSH, RDP and ping from every IPv4 address; closed: from itself, and everything outbound
+    Standard,
+}
+
+impl From<Template> for GroupTemplate {
+    fn from(template: Template) -> Self {
+        match template {
+            Template::None => Self::None,
+            Template::Standard => Self::Standard,
+        }
+    }
 }
 
 fn is_accept(access: InnerAccess) -> bool {
@@ -191,6 +211,7 @@ pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> 
                 vpc: create.vpc,
                 kind: create.kind,
                 inner_access: create.inner_access.map(is_accept),
+                template: create.template.into(),
             };
             session.create::<Group>("created", &body).map(drop)
         }

@@ -1,6 +1,7 @@
 //! Operations on groups, and the default group for NICs that are registered without one.
 //!
-//! This file never changes which NICs hold a group: `membership` does. `template` says which rules new ones have. Every API calls it through `Service`.
+//! This file never changes which NICs hold a group: `membership` does. `template` says which rules new ones have. Every API calls it
+//! through `Service`.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -169,7 +169,7 @@ async fn ports_have_the_addresses_of_their_devices() {
         ("/v1/{project_id}/ports?fixed_ips=ip_address%3D10.0.0.7", "ports", "fixed_ips"),
     ] {
         let found = get(&face, path).await.json();
-        assert_eq!(ids(&found, list), [port.clone()], "{path}");
+        assert_eq!(ids(&found, list), std::slice::from_ref(&port), "{path}");
         assert_eq!(addresses(&found[list][0][field]), ["10.0.0.7", "2001:db8::7"], "{path}");
         assert_eq!(found[list][0]["mac_address"], "02:00:00:00:00:05", "{path}");
     }

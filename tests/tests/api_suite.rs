@@ -21,6 +21,7 @@ mod api {
     pub(crate) mod json_log;
     pub(crate) mod kills;
     pub(crate) mod metrics;
+    pub(crate) mod ordered_groups;
     pub(crate) mod tried;
     pub(crate) mod walkthrough;
 }
@@ -36,6 +37,7 @@ fn main() -> Result<ExitCode> {
         features!(suite:
             api::clients,
             api::walkthrough,
+            api::ordered_groups,
             api::kills,
             api::tried,
             api::concurrency,

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::Lab;
 
+use super::hostile::WITH_HUAWEI;
 use crate::support::{served::Served, suite::Suite};
 
 /// A client by name, its script, and what the script is told.
@@ -42,9 +43,6 @@ const AS_VIEWERS: [(&str, &str); 5] = [
     ("huawei", "403 VPC.2201"),
     ("huawei_js", "403 VPC.2201"),
 ];
-
-/// Has the API for clients of Huawei Cloud.
-const HUAWEI: &[&str] = &["--huawei", "127.0.0.1:8751"];
 
 /// The vendor whose clients they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +134,7 @@ fn outcome(lab: Lab, vendor: Vendor, name: &str, client: Client, role: &str) -> 
     let host = lab.host(&format!("c-{name}").replace('_', "-"))?;
     let served = match vendor {
         Vendor::Alibaba => Served::start(&host)?,
-        Vendor::Huawei => Served::start_with(&host, HUAWEI)?,
+        Vendor::Huawei => Served::start_with(&host, WITH_HUAWEI)?,
     };
     let text = |value: &serde_json::Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
     let vpc = text(&served.done("POST", "/v1/vpcs", r#"{"name":"net","region":"cn-hangzhou"}"#)?, "id");

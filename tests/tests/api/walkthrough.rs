@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use sg_tests::lab::{Host, Lab};
 
 use crate::{
-    api::clients,
+    api::{clients, hostile::WITH_HUAWEI},
     support::{served::Served, suite::Suite},
 };
 
@@ -70,7 +70,7 @@ fn walk(lab: Lab, name: &str) -> Result<()> {
     let host = &short(name)[..short(name).len().min(13)];
     let server = lan.host(&format!("{host}-s"), &["10.77.0.1/24"])?;
     let client = lan.host(&format!("{host}-c"), &["10.77.0.2/24"])?;
-    let served = Served::start(&server)?;
+    let served = Served::start_with(&server, WITH_HUAWEI)?;
     let mut steps = 0;
     for (line, command, expected) in commands(&text) {
         let (prompt, command) = command;

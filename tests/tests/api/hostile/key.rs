@@ -11,7 +11,7 @@ use sg_api::signature::{encode, sha256_hex};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::{ECS, NATIVE};
+use super::{ECS, HUAWEI, NATIVE};
 use crate::support::served::Served;
 
 /// A key of the agent's.
@@ -112,6 +112,56 @@ impl Key {
         Ok(format!(
             "POST /?{query} HTTP/1.1\r\n{lines}Authorization: {authorization}\r\nConnection: close\r\n\
              Content-Length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes())
+    }
+
+    /// A request of the API for clients of Huawei Cloud, sent now. Of its headers `signed` are signed, too; `on_the_way` are not. The
+    /// parameters in the target must be sorted and encoded.
+    pub(crate) fn huawei(
+        &self,
+        method: &str,
+        target: &str,
+        signed: &[(&str, &str)],
+        on_the_way: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Vec<u8>> {
+        self.huawei_at(Timestamp::now(), method, target, signed, on_the_way, body)
+    }
+
+    /// The same, at another time.
+    pub(crate) fn huawei_at(
+        &self,
+        time: Timestamp,
+        method: &str,
+        target: &str,
+        signed: &[(&str, &str)],
+        on_the_way: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Vec<u8>> {
+        let (date, host) = (time.strftime("%Y%m%dT%H%M%SZ").to_string(), HUAWEI.to_string());
+        let mut headers = BTreeMap::from([
+            ("content-type", "application/json"),
+            ("host", host.as_str()),
+            ("x-sdk-date", &date),
+        ]);
+        headers.extend(signed.iter().copied());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let names = headers.keys().copied().collect::<Vec<_>>().join(";");
+        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let hash = sha256_hex(body.as_bytes());
+        let request = sha256_hex(format!("{method}\n{path}/\n{query}\n{lines}\n{names}\n{hash}").as_bytes());
+        let mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())?;
+        let mac = mac.chain_update(format!("SDK-HMAC-SHA256\n{date}\n{request}")).finalize().into_bytes();
+        let signature: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sent = headers.into_iter().chain(on_the_way.iter().copied());
+        let lines: String = sent.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let authorization =
+            format!("SDK-HMAC-SHA256 Access={}, SignedHeaders={names}, Signature={signature}", self.id);
+        Ok(format!(
+            "{method} {target} HTTP/1.1\r\n{lines}Authorization: {authorization}\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
         )
         .into_bytes())
     }

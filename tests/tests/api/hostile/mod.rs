@@ -6,10 +6,12 @@
 //! | `access` | wrong secrets, two of what there is one of, bodies that are not what they say |
 //! | `bytes` | what is no HTTP, too much of it, several requests in one, values of wrong types |
 //! | `slow` | thousands of connections that are half-open, drip, or read no response |
+//! | `huawei` | the same of the API for clients of Huawei Cloud: forged tokens, what is signed and what is not, markers, deep JSON |
 //! | `key` | requests signed as the vendor says it, by hand |
 
 mod access;
 mod bytes;
+mod huawei;
 mod key;
 mod slow;
 
@@ -32,6 +34,9 @@ pub(crate) use key::Key;
 
 pub(crate) const ECS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8750);
 pub(crate) const NATIVE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8790);
+pub(crate) const HUAWEI: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8751);
+/// Has the API for clients of Huawei Cloud on [`HUAWEI`].
+pub(crate) const WITH_HUAWEI: &[&str] = &["--huawei", "127.0.0.1:8751"];
 /// Has the native API on [`NATIVE`].
 pub(crate) const BOTH: &[&str] = &["--listen", "127.0.0.1:8790"];
 
@@ -43,7 +48,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.add("replayed_after_a_restart", replayed_after_a_restart);
     suite.add("ten_thousand_connections", ten_thousand_connections);
     suite.add("nothing_listens_elsewhere_and_secrets_stay", nothing_leaks);
-    for room in [access::tests, bytes::tests, slow::tests] {
+    for room in [access::tests, bytes::tests, slow::tests, huawei::tests] {
         room(suite);
     }
 }

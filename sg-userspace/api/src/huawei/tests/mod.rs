@@ -1,12 +1,17 @@
 //! The protocol from outside: requests in, responses out, without a socket where none is needed.
 
 mod address_groups;
+mod arbitrary;
 mod declared;
 mod groups;
 mod page;
+mod ports;
 mod recorded;
+mod roles;
 mod rules;
+mod sockets;
 mod tokens;
+mod trail;
 
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 

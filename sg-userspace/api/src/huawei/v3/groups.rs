@@ -200,7 +200,6 @@ fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
             vpc: None,
             kind: GroupType::Closed,
             inner_access: None,
-            // What a new group of the vendor's has.
             template: GroupTemplate::Standard,
         };
         submit(huawei, call, operation, |group| {

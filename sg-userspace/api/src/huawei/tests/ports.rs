@@ -1,0 +1,135 @@
+//! Ports, and the lists of v2.0: links to parts, either way round, and the fields that a client asks for.
+
+use axum::{Router, http::Method};
+use serde_json::{Value, json};
+use sg_records::uuid_of;
+use sg_service::{CreateVpc, NewLabel};
+
+use super::{REGION, get, huawei, send};
+use crate::huawei::router;
+
+const GROUPS: &str = "/v3/{project_id}/vpc/security-groups";
+
+/// A server with a VPC, two groups, and three ports which hold the first. The ids of groups, and of ports in their order.
+async fn world() -> (Router, Vec<String>, Vec<String>) {
+    let huawei = huawei();
+    let label = NewLabel { name: "net".to_owned(), ..NewLabel::default() };
+    let vpc = CreateVpc { label, region: REGION.to_owned(), ..CreateVpc::default() };
+    let network = uuid_of(&huawei.service.submit(vpc).await.unwrap().id).to_string();
+    let face = router(huawei);
+    let mut groups = Vec::new();
+    for name in ["web", "db"] {
+        let made =
+            send(&face, Method::POST, GROUPS, &json!({ "security_group": { "name": name } })).await.json();
+        groups.push(made["security_group"]["id"].as_str().unwrap().to_owned());
+    }
+    let mut ports = Vec::new();
+    for number in 1..=3 {
+        let address = format!("10.0.0.{number}");
+        let port = json!({ "network_id": network, "fixed_ips": [{ "ip_address": address }], "name": format!("p{number}"),
+            "security_groups": [groups[0]], "allowed_address_pairs": [{ "ip_address": "10.9.0.0/24" }] });
+        let made = send(&face, Method::POST, "/v2.0/ports", &json!({ "port": port })).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        ports.push(made.json()["port"]["id"].as_str().unwrap().to_owned());
+    }
+    ports.sort();
+    (face, groups, ports)
+}
+
+fn ids(list: &Value, name: &str) -> Vec<String> {
+    let items = list[name].as_array().unwrap_or_else(|| panic!("{list}"));
+    items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn link(list: &Value, rel: &str) -> Option<String> {
+    let links = list["ports_links"].as_array().into_iter().flatten();
+    let href = links.into_iter().find(|link| link["rel"] == rel)?["href"].as_str()?.to_owned();
+    Some(href.strip_prefix("http://127.0.0.1:8751").unwrap_or_else(|| panic!("{href}")).to_owned())
+}
+
+#[tokio::test]
+async fn links_lead_to_every_part_and_back() {
+    let (face, _, ports) = world().await;
+    let first = get(&face, "/v2.0/ports?limit=2").await.json();
+    assert_eq!((ids(&first, "ports"), link(&first, "previous")), (ports[..2].to_vec(), None));
+    let second = get(&face, &link(&first, "next").unwrap()).await.json();
+    assert_eq!((ids(&second, "ports"), link(&second, "next")), (ports[2..].to_vec(), None));
+    let back = get(&face, &link(&second, "previous").unwrap()).await.json();
+    assert_eq!((ids(&back, "ports"), link(&back, "previous")), (ports[..2].to_vec(), None));
+    let last = get(&face, "/v2.0/ports?limit=1&marker=&page_reverse=true").await.json();
+    assert_eq!(ids(&last, "ports"), ports[2..]);
+    let all = get(&face, "/v2.0/ports").await.json();
+    assert_eq!((ids(&all, "ports"), all.get("ports_links")), (ports.clone(), None));
+    let behind = get(&face, &format!("/v2.0/ports?marker={}", ports[2])).await.json();
+    assert_eq!(behind["ports"], json!([]));
+    let unknown = get(&face, &format!("/v2.0/ports?marker={}", "0".repeat(36))).await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.json()["NeutronError"]["type"].clone()),
+        (400, json!("HTTPBadRequest"))
+    );
+    let fields = get(&face, "/v2.0/ports?fields=id&fields=name&name=p1").await.json();
+    assert_eq!(fields["ports"][0].as_object().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn every_version_lists_a_port_by_what_it_shows() {
+    let (face, groups, ports) = world().await;
+    let shown = get(&face, &format!("/v3/{{project_id}}/ports/{}", ports[0])).await.json()["port"].clone();
+    let address = shown["private_ips"][0]["ip_address"].as_str().unwrap().to_owned();
+    let network = shown["vpc_id"].as_str().unwrap().to_owned();
+    let name = shown["name"].as_str().unwrap();
+    assert_eq!((&shown["status"], &shown["device_id"]), (&json!("DOWN"), &json!("")));
+    for (query, found) in [
+        (format!("private_ips={address}"), 1),
+        (format!("private_ips=ip_address%3D{address}&private_ips=subnet_cidr_id%3D{network}"), 1),
+        ("private_ips=subnet_cidr_id%3Dnowhere".to_owned(), 0),
+        (format!("name={name}&name=nobody&status=DOWN"), 1),
+        (format!("security_groups={}", groups[0]), 3),
+        (format!("security_groups={}", groups[1]), 0),
+        ("allowed_address_pairs=10.9.0.0%2F24".to_owned(), 3),
+        ("allowed_address_pairs=10.9.0.0".to_owned(), 0),
+        ("device_owner_prefixlike=compute".to_owned(), 0),
+        ("admin_state_up=false".to_owned(), 0),
+        (format!("vpc_id={network}&virsubnet_id={network}&instance_type="), 3),
+    ] {
+        let list = get(&face, &format!("/v3/{{project_id}}/ports?{query}")).await.json();
+        assert_eq!(ids(&list, "ports").len(), found, "{query}: {list}");
+    }
+    for (query, found) in [
+        (format!("fixed_ips=ip_address%3D{address}"), 1),
+        (format!("network_id={network}&enterprise_project_id=0"), 3),
+        ("enterprise_project_id=elsewhere".to_owned(), 0),
+        ("enable_efi=true".to_owned(), 0),
+    ] {
+        let list = get(&face, &format!("/v1/{{project_id}}/ports?{query}")).await.json();
+        assert_eq!(ids(&list, "ports").len(), found, "{query}: {list}");
+    }
+}
+
+#[tokio::test]
+async fn refused_changes_of_a_port_change_nothing() {
+    let (face, groups, ports) = world().await;
+    let (v1, v2) = (format!("/v1/{{project_id}}/ports/{}", ports[0]), format!("/v2.0/ports/{}", ports[0]));
+    let unknown = "0".repeat(36);
+    let port = |fields: Value| json!({ "port": fields });
+    for (target, body, code) in [
+        (&v1, port(json!({ "name": "other", "security_groups": [] })), "VPC.2500"),
+        (&v1, port(json!({ "name": "other", "security_groups": [groups[1], groups[1]] })), "VPC.2500"),
+        (&v1, port(json!({ "name": "other", "security_groups": [unknown] })), "VPC.2500"),
+        (&v1, port(json!({ "extra_dhcp_opts": [] })), "VPC.2500"),
+        (&v1, port(json!({ "allowed_address_pairs": [{ "ip_address": "x" }] })), "VPC.2500"),
+        (&v2, port(json!({ "port_security_enabled": false })), "HTTPBadRequest"),
+        (&v2, port(json!({ "binding:profile": {} })), "HTTPBadRequest"),
+        (&v2, port(json!({ "security_groups": [] })), "HTTPBadRequest"),
+    ] {
+        let reply = send(&face, Method::PUT, target, &body).await;
+        assert_eq!(reply.status, 400, "{body}: {reply:?}");
+        let found = reply.json();
+        assert_eq!(found.get("code").unwrap_or(&found["NeutronError"]["type"]), code, "{body}: {reply:?}");
+    }
+    let shown = get(&face, &v1).await.json()["port"].clone();
+    assert_eq!((shown["security_groups"].clone(), shown["name"] != "other"), (json!([groups[0]]), true));
+    let none =
+        send(&face, Method::DELETE, &format!("/v1/{{project_id}}/ports/{unknown}"), &Value::Null).await;
+    assert_eq!((none.status.as_u16(), none.json()["code"].clone()), (404, json!("VPC.2502")));
+}

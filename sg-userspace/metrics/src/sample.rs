@@ -168,12 +168,11 @@ impl Sample {
         let rules = listed(catalog).zip(rows).filter(|(listed, _)| is_reset(listed.number));
         for (listed, row) in rules {
             let sample = RuleSample::of(listed, row);
-            match places.get(&sample.key()).and_then(|place| self.rules.get_mut(*place)) {
-                Some(known) => known.add(&sample),
-                None => {
-                    places.insert(sample.key(), self.rules.len());
-                    self.rules.push(sample);
-                }
+            if let Some(known) = places.get(&sample.key()).and_then(|place| self.rules.get_mut(*place)) {
+                known.add(&sample);
+            } else {
+                places.insert(sample.key(), self.rules.len());
+                self.rules.push(sample);
             }
         }
 

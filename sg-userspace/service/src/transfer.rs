@@ -1,6 +1,6 @@
 //! Export and import of a group's rules as a JSON or CSV file, in which a rule is a row.
 //!
-//! Fields have the names of the clouds' APIs, and those of numbers in headers (`IcmpType`, `Dscp`), `Enabled` and `Name` in
+//! Fields have the names of the clouds' APIs, and those of numbers in headers (`IcmpType`, `Dscp`), `Family`, `Enabled` and `Name` in
 //! addition, which only sgd has. The native API calls it.
 
 mod column;

@@ -169,7 +169,10 @@ impl Both {
             why.push("group_references_per_group");
         }
         match said {
-            Ok(authorized) if why.is_empty() => (self.take(&authorized, &found, same), why),
+            Ok(authorized) if why.is_empty() => {
+                self.take(&authorized, &found, same);
+                (Ok(()), why)
+            }
             said => {
                 self.model.rules.truncate(before);
                 (said.map(drop), why)
@@ -178,7 +181,7 @@ impl Both {
     }
 
     /// Takes the ids of new rules over, and holds the response to what the model says.
-    fn take(&mut self, said: &[Authorized], found: &[(usize, bool)], same: Sameness) -> Result<(), Refusal> {
+    fn take(&mut self, said: &[Authorized], found: &[(usize, bool)], same: Sameness) {
         assert_eq!(said.len(), found.len());
         for (Authorized { rule, is_new }, (at, wanted)) in said.iter().zip(found) {
             assert_eq!(is_new, wanted, "{rule:?}");
@@ -193,7 +196,6 @@ impl Both {
                 "{rule:?}"
             );
         }
-        Ok(())
     }
 
     /// Why a group cannot have a rule.

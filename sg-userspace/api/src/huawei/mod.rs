@@ -25,6 +25,7 @@ mod ecs;
 mod fault;
 mod identity;
 mod ids;
+mod json;
 mod neutron;
 mod objects;
 mod operation;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::{Fault, parameters::Query};
+use super::{Fault, json, parameters::Query};
 use crate::{
     listen::{self, Peer},
     media,
@@ -81,7 +81,7 @@ impl Wire {
             return Ok(Value::Null);
         }
         media::check(&self.headers, JSON)?;
-        serde_json::from_slice(&self.body).map_err(|error| {
+        json::read(&self.body).map_err(|error| {
             let message = format!("The body is not JSON: {error}.");
             Fault::gateway(axum::http::StatusCode::BAD_REQUEST, "APIGW.0201", message)
         })

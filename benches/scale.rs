@@ -158,7 +158,14 @@ fn group(number: usize) -> GroupId {
 
 fn label(name: String) -> Label {
     let tags = [("team".to_owned(), format!("t{}", name.len() % 7))].into();
-    Label { name, description: String::new(), tags, created: Timestamp::UNIX_EPOCH, owner: None }
+    Label {
+        name,
+        description: String::new(),
+        tags,
+        created: Timestamp::UNIX_EPOCH,
+        updated: Timestamp::UNIX_EPOCH,
+        owner: None,
+    }
 }
 
 fn address(nic: usize) -> IpAddr {
@@ -262,6 +269,7 @@ fn rule(of: usize, position: usize) -> Rule {
         direction,
         serial: number.into(),
         created: Timestamp::UNIX_EPOCH,
+        updated: Timestamp::UNIX_EPOCH,
         spec,
     }
 }

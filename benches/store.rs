@@ -25,6 +25,7 @@ fn rule(number: u32) -> Record {
         direction: Direction::ALL[(number % 2) as usize],
         serial: number.into(),
         created: jiff::Timestamp::UNIX_EPOCH,
+        updated: jiff::Timestamp::UNIX_EPOCH,
         spec: RuleSpec::accept("tcp".parse().expect("a protocol")),
     };
     let [_, a, b, c] = number.to_be_bytes();

@@ -16,6 +16,7 @@ use sg_common::{
     verdict::Verdict,
 };
 use sg_diff::{Finder, Line, Start};
+use sg_model::whole_group;
 use sg_records::Action;
 
 /// What was observed.
@@ -150,7 +151,7 @@ impl<'a> Names<'a> {
         let counted = groups.flat_map(|group| {
             let name =
                 |rule: Option<_>| rule.map(|(_, rule): (_, &'a sg_agent::RuleNumber)| rule.id.as_str());
-            group.counted().map(move |(rule, number)| (number, (group.name.as_str(), name(rule))))
+            group.counted().map(move |(rule, number)| (number, (whole_group(&group.name), name(rule))))
         });
         Self(counted.collect())
     }

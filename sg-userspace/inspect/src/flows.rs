@@ -15,6 +15,7 @@ use sg_common::{
     verdict::{Decision, Reason},
 };
 use sg_kernel::{Flows, KernelError};
+use sg_model::whole_group;
 use sg_records::Protocol;
 
 use crate::InspectError;
@@ -172,7 +173,7 @@ impl<'a> CatalogNames<'a> {
         let nics = catalog.nics.iter().map(|nic| (nic.slot, nic.device.as_str())).collect();
         let mut rules = HashMap::new();
         for group in &catalog.numbers.groups {
-            let name = group.name.as_str();
+            let name = whole_group(&group.name);
             for rule in group.ingress.iter().chain(&group.egress) {
                 rules.insert(rule.number, (name, Some(rule.id.as_str())));
             }

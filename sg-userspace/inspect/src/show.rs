@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use sg_agent::InForce;
 use sg_api_types::{Age, Count, EffectiveNic, EffectiveStep, StepKind};
-use sg_model::{Action, GroupIndex, Names, Nic, Policy, Rule};
+use sg_model::{Action, GroupIndex, Names, Nic, Policy, Rule, whole_group};
 use sg_records::Direction;
 
 use crate::{
@@ -80,7 +80,11 @@ impl<'a> Steps<'a> {
             id: None,
             attached: record.is_some_and(|record| record.ifindex.is_some()),
             generation: record.map_or(0, |record| record.generation),
-            groups: nic.groups.iter().map(|&group| self.policy.group(group).name.clone()).collect(),
+            groups: nic
+                .groups
+                .iter()
+                .map(|&group| whole_group(&self.policy.group(group).name).to_owned())
+                .collect(),
             steps,
         }
     }
@@ -124,19 +128,21 @@ impl<'a> Steps<'a> {
     fn members(&self, group: GroupIndex) -> EffectiveStep {
         let group = self.policy.group(group).name.clone();
         let owner = Owner::IntraGroup { group: group.clone() };
-        let matches = format!("members of group:{group}");
+        let whole = whole_group(&group).to_owned();
+        let matches = format!("members of group:{whole}");
         let step = self.step(&owner, Direction::Ingress, StepKind::IntraGroup, Action::Accept, matches);
-        EffectiveStep { group: Some(group), ..step }
+        EffectiveStep { group: Some(whole), ..step }
     }
 
     fn rule(&self, group: GroupIndex, direction: Direction, rule: &Rule) -> EffectiveStep {
         let Rule { id, enabled, action, priority, matches, description: _ } = rule;
         let group = self.policy.group(group).name.clone();
-        let owner = Owner::Rule { group: group.clone(), direction, rule: id.clone() };
+        let whole = whole_group(&group).to_owned();
+        let owner = Owner::Rule { group, direction, rule: id.clone() };
         let matches = matches.map(&mut Names(self.policy.parts())).to_string();
         let step = self.step(&owner, direction, StepKind::Rule, *action, matches);
         EffectiveStep {
-            group: Some(group),
+            group: Some(whole),
             rule: Some(id.clone()),
             priority: Some(priority.get()),
             enabled: *enabled,

@@ -1,6 +1,8 @@
 //! The counters of every rule, default and reason, from the catalog and the counters in the kernel: whether an agent runs or not.
 //! It must never change either. The native API and `sgctl stats` call it.
 
+use std::{collections::HashMap, hash::Hash};
+
 use sg_agent::{Catalog, Instance, Outcome, nic_block, read_counters};
 use sg_api_types::{Count, DefaultCount, FlowCounts, GroupCount, ReasonCount, RuleCount, Stats};
 use sg_common::{
@@ -8,6 +10,7 @@ use sg_common::{
     verdict::Reason,
 };
 use sg_kernel::KernelError;
+use sg_model::whole_group;
 use sg_records::{Action, Direction};
 
 use crate::InspectError;
@@ -65,7 +68,44 @@ fn collect(
     for (place, counter) in counts(&mut stats).zip(counters) {
         *place = count(counter);
     }
+    stats.rules = together(stats.rules, |row| (row.group.clone(), row.rule.clone(), row.direction));
+    stats.intra_group = together(stats.intra_group, |row| row.group.clone());
     Ok(stats)
+}
+
+/// A row that has a count.
+trait Counts {
+    fn count(&mut self) -> &mut Count;
+}
+
+impl Counts for RuleCount {
+    fn count(&mut self) -> &mut Count {
+        &mut self.count
+    }
+}
+
+impl Counts for GroupCount {
+    fn count(&mut self) -> &mut Count {
+        &mut self.count
+    }
+}
+
+/// Adds up the rows of one rule or group, of which a policy may have several.
+fn together<R: Counts, K: Eq + Hash>(rows: Vec<R>, key: impl Fn(&R) -> K) -> Vec<R> {
+    let mut places: HashMap<K, usize> = HashMap::with_capacity(rows.len());
+    let mut sums: Vec<R> = Vec::with_capacity(rows.len());
+    for mut row in rows {
+        let place = *places.entry(key(&row)).or_insert(sums.len());
+        match sums.get_mut(place) {
+            Some(sum) => {
+                let (sum, more) = (sum.count(), *row.count());
+                sum.packets = sum.packets.saturating_add(more.packets);
+                sum.bytes = sum.bytes.saturating_add(more.bytes);
+            }
+            None => sums.push(row),
+        }
+    }
+    sums
 }
 
 /// Rows without their counts, and the counter number of each, in the order of [`counts`].
@@ -79,7 +119,7 @@ fn rows(catalog: &Catalog, only: Option<&str>) -> (Stats, Vec<u32>) {
     for group in groups() {
         for direction in Direction::ALL {
             for rule in group.rules(direction.into()) {
-                let (group, action) = (group.name.clone(), action(rule.action));
+                let (group, action) = (whole_group(&group.name).to_owned(), action(rule.action));
                 stats.rules.push(RuleCount { group, rule: rule.id.clone(), direction, action, count });
                 numbers.push(rule.number);
             }
@@ -87,7 +127,7 @@ fn rows(catalog: &Catalog, only: Option<&str>) -> (Stats, Vec<u32>) {
     }
     for group in groups() {
         if let Some(number) = group.intra_group {
-            stats.intra_group.push(GroupCount { group: group.name.clone(), count });
+            stats.intra_group.push(GroupCount { group: whole_group(&group.name).to_owned(), count });
             numbers.push(number);
         }
     }

@@ -19,6 +19,7 @@ use sg_inspect::{
     last_hits::{Look, Owner, Row, Selection},
 };
 use sg_kernel::LiveFlows;
+use sg_model::whole_group;
 use sg_observe::{
     record,
     sink::{Counted, LostBecause},
@@ -163,8 +164,17 @@ impl Sample {
         let catalog = &in_force.catalog;
         let is_reset = |number: u32| !in_force.unreset.contains(&number);
         self.not_exported = listed(catalog).skip(most).count();
+        let mut places: HashMap<_, usize> = HashMap::new();
         let rules = listed(catalog).zip(rows).filter(|(listed, _)| is_reset(listed.number));
-        self.rules = rules.map(|(listed, row)| RuleSample::of(listed, row)).collect();
+        for (listed, row) in rules {
+            let sample = RuleSample::of(listed, row);
+            if let Some(known) = places.get(&sample.key()).and_then(|place| self.rules.get_mut(*place)) {
+                known.add(&sample);
+            } else {
+                places.insert(sample.key(), self.rules.len());
+                self.rules.push(sample);
+            }
+        }
 
         let counters: HashMap<u32, Counter> =
             others(catalog).zip(values.iter().copied()).filter(|(number, _)| is_reset(*number)).collect();
@@ -227,13 +237,26 @@ impl RuleSample {
         };
         let last_hit = row.used.and_then(|used| used.last_hit);
         Self {
-            group: label(&listed.group.name).into_owned(),
+            group: label(whole_group(&listed.group.name)).into_owned(),
             rule,
             direction,
             action,
             counter: row.counter,
             last_hit,
         }
+    }
+}
+
+impl RuleSample {
+    /// What makes a series of it. A policy may have several of one rule.
+    fn key(&self) -> (String, String, &'static str) {
+        (self.group.clone(), self.rule.clone(), self.direction)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.counter.packets = self.counter.packets.saturating_add(other.counter.packets);
+        self.counter.bytes = self.counter.bytes.saturating_add(other.counter.bytes);
+        self.last_hit = self.last_hit.max(other.last_hit);
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::{convert::Infallible, fmt};
 
-use super::{GroupIndex, Indices, PolicyParts, PortListIndex, PrefixListIndex, References, Resolve};
+use super::{
+    GroupIndex, Indices, PolicyParts, PortListIndex, PrefixListIndex, References, Resolve, whole_group,
+};
 
 /// By name, with the kind of what it names in front.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +35,7 @@ impl Resolve<Indices, ByName> for Names<'_> {
     type Error = Infallible;
 
     fn group(&mut self, group: &GroupIndex) -> Result<KindAndName, Infallible> {
-        let name = self.0.groups.get(group.0).map(|group| group.name.clone());
+        let name = self.0.groups.get(group.0).map(|group| whole_group(&group.name).to_owned());
         Ok(KindAndName("group", name.unwrap_or_default()))
     }
 

@@ -64,6 +64,23 @@ impl fmt::Display for GroupType {
     }
 }
 
+/// The name of the group that a group of this name stands for. A store's group, which has an id, may be several in a policy: one for
+/// each network of the NICs that hold it, `sg-…/NETWORK`. They count and are shown as the one.
+#[must_use]
+pub fn whole_group(name: &str) -> &str {
+    /// The number of letters after `sg-` in an id.
+    const LETTERS: usize = 17;
+    let is_id = |group: &str| {
+        let letters = group.strip_prefix("sg-").unwrap_or_default();
+        letters.len() == LETTERS
+            && letters.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    match name.split_once('/') {
+        Some((group, _)) if is_id(group) => group,
+        _ => name,
+    }
+}
+
 /// A security group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
@@ -88,6 +105,22 @@ impl Group {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_group;
+
+    #[test]
+    fn the_groups_of_one_stored_group_are_that_one() {
+        let id = "sg-abcdefghijkmnpqrs";
+        for name in [id, "sg-abcdefghijkmnpqrs/internet", "sg-abcdefghijkmnpqrs/vpc-abcdefghijkmnpqrs"] {
+            assert_eq!(whole_group(name), id);
+        }
+        for name in ["web", "web/a", "sg-web/internet", "SG-abcdefghijkmnpqrs/a", ""] {
+            assert_eq!(whole_group(name), name);
         }
     }
 }

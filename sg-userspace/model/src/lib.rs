@@ -47,7 +47,7 @@ pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertype
 pub use family::OnlyFamily;
 pub use field::{MatchField, Scope};
 pub use flows::{Established, MidStream, NamedTakeover, Takeover};
-pub use group::{Group, GroupType};
+pub use group::{Group, GroupType, whole_group};
 pub use invalid::{FamilyName, Invalid, InvalidPolicy, InvalidReason, Place};
 pub use matches::{Conditions, IcmpMessage, Match, Misfit, Named, Service};
 pub use nic::{Hook, Ipsec, Nic, Precedence, Unmatched};

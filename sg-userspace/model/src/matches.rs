@@ -198,12 +198,11 @@ impl<R: References> Match<R> {
         Self { protocol, ports, source_ports, numbers, family, remote, local }
     }
 
-    /// Two fields of different families, if there are any: no packet matches such a rule. `of_list` is the family of a prefix list,
-    /// if it has one.
-    pub fn mixed_families(
+    /// The fields that have a family, and which.
+    fn families(
         &self,
         of_list: impl FnOnce(&R::PrefixList) -> Option<Family>,
-    ) -> Option<[(MatchField, Family); 2]> {
+    ) -> impl Iterator<Item = (MatchField, Family)> {
         let Conditions { service, family, remote, local, numbers: _ } = self.conditions();
         let remote = match remote {
             Remote::Any | Remote::Group(_) => None,
@@ -217,7 +216,21 @@ impl<R: References> Match<R> {
             (MatchField::Remote, remote),
             (MatchField::Local, local),
         ];
-        let mut known = fields.into_iter().filter_map(|(field, family)| Some((field, family?)));
+        fields.into_iter().filter_map(|(field, family)| Some((field, family?)))
+    }
+
+    /// The only family whose packets can match, if there is just one. `of_list` is the family of a prefix list, if it has one.
+    pub fn only_family(&self, of_list: impl FnOnce(&R::PrefixList) -> Option<Family>) -> Option<Family> {
+        self.families(of_list).next().map(|(_, family)| family)
+    }
+
+    /// Two fields of different families, if there are any: no packet matches such a rule. `of_list` is as for
+    /// [`Self::only_family`].
+    pub fn mixed_families(
+        &self,
+        of_list: impl FnOnce(&R::PrefixList) -> Option<Family>,
+    ) -> Option<[(MatchField, Family); 2]> {
+        let mut known = self.families(of_list);
         let first = known.next()?;
         known.find(|(_, family)| *family != first.1).map(|second| [first, second])
     }

@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 use foldhash::fast::FixedState;
 use jiff::Timestamp;
 use sg_agent::{Catalog, InForceReader, NicRecord};
+use sg_model::whole_group;
 
 /// What a store knows of a NIC beyond its device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,7 +119,7 @@ impl Names {
             self.nics.insert(nic.slot, Arc::new(self.nic_name(nic)));
         }
         for group in &numbers.groups {
-            let name: Arc<str> = group.name.as_str().into();
+            let name: Arc<str> = whole_group(&group.name).into();
             let rules = group.ingress.iter().chain(&group.egress);
             for rule in rules {
                 let is_same = self
@@ -148,7 +149,8 @@ impl Names {
         let labels = self.labels.labels(&device).or_else(known);
         let NicLabels { id, instance, vpc } =
             labels.unwrap_or_else(|| NicLabels { id: device.clone(), ..NicLabels::default() });
-        NicName { nic: id, device, instance, vpc, groups: nic.groups.clone() }
+        let groups = nic.groups.iter().map(|group| whole_group(group).to_owned()).collect();
+        NicName { nic: id, device, instance, vpc, groups }
     }
 
     /// The NIC in a slot.

@@ -25,6 +25,9 @@ pub struct Label {
     /// Time of creation.
     #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
+    /// Time of the last change of the object itself: not of what refers to it.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated: Timestamp,
     /// Name of the applied document that owns the object. Absent if no document does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,

@@ -194,6 +194,15 @@ pub enum Family {
     V6,
 }
 
+impl From<Family> for sg_model::Family {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::V4 => Self::V4,
+            Family::V6 => Self::V6,
+        }
+    }
+}
+
 impl Family {
     /// The family of a prefix or range.
     #[must_use]
@@ -222,7 +231,8 @@ mod tests {
 
     fn list<E: ListEntry>(id: &str, own: &Value, entry: &Value) -> EntryList<E> {
         let mut list = json!({
-            "id": id, "region": "local", "name": "web", "created": "1970-01-01T00:00:00Z", "max_entries": 2,
+            "id": id, "region": "local", "name": "web", "created": "1970-01-01T00:00:00Z",
+            "updated": "1970-01-01T00:00:00Z", "max_entries": 2,
             "entries": [entry],
         });
         list.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());

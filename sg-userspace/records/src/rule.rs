@@ -276,6 +276,9 @@ pub struct Rule {
     /// Time of creation.
     #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
+    /// Time of the last change.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated: Timestamp,
     /// Content of the rule.
     pub spec: RuleSpec,
 }

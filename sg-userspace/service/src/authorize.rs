@@ -1,7 +1,7 @@
 //! The operation that adds rules to a group, of both directions at once.
 //!
 //! It says which rules are there already, and what becomes of those; `rule_check` checks each rule by itself. What a duplicate is, is an
-//! argument of the operation: every API calls it through `Service` and has its own answer.
+//! argument of the operation: every API calls it through `Service` and says it.
 
 use std::collections::HashMap;
 

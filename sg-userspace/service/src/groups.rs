@@ -1,6 +1,7 @@
 //! Operations on groups, and the default group for NICs that are registered without one.
 //!
-//! This file never changes which NICs hold a group: `membership` does. `template` says which rules new ones have. Every API calls it through `Service`.
+//! This file never changes which NICs hold a group: `membership` does. `template` says which rules new ones have. Every API calls it
+//! through `Service`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -103,6 +104,7 @@ impl Operation for ModifyGroup {
         group.label = changed_as(tx, &group.label, &self.label, Wording::of_group(group.kind))?;
         group.inner_access = self.inner_access.unwrap_or(group.inner_access);
         check(&group)?;
+        let group = tx.dated(group);
         tx.put(group.clone());
         Ok(group)
     }
@@ -182,6 +184,7 @@ pub(super) fn default_group(
             description: "made for NICs that were registered without a group".to_owned(),
             tags: std::collections::BTreeMap::new(),
             created: tx.now(),
+            updated: tx.now(),
             owner: None,
         },
         kind,

@@ -18,7 +18,7 @@ use sg_api_types::ChangeSummary;
 use sg_audit::{Changes, Entry, PolicyChange};
 use sg_store::{Change, HistoryEdit, Key, Record, StoredHistory};
 
-use super::{Refusal, State};
+use super::{Refusal, State, dated::without_date};
 
 /// How many changes are kept.
 pub(super) const MOST: usize = 200;
@@ -268,7 +268,9 @@ pub(super) fn between(from: &State, to: &State) -> Vec<Change> {
     };
     let gone = of(from).into_iter().map(|record| record.key()).filter(|key| to.get(key).is_none());
     let mut changes: Vec<Change> = gone.map(Change::Delete).collect();
-    let new = of(to).into_iter().filter(|record| from.get(&record.key()).as_ref() != Some(record));
+    let new = of(to).into_iter().filter(|record| {
+        from.get(&record.key()).is_none_or(|known| without_date(known) != without_date(record.clone()))
+    });
     changes.extend(new.map(Change::Put));
     changes
 }

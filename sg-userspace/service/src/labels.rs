@@ -84,6 +84,7 @@ pub(super) fn label_as(tx: &Tx, new: &NewLabel, wording: Wording) -> Result<Labe
         description: new.description.clone(),
         tags: new.tags.clone(),
         created: tx.now(),
+        updated: tx.now(),
         owner: None,
     })
 }

@@ -15,6 +15,7 @@ mod apply;
 mod authorize;
 mod check;
 mod clone;
+mod dated;
 mod demands;
 mod devices;
 mod groups;

@@ -172,6 +172,7 @@ impl<E: StoredEntry> Operation for DeleteLists<E> {
 fn put<E: StoredEntry>(tx: &mut Tx, list: EntryList<E>) -> Result<EntryList<E>, Refusal> {
     let (_, limit) = E::QUOTA;
     check_list(tx, &list, limit(&tx.settings().quotas))?;
+    let list = tx.dated(list);
     tx.put(E::record(list.clone()));
     Ok(list)
 }

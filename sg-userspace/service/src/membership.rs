@@ -76,7 +76,7 @@ fn same_network(state: &State, group: &Group, nic: &Nic) -> Result<(), Refusal> 
 /// Replaces the groups of a NIC, if it may hold the new ones.
 fn hold(tx: &mut Tx, nic: &Nic, groups: Vec<GroupId>) -> Result<Nic, Refusal> {
     let before = nic.groups.clone();
-    let nic = Nic { groups, ..nic.clone() };
+    let nic = tx.dated(Nic { groups, ..nic.clone() });
     if nic.groups != before {
         tx.put(nic.clone());
         check_groups(tx, &nic, &before)?;
@@ -149,7 +149,7 @@ impl Operation for SetGroups {
         let nic = Nic::clone(tx.find_target(&self.target)?);
         let ids: Result<Vec<GroupId>, Refusal> =
             self.groups.iter().map(|text| Ok(tx.find_group(text)?.id.clone())).collect();
-        let nic_with = Nic { groups: ids?, ..nic.clone() };
+        let nic_with = tx.dated(Nic { groups: ids?, ..nic.clone() });
         tx.put(nic_with.clone());
         check_groups(tx, &nic_with, &nic.groups)?;
         Ok(nic_with)

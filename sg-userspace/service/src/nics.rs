@@ -222,6 +222,7 @@ impl Operation for ModifyNic {
             nic.addresses.clone_from(new);
         }
         addresses(&nic.addresses, nic.device.is_some())?;
+        let nic = tx.dated(nic);
         tx.put(nic.clone());
         for group in &nic.groups {
             let group = Group::clone(tx.find_group(group.as_str())?);

@@ -286,7 +286,7 @@ impl Projection<'_> {
     }
 
     fn rule(&mut self, rule: &Rule, part: &Part) -> Result<sg_model::Rule, ProjectError> {
-        let Rule { id, group: _, direction: _, serial: _, created: _, spec } = rule;
+        let Rule { id, group: _, direction: _, serial: _, created: _, updated: _, spec } = rule;
         let RuleSpec { action, priority, matches, nic_type: _, enabled, name: _, description: _ } = spec;
         let wrong = |reason| ProjectError::Rule { rule: id.to_string(), reason };
         Ok(sg_model::Rule {

@@ -3,10 +3,12 @@
 //! They are checked after an operation has run, and an operation that exceeds one is rolled back. Called by operations. It must
 //! never change anything.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use sg_model::Named;
-use sg_records::{Group, GroupId, GroupType, Nic, Quotas, Remote, Rule};
+use sg_model::{Named, OnlyFamily};
+use sg_records::{
+    Direction, Group, GroupId, GroupType, Match, Nic, Ports, PrefixListId, Quotas, Remote, Rule,
+};
 
 use super::{Quota, Refusal, State};
 
@@ -35,8 +37,11 @@ pub(super) const fn groups_per_nic(quotas: &Quotas, kind: GroupType) -> (Quota, 
     }
 }
 
-/// Checks the rule quota of every NIC that holds `group`.
+/// Checks the rule quota of every NIC that holds `group`, and of its region if it is closed.
 pub(super) fn rules_of_nics(state: &State, group: &GroupId) -> Result<(), Refusal> {
+    if let Some(group) = state.group(group).filter(|group| group.kind == GroupType::Closed) {
+        rules_of_region(state, &group.region)?;
+    }
     let mut weights = HashMap::new();
     state.nics_of(group).try_for_each(|nic| rules_of_nic(state, nic, &mut weights))
 }
@@ -51,7 +56,47 @@ pub(super) fn rules_of_nic(
     let groups = nic.groups.iter();
     let needed =
         groups.map(|group| *weights.entry(group.clone()).or_insert_with(|| group_weight(state, group))).sum();
-    Quota::RulesPerNic.check(state.called_nic(nic), needed, allowed)
+    Quota::RulesPerNic.check(state.called_nic(nic), needed, allowed)?;
+    composite_rules(state, nic)
+}
+
+/// Checks how many rules that stand for many a NIC gets from its closed groups.
+fn composite_rules(state: &State, nic: &Nic) -> Result<(), Refusal> {
+    let allowed = state.settings().quotas.composite_rules_per_nic;
+    let groups = nic.groups.iter().filter_map(|id| state.group(id));
+    let closed = groups.filter(|group| group.kind == GroupType::Closed);
+    let rules: Vec<&Arc<Rule>> = closed
+        .flat_map(|group| state.rules_of(&group.id))
+        .filter(|rule| rule.spec.enabled && stands_for_many(rule))
+        .collect();
+    for direction in Direction::ALL {
+        for family in OnlyFamily::ALL {
+            let of_list = |list: &PrefixListId| state.prefix_list(list)?.extra.family.map(Into::into);
+            let counts = |rule: &&&Arc<Rule>| {
+                let only = rule.spec.matches.only_family(of_list);
+                rule.direction == direction && only.is_none_or(|only| only == family.family())
+            };
+            let needed = rules.iter().filter(counts).count() as u64;
+            let what = fmt::from_fn(|f| write!(f, "{}, {direction} {family},", state.called_nic(nic)));
+            Quota::CompositeRulesPerNic.check(what, needed, allowed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a rule stands for many: it names a group or a list, or has several port ranges.
+fn stands_for_many(rule: &Rule) -> bool {
+    let Match { ports, source_ports, .. } = &rule.spec.matches;
+    let several = |ports: &Ports| matches!(ports, Ports::Ranges(ranges) if ranges.len() > 1);
+    rule.spec.matches.named().next().is_some() || several(ports) || several(source_ports)
+}
+
+/// Checks how many rules the closed groups of a region have.
+fn rules_of_region(state: &State, region: &str) -> Result<(), Refusal> {
+    let closed = |group: &&Arc<Group>| group.kind == GroupType::Closed && group.region == region;
+    let rules = state.groups().values().filter(closed).map(|group| state.rules_of(&group.id).count());
+    let (needed, allowed) = (rules.sum::<usize>() as u64, state.settings().quotas.closed_rules_per_region);
+    Quota::ClosedRulesPerRegion.check(format_args!("region {region}"), needed, allowed)
 }
 
 /// Checks how many rules of a group name a group. Those of a closed group count on each NIC.

@@ -58,7 +58,14 @@ fn differ(before: Option<&Record>, after: Option<&Record>) -> bool {
 fn object(before: Option<&Record>, after: Option<&Record>) -> Option<Object> {
     let newest = after.or(before)?;
     let Shown { kind, id, name, always } = shown(newest)?;
-    let fields = [before, after].map(|record| record.and_then(fields));
+    let fields = [before, after].map(|record| {
+        let mut fields = record.and_then(fields)?;
+        // The entry says when.
+        if let Some(fields) = fields.as_object_mut() {
+            fields.remove("updated");
+        }
+        Some(fields)
+    });
     Some(Object::new(kind, id, name, fields, always))
 }
 

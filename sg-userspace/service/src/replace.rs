@@ -80,7 +80,7 @@ impl Operation for ReplaceState {
             tx.delete(key);
         }
         for record in new {
-            tx.put(record);
+            tx.put_as_it_is(record);
         }
         Ok(replaced)
     }

@@ -4,8 +4,8 @@
 
 use sg_model::{MatchField, Misfit, Priority, Resolve};
 use sg_records::{
-    Family, Group, GroupId, GroupType, Ids, Match, NicType, PortEntry, PortListId, PrefixEntry, PrefixListId,
-    Remote, RuleSpec,
+    Group, GroupId, GroupType, Ids, Match, NicType, PortEntry, PortListId, PrefixEntry, PrefixListId, Remote,
+    RuleSpec,
 };
 
 use super::{
@@ -93,13 +93,7 @@ fn fits_together(matches: &Match) -> Result<(), Refusal> {
 
 /// Checks that a rule has one address family.
 fn families(state: &State, matches: &Match) -> Result<(), Refusal> {
-    let of_list = |list: &PrefixListId| {
-        let family = state.prefix_list(list)?.extra.family?;
-        Some(match family {
-            Family::V4 => sg_model::Family::V4,
-            Family::V6 => sg_model::Family::V6,
-        })
-    };
+    let of_list = |list: &PrefixListId| state.prefix_list(list)?.extra.family.map(Into::into);
     if let Some([first, second]) = matches.mixed_families(of_list) {
         let [first, second] = [first, second].map(|(field, _)| match field {
             MatchField::Local => "the local address",

@@ -41,8 +41,15 @@ pub(super) fn put_each(tx: &mut Tx, group: &GroupId, specs: Vec<(Direction, Rule
     let first = tx.serials(specs.len());
     let mut rules = Vec::with_capacity(specs.len());
     for (serial, (direction, spec)) in (first..).zip(specs) {
-        let rule =
-            Rule { id: RuleId::random(), group: group.clone(), direction, serial, created: tx.now(), spec };
+        let rule = Rule {
+            id: RuleId::random(),
+            group: group.clone(),
+            direction,
+            serial,
+            created: tx.now(),
+            updated: tx.now(),
+            spec,
+        };
         tx.put(rule.clone());
         rules.push(rule);
     }
@@ -144,6 +151,7 @@ impl Operation for ModifyRule {
             return Err(Refusal::DuplicateRule { rule: other.id.clone() });
         }
         rule.spec = spec;
+        let rule = tx.dated(rule);
         tx.put(rule.clone());
         rules_of_nics(tx, &owner.id)?;
         Ok(rule)

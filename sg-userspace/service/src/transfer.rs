@@ -1,6 +1,6 @@
 //! Export and import of a group's rules as a JSON or CSV file, in which a rule is a row.
 //!
-//! Fields have the names of the clouds' APIs, and those of numbers in headers (`IcmpType`, `Dscp`), `Enabled` and `Name` in
+//! Fields have the names of the clouds' APIs, and those of numbers in headers (`IcmpType`, `Dscp`), `Family`, `Enabled` and `Name` in
 //! addition, which only sgd has. The native API calls it.
 
 mod column;
@@ -22,7 +22,7 @@ pub use import::ImportRules;
 impl RuleRow {
     /// The row of a rule.
     fn of(rule: &Rule) -> Self {
-        let Rule { id: _, group: _, direction, serial: _, created: _, spec } = rule;
+        let Rule { id: _, group: _, direction, serial: _, created: _, updated: _, spec } = rule;
         let RuleSpec { action, priority, matches, nic_type, enabled, name, description } = spec;
         let Match { protocol, ports, source_ports, numbers, family, remote, local } = matches;
         let mut row = Self::default();
@@ -236,7 +236,8 @@ mod tests {
                 let nic_type = if internet { NicType::Internet } else { NicType::Intranet };
                 let spec = RuleSpec { action, priority, matches, nic_type, enabled, name, description };
                 let (id, group) = (sg_records::RuleId::random(), GroupId::from("sg-0"));
-                Rule { id, group, direction, serial: 0, created: jiff::Timestamp::UNIX_EPOCH, spec }
+                let epoch = jiff::Timestamp::UNIX_EPOCH;
+                Rule { id, group, direction, serial: 0, created: epoch, updated: epoch, spec }
             },
         )
     }

@@ -10,7 +10,11 @@ use sg_audit::{Changes, Entry};
 use sg_records::{DocumentName, Settings};
 use sg_store::{Change, Key, Record};
 
-use super::{State, history::History};
+use super::{
+    State,
+    dated::{Dated, dated},
+    history::History,
+};
 
 /// On what a caller insists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,9 +129,19 @@ impl Tx {
         self.now
     }
 
-    /// Inserts a record, or replaces the one with its key.
+    /// A record as [`Self::put`] leaves it: changed now if it is new, or says something else than the one with its key.
+    pub(super) fn dated<R: Dated>(&self, record: R) -> R {
+        record.dated(&self.state, self.now)
+    }
+
+    /// Inserts a record, or replaces the one with its key. Its time of change is that of the last change of what it says.
     pub fn put(&mut self, record: impl Into<Record>) {
-        let record = record.into();
+        let record = dated(record.into(), &self.state, self.now);
+        self.put_as_it_is(record);
+    }
+
+    /// Does so with the time of change that it has: an import does not change what it brings.
+    pub(super) fn put_as_it_is(&mut self, record: Record) {
         if !matches!(record, Record::Token(_)) {
             self.asking.asked.clear();
         }

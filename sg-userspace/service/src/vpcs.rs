@@ -58,6 +58,7 @@ impl Operation for ModifyVpc {
         vpc.mid_stream = self.mid_stream.unwrap_or(vpc.mid_stream);
         vpc.takeover = self.takeover.unwrap_or(vpc.takeover);
         vpc.default = self.default.unwrap_or(vpc.default);
+        let vpc = tx.dated(vpc);
         tx.put(vpc.clone());
         Ok(vpc)
     }

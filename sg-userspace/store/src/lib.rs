@@ -25,7 +25,7 @@ pub use redb::RedbStore;
 pub use transfer::{Export, ImportError, Imported, Importer, export, import};
 
 /// The schema of the records. A store of an older one is migrated when it is opened; one of a newer one is refused.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// A durable set of records.
 pub trait Store: Send {

@@ -17,6 +17,7 @@ const STEPS: &[(u32, Step)] = &[
     (0, super::tests::older::to_1),
     (1, keys_are_admins),
     (2, nothing_is_demanded),
+    (3, nothing_was_updated),
 ];
 
 /// Schema 1 had no roles: an access key could do everything. A program of that schema would take each key for such a one, so it
@@ -33,6 +34,43 @@ fn keys_are_admins(mut records: Vec<Value>) -> Result<Vec<Value>, String> {
 #[expect(clippy::unnecessary_wraps, reason = "others may fail")]
 const fn nothing_is_demanded(records: Vec<Value>) -> Result<Vec<Value>, String> {
     Ok(records)
+}
+
+/// Schema 3 had no times of change: what is there was last changed when it was created, as far as anybody knows. A kept response has
+/// such objects, too.
+#[expect(clippy::unnecessary_wraps, reason = "others may fail")]
+fn nothing_was_updated(mut records: Vec<Value>) -> Result<Vec<Value>, String> {
+    const DATED: [&str; 7] = ["vpc", "group", "rule", "prefix_list", "port_list", "instance", "nic"];
+    for record in &mut records {
+        let kind = record["kind"].as_str().unwrap_or_default();
+        if DATED.contains(&kind) {
+            date(&mut record["record"]);
+        } else if kind == "token" {
+            dates_within(&mut record["record"]["answer"]);
+        }
+    }
+    Ok(records)
+}
+
+/// Gives an object that has a time of creation one of change.
+fn date(object: &mut Value) {
+    if let Some(fields) = object.as_object_mut()
+        && let Some(created) = fields.get("created").cloned()
+    {
+        fields.entry("updated").or_insert(created);
+    }
+}
+
+/// Does so for each object in a value.
+fn dates_within(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(dates_within);
+            date(value);
+        }
+        Value::Array(values) => values.iter_mut().for_each(dates_within),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Migrates records of schema `found`, which must not be newer, to the one of this program.
@@ -62,6 +100,26 @@ mod tests {
         assert_eq!(migrated.role, sg_records::KeyRole::Admin);
         // In a record of this schema, a role that is missing is a mistake, and no admin.
         assert!(migrate(SCHEMA, vec![key]).unwrap_err().contains("column"));
+    }
+
+    #[test]
+    fn what_schema_3_left_was_last_changed_when_it_was_created() {
+        let vpc = json!({
+            "id": "vpc-1", "region": "local", "name": "prod", "created": "2026-01-02T00:00:00Z",
+        });
+        let records = vec![
+            json!({"kind": "vpc", "record": vpc}),
+            json!({"kind": "token", "record": {
+                "token": "me/1", "fingerprint": "f", "answer": {"groups": [vpc, 7]}, "created": "2026-01-02T00:00:00Z",
+            }}),
+        ];
+        let migrated = migrate(3, records.clone()).unwrap();
+        let [Record::Vpc(migrated), Record::Token(token)] = &migrated[..] else { panic!("{migrated:?}") };
+        assert_eq!(migrated.label.updated, migrated.label.created);
+        assert_eq!(token.response["groups"][0]["updated"], "2026-01-02T00:00:00Z");
+        assert_eq!(token.response.get("updated"), None);
+        // In a record of this schema, a time that is missing is a mistake.
+        assert!(migrate(SCHEMA, records).unwrap_err().contains("missing field `updated`"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The whole state as a file that people can read and compare: a head, then a record a line, ordered by kind and key.
 //!
 //! ```text
-//! {"format":"sgd state","schema":2,"secrets":false,"records":2}
+//! {"format":"sgd state","schema":4,"secrets":false,"records":2}
 //! {"kind":"group","record":{"id":"sg-…", …}}
 //! {"kind":"settings","record":{…}}
 //! ```

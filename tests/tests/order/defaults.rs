@@ -27,6 +27,38 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..WEB
     },
     Scenario {
+        name: "of_closed_groups",
+        policy: "groups: { web: { type: closed } }",
+        packets: &[
+            from(CLIENT).tcp(80).is("drop by default"),
+            to(CLIENT).tcp(80).is("drop by default"),
+            to(CLIENT).bare("47").is("drop by default"),
+        ],
+        nftables: Nftables::Rules { inbound: "", outbound: "" },
+        ..WEB
+    },
+    Scenario {
+        name: "of_closed_groups_that_reject",
+        policy: "
+default: reject
+groups: { web: { type: closed, egress: [{ id: dns, protocol: udp, ports: 53 }] } }",
+        packets: &[
+            from(CLIENT).tcp(80).is("reject by default"),
+            to(CLIENT).udp(53).is("accept by rule dns of group web"),
+            to(CLIENT).udp(54).is("reject by default"),
+        ],
+        nftables: Nftables::Rules {
+            inbound: "
+meta l4proto tcp reject with tcp reset
+reject with icmpx admin-prohibited",
+            outbound: "
+udp dport 53 accept
+meta l4proto tcp reject with tcp reset
+reject with icmpx admin-prohibited",
+        },
+        ..WEB
+    },
+    Scenario {
         name: "that_rejects_where_it_would_drop",
         policy: "
 default: reject

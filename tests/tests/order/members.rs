@@ -46,4 +46,29 @@ groups: { web: { inner_access: drop, ingress: [{ id: one, protocol: tcp, ports: 
         nftables: Nftables::Rules { inbound: "tcp dport 80 accept", outbound: "accept" },
         ..WEB
     },
+    Scenario {
+        name: "a_closed_group_that_names_itself",
+        heads: BOTH_PRECEDENCES,
+        policy: "
+members: { web: [10.77.0.2, \"fd77::2\"] }
+groups:
+  web:
+    type: closed
+    ingress: [{ id: own, protocol: all, remote: { group: web } }]
+    egress: [{ id: out, protocol: tcp, ports: 443 }]",
+        packets: &[
+            from(CLIENT).tcp(80).is("accept by rule own of group web"),
+            from(CLIENT).bare("200").is("accept by rule own of group web"),
+            from(STRANGER).tcp(80).is("drop by default"),
+            to(CLIENT).tcp(443).is("accept by rule out of group web"),
+            to(CLIENT).tcp(80).is("drop by default"),
+        ],
+        nftables: Nftables::Rules {
+            inbound: "
+ip saddr 10.77.0.2 accept
+ip6 saddr fd77::2 accept",
+            outbound: "tcp dport 443 accept",
+        },
+        ..WEB
+    },
 ];

@@ -204,6 +204,7 @@ fn label(name: &str) -> Label {
         description: String::new(),
         tags: BTreeMap::new(),
         created: jiff::Timestamp::UNIX_EPOCH,
+        updated: jiff::Timestamp::UNIX_EPOCH,
         owner: None,
     }
 }
@@ -230,7 +231,8 @@ fn rule(number: u16, words: &str) -> Record {
     words.clone_into(&mut spec.description);
     let (id, group) = (format!("sgr-{number}").into(), "sg-1".into());
     let created = jiff::Timestamp::UNIX_EPOCH;
-    Rule { id, group, direction: Direction::Ingress, serial: number.into(), created, spec }.into()
+    let updated = created;
+    Rule { id, group, direction: Direction::Ingress, serial: number.into(), created, updated, spec }.into()
 }
 
 /// A prefix list that takes many pages of the file.

@@ -1,23 +1,27 @@
 //! A request that was authenticated and compared with its operation.
 
+use std::collections::BTreeMap;
+
 use axum::http::HeaderMap;
 use serde_json::Value;
 use sg_records::KeyRole;
 
 use super::{
-    Fault, Operation,
+    Declaration, Fault,
     parameters::{Fields, Query},
     problem::{Problem, Subject},
     project::Project,
-    route::PathValues,
 };
 use crate::{listen::Peer, recording::PendingChange};
+
+/// The values of the parameters in a path.
+pub(super) type PathValues = BTreeMap<&'static str, String>;
 
 /// A request with a valid signature or token, or of an operation that needs none.
 #[derive(Debug)]
 pub struct Call {
     /// The operation.
-    pub operation: &'static Operation,
+    pub operation: Declaration,
     /// The project that it is for.
     pub(super) project: Project,
     /// The access key that signed it; blank if the operation needs none.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sg_records::KeyRole;
 
 use super::{
-    Dialect, Operation,
+    Declaration, Dialect,
     problem::{Problem, Subject},
 };
 use crate::{listen::BodyFailure, media::Unsupported, signature::Malformed};
@@ -76,7 +76,11 @@ impl Fault {
     }
 
     /// A problem of an operation.
-    pub(super) fn of(operation: &Operation, problem: Problem, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn of(
+        operation: Declaration,
+        problem: Problem,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self::about(operation.dialect, operation.subject, problem, message)
     }
 
@@ -113,7 +117,7 @@ impl Fault {
     }
 
     /// A required parameter is missing.
-    pub(super) fn missing(operation: &Operation, name: &str) -> Self {
+    pub(super) fn missing(operation: Declaration, name: &str) -> Self {
         Self::of(
             operation,
             Problem::Malformed,
@@ -122,24 +126,24 @@ impl Fault {
     }
 
     /// A malformed parameter; `wanted` describes a valid one.
-    pub(super) fn malformed(operation: &Operation, name: &str, wanted: &str) -> Self {
+    pub(super) fn malformed(operation: Declaration, name: &str, wanted: &str) -> Self {
         Self::of(operation, Problem::Malformed, format!("{} is not valid: {wanted}.", shown(name)))
     }
 
     /// A parameter that the operation does not have.
-    pub(super) fn unknown(operation: &Operation, name: &str) -> Self {
+    pub(super) fn unknown(operation: Declaration, name: &str) -> Self {
         let message = format!("{} has no parameter {}: leave it out.", operation.name, shown(name));
         Self::of(operation, Problem::Malformed, message)
     }
 
     /// A parameter that the vendor has and this server has not.
-    pub(super) fn unsupported(operation: &Operation, name: &str, why: &str) -> Self {
+    pub(super) fn unsupported(operation: Declaration, name: &str, why: &str) -> Self {
         let message = format!("{} is not supported by this server ({why}): leave it out.", shown(name));
         Self::of(operation, Problem::Malformed, message)
     }
 
     /// What the role of the key does not allow.
-    pub(super) fn not_allowed(operation: &Operation, needed: KeyRole, role: KeyRole) -> Self {
+    pub(super) fn not_allowed(operation: Declaration, needed: KeyRole, role: KeyRole) -> Self {
         let message = format!(
             "Policy doesn't allow {} to be performed: it needs an access key with the role {needed}; the role of this one is {role}.",
             operation.name

@@ -1,71 +1,67 @@
-//! The body of a request as JSON in which every field is once: of a field that is there twice, one value would be ignored. It must
-//! never know what a field means.
+//! Bodies as JSON. A name that an object has twice is refused: which of its values is meant is for nobody to guess. It must never know
+//! what a body means.
 
 use std::fmt;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{Map, Number, Value};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
-/// The value that a text is.
+/// The value of a text.
 ///
 /// # Errors
-/// If it is no JSON, or an object has a field twice; with the place.
-pub(super) fn read(bytes: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice::<Once>(bytes).map(|Once(value)| value)
+/// If the text is no JSON, is nested too deep, or an object in it has a name twice.
+pub(super) fn parse(text: &[u8]) -> serde_json::Result<Value> {
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let value = OneOfEach.deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(value)
 }
 
-/// A value whose objects have every field once.
-struct Once(Value);
+/// Reads a value whose objects have each name once.
+struct OneOfEach;
 
-impl<'de> Deserialize<'de> for Once {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any).map(Self)
+impl<'de> DeserializeSeed<'de> for OneOfEach {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct Any;
-
-impl<'de> Visitor<'de> for Any {
+impl<'de> Visitor<'de> for OneOfEach {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON")
+        f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Value, E> {
         Ok(truth.into())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
         Ok(number.into())
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
         Ok(number.into())
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(text.into())
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
         Ok(text.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut all = Vec::new();
-        while let Some(Once(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(Self)? {
             all.push(item);
         }
         Ok(all.into())
@@ -74,10 +70,10 @@ impl<'de> Visitor<'de> for Any {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut all = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
-            let Once(value) = fields.next_value()?;
+            let value = fields.next_value_seed(Self)?;
             if all.contains_key(&name) {
                 let shown: String = name.chars().take(64).collect();
-                return Err(A::Error::custom(format_args!("the field {shown:?} is there twice")));
+                return Err(A::Error::custom(format_args!("{shown:?} occurs twice in one object")));
             }
             all.insert(name, value);
         }
@@ -87,16 +83,33 @@ impl<'de> Visitor<'de> for Any {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn a_field_is_there_once() {
-        let text = r#"{"a": [1, -2, 1.5, "x\u00e9", null, true, {"b": {}}], "b": ""}"#;
-        assert_eq!(read(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
-        for text in [r#"{"a": 1, "a": 1}"#, r#"[{"b": {"a": null, "a": []}}]"#] {
-            let error = read(text.as_bytes()).unwrap_err().to_string();
-            assert!(error.starts_with("the field \"a\" is there twice at line 1 column "), "{error}");
+    fn a_body_is_what_it_says() {
+        let text = r#"{"a": [1, -2, 1.5, "b\u00e4", true, null, {"a": {}}], "c": ""}"#;
+        let value = json!({ "a": [1, -2, 1.5, "bä", true, null, { "a": {} }], "c": "" });
+        assert_eq!(parse(text.as_bytes()).unwrap(), value);
+    }
+
+    #[test]
+    fn what_is_no_json_or_says_something_twice_is_refused() {
+        for text in [
+            "",
+            "{",
+            "1 2",
+            r#"{"a":1,"a":1}"#,
+            r#"{"b":[{"a":1,"c":2,"a":3}]}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            "\"\\ud800\"",
+        ] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
         }
-        assert!(read("[".repeat(100_000).as_bytes()).is_err());
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(parse(deep.as_bytes()).is_err());
+        let twice = parse(br#"{"security_group":{},"security_group":{}}"#).unwrap_err().to_string();
+        assert!(twice.starts_with("\"security_group\" occurs twice in one object"), "{twice}");
     }
 }

@@ -12,7 +12,7 @@
 //! * `authenticate`: a signature SDK-HMAC-SHA256, or a token of `token`.
 //! * [`Operation`], `route`: one table of all operations; `v3`, `v1`, `neutron`, `ecs` and `identity` have its parts. An operation
 //!   reads parameters, runs one operation of the domain, and formats the result.
-//! * `parameters`: what a request says is compared with what its operation declares, so nothing is ignored.
+//! * `declaration`, `parameters`, `compare`: what a request says is compared with what its operation declares, so nothing is ignored.
 //! * `project`, `ids`: the vendor's projects and UUIDs for regions and ids.
 //! * `fault`, `problem`, `refusals`: why a request is refused, in the codes of each version.
 //! * `paging`, `reply`: parts of lists, and responses.
@@ -21,6 +21,9 @@
 
 mod authenticate;
 mod call;
+mod compare;
+mod declaration;
+mod dialect;
 mod ecs;
 mod fault;
 mod identity;
@@ -48,8 +51,10 @@ mod v3;
 mod wire;
 
 pub use call::Call;
+pub use declaration::Declaration;
+pub use dialect::Dialect;
 pub use fault::Fault;
-pub use operation::{Dialect, Operation};
+pub use operation::Operation;
 pub use parameters::{Kind, Parameter, Place, Support};
 pub use reply::Response;
 pub use route::{NOUNS, Noun};

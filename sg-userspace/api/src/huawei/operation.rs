@@ -1,33 +1,16 @@
 //! What an operation declares: its name, where it is, what it does, and every parameter that it reads. `docs/use/huawei-api.md` is
 //! written from these declarations. It must never know a single operation.
 
-use std::pin::Pin;
+use std::{fmt, pin::Pin};
 
 use axum::http::Method;
 use sg_records::KeyRole;
 
-use super::{Call, Fault, Huawei, Parameter, Response, problem::Subject};
+use super::{Call, Declaration, Dialect, Fault, Huawei, Parameter, Response, problem::Subject};
 
 /// The future response of an operation.
 pub(super) type Outcome<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;
 pub(super) type Handler = for<'a> fn(&'a Huawei, &'a Call) -> Outcome<'a>;
-
-/// A version of the vendor's APIs: it determines paths, the form of responses, and the codes of refusals.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Dialect {
-    /// VPC v3.
-    V3,
-    /// VPC v1.
-    V1,
-    /// Neutron v2.0.
-    Neutron,
-    /// ECS v1.
-    Ecs,
-    /// Nova v2.1.
-    Nova,
-    /// Keystone v3, and the documents that say which versions there are.
-    Identity,
-}
 
 /// An operation of the API.
 pub struct Operation {
@@ -64,8 +47,21 @@ impl Operation {
         }
     }
 
+    /// What it declares.
+    #[must_use]
+    pub const fn declaration(&self) -> Declaration {
+        let Self { name, dialect, subject, parameters, .. } = *self;
+        Declaration { name, dialect, subject, parameters }
+    }
+
     /// All parameters that it reads, refused ones included.
     pub fn declared(&self) -> impl Iterator<Item = &'static Parameter> + use<> {
-        self.parameters.iter().flat_map(|part| part.iter())
+        self.declaration().declared()
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
     }
 }

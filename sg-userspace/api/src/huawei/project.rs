@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use sg_records::project_id;
 use sg_service::State;
 
-use super::{Huawei, problem::Problem};
+use super::problem::Problem;
 
 /// A project.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,24 +26,25 @@ impl Project {
     }
 }
 
-/// All projects: that of the region of this server, and those of regions that have an object.
-pub(super) fn projects<'a>(huawei: &'a Huawei, state: &'a State) -> impl Iterator<Item = Project> + use<'a> {
+/// All projects: that of the region of this server, `own`, and those of regions that have an object.
+pub(super) fn projects<'a>(own: &'a str, state: &'a State) -> impl Iterator<Item = Project> + use<'a> {
     let mut regions: BTreeSet<&str> = state.regions().collect();
-    regions.insert(&huawei.region);
+    regions.insert(own);
     regions.into_iter().map(Project::of)
 }
 
-/// The project that all of `named` name, which come from the path, a header and a token; the one of this server if there are none.
+/// The project that all of `named` name, which come from the path, a header and a token; that of the region
+/// of this server, `own`, if there are none.
 ///
 /// # Errors
 /// A problem and a message, if they name different ones or one that is not known.
 pub(super) fn only<'a>(
-    huawei: &Huawei,
+    own: &str,
     state: &State,
     named: impl IntoIterator<Item = &'a str>,
 ) -> Result<Project, (Problem, String)> {
     let mut named = named.into_iter();
-    let own = Project::of(&huawei.region);
+    let own = Project::of(own);
     let Some(first) = named.next() else { return Ok(own) };
     if named.any(|other| other != first) {
         let message = "urlTenantId is not equal tokenTenantId: the path, X-Project-Id and the token name different projects.";

@@ -1,12 +1,10 @@
 //! The table of all operations, and which of them a method and a path mean. It must never look into a query or a body: where
 //! several operations have one path, `chosen_by` says which field of the body decides.
 
-use std::collections::BTreeMap;
-
 use axum::http::Method;
 use serde_json::Value;
 
-use super::{Operation, ecs, identity, neutron, v1, v3};
+use super::{Operation, call::PathValues, ecs, identity, neutron, v1, v3};
 
 /// A noun, as a heading, and its operations.
 pub type Noun = (&'static str, &'static [Operation]);
@@ -33,9 +31,6 @@ pub const NOUNS: &[Noun] = &[
     ("Versions", identity::VERSIONS),
 ];
 
-/// The values of the parameters in a path.
-pub(super) type PathValues = BTreeMap<&'static str, String>;
-
 /// The operations of a method and a path; several if the body decides.
 #[derive(Debug, Default)]
 pub(super) struct Route {
@@ -54,12 +49,6 @@ impl Route {
     /// One of the operations; none if there is none.
     pub(super) fn first(&self) -> Option<&'static Operation> {
         self.found.first().copied()
-    }
-}
-
-impl std::fmt::Debug for Operation {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.name)
     }
 }
 

@@ -14,7 +14,7 @@ use sg_records::KeyRole;
 use super::{
     Call, Dialect, Fault, Huawei, Operation, Response,
     authenticate::{Caller, authenticate},
-    parameters, project, reply,
+    compare, project, reply,
     route::{Route, route},
     wire::Wire,
 };
@@ -81,14 +81,13 @@ async fn execute(
     if let Some(claim) = claim.filter(|_| caller.is_some()) {
         claim.accept();
     }
-    let call = call(huawei, wire, route, caller, id, entry)?;
-    facts.note(Some(call.operation.recorded_name()), entry.who.clone());
-    let dialect = call.operation.dialect;
-    let response = run(huawei, &call).await?;
+    let (operation, call) = call(huawei, wire, route, caller, id, entry)?;
+    facts.note(Some(operation.recorded_name()), entry.who.clone());
+    let response = run(huawei, operation, &call).await?;
     if let Some(key) = &response.issued_to {
-        facts.note(Some(call.operation.recorded_name()), Who::key(key));
+        facts.note(Some(operation.recorded_name()), Who::key(key));
     }
-    Ok((dialect, response))
+    Ok((operation.dialect, response))
 }
 
 /// The call that a request is, which nothing is known to be wrong with but what its parameters say.
@@ -99,7 +98,7 @@ fn call(
     caller: Option<Caller>,
     request_id: &str,
     entry: &mut Entry,
-) -> Result<Call, Fault> {
+) -> Result<(&'static Operation, Call), Fault> {
     let body = wire.json();
     let operation = match &body {
         Ok(body) => route.choose(body),
@@ -111,13 +110,13 @@ fn call(
     let token = caller.as_ref().and_then(|caller| caller.project.as_ref()).map(|project| project.id.as_str());
     let path = route.values.get("project_id").map(String::as_str);
     let named = path.into_iter().chain(header).chain(token);
-    let project = project::only(huawei, &huawei.service.snapshot(), named)
-        .map_err(|(problem, message)| Fault::of(operation, problem, message))?;
+    let project = project::only(&huawei.region, &huawei.service.snapshot(), named)
+        .map_err(|(problem, message)| Fault::of(operation.declaration(), problem, message))?;
     let host = wire.host();
     let caller =
         caller.unwrap_or_else(|| Caller { key_id: String::new(), role: KeyRole::Viewer, project: None });
-    Ok(Call {
-        operation,
+    let call = Call {
+        operation: operation.declaration(),
         project,
         key_id: caller.key_id,
         role: caller.role,
@@ -129,19 +128,19 @@ fn call(
         values: route.values,
         query: wire.query,
         body: body?,
-    })
+    };
+    Ok((operation, call))
 }
 
-async fn run(huawei: &Huawei, call: &Call) -> Result<Response, Fault> {
-    let operation = call.operation;
+async fn run(huawei: &Huawei, operation: &Operation, call: &Call) -> Result<Response, Fault> {
     if let Some(needed) = operation.role
         && call.role < needed
     {
-        let fault = Fault::not_allowed(operation, needed, call.role);
+        let fault = Fault::not_allowed(call.operation, needed, call.role);
         call.change.not_allowed(&fault.code, &fault.message).await;
         return Err(fault);
     }
-    let result = match parameters::check(operation, &call.query, &call.body) {
+    let result = match compare::check(call.operation, &call.query, &call.body) {
         Ok(()) => (operation.handler)(huawei, call).await,
         Err(fault) => Err(fault),
     };

@@ -81,7 +81,7 @@ impl Wire {
             return Ok(Value::Null);
         }
         media::check(&self.headers, JSON)?;
-        json::read(&self.body).map_err(|error| {
+        json::parse(&self.body).map_err(|error| {
             let message = format!("The body is not JSON: {error}.");
             Fault::gateway(axum::http::StatusCode::BAD_REQUEST, "APIGW.0201", message)
         })

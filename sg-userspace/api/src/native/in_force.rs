@@ -13,6 +13,7 @@ use sg_inspect::{
     show::{View, show},
     stats::stats,
 };
+use sg_model::whole_group;
 use sg_records::KeyRole::{Admin, Viewer};
 use sg_service::{Refusal, State};
 
@@ -193,6 +194,6 @@ fn nic_status(nic: &NicRecord, image: Option<PublishedImage>, state: Option<&Sta
         generation: *generation,
         image_bytes: image.map(|image| image.bytes),
         applied: image.map(|image| image.at),
-        groups: groups.clone(),
+        groups: groups.iter().map(|group| whole_group(group).to_owned()).collect(),
     }
 }

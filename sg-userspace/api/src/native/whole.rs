@@ -187,7 +187,7 @@ mod tests {
 
     /// A line of an export: a rule of a group that does not exist.
     const RULE: &str = r#"{"kind":"rule","record":{"id":"sgr-aaaaaaaaaaaaaaaaa","group":"sg-aaaaaaaaaaaaaaaaa","direction":"ingress",
-        "serial":0,"created":"1970-01-01T00:00:00Z","spec":{"action":"accept","priority":1,"protocol":"tcp","ports":"22",
+        "serial":0,"created":"1970-01-01T00:00:00Z","updated":"1970-01-01T00:00:00Z","spec":{"action":"accept","priority":1,"protocol":"tcp","ports":"22",
         "remote":"any","nic_type":"intranet","description":""}}}"#;
 
     fn refusal(export: Result<Export, Failed>) -> String {

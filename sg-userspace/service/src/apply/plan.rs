@@ -38,6 +38,7 @@ impl<'a> Plan<'a> {
             description: description.to_owned(),
             tags: BTreeMap::new(),
             created: self.tx.now(),
+            updated: self.tx.now(),
             owner: Some(self.owner.to_owned()),
         }
     }

@@ -64,7 +64,7 @@ impl Attachment {
                 "is the primary NIC of its instance, which stays: its groups are those of the instance"
             }
             Self::Device => {
-                "has a device of this host, where everything would pass: it is removed on purpose only"
+                "has a device of this host, where everything would pass without it: the native API deletes it"
             }
             Self::Owned => "is that of a document, and belongs to no instance",
         }

@@ -1,11 +1,11 @@
 //! Closed groups: what their rules may name, who may hold them, and what one without a VPC means on NICs in several.
 
-use sg_model::{DeviceFacts, HeaderNumbers};
+use sg_model::{DeviceFacts, HeaderNumbers, OnlyFamily};
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts};
 use sg_records::{Action, Direction, Group, GroupType, Nic, NicType, Order, RuleSpec};
 
-use super::{World, new_group, tcp};
+use super::{World, new_group, tcp, with};
 use crate::{
     ChangeMembers, CloneGroup, CreateGroup, CreateVpc, DeleteGroups, Field, Join, LabelChange, ModifyGroup,
     ModifyQuotas, NewLabel, Quota, Refusal, RegisterNic, RestoreRules, Scope, check_stored, group_of, lint,
@@ -267,6 +267,46 @@ fn a_nic_holds_a_hundred_closed_groups() {
         let change = ModifyQuotas { closed_groups_per_nic: Some(quota), ..ModifyQuotas::default() };
         assert_eq!(world.run(&change).is_ok(), allowed, "{quota}");
     }
+}
+
+#[test]
+fn rules_that_stand_for_many_are_refused_and_not_ignored() {
+    let mut world = world(&["app", "base"]);
+    let quotas = ModifyQuotas {
+        composite_rules_per_nic: Some(2),
+        closed_rules_per_region: Some(6),
+        ..ModifyQuotas::default()
+    };
+    world.run(&quotas).unwrap();
+    world.run(&register(Some("net"), "10.0.0.1", &["app"])).unwrap();
+    let of = |family: Option<OnlyFamily>, spec| with(spec, |matches| matches.family = family);
+    let several = |ports: &str| with(tcp(1, "any"), |matches| matches.ports = ports.parse().unwrap());
+    let (v4, v6) = (Some(OnlyFamily::Ipv4), Some(OnlyFamily::Ipv6));
+    let mut add = |direction, spec| world.rule("app", direction, spec);
+    add(Direction::Ingress, of(v4, tcp(22, "base"))).unwrap();
+    add(Direction::Ingress, of(v4, several("80,443"))).unwrap();
+    let refused = add(Direction::Ingress, of(v4, several("1-2,4-5"))).unwrap_err();
+    let Refusal::TooMany { quota, needed: 3, allowed: 2, field, .. } = &refused else { panic!("{refused}") };
+    assert_eq!((*quota, *field), (Quota::CompositeRulesPerNic, Some(Quota::CompositeRulesPerNic)));
+    assert!(
+        refused.to_string().contains(", ingress ipv4, would have 3 rules with a group, a list"),
+        "{refused}"
+    );
+    // A rule of both families counts in both; the other family, the other direction, and one range have room.
+    add(Direction::Ingress, several("1-2,4-5")).unwrap_err();
+    add(Direction::Ingress, of(v6, several("1-2,4-5"))).unwrap();
+    add(Direction::Egress, several("1-2,4-5")).unwrap();
+    add(Direction::Ingress, tcp(8080, "any")).unwrap();
+    add(Direction::Ingress, RuleSpec { enabled: false, ..of(v4, several("7,9")) }).unwrap();
+    let refused = add(Direction::Ingress, tcp(8081, "any")).unwrap_err();
+    assert!(
+        matches!(refused, Refusal::TooMany { quota: Quota::ClosedRulesPerRegion, needed: 7, .. }),
+        "{refused}"
+    );
+    // Whoever gets the rules by joining is refused, too.
+    world.run(&ModifyQuotas { composite_rules_per_nic: Some(1), ..ModifyQuotas::default() }).unwrap();
+    let refused = world.run(&register(Some("net"), "10.0.0.2", &["app"])).unwrap_err();
+    assert!(matches!(refused, Refusal::TooMany { quota: Quota::CompositeRulesPerNic, .. }), "{refused}");
 }
 
 #[test]

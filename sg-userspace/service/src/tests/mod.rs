@@ -4,6 +4,7 @@ mod authorize;
 mod backup;
 mod closed;
 mod copies;
+mod dated;
 mod demands;
 mod devices;
 mod guard;

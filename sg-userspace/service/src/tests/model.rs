@@ -204,6 +204,7 @@ impl Both {
                 let size = self.model.size(*group);
                 let expected = match &mut self.model.groups[*group] {
                     None => vec!["not_found"],
+                    Some(group) if group.regional => vec!["regional_member"],
                     Some(group) if group.members.contains(member) => Vec::new(),
                     Some(_) if size + 1 > MEMBERS => vec!["members"],
                     Some(group) => {

@@ -324,6 +324,7 @@ mod tests {
             direction: Direction::Ingress,
             serial: 1,
             created: Timestamp::UNIX_EPOCH,
+            updated: Timestamp::UNIX_EPOCH,
             spec: serde_json::from_value(spec).unwrap(),
         }
     }

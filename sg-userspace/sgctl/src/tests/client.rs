@@ -5,7 +5,7 @@ use super::{
     server::{Response, Server},
 };
 
-const VPC: &str = r#"{"id":"vpc-1","region":"local","name":"prod","created":"2025-01-02T03:04:05.678Z",
+const VPC: &str = r#"{"id":"vpc-1","region":"local","name":"prod","created":"2025-01-02T03:04:05.678Z","updated":"2025-01-02T03:04:05.678Z",
     "tags":{"team":"net","x":""},"order":"sequence","established":"keep","description":"a\u001b[31mb"}"#;
 
 /// Runs a command against `server`.

@@ -94,10 +94,10 @@ fn port_set() -> impl Strategy<Value = PortSet> {
 
 prop_compose! {
     fn label()(
-        name in text(), description in text(), created in created(),
+        name in text(), description in text(), created in created(), updated in created(),
         tags in btree_map(text(), text(), 0..3), owner in option::of(text()),
     ) -> Label {
-        Label { name, description, tags, created, owner }
+        Label { name, description, tags, created, updated, owner }
     }
 }
 
@@ -165,9 +165,9 @@ prop_compose! {
 prop_compose! {
     fn rule()(
         id in id("sgr-"), group in id("sg-"), direction in select(Direction::ALL.to_vec()), serial in any::<u64>(),
-        created in created(), spec in spec(),
+        created in created(), updated in created(), spec in spec(),
     ) -> Rule {
-        Rule { id, group, direction, serial, created, spec }
+        Rule { id, group, direction, serial, created, updated, spec }
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn old() -> (Vec<(String, Value)>, Vec<Record>) {
             direction: Direction::Ingress,
             serial: number,
             created: jiff::Timestamp::UNIX_EPOCH,
+            updated: jiff::Timestamp::UNIX_EPOCH,
             spec: RuleSpec::accept("tcp".parse().unwrap()),
         };
         rule.spec.matches.remote = remote.parse().unwrap();

@@ -68,7 +68,7 @@ proptest! {
     }
 }
 
-const HEAD: &str = r#"{"format":"sgd state","schema":3,"secrets":false,"records":1}"#;
+const HEAD: &str = r#"{"format":"sgd state","schema":4,"secrets":false,"records":1}"#;
 const SETTINGS: &str = r#"{"kind":"settings","record":{"serial":3}}"#;
 
 fn refusal(text: &str) -> String {
@@ -86,9 +86,9 @@ fn what_is_wrong_is_said_with_its_line() {
             HEAD.replace(",\"secrets\":false", ""),
             "line 1 is not the head of an export: missing field `secrets`",
         ),
-        (HEAD.replace(":3,", ":4,"), "schema 4, this program knows up to 3"),
-        (HEAD.replace(":3,", ":4,\"new\":1,"), "schema 4, this program knows up to 3"),
-        (HEAD.replace(":3,", ":0,"), "the head says that 1 records follow, and 0 do"),
+        (HEAD.replace(":4,", ":5,"), "schema 5, this program knows up to 4"),
+        (HEAD.replace(":4,", ":5,\"new\":1,"), "schema 5, this program knows up to 4"),
+        (HEAD.replace(":4,", ":0,"), "the head says that 1 records follow, and 0 do"),
         (format!("{HEAD}\n"), "the head says that 1 records follow, and 0 do"),
         (
             format!("{HEAD}\n{SETTINGS}\n{}", r#"{"kind":"vpc"}"#),
@@ -127,7 +127,7 @@ fn what_people_do_to_files_is_read() {
 #[test]
 fn an_export_of_an_older_schema_is_brought_to_this_one() {
     let (old, new) = old();
-    let head = HEAD.replace(":3,", ":0,").replace(":1}", &format!(":{}}}", old.len()));
+    let head = HEAD.replace(":4,", ":0,").replace(":1}", &format!(":{}}}", old.len()));
     let lines: Vec<_> = old.iter().map(|(_, value)| value.to_string()).collect();
     let text = format!("{head}\n{}\n", lines.join("\n"));
     let imported = import(text.as_bytes()).unwrap();

@@ -94,7 +94,7 @@ mod tests {
         let records = [Settings::default().into(), member("10.0.0.10"), member("10.0.0.9"), member("::1")];
         let text = exported(&records, false);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], r#"{"format":"sgd state","schema":3,"secrets":false,"records":4}"#);
+        assert_eq!(lines[0], r#"{"format":"sgd state","schema":4,"secrets":false,"records":4}"#);
         assert_eq!(lines[1], r#"{"kind":"member","record":{"group":"sg-1","address":"10.0.0.9"}}"#);
         assert!(lines[2].contains("10.0.0.10") && lines[3].contains("::1") && lines[4].contains("settings"));
         let mut other = records.clone();

@@ -199,7 +199,8 @@ fn too_much(lab: Lab) -> Result<()> {
     let deep = format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP));
     let in_deep =
         format!(r#"{{"security_group":{{"name":{}1{}}}}}"#, "{\"a\":".repeat(DEEP), "}".repeat(DEEP));
-    let wide: String = (0..20_000).map(|number| format!("\"f{number}\":1,")).collect();
+    let wide: Vec<String> = (0..20_000).map(|number| format!("\"f{number}\":1,")).collect();
+    let wide = wide.concat();
     let many = format!("{groups}?{}", vec!["id=a"; 5000].join("&"));
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
         ("a large body", post(&large)?, &[413]),
@@ -272,8 +273,9 @@ fn wrong_types(lab: Lab) -> Result<()> {
     let caller = Caller::make(&served)?;
     let project = &caller.project;
     served.done("POST", "/v1/vpcs", r#"{"name":"net","region":"cn-hangzhou"}"#)?;
-    let nic = served.done("POST", "/v1/nics", r#"{"vpc":"net","addresses":["10.0.0.5"]}"#)?;
-    let port = nic["uuid"].as_str().context("no uuid")?;
+    served.done("POST", "/v1/nics", r#"{"vpc":"net","addresses":["10.0.0.5"]}"#)?;
+    let nics = served.done("GET", "/v1/nics", "")?;
+    let port = nics["items"][0]["uuid"].as_str().context("no uuid")?;
     let before = served.done("GET", "/v1/nics", "")?;
     let port_of = |version: &str| match version {
         "v3" => format!("/v3/{project}/ports/{port}/insert-security-groups"),

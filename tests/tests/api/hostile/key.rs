@@ -148,14 +148,17 @@ impl Key {
         headers.extend(signed.iter().copied());
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let names = headers.keys().copied().collect::<Vec<_>>().join(";");
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines = lines.concat();
         let hash = sha256_hex(body.as_bytes());
         let request = sha256_hex(format!("{method}\n{path}/\n{query}\n{lines}\n{names}\n{hash}").as_bytes());
         let mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())?;
         let mac = mac.chain_update(format!("SDK-HMAC-SHA256\n{date}\n{request}")).finalize().into_bytes();
-        let signature: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = signature.concat();
         let sent = headers.into_iter().chain(on_the_way.iter().copied());
-        let lines: String = sent.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines: Vec<String> = sent.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines = lines.concat();
         let authorization =
             format!("SDK-HMAC-SHA256 Access={}, SignedHeaders={names}, Signature={signature}", self.id);
         Ok(format!(

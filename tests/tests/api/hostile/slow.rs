@@ -90,7 +90,7 @@ fn starved_of_memory(lab: Lab) -> Result<()> {
 fn posts(key: &Key, name: &str, size: usize) -> Result<()> {
     let form = ("content-type", "application/x-www-form-urlencoded");
     let request =
-        key.acs3("DescribeRegions", &[], &format!("Unknown={}", "x".repeat(size)), Some(form), &[])?;
+        key.acs3("DescribeRegions", &[], &format!("AcceptLanguage={}", "x".repeat(size)), Some(form), &[])?;
     expect("an honest POST to the ECS API", &exchange_here(ECS, &request)?, 200, "")?;
     let body = format!(r#"{{"name":"{name}"{}}}"#, " ".repeat(size));
     let request = key.native("POST", "/v1/vpcs", "Content-Type: application/json\r\n", body.as_bytes());

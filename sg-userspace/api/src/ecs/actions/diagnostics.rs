@@ -97,7 +97,7 @@ fn target<'a>(state: &'a State, call: &Call) -> Result<(&'a Nic, &'static str), 
     found.map(|(nic, kind)| (&**nic, kind)).ok_or_else(|| Fault::bad("InvalidResource.NotExists", message))
 }
 
-/// Whose packets are checked: those of the caller's choice, or anyone's of a family that the NIC has.
+/// Whose packets are checked: those of the caller's choice, or anyone's of a family of which the NIC has one of `addresses`.
 fn remote(call: &Call, addresses: &[IpAddr]) -> Result<IpAddr, Fault> {
     const OPTIONS: &str = "AdditionalOptions";
     let wanted = r#"a JSON object with the one field "SourceIp", an address, is expected"#;

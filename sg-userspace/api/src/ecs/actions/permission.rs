@@ -323,7 +323,7 @@ fn net(fields: &Fields<'_>, names: &Names) -> Result<Option<IpNet>, Fault> {
 
 /// The rule in the vendor's form. Every field is present; unspecified ones are empty texts.
 pub(super) fn shown(state: &State, rule: &Rule) -> Value {
-    let Rule { id, group: _, direction, serial: _, created, spec } = rule;
+    let Rule { id, group: _, direction, serial: _, created, updated: _, spec } = rule;
     let RuleSpec { action, priority, matches, nic_type, enabled: _, name: _, description } = spec;
     let Match { protocol, ports, source_ports, numbers: _, family, remote, local } = matches;
     let mut fields = Map::new();

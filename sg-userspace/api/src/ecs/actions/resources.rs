@@ -16,7 +16,7 @@ use super::{
     },
     vpcs::range_shown,
 };
-use crate::ecs::{Call, Ecs, Response};
+use crate::ecs::{Call, Ecs, Response, call::VPC_VERSION};
 
 pub(super) const ACTIONS: &[Action] = &[
     Action {
@@ -80,6 +80,15 @@ fn describe_regions<'a>(ecs: &'a Ecs, _: &'a Call) -> ActionFuture<'a> {
     })
 }
 
+/// The tags of a VPC, in the words of the API that was asked.
+fn tags_of(call: &Call, vpc: &Vpc) -> Value {
+    if call.version != VPC_VERSION {
+        return tags_shown(&vpc.label);
+    }
+    let tags = vpc.label.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value }));
+    json!({ "Tag": tags.collect::<Vec<_>>() })
+}
+
 fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
@@ -109,7 +118,7 @@ fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 "IsDefault": false,
                 "CidrBlock": range_shown(vpc),
                 "VSwitchIds": { "VSwitchId": [vswitch(Some(&vpc.id))] },
-                "Tags": tags_shown(&vpc.label),
+                "Tags": tags_of(call, vpc),
             })
         };
         let vpcs: Vec<Value> = page.iter().map(|vpc| shown(vpc)).collect();

@@ -175,13 +175,18 @@ impl Type {
     }
 
     /// The resources of a region, sorted by id: ids and labels.
-    fn of(self, state: &State, region: &str) -> Vec<(String, Label)> {
+    fn of<'s>(
+        self,
+        state: &'s State,
+        region: &'s str,
+    ) -> Box<dyn Iterator<Item = (&'s str, &'s Label)> + 's> {
         macro_rules! those {
             ($all:expr) => {
-                $all.values()
-                    .filter(|one| one.region == region)
-                    .map(|one| (one.id.to_string(), one.label.clone()))
-                    .collect()
+                Box::new(
+                    $all.values()
+                        .filter(move |one| one.region == region)
+                        .map(|one| (one.id.as_str(), &one.label)),
+                )
             };
         }
         match self {
@@ -370,13 +375,13 @@ fn list<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         }
         let window = Window::following(call, MOST_RESOURCES)?;
         let state = ecs.service.snapshot();
-        let mut found = kind.of(&state, region);
-        found.retain(|(id, label)| {
+        let admits = |(id, label): &(&str, &Label)| {
             !label.tags.is_empty()
                 && (ids.is_empty() || ids.iter().any(|wanted| wanted == id))
                 && wanted.admits(label)
-        });
-        let (page, mut response) = window.of(&found, |(id, _)| id.clone());
+        };
+        let found: Vec<_> = kind.of(&state, region).filter(admits).collect();
+        let (page, mut response) = window.of(&found, |(id, _)| (*id).to_owned());
         let tags = page.iter().flat_map(|(id, label)| label.tags.iter().map(move |tag| (id, tag)));
         let tags = tags.filter(|(_, (key, _))| wanted.has(key)).map(|(id, (key, value))| {
             json!({ "ResourceId": id, "ResourceType": kind.name(), "TagKey": key, "TagValue": value })
@@ -396,23 +401,25 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let window = Window::numbered(call, 100, 50)?;
         let state = ecs.service.snapshot();
         // Each tag, and how many resources of which type have it.
-        let mut found: BTreeMap<(String, String), BTreeMap<&str, u64>> = BTreeMap::new();
+        let mut found: BTreeMap<(&str, &str), BTreeMap<&str, u64>> = BTreeMap::new();
         for one in
             Type::ALL.into_iter().filter(|one| kind.is_none_or(|kind| one.name().eq_ignore_ascii_case(kind)))
         {
-            let resources = one.of(&state, region).into_iter();
-            let resources = resources.filter(|(found, _)| id.is_none_or(|id| found == id));
-            for tag in resources.flat_map(|(_, label)| label.tags) {
-                let admitted = wanted.get(&tag.0).is_some_and(|value| value.is_empty() || *value == tag.1);
+            let resources = one.of(&state, region);
+            let resources = resources.filter(|(found, _)| id.is_none_or(|id| *found == id));
+            for (key, value) in resources.flat_map(|(_, label)| &label.tags) {
+                let admitted = wanted.get(key).is_some_and(|wanted| wanted.is_empty() || wanted == value);
                 if wanted.is_empty() || admitted {
-                    *found.entry(tag).or_default().entry(one.counted()).or_default() += 1;
+                    *found.entry((key, value)).or_default().entry(one.counted()).or_default() += 1;
                 }
             }
         }
         let found: Vec<_> = found.into_iter().collect();
-        let (page, mut response) = window.of(&found, |((key, _), _)| key.clone());
-        let shown = |((key, value), counts): &((String, String), BTreeMap<&str, u64>)| {
-            let count = |kind: Type| (kind.counted().to_owned(), counts.get(kind.counted()).copied().into());
+        let (page, mut response) = window.of(&found, |((key, _), _)| (*key).to_owned());
+        let shown = |((key, value), counts): &((&str, &str), BTreeMap<&str, u64>)| {
+            let count = |kind: Type| {
+                (kind.counted().to_owned(), counts.get(kind.counted()).copied().unwrap_or(0).into())
+            };
             let counts: serde_json::Map<String, Value> = Type::ALL.map(count).into_iter().collect();
             json!({ "TagKey": key, "TagValue": value, "ResourceTypeCount": counts })
         };

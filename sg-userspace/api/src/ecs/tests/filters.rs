@@ -6,11 +6,10 @@ use sg_audit::{Api, Entry, Trail, Who};
 use sg_model::DeviceFacts;
 use sg_records::{GroupType, KeyRole};
 use sg_service::{
-    CreateGroup, CreateVpc, NewLabel, RegisterInstance, RegisterNic, Service,
-    in_memory::{InForce, Remembers},
+    CreateGroup, CreateVpc, NewLabel, RegisterInstance, RegisterNic, Service, in_memory::InForce,
 };
 
-use super::{NOW, Reply, ask, common, ecs, get, pairs, router};
+use super::{NOW, Reply, ask, common, ecs, ecs_on, get, pairs, router};
 use crate::{
     ecs::{
         Call, Format,
@@ -29,7 +28,6 @@ struct Furnished {
 
 impl Furnished {
     async fn new() -> Self {
-        let mut ecs = ecs(NOW);
         let enforcement = InForce::default();
         let facts = DeviceFacts {
             mac: Some("02:00:00:00:00:07".parse().unwrap()),
@@ -37,7 +35,7 @@ impl Furnished {
             ..DeviceFacts::default()
         };
         enforcement.devices.lock().unwrap().insert("eth7".to_owned(), facts);
-        ecs.service = Service::start(Box::<Remembers>::default(), enforcement).unwrap().0;
+        let ecs = ecs_on(enforcement);
         let service = ecs.service.clone();
         let label = |name: &str, tags: &[(&str, &str)]| NewLabel {
             name: name.to_owned(),
@@ -83,7 +81,6 @@ impl Furnished {
                 vpc: vpc.cloned(),
                 region: "r".to_owned(),
                 nics,
-                ..RegisterInstance::default()
             };
             service.submit(instance).await.unwrap();
         }

@@ -11,6 +11,7 @@ mod page;
 mod params;
 mod recorded;
 mod replies;
+mod resources;
 mod roles;
 mod sdk;
 mod sockets;

@@ -46,7 +46,7 @@ is the rule that a request with these addresses describes.
 fn page() -> String {
     let mut page = HEAD.to_owned();
     page.push_str("\n## Every action\n");
-    others(&mut page, EVERY.iter());
+    others(&mut page, &EVERY.iter());
     page.push_str("\nAn action whose table has one of these reads it.\n");
     for (noun, actions) in NOUNS {
         let _ = write!(page, "\n## {noun}\n");
@@ -60,7 +60,7 @@ fn page() -> String {
             } else {
                 table(&mut page, &acting);
             }
-            others(&mut page, action.declared());
+            others(&mut page, &action.declared());
         }
     }
     page
@@ -76,7 +76,7 @@ fn about(parameter: &Parameter) -> Option<&'static str> {
 
 fn table(page: &mut String, all: &[(&Parameter, &str)]) {
     page.push_str("\n| parameter | type | required | values |\n|---|---|---|---|\n");
-    for (name, (parameter, about)) in in_both_forms(all.iter().map(|all| (all.0.name, *all))) {
+    for (name, (parameter, about)) in in_both_forms(&all.iter().map(|all| (all.0.name, *all))) {
         let kind = match parameter.kind {
             Kind::Text => "text",
             Kind::Integer => "integer",
@@ -89,7 +89,7 @@ fn table(page: &mut String, all: &[(&Parameter, &str)]) {
 }
 
 /// The two forms of a rule's parameters as one, under a name that says so.
-fn in_both_forms<T>(all: impl Iterator<Item = (&'static str, T)> + Clone) -> Vec<(String, T)> {
+fn in_both_forms<T>(all: &(impl Iterator<Item = (&'static str, T)> + Clone)) -> Vec<(String, T)> {
     let has = |wanted: &str| all.clone().any(|(name, _)| name == wanted);
     let written = all.clone().filter(|(name, _)| !name.strip_prefix(MANY).is_some_and(has));
     let name = |name: &str| {
@@ -99,7 +99,7 @@ fn in_both_forms<T>(all: impl Iterator<Item = (&'static str, T)> + Clone) -> Vec
 }
 
 /// The parameters that do not act, by the reason.
-fn others(page: &mut String, all: impl Iterator<Item = &'static Parameter> + Clone) {
+fn others(page: &mut String, all: &(impl Iterator<Item = &'static Parameter> + Clone)) {
     for start in ["Refused", "Without effect"] {
         let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
         let named = all.clone().filter_map(|parameter| {
@@ -110,7 +110,7 @@ fn others(page: &mut String, all: impl Iterator<Item = &'static Parameter> + Clo
             };
             (is_refused == (start == "Refused")).then_some((parameter.name, (why, unless)))
         });
-        for (name, (why, unless)) in in_both_forms(named) {
+        for (name, (why, unless)) in in_both_forms(&named) {
             let name =
                 if unless.is_empty() { format!("`{name}`") } else { format!("`{name}` unless `{unless}`") };
             match by_reason.iter_mut().find(|(reason, _)| *reason == why) {

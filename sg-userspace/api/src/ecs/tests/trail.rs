@@ -35,6 +35,13 @@ async fn changes_are_recorded_and_queries_are_not() {
     let gone = [("RegionId", "r"), ("SecurityGroupId", "sg-none")];
     ask(&face, get(with("DeleteSecurityGroup", "4", &gone))).await;
     ask(&face, get(with("CreateSecurityGroup", "5", &[("DryRun", "true"), ("RegionId", "r")]))).await;
+    let group = group.as_str().unwrap();
+    let tag =
+        [("RegionId", "r"), ("ResourceType", "securitygroup"), ("ResourceId.1", group), ("Tag.1.Key", "k")];
+    ask(&face, get(with("TagResources", "7", &tag))).await;
+    ask(&face, get(with("ListTagResources", "8", &tag))).await;
+    ask(&face, get(with("CreateDiagnosticReport", "9", &[("RegionId", "r"), ("ResourceId", "i-none")])))
+        .await;
     // A wrong signature, and an unknown key and action.
     let mut wrong = sign(&Method::GET, with("CreateSecurityGroup", "6", &[("Description", "hush")]));
     wrong.insert("Signature".to_owned(), "hush".to_owned());
@@ -67,15 +74,16 @@ async fn changes_are_recorded_and_queries_are_not() {
             ("CreateSecurityGroup", "done", Value::Null),
             refused("DeleteSecurityGroup", "InvalidSecurityGroup.NotFound"),
             refused("CreateSecurityGroup", "InvalidParameter"),
+            ("TagResources", "done", Value::Null),
             refused("CreateSecurityGroup", "SignatureDoesNotMatch"),
             refused("unknown", "InvalidAccessKeyId.NotFound"),
         ]
     );
     assert_eq!(
         (&entries[0]["who"], &entries[0]["objects"][0]["id"]),
-        (&json!({"access_key": KEY.0}), &group)
+        (&json!({"access_key": KEY.0}), &json!(group))
     );
-    assert_eq!((&entries[3]["who"], &entries[4]["who"]), (&json!({"claimed": KEY.0}), &json!({})));
+    assert_eq!((&entries[4]["who"], &entries[5]["who"]), (&json!({"claimed": KEY.0}), &json!({})));
     let text = Value::from(entries).to_string();
     assert!(!text.to_lowercase().contains("hush") && !text.contains(KEY.1), "{text}");
 }

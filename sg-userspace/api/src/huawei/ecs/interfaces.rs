@@ -3,6 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 use sg_records::{KeyRole, Nic, uuid_of};
+use sg_service::HostDevices;
 
 use super::find;
 use crate::huawei::{
@@ -53,10 +54,11 @@ pub(in crate::huawei) const INTERFACES: &[Operation] = &[
 ];
 
 /// An interface in the form of Nova; that of ECS has more fields.
-fn shown(nic: &Nic) -> Value {
+fn shown(devices: &HostDevices, nic: &Nic) -> Value {
+    let nic = &devices.view(nic).nic;
     let network = ports::network(nic);
     let address = |address| json!({ "ip_address": address, "subnet_id": network });
-    let addresses: Vec<Value> = ports::addresses(nic).iter().map(address).collect();
+    let addresses: Vec<Value> = nic.addresses.iter().map(address).collect();
     json!({
         "port_id": uuid_of(&nic.id).to_string(),
         "port_state": ports::status(nic),
@@ -68,10 +70,10 @@ fn shown(nic: &Nic) -> Value {
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let state = huawei.service.snapshot();
+        let (state, devices) = (huawei.service.snapshot(), huawei.service.devices());
         let server = find::server(&state, call)?;
         let mut interfaces: Vec<Value> =
-            find::interfaces(&state, server).into_iter().map(|nic| shown(nic)).collect();
+            find::interfaces(&state, server).into_iter().map(|nic| shown(&devices, nic)).collect();
         for interface in &mut interfaces {
             interface["delete_on_termination"] = true.into();
             interface["driver_mode"] = "".into();
@@ -90,7 +92,7 @@ fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let of_server = |nic: &&std::sync::Arc<Nic>| nic.instance.as_ref() == Some(&server.id);
         let nic = objects::nic(&state, call, text).filter(of_server);
         let nic = nic.ok_or_else(|| call.not_found(Subject::Port, "Port", text))?;
-        Ok(Response::of(json!({ "interfaceAttachment": shown(nic) })))
+        Ok(Response::of(json!({ "interfaceAttachment": shown(&huawei.service.devices(), nic) })))
     })
 }
 

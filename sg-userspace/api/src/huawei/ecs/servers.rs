@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
-use sg_records::{GroupId, Instance, KeyRole, uuid_of};
-use sg_service::State;
+use sg_records::{GroupId, Instance, KeyRole, Nic, uuid_of};
+use sg_service::{HostDevices, Service, State};
 
 use super::find;
 use crate::huawei::{
@@ -115,12 +115,25 @@ pub(in crate::huawei) const SERVERS: &[Operation] = &[
     },
 ];
 
+/// The state, and what the devices of its NICs are.
+struct Seen {
+    state: Arc<State>,
+    devices: HostDevices,
+}
+
+impl Seen {
+    fn of(service: &Service) -> Self {
+        Self { state: service.snapshot(), devices: service.devices() }
+    }
+}
+
 /// The fields that ECS and Nova show alike.
-fn common(call: &Call, state: &State, server: &Instance) -> Map<String, Value> {
-    let nics = find::interfaces(state, server);
+fn common(call: &Call, seen: &Seen, server: &Instance) -> Map<String, Value> {
+    let nics = find::interfaces(&seen.state, server);
+    let nics: Vec<Nic> = nics.into_iter().map(|nic| seen.devices.view(nic).nic).collect();
     let mut networks: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for nic in &nics {
-        for address in ports::addresses(nic) {
+        for address in &nic.addresses {
             let mac = nic.senders.mac.map(|mac| mac.to_string()).unwrap_or_default();
             networks.entry(ports::network(nic)).or_default().push(json!({
                 "addr": address,
@@ -165,9 +178,9 @@ fn groups(state: &State, server: &Instance) -> Vec<(GroupId, String)> {
 }
 
 /// A server as ECS shows it.
-fn ecs(call: &Call, state: &State, server: &Instance) -> Value {
-    let mut shown = common(call, state, server);
-    let groups = groups(state, server).into_iter();
+fn ecs(call: &Call, seen: &Seen, server: &Instance) -> Value {
+    let mut shown = common(call, seen, server);
+    let groups = groups(&seen.state, server).into_iter();
     let groups = groups.map(|(id, name)| json!({ "id": uuid_of(&id).to_string(), "name": name }));
     shown.insert("security_groups".to_owned(), groups.collect());
     shown.insert("enterprise_project_id".to_owned(), "0".into());
@@ -175,9 +188,9 @@ fn ecs(call: &Call, state: &State, server: &Instance) -> Value {
 }
 
 /// A server as Nova shows it.
-fn nova(call: &Call, state: &State, server: &Instance) -> Value {
-    let mut shown = common(call, state, server);
-    let groups = groups(state, server).into_iter().map(|(_, name)| json!({ "name": name }));
+fn nova(call: &Call, seen: &Seen, server: &Instance) -> Value {
+    let mut shown = common(call, seen, server);
+    let groups = groups(&seen.state, server).into_iter().map(|(_, name)| json!({ "name": name }));
     shown.insert("security_groups".to_owned(), groups.collect());
     Value::Object(shown)
 }
@@ -189,12 +202,13 @@ fn is_tagged(server: &Instance, wanted: &str) -> bool {
 }
 
 /// The servers that the filters which both versions have select, in the order of their ids.
-fn selected<'a>(state: &'a State, call: &Call) -> Vec<&'a Arc<Instance>> {
+fn selected<'a>(seen: &'a Seen, call: &Call) -> Vec<&'a Arc<Instance>> {
     let query = &call.query;
     let (name, part, status) = (query.text("name"), query.text("ip"), query.text("status"));
     let tags = |name| query.text(name).into_iter().flat_map(|text| text.split(',')).map(str::trim);
     let (tags, other_tags): (Vec<&str>, Vec<&str>) = (tags("tags").collect(), tags("not-tags").collect());
-    let mut found: Vec<&Arc<Instance>> = state
+    let mut found: Vec<&Arc<Instance>> = seen
+        .state
         .instances()
         .values()
         .filter(|server| {
@@ -203,7 +217,7 @@ fn selected<'a>(state: &'a State, call: &Call) -> Vec<&'a Arc<Instance>> {
                 && status.is_none_or(|status| status.eq_ignore_ascii_case(ACTIVE))
                 && tags.iter().all(|tag| is_tagged(server, tag))
                 && !other_tags.iter().any(|tag| is_tagged(server, tag))
-                && part.is_none_or(|part| has_address(state, server, |text| text.contains(part)))
+                && part.is_none_or(|part| has_address(seen, server, |text| text.contains(part)))
         })
         .collect();
     found.sort_by_cached_key(|server| uuid_of(&server.id));
@@ -211,9 +225,9 @@ fn selected<'a>(state: &'a State, call: &Call) -> Vec<&'a Arc<Instance>> {
 }
 
 /// Whether one of the IPv4 addresses of a server is wanted.
-fn has_address(state: &State, server: &Instance, is_wanted: impl Fn(&str) -> bool) -> bool {
-    let nics = state.nics_of_instance(&server.id);
-    nics.flat_map(|nic| ports::addresses(nic))
+fn has_address(seen: &Seen, server: &Instance, is_wanted: impl Fn(&str) -> bool) -> bool {
+    let nics = seen.state.nics_of_instance(&server.id);
+    nics.flat_map(|nic| seen.devices.addresses_of(nic).into_owned())
         .any(|address| address.is_ipv4() && is_wanted(&address.to_string()))
 }
 
@@ -233,15 +247,15 @@ fn behind(call: &Call, found: &[&Arc<Instance>]) -> Result<Option<usize>, Fault>
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let state = huawei.service.snapshot();
+        let seen = Seen::of(&huawei.service);
         let query = &call.query;
         let (exact, ids) = (query.text("ip_eq"), query.text("server_id"));
         let in_project =
             query.text("enterprise_project_id").is_none_or(|id| ["0", "all_granted_eps"].contains(&id));
-        let mut found = selected(&state, call);
+        let mut found = selected(&seen, call);
         found.retain(|server| {
             in_project
-                && exact.is_none_or(|address| has_address(&state, server, |text| text == address))
+                && exact.is_none_or(|address| has_address(&seen, server, |text| text == address))
                 && ids.is_none_or(|ids| ids.split(',').any(|id| ids::uuid(id) == Some(uuid_of(&server.id))))
         });
         let limit = limit(call, DEFAULT)?;
@@ -250,19 +264,19 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let page = page.ok_or_else(|| call.malformed("offset", "a page from 1 on is expected"))?;
         let first = behind(call, &found)?.unwrap_or_else(|| (page - 1).saturating_mul(limit));
         let servers: Vec<Value> =
-            found.iter().skip(first).take(limit).map(|server| ecs(call, &state, server)).collect();
+            found.iter().skip(first).take(limit).map(|server| ecs(call, &seen, server)).collect();
         Ok(Response::of(json!({ "count": found.len(), "servers": servers })))
     })
 }
 
 fn nova_list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let state = huawei.service.snapshot();
-        let found = selected(&state, call);
+        let seen = Seen::of(&huawei.service);
+        let found = selected(&seen, call);
         let limit = limit(call, MOST)?;
         let first = behind(call, &found)?.unwrap_or_default();
         let part = found.iter().skip(first).take(limit);
-        let servers: Vec<Value> = part.map(|server| nova(call, &state, server)).collect();
+        let servers: Vec<Value> = part.map(|server| nova(call, &seen, server)).collect();
         let mut body = json!({ "servers": servers });
         if let Some(last) = servers.last().filter(|_| first + servers.len() < found.len()) {
             let path = format!("/v2.1/{}/servers/detail", call.project.id);
@@ -276,16 +290,16 @@ fn nova_list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 
 fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let state = huawei.service.snapshot();
-        let server = ecs(call, &state, find::server(&state, call)?);
+        let seen = Seen::of(&huawei.service);
+        let server = ecs(call, &seen, find::server(&seen.state, call)?);
         Ok(Response::of(json!({ "server": server })))
     })
 }
 
 fn nova_show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let state = huawei.service.snapshot();
-        let server = nova(call, &state, find::server(&state, call)?);
+        let seen = Seen::of(&huawei.service);
+        let server = nova(call, &seen, find::server(&seen.state, call)?);
         Ok(Response::of(json!({ "server": server })))
     })
 }

@@ -41,7 +41,7 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
                 && query.boolean("enabled") != Some(false)
         };
         let state = huawei.service.snapshot();
-        let found = projects(huawei, &state);
+        let found = projects(&huawei.region, &state);
         let found: Vec<Value> = found.filter(admits).map(|project| shown(call, &project)).collect();
         let links =
             json!({ "self": format!("{}/v3/projects", call.origin()), "next": null, "previous": null });

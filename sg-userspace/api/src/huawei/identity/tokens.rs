@@ -103,7 +103,7 @@ fn issue<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
                     scope.id.is_none_or(|id| id == project.id)
                         && scope.name.is_none_or(|name| name == project.region || name == project.id)
                 };
-                let found = projects(huawei, &state).find(fits);
+                let found = projects(&huawei.region, &state).find(fits);
                 found.filter(|_| scope.id.or(scope.name).is_some()).ok_or_else(|| {
                     let message = "There is no such project: its name is that of a region of this server.";
                     Fault::unauthorized(message)

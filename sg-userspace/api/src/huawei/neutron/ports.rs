@@ -109,13 +109,13 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
     },
 ];
 
-fn port(call: &Call, nic: &Nic) -> serde_json::Value {
-    json!({ "port": ports::neutron(call, nic) })
+fn port(huawei: &Huawei, call: &Call, nic: &Nic) -> serde_json::Value {
+    json!({ "port": ports::neutron(call, &huawei.service.devices().view(nic).nic) })
 }
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = ports::all(&huawei.service.snapshot(), call, ports::neutron);
+        let all = ports::all(&huawei.service, call, ports::neutron);
         page(call, "ports", &all)
     })
 }
@@ -123,7 +123,7 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
-        Ok(Response::of(port(call, ports::find(&state, call)?)))
+        Ok(Response::of(port(huawei, call, ports::find(&state, call)?)))
     })
 }
 
@@ -143,13 +143,14 @@ fn is_ordinary(call: &Call) -> Result<(), Fault> {
 fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         is_ordinary(call)?;
-        submit(huawei, call, registered(huawei, call)?, |nic| Response::created(port(call, &nic))).await
+        submit(huawei, call, registered(huawei, call)?, |nic| Response::created(port(huawei, call, &nic)))
+            .await
     })
 }
 
 fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         is_ordinary(call)?;
-        submit(huawei, call, updated(huawei, call)?, |nic| Response::of(port(call, &nic))).await
+        submit(huawei, call, updated(huawei, call)?, |nic| Response::of(port(huawei, call, &nic))).await
     })
 }

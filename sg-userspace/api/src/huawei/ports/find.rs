@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use sg_records::{Nic, uuid_of};
-use sg_service::State;
+use sg_service::{Service, State};
 
-use super::shown::{addresses, network};
+use super::shown::network;
 use crate::huawei::{Call, Fault, objects, problem::Subject, selection::selects};
 
 /// The port that the path names.
@@ -16,13 +16,19 @@ pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a A
     objects::nic(state, call, text).ok_or_else(|| call.not_found(Subject::Port, "Port", text))
 }
 
-/// The ports that the query selects, as `shown` shows them, in the order of their ids.
-pub(in crate::huawei) fn all(state: &State, call: &Call, shown: impl Fn(&Call, &Nic) -> Value) -> Vec<Value> {
+/// The ports that the query selects, as `shown` shows them with what their devices are, in the order of their ids.
+pub(in crate::huawei) fn all(
+    service: &Service,
+    call: &Call,
+    shown: impl Fn(&Call, &Nic) -> Value,
+) -> Vec<Value> {
+    let (state, devices) = (service.snapshot(), service.devices());
     let of_project = state.nics().values().filter(|nic| nic.region == call.project.region);
     let mut found: Vec<(String, Value)> = of_project
-        .map(|nic| (nic, shown(call, nic)))
-        .filter(|(nic, shown)| selects(call, shown, |name, values| special(nic, name, values)))
-        .map(|(nic, shown)| (uuid_of(&nic.id).to_string(), shown))
+        .map(|nic| devices.view(nic).nic)
+        .map(|nic| (shown(call, &nic), nic))
+        .filter(|(shown, nic)| selects(call, shown, |name, values| special(nic, name, values)))
+        .map(|(shown, nic)| (uuid_of(&nic.id).to_string(), shown))
         .collect();
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     found.into_iter().map(|(_, shown)| shown).collect()
@@ -52,7 +58,7 @@ fn has_addresses(nic: &Nic, values: &[&str]) -> bool {
             _ => wanted.push(*value),
         }
     }
-    let has = |address: &&str| address.parse().is_ok_and(|address| addresses(nic).contains(&address));
+    let has = |address: &&str| address.parse().is_ok_and(|address| nic.addresses.contains(&address));
     (wanted.is_empty() || wanted.iter().any(has))
         && (subnets.is_empty() || subnets.contains(&network(nic).as_str()))
 }

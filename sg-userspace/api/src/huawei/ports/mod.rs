@@ -10,4 +10,4 @@ mod shown;
 
 pub(super) use change::{ChangePort, address_pairs, groups, register};
 pub(super) use find::{all, find};
-pub(super) use shown::{addresses, former, network, neutron, status, v3};
+pub(super) use shown::{former, network, neutron, status, v3};

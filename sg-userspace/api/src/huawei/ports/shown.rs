@@ -1,6 +1,4 @@
-//! What is shown of a port, in the form of each version. It must never decide which ports are shown.
-
-use std::net::IpAddr;
+//! What is shown of a port, in the form of each version, of a NIC with what its device is. It must never decide which ports are shown.
 
 use serde_json::{Value, json};
 use sg_records::{Nic, uuid_of};
@@ -15,11 +13,6 @@ pub(in crate::huawei) const fn status(nic: &Nic) -> &'static str {
 /// The network, and the only subnet, of a port: its VPC. Blank in the classic network.
 pub(in crate::huawei) fn network(nic: &Nic) -> String {
     nic.vpc.as_ref().map(|vpc| uuid_of(vpc).to_string()).unwrap_or_default()
-}
-
-/// The addresses of a port.
-pub(in crate::huawei) fn addresses(nic: &Nic) -> &[IpAddr] {
-    &nic.addresses
 }
 
 /// What all versions show. A port has no options of DHCP, since this server is no DHCP server.
@@ -65,7 +58,7 @@ fn with(call: &Call, nic: &Nic, more: Value) -> Value {
 /// The addresses, each with its subnet under this name.
 fn addresses_with(nic: &Nic, subnet: &str) -> Vec<Value> {
     let network = network(nic);
-    addresses(nic).iter().map(|address| json!({ "ip_address": address, (subnet): network })).collect()
+    nic.addresses.iter().map(|address| json!({ "ip_address": address, (subnet): network })).collect()
 }
 
 /// A port of v3.

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::{ask, face, project, sign, unsigned};
 use crate::{
-    huawei::NOUNS,
+    huawei::{NOUNS, Operation},
     signature::tests::huawei::{Vector, vectors},
 };
 
@@ -83,7 +83,7 @@ fn json() -> impl Strategy<Value = Value> {
         let all: Vec<&str> = NOUNS
             .iter()
             .flat_map(|(_, operations)| *operations)
-            .flat_map(|operation| operation.declared())
+            .flat_map(Operation::declared)
             .flat_map(|parameter| parameter.name.split(['.', '[', ']']))
             .filter(|name| !name.is_empty())
             .collect();

@@ -2,11 +2,15 @@
 
 use axum::{Router, http::Method};
 use serde_json::{Value, json};
+use sg_model::DeviceFacts;
 use sg_records::uuid_of;
-use sg_service::{CreateVpc, NewLabel};
+use sg_service::{
+    CreateVpc, NewLabel, RegisterInstance, RegisterNic, Service,
+    in_memory::{InForce, Remembers},
+};
 
 use super::{REGION, get, huawei, send};
-use crate::huawei::router;
+use crate::huawei::{Huawei, router};
 
 const GROUPS: &str = "/v3/{project_id}/vpc/security-groups";
 
@@ -132,4 +136,52 @@ async fn refused_changes_of_a_port_change_nothing() {
     let none =
         send(&face, Method::DELETE, &format!("/v1/{{project_id}}/ports/{unknown}"), &Value::Null).await;
     assert_eq!((none.status.as_u16(), none.json()["code"].clone()), (404, json!("VPC.2502")));
+}
+
+#[tokio::test]
+async fn ports_have_the_addresses_of_their_devices() {
+    let in_force = InForce::default();
+    let facts = DeviceFacts {
+        mac: "02:00:00:00:00:05".parse().ok(),
+        addresses: ["10.0.0.7", "2001:db8::7", "fe80::7"].map(|address| address.parse().unwrap()).into(),
+        ..DeviceFacts::default()
+    };
+    in_force.devices.lock().unwrap().insert("eth1".to_owned(), facts);
+    let (service, _) = Service::start(Box::<Remembers>::default(), in_force).unwrap();
+    let nic =
+        RegisterNic { device: Some("eth1".to_owned()), region: REGION.to_owned(), ..RegisterNic::default() };
+    let server =
+        RegisterInstance { region: REGION.to_owned(), nics: vec![nic], ..RegisterInstance::default() };
+    let server = service.submit(server).await.unwrap();
+    let (port, server) = (server.nics[0].uuid.to_string(), server.uuid.to_string());
+    let face = router(Huawei { service, ..huawei() });
+    let addresses = |list: &Value| -> Vec<Value> {
+        list.as_array()
+            .unwrap_or_else(|| panic!("{list}"))
+            .iter()
+            .map(|one| one["ip_address"].clone())
+            .collect()
+    };
+
+    for (path, list, field) in [
+        ("/v3/{project_id}/ports?private_ips=ip_address%3D10.0.0.7", "ports", "private_ips"),
+        ("/v2.0/ports?fixed_ips=ip_address%3D2001%3Adb8%3A%3A7", "ports", "fixed_ips"),
+        ("/v1/{project_id}/ports?fixed_ips=ip_address%3D10.0.0.7", "ports", "fixed_ips"),
+    ] {
+        let found = get(&face, path).await.json();
+        assert_eq!(ids(&found, list), std::slice::from_ref(&port), "{path}");
+        assert_eq!(addresses(&found[list][0][field]), ["10.0.0.7", "2001:db8::7"], "{path}");
+        assert_eq!(found[list][0]["mac_address"], "02:00:00:00:00:05", "{path}");
+    }
+    let none = get(&face, "/v3/{project_id}/ports?private_ips=ip_address%3D10.0.0.8").await.json();
+    assert!(ids(&none, "ports").is_empty());
+    let shown = get(&face, &format!("/v3/{{project_id}}/ports/{port}")).await.json();
+    assert_eq!(addresses(&shown["port"]["private_ips"]), ["10.0.0.7", "2001:db8::7"]);
+    let attached = format!("/v1/{{project_id}}/cloudservers/{server}/os-interface");
+    let attached = get(&face, &attached).await.json();
+    assert_eq!(addresses(&attached["interfaceAttachments"][0]["fixed_ips"]), ["10.0.0.7", "2001:db8::7"]);
+    let servers = get(&face, "/v1/{project_id}/cloudservers/detail?ip_eq=10.0.0.7").await.json();
+    assert_eq!(servers["count"], 1, "{servers}");
+    let addresses = servers["servers"][0]["addresses"].as_object().unwrap();
+    assert_eq!(addresses[""][0]["OS-EXT-IPS-MAC:mac_addr"], "02:00:00:00:00:05");
 }

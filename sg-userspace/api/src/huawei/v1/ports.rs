@@ -124,13 +124,13 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
     },
 ];
 
-fn port(call: &Call, nic: &Nic) -> Response {
-    Response::of(json!({ "port": ports::former(call, nic) }))
+fn port(huawei: &Huawei, call: &Call, nic: &Nic) -> Response {
+    Response::of(json!({ "port": ports::former(call, &huawei.service.devices().view(nic).nic) }))
 }
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = ports::all(&huawei.service.snapshot(), call, ports::former);
+        let all = ports::all(&huawei.service, call, ports::former);
         page(call, "ports", &all)
     })
 }
@@ -138,7 +138,7 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
-        Ok(port(call, ports::find(&state, call)?))
+        Ok(port(huawei, call, ports::find(&state, call)?))
     })
 }
 
@@ -169,7 +169,9 @@ pub(in crate::huawei) fn registered(huawei: &Huawei, call: &Call) -> Result<Regi
 }
 
 fn create<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
-    Box::pin(async move { submit(huawei, call, registered(huawei, call)?, |nic| port(call, &nic)).await })
+    Box::pin(
+        async move { submit(huawei, call, registered(huawei, call)?, |nic| port(huawei, call, &nic)).await },
+    )
 }
 
 /// The change that a request is.
@@ -188,7 +190,9 @@ pub(in crate::huawei) fn updated(huawei: &Huawei, call: &Call) -> Result<ChangeP
 }
 
 fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
-    Box::pin(async move { submit(huawei, call, updated(huawei, call)?, |nic| port(call, &nic)).await })
+    Box::pin(
+        async move { submit(huawei, call, updated(huawei, call)?, |nic| port(huawei, call, &nic)).await },
+    )
 }
 
 /// Removes the port that the path names.

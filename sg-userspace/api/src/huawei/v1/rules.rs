@@ -16,7 +16,7 @@ use crate::huawei::{
     parameters::{Fields, Kind, body, query},
     problem::Subject,
     selection::selects,
-    v3::{shown_rule, submit},
+    v3::{rule_filter, shown_rule, submit},
 };
 
 /// The priority of a rule that is created without one.
@@ -138,16 +138,10 @@ pub(in crate::huawei) fn all(
         .values()
         .filter(|rule| of_project(rule))
         .map(|rule| (uuid_of(&rule.id).to_string(), shown(call, state, rule)))
-        .filter(|(_, shown)| selects(call, shown, |name, values| special(shown, name, values)))
+        .filter(|(_, shown)| selects(call, shown, |name, values| rule_filter(shown, name, values)))
         .collect();
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     found.into_iter().map(|(_, shown)| shown).collect()
-}
-
-/// The family may be written in any case.
-fn special(shown: &Value, name: &str, values: &[&str]) -> Option<bool> {
-    let family = || shown["ethertype"].as_str().unwrap_or_default();
-    (name == "ethertype").then(|| values.iter().any(|value| value.eq_ignore_ascii_case(family())))
 }
 
 /// The rule that the path names.

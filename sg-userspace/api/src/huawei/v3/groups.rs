@@ -141,7 +141,7 @@ fn shown(call: &Call, group: &Group) -> Value {
         "description": group.label.description,
         "project_id": call.project.id,
         "created_at": time(group.label.created),
-        "updated_at": time(group.label.created),
+        "updated_at": time(group.label.updated),
         "enterprise_project_id": ENTERPRISE_PROJECT,
         "tags": tags_shown(&group.label),
     })

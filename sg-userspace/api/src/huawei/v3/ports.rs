@@ -137,7 +137,7 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = ports::all(&huawei.service.snapshot(), call, ports::v3);
+        let all = ports::all(&huawei.service, call, ports::v3);
         let id = |port: &Value| port["id"].as_str().unwrap_or_default().to_owned();
         let (part, info) = page(call, all, id, |port| Some(port.clone()))?;
         Ok(Response::of(json!({ "ports": part, "page_info": info })))
@@ -147,12 +147,12 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
-        Ok(port(call, ports::find(&state, call)?))
+        Ok(port(huawei, call, ports::find(&state, call)?))
     })
 }
 
-fn port(call: &Call, nic: &Nic) -> Response {
-    Response::of(json!({ "port": ports::v3(call, nic) }))
+fn port(huawei: &Huawei, call: &Call, nic: &Nic) -> Response {
+    Response::of(json!({ "port": ports::v3(call, &huawei.service.devices().view(nic).nic) }))
 }
 
 /// The NIC that the path names, and the groups that the body names, as the service knows them.
@@ -172,20 +172,21 @@ fn insert<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let (nic, groups) = named(huawei, call)?;
         let place = call.fields().object("port").integer("index").map(usize::try_from).transpose();
         let place = place.map_err(|_| call.malformed("port.index", "0 or more is expected"))?;
-        submit(huawei, call, Join { groups, targets: vec![nic], place }, |nics| changed(call, &nics)).await
+        submit(huawei, call, Join { groups, targets: vec![nic], place }, |nics| changed(huawei, call, &nics))
+            .await
     })
 }
 
 fn remove<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let (nic, groups) = named(huawei, call)?;
-        submit(huawei, call, Leave { groups, targets: vec![nic] }, |nics| changed(call, &nics)).await
+        submit(huawei, call, Leave { groups, targets: vec![nic] }, |nics| changed(huawei, call, &nics)).await
     })
 }
 
 /// The only NIC of a change.
-fn changed(call: &Call, nics: &[Nic]) -> Response {
-    nics.first().map_or_else(|| Response::of(json!({})), |nic| port(call, nic))
+fn changed(huawei: &Huawei, call: &Call, nics: &[Nic]) -> Response {
+    nics.first().map_or_else(|| Response::of(json!({})), |nic| port(huawei, call, nic))
 }
 
 fn no_sub_network_interface<'a>(_: &'a Huawei, call: &'a Call) -> Outcome<'a> {

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use sg_records::{
-    Action, Family, KeyRole, OnlyFamily, PortSet, Ports, Protocol, Remote, Rule, net, shortest,
-};
+use sg_records::{Action, Family, KeyRole, OnlyFamily, PortSet, Ports, Protocol, Remote, Rule, net};
 use sg_service::{AddRules, Authorize, Duplicates, Revoke, Sameness, State};
 
 use super::{
@@ -155,7 +153,7 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 }
 
 /// Filters whose values can be written in several ways.
-fn special(shown: &Value, name: &str, wanted: &[&str]) -> Option<bool> {
+pub(in crate::huawei) fn special(shown: &Value, name: &str, wanted: &[&str]) -> Option<bool> {
     let text = || shown[name].as_str().unwrap_or_default();
     match name {
         "ethertype" => Some(wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text()))),
@@ -257,7 +255,7 @@ pub(in crate::huawei) fn shown(call: &Call, state: &State, rule: &Rule) -> Value
     let (mut prefix, mut group, mut address_group) = (None, None, None);
     match &spec.matches.remote {
         Remote::Any => {}
-        Remote::Net(net) => prefix = Some(shortest(*net)),
+        Remote::Net(net) => prefix = Some(net.to_string()),
         Remote::Group(id) => group = Some(ids::shown(id)),
         Remote::PrefixList(id) => address_group = Some(ids::shown(id)),
     }
@@ -280,7 +278,7 @@ pub(in crate::huawei) fn shown(call: &Call, state: &State, rule: &Rule) -> Value
         "remote_group_id": group,
         "remote_address_group_id": address_group,
         "created_at": time(rule.created),
-        "updated_at": time(rule.created),
+        "updated_at": time(rule.updated),
     })
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Model {
 #[derive(Debug)]
 pub(super) struct MGroup {
     pub(super) kind: GroupType,
+    /// Closed, without a VPC.
+    pub(super) regional: bool,
     pub(super) inner: bool,
     pub(super) members: Vec<u8>,
 }
@@ -80,7 +82,7 @@ impl Model {
             if wanted[..place].contains(&group) {
                 why.push("invalid");
             }
-            if vpc(group) != vpc(nic) {
+            if vpc(group) != vpc(nic) && !there.regional {
                 why.push("other_vpc");
             }
             let first = wanted.iter().find_map(|&first| self.groups[first].as_ref());
@@ -111,9 +113,14 @@ impl Model {
         port: u16,
     ) -> (bool, Option<RuleId>) {
         let groups = self.nics[nic].as_ref().unwrap();
+        let is_regional = |group: usize| self.groups[group].as_ref().unwrap().regional;
         let member = |group: usize| {
+            // Members in different VPCs do not know each other by a group without one.
+            let knows = |number: usize| !is_regional(group) || vpc(number) == vpc(nic);
             let nics = self.nics.iter().enumerate();
-            let mut nics = nics.filter(|(_, groups)| groups.as_ref().is_some_and(|all| all.contains(&group)));
+            let mut nics = nics.filter(|(number, groups)| {
+                knows(*number) && groups.as_ref().is_some_and(|all| all.contains(&group))
+            });
             let elsewhere = self.groups[group].as_ref().unwrap().members.iter();
             nics.any(|(number, _)| nic_address(number) == remote)
                 || elsewhere.clone().any(|&member| member_address(member) == remote)
@@ -140,14 +147,16 @@ impl Model {
                     }
                 }
         };
+        let is_merged = vpc(nic) == 0 && !groups.iter().any(|&group| is_regional(group));
         let mut best: Option<(Rank, &PlacedRule)> = None;
         for (place, group) in groups.iter().enumerate() {
             for (written, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.group == *group) {
                 let class = u8::from(!rule.rule.drop);
-                let key = match vpc(nic) {
-                    // Merged: the group's position only breaks ties.
-                    0 => (0, rule.rule.priority, class, place * 10_000 + written),
-                    _ => (place, rule.rule.priority, class, written),
+                let key = if is_merged {
+                    // The group's position only breaks ties.
+                    (0, rule.rule.priority, class, place * 10_000 + written)
+                } else {
+                    (place, rule.rule.priority, class, written)
                 };
                 if matches(rule) && best.as_ref().is_none_or(|(found, _)| key < *found) {
                     best = Some((key, rule));

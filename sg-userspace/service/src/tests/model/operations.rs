@@ -11,7 +11,7 @@ use super::{ENTRIES, GROUPS, LISTS, NICS, expected::vpc};
 /// the order is merged, odd ones in VPC 1, where it is group by group.
 #[derive(Clone, Debug)]
 pub(in super::super) enum Op {
-    CreateGroup { group: usize, kind: GroupType, standard: bool },
+    CreateGroup { group: usize, kind: MKind, standard: bool },
     DeleteGroups(Vec<usize>),
     InnerAccess(usize, bool),
     Authorize { group: usize, rules: Vec<(bool, MRule)>, duplicates: Duplicates, same: Sameness },
@@ -91,9 +91,21 @@ fn rules() -> impl Strategy<Value = (usize, MRule)> {
     })
 }
 
-/// The type of a new group.
-pub(super) fn kinds() -> impl Strategy<Value = GroupType> {
-    prop_oneof![3 => Just(GroupType::Basic), 1 => Just(GroupType::Enterprise), 1 => Just(GroupType::Closed)]
+/// What a new group is: its type, and whether it is of the region, without a VPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct MKind {
+    pub(super) kind: GroupType,
+    pub(super) regional: bool,
+}
+
+pub(super) fn kinds() -> impl Strategy<Value = MKind> {
+    let of = |kind, regional| Just(MKind { kind, regional });
+    prop_oneof![
+        5 => of(GroupType::Basic, false),
+        1 => of(GroupType::Enterprise, false),
+        1 => of(GroupType::Closed, false),
+        2 => of(GroupType::Closed, true),
+    ]
 }
 
 fn authorize() -> impl Strategy<Value = Op> {

@@ -7,7 +7,7 @@ use sg_records::{
 use super::{
     Both, Outcome, REFERENCES,
     expected::{MGroup, PlacedRule, group_name, net, vpc},
-    operations::{MRemote, MRule, MService},
+    operations::{MKind, MRemote, MRule, MService},
     tag,
 };
 use crate::{
@@ -72,7 +72,7 @@ impl Both {
     pub(super) fn create_group(
         &mut self,
         group: usize,
-        kind: GroupType,
+        MKind { kind, regional }: MKind,
         standard: bool,
     ) -> Result<(), String> {
         if self.model.groups[group].is_some() {
@@ -80,14 +80,14 @@ impl Both {
         }
         let create = CreateGroup {
             label: NewLabel { name: group_name(group), ..NewLabel::default() },
-            vpc: Some(Self::vpc_name(group)),
+            vpc: (!regional).then(|| Self::vpc_name(group)),
             kind,
             template: if standard { GroupTemplate::Standard } else { GroupTemplate::None },
             ..CreateGroup::default()
         };
         let made = self.world.run(&create).map_err(|refusal| refusal.to_string())?;
         self.model.groups[group] =
-            Some(MGroup { kind, inner: kind == GroupType::Basic, members: Vec::new() });
+            Some(MGroup { kind, regional, inner: kind == GroupType::Basic, members: Vec::new() });
         let mut there: Vec<_> = self.world.tx.rules_of(&made.id).collect();
         there.sort_by_key(|rule| rule.serial);
         let wanted = if standard { template(group, kind) } else { Vec::new() };
@@ -169,7 +169,10 @@ impl Both {
             why.push("group_references_per_group");
         }
         match said {
-            Ok(authorized) if why.is_empty() => (self.take(&authorized, &found, same), why),
+            Ok(authorized) if why.is_empty() => {
+                self.take(&authorized, &found, same);
+                (Ok(()), why)
+            }
             said => {
                 self.model.rules.truncate(before);
                 (said.map(drop), why)
@@ -178,7 +181,7 @@ impl Both {
     }
 
     /// Takes the ids of new rules over, and holds the response to what the model says.
-    fn take(&mut self, said: &[Authorized], found: &[(usize, bool)], same: Sameness) -> Result<(), Refusal> {
+    fn take(&mut self, said: &[Authorized], found: &[(usize, bool)], same: Sameness) {
         assert_eq!(said.len(), found.len());
         for (Authorized { rule, is_new }, (at, wanted)) in said.iter().zip(found) {
             assert_eq!(is_new, wanted, "{rule:?}");
@@ -193,7 +196,6 @@ impl Both {
                 "{rule:?}"
             );
         }
-        Ok(())
     }
 
     /// Why a group cannot have a rule.
@@ -206,7 +208,8 @@ impl Both {
             MRemote::Group(named) if named == group => why.push("own_group"),
             MRemote::Group(named) => match &model.groups[named] {
                 None => why.push("not_found"),
-                _ if vpc(named) != vpc(group) => why.push("other_vpc"),
+                Some(named) if named.regional != owner.regional => why.push("regional_reference"),
+                Some(_) if !owner.regional && vpc(named) != vpc(group) => why.push("other_vpc"),
                 Some(named) if [named.kind, owner.kind].contains(&GroupType::Enterprise) => {
                     why.push("enterprise_reference");
                 }

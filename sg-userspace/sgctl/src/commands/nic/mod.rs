@@ -323,7 +323,7 @@ mod tests {
 
     fn moved(vpc: Option<&str>, order: &str) -> Moved {
         let nic = json!({
-            "id": "eni-1", "region": "local", "name": "", "created": "1970-01-01T00:00:00Z", "groups": ["sg-1"],
+            "id": "eni-1", "region": "local", "name": "", "created": "1970-01-01T00:00:00Z", "updated": "1970-01-01T00:00:00Z", "groups": ["sg-1"],
             "vpc": vpc, "order": order,
         });
         serde_json::from_value(nic).unwrap()

@@ -28,3 +28,5 @@ pub mod native;
 pub mod recording;
 mod request_id;
 pub mod signature;
+#[cfg(test)]
+mod tests;

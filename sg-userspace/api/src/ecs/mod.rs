@@ -30,7 +30,7 @@ mod reports;
 mod router;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod understood;
 mod wire;
 mod xml;

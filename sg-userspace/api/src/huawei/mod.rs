@@ -44,7 +44,7 @@ mod router;
 mod selection;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 mod v1;
 mod v3;

@@ -48,7 +48,7 @@ use crate::recording::Recording;
 use crate::signature::{Authorization, acs3, sha256_hex, to_hex, v1};
 
 const KEY: (&str, &str) = ("testid", "testsecret");
-const NOW: &str = "2026-11-21T12:00:00Z";
+pub(crate) const NOW: &str = "2026-11-21T12:00:00Z";
 
 /// One key, which has this role.
 struct OneKey(KeyRole);
@@ -60,7 +60,7 @@ impl AccessKeys for OneKey {
 }
 
 /// An API whose clock stands still, with a key that may do everything.
-fn ecs(now: &str) -> Ecs {
+pub(crate) fn ecs(now: &str) -> Ecs {
     ecs_with(now, KeyRole::Admin)
 }
 
@@ -130,14 +130,14 @@ async fn read(response: Response<Body>) -> Reply {
     Reply { status, kind, text: String::from_utf8(bytes.to_vec()).unwrap() }
 }
 
-type Pairs = BTreeMap<String, String>;
+pub(crate) type Pairs = BTreeMap<String, String>;
 
 fn pairs(pairs: &[(&str, &str)]) -> Pairs {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// The parameters that every request of version 1 has.
-fn common(action: &str, nonce: &str) -> Pairs {
+pub(crate) fn common(action: &str, nonce: &str) -> Pairs {
     pairs(&[
         ("AccessKeyId", KEY.0),
         ("Action", action),
@@ -165,7 +165,7 @@ fn encoded(parameters: &Pairs) -> String {
 }
 
 /// A GET signed by version 1.
-fn get(parameters: Pairs) -> Request<Body> {
+pub(crate) fn get(parameters: Pairs) -> Request<Body> {
     let target = format!("/?{}", encoded(&sign(&Method::GET, parameters)));
     Request::builder().uri(target).header("host", "127.0.0.1:8080").body(Body::empty()).unwrap()
 }

@@ -43,7 +43,7 @@ use crate::{
 const KEY: (&str, &str) = ("testid", "testsecret");
 const NOW: &str = "2026-11-21T12:00:00Z";
 const DATE: &str = "20261121T120000Z";
-const REGION: &str = "cn-north-4";
+pub(crate) const REGION: &str = "cn-north-4";
 
 thread_local! {
     /// The names that this thread has read.
@@ -65,7 +65,7 @@ impl AccessKeys for OneKey {
 }
 
 /// An API whose clock stands still, with a key that may do everything.
-fn huawei() -> Huawei {
+pub(crate) fn huawei() -> Huawei {
     huawei_with(KeyRole::Admin)
 }
 
@@ -125,7 +125,7 @@ async fn ask(face: &Router, request: Request<Body>) -> Reply {
 }
 
 /// A request as the vendor's SDK sends it, before it is signed. `{project_id}` in the target becomes the id of the project.
-fn unsigned(method: Method, target: &str, body: &str) -> Request<Body> {
+pub(crate) fn unsigned(method: Method, target: &str, body: &str) -> Request<Body> {
     let project = project();
     Request::builder()
         .method(method)
@@ -139,7 +139,7 @@ fn unsigned(method: Method, target: &str, body: &str) -> Request<Body> {
 }
 
 /// Signs a request, all of whose headers are signed.
-async fn sign(request: Request<Body>) -> Request<Body> {
+pub(crate) async fn sign(request: Request<Body>) -> Request<Body> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let names: Vec<String> = parts.headers.keys().map(ToString::to_string).collect();

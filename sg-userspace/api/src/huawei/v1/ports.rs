@@ -142,11 +142,13 @@ fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     })
 }
 
-/// The groups of the body; of one that does not exist, v1 says that the request is malformed.
+/// The groups of the body; of one that does not exist, v1 says that the request is malformed, and v2.0 that it is not found.
 fn groups(huawei: &Huawei, call: &Call, port: &Fields<'_>) -> Result<Option<Vec<String>>, Fault> {
     let Some(ids) = port.texts("security_groups") else { return Ok(None) };
-    let unknown =
-        |_: &str| call.malformed("port.security_groups", "ids of groups of this project are expected");
+    let unknown = |id: &str| match call.operation.dialect {
+        Dialect::Neutron => call.not_found(Subject::Group, "Security group", id),
+        _ => call.malformed("port.security_groups", "ids of groups of this project are expected"),
+    };
     ports::groups(&huawei.service.snapshot(), call, &ids, unknown).map(Some)
 }
 

@@ -287,6 +287,7 @@ fn family(state: &State, rule: &Rule) -> Option<Family> {
     let matches = &rule.spec.matches;
     match (&matches.remote, matches.protocol) {
         (Remote::Net(net), _) => Some(Family::of(*net)),
+        _ if matches.local.is_some() => matches.local.map(Family::of),
         (_, Protocol::Number(1)) => Some(Family::V4),
         (_, Protocol::Number(58)) => Some(Family::V6),
         _ if matches.family.is_some() => matches.family.map(|family| match family {

@@ -9,6 +9,7 @@ use sg_records::{Direction, Group, NicType, Remote, Rule, RuleSpec};
 
 use super::{
     Field, Operation, Refusal, Tx,
+    quota::rules_of_nics,
     rule_check::{Strictness, checked},
     rules::put_rules,
 };
@@ -63,6 +64,7 @@ impl Operation for CloneGroup {
                 rules += put_rules(tx, &group.id, direction, specs).len();
             }
         }
+        rules_of_nics(tx, &group.id)?;
         Ok(Cloned { group, rules, left_out })
     }
 }

@@ -287,7 +287,7 @@ impl Kind {
 
 /// How many cases, and how many operations in each.
 fn cases() -> (u32, usize) {
-    if std::env::var_os("SG_DEEP").is_some() { (400, 120) } else { (24, 60) }
+    if std::env::var_os("SG_DEEP").is_some() { (200, 120) } else { (24, 60) }
 }
 
 #[test]

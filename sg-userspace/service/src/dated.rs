@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sg_records::{EntryList, Group, Instance, Nic, Rule, Vpc};
+use sg_records::{Group, Instance, Nic, Rule, Vpc};
 use sg_store::Record;
 
-use super::{State, StoredEntry};
+use super::State;
 
 /// A record with a time of its last change.
 pub(super) trait Dated: Clone + PartialEq {
@@ -51,16 +51,6 @@ labelled! {
     Group: group;
     Nic: nic;
     Instance: instance;
-}
-
-impl<E: StoredEntry> Dated for EntryList<E> {
-    fn updated(&mut self) -> &mut Timestamp {
-        &mut self.label.updated
-    }
-
-    fn known<'s>(&self, state: &'s State) -> Option<&'s Arc<Self>> {
-        E::lists(state).get(&self.id)
-    }
 }
 
 impl Dated for Rule {

@@ -8,12 +8,14 @@ use std::{
 };
 
 use imbl::OrdMap;
+use jiff::Timestamp;
 use sg_api_types::{CreateList, DeleteLists, ModifyList};
 use sg_records::{EntryList, Family, GroupId, Id as _, ListEntry, PortEntry, PrefixEntry};
 use sg_store::{Key, Record};
 
 use super::{
     Field, Kind, Operation, Quota, Refusal, State, Tx,
+    dated::Dated,
     labels::{Wording, changed_as, label_as, region, remark},
     quota,
 };
@@ -89,6 +91,16 @@ impl StoredEntry for PortEntry {
 
     fn check(_: &EntryList<Self>) -> Result<(), Refusal> {
         Ok(())
+    }
+}
+
+impl<E: StoredEntry> Dated for EntryList<E> {
+    fn updated(&mut self) -> &mut Timestamp {
+        &mut self.label.updated
+    }
+
+    fn known<'s>(&self, state: &'s State) -> Option<&'s Arc<Self>> {
+        E::lists(state).get(&self.id)
     }
 }
 

@@ -46,7 +46,8 @@ fn nothing_was_updated(mut records: Vec<Value>) -> Result<Vec<Value>, String> {
         if DATED.contains(&kind) {
             date(&mut record["record"]);
         } else if kind == "token" {
-            dates_within(&mut record["record"]["answer"]);
+            let fields = record["record"].as_object_mut().into_iter().flat_map(|fields| fields.values_mut());
+            fields.for_each(dates_within);
         }
     }
     Ok(records)
@@ -107,12 +108,13 @@ mod tests {
         let vpc = json!({
             "id": "vpc-1", "region": "local", "name": "prod", "created": "2026-01-02T00:00:00Z",
         });
-        let records = vec![
-            json!({"kind": "vpc", "record": vpc}),
-            json!({"kind": "token", "record": {
-                "token": "me/1", "fingerprint": "f", "answer": {"groups": [vpc, 7]}, "created": "2026-01-02T00:00:00Z",
-            }}),
-        ];
+        let kept = sg_records::Token {
+            token: "me/1".to_owned(),
+            fingerprint: "f".to_owned(),
+            response: json!({"groups": [vpc, 7]}),
+            created: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let records = vec![json!({"kind": "vpc", "record": vpc}), json!({"kind": "token", "record": kept})];
         let migrated = migrate(3, records.clone()).unwrap();
         let [Record::Vpc(migrated), Record::Token(token)] = &migrated[..] else { panic!("{migrated:?}") };
         assert_eq!(migrated.label.updated, migrated.label.created);

@@ -152,7 +152,7 @@ fn common(call: &Call, seen: &Seen, server: &Instance) -> Map<String, Value> {
         "status": ACTIVE,
         "tenant_id": call.project.id,
         "created": time(server.label.created),
-        "updated": time(server.label.created),
+        "updated": time(server.label.updated),
         "addresses": networks,
         "metadata": { "vpc_id": server.vpc.as_ref().map(|vpc| uuid_of(vpc).to_string()).unwrap_or_default() },
         "OS-EXT-AZ:availability_zone": server.region,

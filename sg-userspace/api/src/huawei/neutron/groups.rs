@@ -111,7 +111,7 @@ fn shown(call: &Call, state: &State, group: &Group) -> Value {
         "tenant_id": call.project.id,
         "stateful": true,
         "created_at": time(group.label.created),
-        "updated_at": time(group.label.created),
+        "updated_at": time(group.label.updated),
         "security_group_rules": v1::rules_of(call, state, group, rules::shown),
     })
 }

@@ -87,7 +87,7 @@ pub(super) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
     let mut shown = v1::shown_rule(call, state, rule);
     shown["project_id"] = call.project.id.as_str().into();
     shown["created_at"] = time(rule.created).into();
-    shown["updated_at"] = time(rule.created).into();
+    shown["updated_at"] = time(rule.updated).into();
     shown
 }
 

@@ -75,7 +75,7 @@ pub(in crate::huawei) fn v3(call: &Call, nic: &Nic) -> Value {
             "vpc_id": network(nic),
             "vpc_tenant_id": call.project.id,
             "created_at": time(nic.label.created),
-            "updated_at": time(nic.label.created),
+            "updated_at": time(nic.label.updated),
             "zone_id": nic.region,
             "tags": tags.collect::<Vec<_>>(),
             "binding:host_id": "",
@@ -125,7 +125,7 @@ pub(in crate::huawei) fn neutron(call: &Call, nic: &Nic) -> Value {
             "description": nic.label.description,
             "project_id": call.project.id,
             "created_at": time(nic.label.created),
-            "updated_at": time(nic.label.created),
+            "updated_at": time(nic.label.updated),
         }),
     )
 }

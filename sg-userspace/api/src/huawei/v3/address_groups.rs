@@ -190,7 +190,7 @@ fn shown(list: &PrefixList) -> Value {
         "tenant_id": sg_records::project_id(&list.region),
         "enterprise_project_id": ENTERPRISE_PROJECT,
         "created_at": time(list.label.created),
-        "updated_at": time(list.label.created),
+        "updated_at": time(list.label.updated),
         "status": "NORMAL",
         "status_message": "",
         "tags": tags_shown(&list.label),

@@ -116,7 +116,7 @@ impl Both {
         if let Some(at) = wanted.again.and_then(|pick| usize::from(pick).checked_rem(there.len())) {
             let spec = there[at].spec.clone();
             let (family, priority) = (spec.only(&self.model), Some(spec.priority));
-            return (Spec { family: None, ..spec }, Wanted { family, priority, ..wanted.clone() });
+            return (Spec { family: None, ..spec }, Wanted { priority, family, ..wanted.clone() });
         }
         let protocol = PROTOCOLS[wanted.protocol];
         let lists = &self.model.port_lists;
@@ -287,7 +287,7 @@ impl Kind {
 
 /// How many cases, and how many operations in each.
 fn cases() -> (u32, usize) {
-    if std::env::var_os("SG_DEEP").is_some() { (400, 120) } else { (24, 60) }
+    if std::env::var_os("SG_DEEP").is_some() { (200, 120) } else { (24, 60) }
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl Model {
 
     /// A group that a NIC holds, mostly.
     pub(super) fn held(&self, nic: usize, pick: u16) -> Named {
-        self.one_of(pick, |number, _| pick % 5 != 0 && self.nics[nic].groups.contains(&number))
+        self.one_of(pick, |number, _| !pick.is_multiple_of(5) && self.nics[nic].groups.contains(&number))
     }
 
     /// A group that a rule of another one may name, mostly.
@@ -145,7 +145,7 @@ impl Model {
         let Some(owner) = self.groups.get(&group) else { return self.group(pick) };
         self.one_of(pick, |number, other| {
             let alike = (other.vpc, other.is_regional()) == (owner.vpc, owner.is_regional());
-            pick % 5 != 0 && alike && other.kind != Kind::Enterprise && number != group
+            !pick.is_multiple_of(5) && alike && other.kind != Kind::Enterprise && number != group
         })
     }
 

@@ -24,6 +24,9 @@ pub(super) struct Packet {
 /// What becomes of it, and the id of the rule that decides, if one does.
 pub(super) type Verdict = (&'static str, Option<String>);
 
+/// What decides first: the place of the group or none, the priority, the action; then the place of the group, and that of the rule.
+type Rank = (usize, u8, Action, usize, usize);
+
 impl Model {
     /// The verdict on a packet of a NIC.
     pub(super) fn verdict(&self, nic: &Nic, packet: &Packet) -> Verdict {
@@ -34,7 +37,7 @@ impl Model {
             return ("accept", None);
         }
         let by_sequence = held().any(|(_, group)| group.is_regional());
-        let mut best: Option<((usize, u8, Action, usize, usize), &Rule)> = None;
+        let mut best: Option<(Rank, &Rule)> = None;
         for (place, group) in nic.groups.iter().enumerate() {
             for (written, rule) in self.rules_of(*group).enumerate() {
                 let first = if by_sequence { place } else { 0 };

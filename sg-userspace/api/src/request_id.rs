@@ -20,11 +20,15 @@ use crate::recording::{Line, Recording};
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(pub(crate) String);
 
-/// Gives every request of `router`, which serves `api`, an id and a line in the access log, and every response the header `header`
-/// with the id.
-pub(crate) fn with_ids(router: Router, api: Api, header: HeaderName, recording: Recording) -> Router {
+/// Gives every request of `router`, which serves `api`, an id and a line in the access log, and every response the headers
+/// `headers` with the id.
+pub(crate) fn with_ids(
+    router: Router,
+    api: Api,
+    headers: &'static [&'static str],
+    recording: Recording,
+) -> Router {
     router.layer(from_fn(move |mut request: Request, next: Next| {
-        let header = header.clone();
         // In the form that the clients of one API expect.
         let id = Uuid::new_v4().to_string().to_uppercase();
         // Of the highest level, so that no `RUST_LOG` keeps its id from a line that it lets through.
@@ -35,7 +39,10 @@ pub(crate) fn with_ids(router: Router, api: Api, header: HeaderName, recording: 
         request.extensions_mut().insert(line.facts());
         let response = async move {
             let mut response = next.run(request).await;
-            response.headers_mut().extend(value.map(|id| (header, id)));
+            if let Ok(value) = value {
+                let names = headers.iter().map(|name| HeaderName::from_static(name));
+                response.headers_mut().extend(names.map(|name| (name, value.clone())));
+            }
             let code = response.extensions_mut().remove();
             line.end(response.status().as_u16(), code);
             response

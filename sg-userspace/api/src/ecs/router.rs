@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     body::Body,
-    http::{self, HeaderName, Request},
+    http::{self, Request},
 };
 
 use sg_audit::{Api, Entry, Who};
@@ -34,7 +34,7 @@ pub fn router(ecs: Ecs) -> Router {
             let ecs = Arc::clone(&ecs);
             async move { reply(&ecs, id, request).await }
         });
-    with_ids(router, Api::Ecs, HeaderName::from_static("x-acs-request-id"), recording)
+    with_ids(router, Api::Ecs, &["x-acs-request-id"], recording)
 }
 
 async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Body>) -> http::Response<Body> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     body::Body,
-    http::{self, HeaderName, Request},
+    http::{self, Request},
 };
 use sg_audit::{Api, Entry, Who};
 use sg_records::KeyRole;
@@ -33,7 +33,8 @@ pub fn router(huawei: Huawei) -> Router {
             let huawei = Arc::clone(&huawei);
             async move { reply(&huawei, id, request).await }
         });
-    with_ids(router, Api::Huawei, HeaderName::from_static("x-request-id"), recording)
+    // Clients of OpenStack show the second.
+    with_ids(router, Api::Huawei, &["x-request-id", "x-openstack-request-id"], recording)
 }
 
 async fn reply(huawei: &Huawei, RequestId(id): RequestId, request: Request<Body>) -> http::Response<Body> {

@@ -57,7 +57,7 @@ mod whole;
 
 use std::sync::Arc;
 
-use axum::{Router, http::HeaderName};
+use axum::Router;
 
 use sg_audit::Api;
 
@@ -88,7 +88,7 @@ pub fn router(native: Native) -> Router {
         .method_not_allowed_fallback(error::no_such_method)
         .layer(axum::middleware::from_fn_with_state((native.clone(), Arc::new(operations)), caller::identify))
         .with_state(native);
-    with_ids(router, Api::Native, HeaderName::from_static("x-request-id"), recording)
+    with_ids(router, Api::Native, &["x-request-id"], recording)
 }
 
 /// The `OpenAPI` document.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::huawei::{
-    Call, Fault, Parameter, Response,
+    Call, Fault, Parameter, Response, ids,
     parameters::{Kind, query},
     v1::limit,
 };
@@ -25,7 +25,8 @@ pub(super) fn page(call: &Call, name: &str, all: &[Value]) -> Result<Response, F
     let backwards = call.query.boolean("page_reverse").unwrap_or(false);
     let marker = call.query.text("marker").filter(|marker| !marker.is_empty());
     let place = marker.map(|marker| {
-        let place = all.iter().position(|one| one["id"] == marker);
+        let uuid = ids::uuid(marker).map(|uuid| uuid.to_string());
+        let place = uuid.and_then(|uuid| all.iter().position(|one| one["id"] == uuid));
         place.ok_or_else(|| call.malformed("marker", "the id of an object of this list is expected"))
     });
     let place = place.transpose()?;

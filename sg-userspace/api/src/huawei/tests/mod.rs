@@ -120,6 +120,7 @@ async fn ask(face: &Router, request: Request<Body>) -> Reply {
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     assert!(headers.contains_key("x-request-id"), "{status}");
+    assert_eq!(headers["x-request-id"], headers["x-openstack-request-id"]);
     assert_eq!(headers.get("content-type").is_some(), !bytes.is_empty());
     Reply { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
 }

@@ -9,7 +9,7 @@ use sg_service::{
     in_memory::{InForce, Remembers},
 };
 
-use super::{REGION, get, huawei, send};
+use super::{REGION, get, huawei, project, send};
 use crate::huawei::{Huawei, router};
 
 const GROUPS: &str = "/v3/{project_id}/vpc/security-groups";
@@ -64,8 +64,12 @@ async fn links_lead_to_every_part_and_back() {
     assert_eq!(ids(&last, "ports"), ports[2..]);
     let all = get(&face, "/v2.0/ports").await.json();
     assert_eq!((ids(&all, "ports"), all.get("ports_links")), (ports.clone(), None));
-    let behind = get(&face, &format!("/v2.0/ports?marker={}", ports[2])).await.json();
-    assert_eq!(behind["ports"], json!([]));
+    for marker in [ports[2].clone(), ports[2].to_uppercase()] {
+        for path in ["/v2.0/ports".to_owned(), format!("/v1/{}/ports", project())] {
+            let behind = get(&face, &format!("{path}?marker={marker}")).await.json();
+            assert_eq!(behind["ports"], json!([]), "{path} {marker}");
+        }
+    }
     let unknown = get(&face, &format!("/v2.0/ports?marker={}", "0".repeat(36))).await;
     assert_eq!(
         (unknown.status.as_u16(), unknown.json()["NeutronError"]["type"].clone()),

@@ -21,10 +21,11 @@ pub(super) fn page(call: &Call, name: &str, all: &[Value]) -> Result<Response, F
     let limit = limit(call)?.unwrap_or(usize::MAX);
     let first = match call.query.text("marker") {
         None | Some("") => 0,
-        Some(marker) if ids::uuid(marker).is_some() => {
-            all.partition_point(|one| one["id"].as_str().unwrap_or_default() <= marker)
+        Some(marker) => {
+            let marker = ids::uuid(marker).map(|uuid| uuid.to_string());
+            let marker = marker.ok_or_else(|| call.malformed("marker", "the id of an object is expected"))?;
+            all.partition_point(|one| one["id"].as_str().unwrap_or_default() <= marker.as_str())
         }
-        Some(_) => return Err(call.malformed("marker", "the id of an object is expected")),
     };
     let part: Vec<&Value> = all.iter().skip(first).take(limit).collect();
     Ok(Response::of(json!({ name: part })))

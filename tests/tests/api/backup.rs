@@ -37,19 +37,19 @@ fn large_export([rules, nics, groups]: [usize; 3]) -> String {
     let region = "cn-hangzhou";
     let vpc = id("vpc-", 0);
     let mut records = vec![json!({"kind": "vpc", "record": {
-        "id": vpc, "region": region, "name": "net", "created": CREATED, "order": "merged", "established": "revalidate",
+        "id": vpc, "region": region, "name": "net", "created": CREATED, "updated": CREATED, "order": "merged", "established": "revalidate",
         "mid_stream": "loose", "takeover": 300, "default": "drop",
     }})];
     records.extend((0..groups).map(|number| {
         json!({"kind": "group", "record": {
             "id": id("sg-", number), "region": region, "vpc": vpc, "name": format!("group-{number}"),
-            "created": CREATED, "type": "basic", "inner_access": true, "default": false,
+            "created": CREATED, "updated": CREATED, "type": "basic", "inner_access": true, "default": false,
         }})
     }));
     records.extend((0..rules).map(|number| {
         json!({"kind": "rule", "record": {
             "id": id("sgr-", number), "group": id("sg-", number % groups), "direction": "ingress", "serial": number,
-            "created": CREATED, "spec": {
+            "created": CREATED, "updated": CREATED, "spec": {
                 "action": "accept", "priority": 1, "protocol": "tcp", "ports": (1 + number / groups).to_string(),
                 "remote": format!("10.{}.0.0/16", number % 256), "nic_type": "intranet",
                 "description": "rule of a usual length",
@@ -58,7 +58,7 @@ fn large_export([rules, nics, groups]: [usize; 3]) -> String {
     }));
     records.extend((0..nics).map(|number| {
         json!({"kind": "nic", "record": {
-            "id": id("eni-", number), "region": region, "vpc": vpc, "name": "", "created": CREATED,
+            "id": id("eni-", number), "region": region, "vpc": vpc, "name": "", "created": CREATED, "updated": CREATED,
             "instance": null, "primary": false, "device": null, "role": "host",
             "addresses": [format!("10.200.{}.{}", number / 250, 1 + number % 250)], "anti_spoofing": null,
             "accept_own_source": false, "dhcp_servers": [], "hook": "tc", "ipsec": null, "ethertypes": [],

@@ -22,10 +22,16 @@ fn sgctl(served: &Served<'_>, line: &str) -> Result<String> {
 }
 
 /// What is stored, without what is no policy.
-fn policy(served: &Served<'_>) -> Result<Vec<String>> {
+fn policy(served: &Served<'_>) -> Result<Vec<Value>> {
     let export = sgctl(served, "export")?;
-    let lines = export.lines().skip(1).filter(|line| !line.contains("\"kind\":\"settings\""));
-    Ok(lines.map(str::to_owned).collect())
+    let mut records: Vec<Value> =
+        export.lines().skip(1).map(serde_json::from_str).collect::<Result<_, _>>()?;
+    records.retain(|record| record["kind"] != "settings");
+    for record in &mut records {
+        // What goes back is changed once more.
+        record["record"].as_object_mut().context("no record")?.remove("updated");
+    }
+    Ok(records)
 }
 
 fn newest(served: &Served<'_>) -> Result<u64> {

@@ -19,6 +19,9 @@ pub(super) fn check(action: &Action, call: &Call) -> Result<(), Fault> {
             let place: String = place.chars().take(MAX_NAME).collect();
             Err(Fault::malformed(&place, why))
         };
+        if let Some(why) = place.split('.').skip(1).find_map(no_number) {
+            return refuse(why);
+        }
         match action.parameter(&numbers_as_n(place)).map(|parameter| parameter.effect) {
             Some(Effect::Acts { .. } | Effect::Nothing { .. }) => {}
             Some(Effect::Refused { unless, .. })
@@ -40,6 +43,15 @@ fn is_of_the_protocol(call: &Call, name: &str, text: &str) -> bool {
         "Format" | "SignatureMethod" | "SignatureNonce" | "SignatureVersion" | "Timestamp" => true,
         _ => false,
     }
+}
+
+/// Why a part of a name, which should be the number of an element, is none. Whoever reads the elements looks for numbers only: they
+/// would ignore `Permissions.N.Policy`, which has the declared name.
+fn no_number(part: &str) -> Option<&'static str> {
+    let is_of_digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = part.parse().is_ok_and(|number: u32| number > 0 && number.to_string() == part);
+    (part == "N" || is_of_digits && !is_number)
+        .then_some("elements are numbered from 1, without leading zeros")
 }
 
 /// `Permissions.2.Policy` → `Permissions.N.Policy`.

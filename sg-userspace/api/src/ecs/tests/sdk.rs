@@ -200,6 +200,32 @@ async fn a_change_that_is_not_understood_is_not_done() {
     assert_eq!(service.snapshot().groups().len(), 1);
 }
 
+/// A name as declarations write it, with `N` for the number, is no parameter, nor is one with another text that is no number from 1:
+/// nobody reads them, and without its policy a rule would accept.
+#[tokio::test]
+async fn an_element_has_a_number() {
+    let (face, _) = furnished().await;
+    let mut nonce = 0;
+    for (action, before, behind) in [
+        ("AuthorizeSecurityGroup", "Permissions.", ".Policy"),
+        ("UntagResources", "TagKey.", ""),
+        ("DescribeSecurityGroups", "Tag.", ".Key"),
+        ("DescribeInstances", "InstanceIds.", ""),
+        ("JoinSecurityGroup", "SecurityGroupId.", ""),
+        ("DescribeNetworkInterfaces", "Tag.1.", ".Key"),
+    ] {
+        for number in ["N", "n", "0", "007", "+1", "-1", "1e1", " 1", "4294967296", "\u{661}", ""] {
+            nonce += 1;
+            let place = format!("{before}{number}{behind}");
+            let mut all = common(action, &format!("element-{nonce}"));
+            all.insert(place.clone(), "drop".to_owned());
+            let reply = ask(&face, get(all)).await;
+            assert_eq!(reply.status, 400, "{action} {place}: {}", reply.text);
+            assert!(reply.text.contains(&format!("\\\"{place}\\\"")), "{action} {place}: {}", reply.text);
+        }
+    }
+}
+
 /// The names that real clients sent and that are refused: a resource group, and one that was sent to try the signature.
 #[test]
 fn recorded_requests_are_understood() {

@@ -114,6 +114,7 @@ impl Problem {
             (Self::NotFound(Subject::Port), _) => "PortNotFound",
             (Self::NotFound(_), _) => "HTTPNotFound",
             (Self::Exists, _) => "SecurityGroupRuleExists",
+            (Self::InUse, Subject::Port) => "PortInUse",
             (Self::InUse, _) => "SecurityGroupInUse",
             (Self::Quota, _) => "OverQuota",
             (Self::NotAllowed, _) => "PolicyNotAuthorized",

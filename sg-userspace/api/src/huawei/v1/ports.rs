@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 use sg_records::{KeyRole, Nic};
-use sg_service::{RegisterNic, RemoveNics};
+use sg_service::{DeleteInterface, RegisterNic};
 
 use super::paging::{PAGE, page};
 use crate::huawei::{
@@ -11,7 +11,7 @@ use crate::huawei::{
     operation::Outcome,
     parameters::{Fields, Kind, body, query},
     ports::{self, ChangePort, address_pairs},
-    problem::{Problem, Subject},
+    problem::Subject,
     v3::submit,
 };
 
@@ -198,13 +198,7 @@ fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 /// Removes the port that the path names.
 pub(in crate::huawei) fn delete<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let state = huawei.service.snapshot();
-        let nic = ports::find(&state, call)?;
-        if nic.instance.is_some() || nic.device.is_some() {
-            let message = "Port is in use: a server has it, or a device of this host, on which everything would pass without it.";
-            return Err(call.fault(Problem::InUse, message.to_owned()));
-        }
-        let operation = RemoveNics { nics: vec![nic.id.to_string()] };
-        submit(huawei, call, operation, |_| Response::no_content()).await
+        let nic = ports::find(&huawei.service.snapshot(), call)?.id.to_string();
+        submit(huawei, call, DeleteInterface { nic }, |_| Response::no_content()).await
     })
 }

@@ -113,6 +113,7 @@ impl Problem {
             (Self::NotFound(Subject::Rule), _) => "SecurityGroupRuleNotFound",
             (Self::NotFound(Subject::Port), _) => "PortNotFound",
             (Self::NotFound(_), _) => "HTTPNotFound",
+            (Self::Exists, Subject::Port) => "IpAddressInUse",
             (Self::Exists, _) => "SecurityGroupRuleExists",
             (Self::InUse, Subject::Port) => "PortInUse",
             (Self::InUse, _) => "SecurityGroupInUse",

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 use sg_records::{KeyRole, Nic};
-use sg_service::{DeleteInterface, RegisterNic};
+use sg_service::{CreateInterface, DeleteInterface};
 
 use super::paging::{PAGE, page};
 use crate::huawei::{
@@ -31,7 +31,11 @@ pub(in crate::huawei) const NEW_PORT: &[Parameter] = &[
     body("port.network_id", Kind::Text, "id of the VPC").required(),
     body("port.admin_state_up", Kind::Boolean, "`true`, which every port is"),
     body("port.device_owner", Kind::Text, "it is set for the ports of servers").refused(),
-    body("port.fixed_ips", Kind::Objects, "its addresses; one at least"),
+    body(
+        "port.fixed_ips",
+        Kind::Objects,
+        "its addresses, of the range of the VPC if it has one, and of no other port of the VPC; default: the first free one of the range",
+    ),
     body("port.fixed_ips[].ip_address", Kind::Text, "").required(),
     body("port.fixed_ips[].subnet_id", Kind::Text, "the id of the VPC"),
     body("port.tenant_id", Kind::Text, "that of the path"),
@@ -156,7 +160,7 @@ fn groups(huawei: &Huawei, call: &Call, port: &Fields<'_>) -> Result<Option<Vec<
 ///
 /// # Errors
 /// The first field that is malformed or names what does not exist.
-pub(in crate::huawei) fn registered(huawei: &Huawei, call: &Call) -> Result<RegisterNic, Fault> {
+pub(in crate::huawei) fn registered(huawei: &Huawei, call: &Call) -> Result<CreateInterface, Fault> {
     let fields = call.fields().object("port");
     if fields.boolean("admin_state_up") == Some(false) {
         return Err(call.malformed("port.admin_state_up", "every port is up"));

@@ -7,9 +7,9 @@ use std::{
 
 use axum::{Router, http::Method};
 use serde_json::{Value, json};
-use sg_records::uuid_of;
+use sg_records::{Family, ListEntry, PrefixEntry, PrefixFamily, uuid_of};
 use sg_service::{
-    AttachNic, CreateVpc, NewLabel, RegisterInstance, RegisterNic, Service,
+    AttachNic, CreateList, CreateVpc, ModifyList, NewLabel, RegisterInstance, RegisterNic, Service,
     in_memory::{InForce, Remembers},
 };
 use tokio::{join, task::yield_now};
@@ -108,4 +108,37 @@ async fn a_port_that_is_just_attached_is_not_deleted() {
         );
         assert!(world.service.snapshot().nic(&nic.id).is_some());
     }
+}
+
+#[tokio::test]
+async fn addresses_without_remarks_leave_those_that_another_api_sets() {
+    let world = World::new().await;
+    let entry =
+        |text: &str, remark: &str| PrefixEntry::new(PrefixEntry::parse(text).unwrap(), remark.to_owned());
+    let list = CreateList::<PrefixEntry> {
+        label: NewLabel { name: "office".to_owned(), ..NewLabel::default() },
+        region: REGION.to_owned(),
+        extra: PrefixFamily { family: Some(Family::V4) },
+        max_entries: 20,
+        entries: vec![entry("10.0.0.1", "printer"), entry("10.1.0.0/16", ""), entry("10.2.0.0/16", "gone")],
+    };
+    let list = world.service.submit(list).await.unwrap();
+    let remark = ModifyList::<PrefixEntry> {
+        list: list.id.to_string(),
+        add: vec![entry("10.1.0.0/16", "the lab")],
+        ..ModifyList::default()
+    };
+    let path = format!("/v3/{{project_id}}/vpc/address-groups/{}", uuid_of(&list.id));
+    let body = json!({ "address_group": { "ip_set": ["10.3.0.0/16", "10.1.0.0/16", "10.0.0.1"] } });
+    let replace = send(&world.face, Method::PUT, &path, &body);
+    let (remarked, replaced) = world.together(world.service.submit(remark), replace).await;
+    remarked.unwrap();
+    let wanted = [("10.3.0.0/16", ""), ("10.1.0.0/16", "the lab"), ("10.0.0.1", "printer")];
+    let wanted = wanted.map(|(ip, remarks)| json!({ "ip": ip, "remarks": remarks }));
+    assert_eq!(replaced.json()["address_group"]["ip_extra_set"], json!(wanted), "{replaced:?}");
+
+    let body = json!({ "address_group": { "ip_extra_set": [{ "ip": "10.0.0.1" }] } });
+    let replaced = send(&world.face, Method::PUT, &path, &body).await;
+    let wanted = json!([{ "ip": "10.0.0.1", "remarks": "" }]);
+    assert_eq!(replaced.json()["address_group"]["ip_extra_set"], wanted, "{replaced:?}");
 }

@@ -18,6 +18,7 @@ pub(super) fn fault(call: &Call, refusal: &Refusal) -> Fault {
         Refusal::HasMembers { group, .. } | Refusal::Referenced { group, .. } => {
             format!("Security group {group} is in use ({refusal}).")
         }
+        Refusal::Attachment { nic, .. } => format!("Port {nic} is in use ({refusal})."),
         _ => refusal.to_string(),
     };
     Fault::of(call.operation, problem, ids::in_message(&message))
@@ -41,6 +42,7 @@ const fn problem(refusal: &Refusal) -> Problem {
         Refusal::HasMembers { .. }
         | Refusal::Referenced { .. }
         | Refusal::InUse { .. }
+        | Refusal::Attachment { .. }
         | Refusal::DefaultGroup { .. } => Problem::InUse,
         Refusal::DuplicateRule { .. }
         | Refusal::Repeated { .. }
@@ -53,7 +55,6 @@ const fn problem(refusal: &Refusal) -> Problem {
         | Refusal::Unfiltered { .. }
         | Refusal::FailingTest { .. }
         | Refusal::LostAccess { .. }
-        | Refusal::Attachment { .. }
         | Refusal::Unenforceable { .. } => Problem::Conflict,
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } | Refusal::NotSettled { .. } => {
             Problem::Internal

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 
 use sg_model::AddressPair;
 use sg_records::{GroupType, Nic};
-use sg_service::{LabelChange, ModifyNic, NewLabel, Operation, Refusal, RegisterNic, SetGroups, State, Tx};
+use sg_service::{
+    CreateInterface, LabelChange, ModifyNic, NewLabel, Operation, Refusal, RegisterNic, SetGroups, State, Tx,
+};
 
 use crate::huawei::{Call, Fault, objects, parameters::Fields};
 
@@ -82,7 +84,7 @@ pub(in crate::huawei) fn register(
     call: &Call,
     port: &Fields<'_>,
     groups: Vec<String>,
-) -> Result<RegisterNic, Fault> {
+) -> Result<CreateInterface, Fault> {
     let network = port.text("network_id").unwrap_or_default();
     let vpc = objects::vpc(state, call, network).ok_or_else(|| {
         call.malformed(
@@ -111,5 +113,5 @@ pub(in crate::huawei) fn register(
         ..RegisterNic::default()
     };
     nic.senders.allowed_address_pairs = address_pairs(call, port)?.unwrap_or_default();
-    Ok(nic)
+    Ok(CreateInterface(nic))
 }

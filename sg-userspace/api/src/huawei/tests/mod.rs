@@ -10,6 +10,7 @@ mod recorded;
 mod roles;
 mod rules;
 mod sockets;
+mod together;
 mod tokens;
 mod trail;
 

@@ -143,6 +143,25 @@ async fn refused_changes_of_a_port_change_nothing() {
 }
 
 #[tokio::test]
+async fn no_two_ports_of_a_network_have_one_address() {
+    let (face, _, ports) = world().await;
+    let shown = get(&face, &format!("/v2.0/ports/{}", ports[0])).await.json()["port"].take();
+    let with = |address: &str| json!({ "port": { "network_id": shown["network_id"], "fixed_ips": [{ "ip_address": address }] } });
+    for (path, code) in [("/v1/{project_id}/ports", "VPC.0701"), ("/v2.0/ports", "IpAddressInUse")] {
+        let taken = send(&face, Method::POST, path, &with("10.0.0.2")).await;
+        let said = taken.json();
+        let found = said.get("code").unwrap_or(&said["NeutronError"]["type"]);
+        assert_eq!((taken.status.as_u16(), found), (409, &json!(code)), "{taken:?}");
+    }
+    assert_eq!(ids(&get(&face, "/v2.0/ports").await.json(), "ports"), ports);
+    assert_eq!(send(&face, Method::POST, "/v2.0/ports", &with("10.0.0.4")).await.status, 201);
+    let none = json!({ "port": { "network_id": shown["network_id"] } });
+    let refused = send(&face, Method::POST, "/v1/{project_id}/ports", &none).await;
+    let text = "has no range of addresses";
+    assert!(refused.status == 400 && refused.text.contains(text), "{refused:?}");
+}
+
+#[tokio::test]
 async fn ports_have_the_addresses_of_their_devices() {
     let in_force = InForce::default();
     let facts = DeviceFacts {

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 use sg_records::{KeyRole, Nic};
-use sg_service::{RegisterNic, RemoveNics};
+use sg_service::{CreateInterface, DeleteInterface};
 
 use super::paging::{PAGE, page};
 use crate::huawei::{
@@ -11,7 +11,7 @@ use crate::huawei::{
     operation::Outcome,
     parameters::{Fields, Kind, body, query},
     ports::{self, ChangePort, address_pairs},
-    problem::{Problem, Subject},
+    problem::Subject,
     v3::submit,
 };
 
@@ -31,7 +31,11 @@ pub(in crate::huawei) const NEW_PORT: &[Parameter] = &[
     body("port.network_id", Kind::Text, "id of the VPC").required(),
     body("port.admin_state_up", Kind::Boolean, "`true`, which every port is"),
     body("port.device_owner", Kind::Text, "it is set for the ports of servers").refused(),
-    body("port.fixed_ips", Kind::Objects, "its addresses; one at least"),
+    body(
+        "port.fixed_ips",
+        Kind::Objects,
+        "its addresses, of the range of the VPC if it has one, and of no other port of the VPC; default: the first free one of the range",
+    ),
     body("port.fixed_ips[].ip_address", Kind::Text, "").required(),
     body("port.fixed_ips[].subnet_id", Kind::Text, "the id of the VPC"),
     body("port.tenant_id", Kind::Text, "that of the path"),
@@ -156,7 +160,7 @@ fn groups(huawei: &Huawei, call: &Call, port: &Fields<'_>) -> Result<Option<Vec<
 ///
 /// # Errors
 /// The first field that is malformed or names what does not exist.
-pub(in crate::huawei) fn registered(huawei: &Huawei, call: &Call) -> Result<RegisterNic, Fault> {
+pub(in crate::huawei) fn registered(huawei: &Huawei, call: &Call) -> Result<CreateInterface, Fault> {
     let fields = call.fields().object("port");
     if fields.boolean("admin_state_up") == Some(false) {
         return Err(call.malformed("port.admin_state_up", "every port is up"));
@@ -198,13 +202,7 @@ fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 /// Removes the port that the path names.
 pub(in crate::huawei) fn delete<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let state = huawei.service.snapshot();
-        let nic = ports::find(&state, call)?;
-        if nic.instance.is_some() || nic.device.is_some() {
-            let message = "Port is in use: a server has it, or a device of this host, on which everything would pass without it.";
-            return Err(call.fault(Problem::InUse, message.to_owned()));
-        }
-        let operation = RemoveNics { nics: vec![nic.id.to_string()] };
-        submit(huawei, call, operation, |_| Response::no_content()).await
+        let nic = ports::find(&huawei.service.snapshot(), call)?.id.to_string();
+        submit(huawei, call, DeleteInterface { nic }, |_| Response::no_content()).await
     })
 }

@@ -1,11 +1,14 @@
 //! Address groups of v3: prefix lists.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::http::Method;
 use serde_json::{Value, json};
 use sg_records::{Family, KeyRole, ListEntry as _, PrefixEntry, PrefixFamily, PrefixList};
-use sg_service::{CreateList, DeleteLists, LabelChange, ModifyList, NewLabel, State, list_associations};
+use sg_service::{
+    CreateList, DeleteLists, LabelChange, ModifyList, NewLabel, Operation as Change, Refusal, State, Tx,
+    list_associations,
+};
 
 use super::common::{
     DRY_RUN, ENTERPRISE_PROJECT, description, enterprise_project, name, submit, tags_shown, time,
@@ -39,7 +42,11 @@ const CONTENT: &[Parameter] = &[
     DRY_RUN,
     body("address_group", Kind::Object, "").required(),
     body("address_group.description", Kind::Text, "up to 255 characters without `<` and `>`"),
-    body("address_group.ip_set", Kind::Texts, "all entries: addresses, prefixes, ranges `a-b`"),
+    body(
+        "address_group.ip_set",
+        Kind::Texts,
+        "all entries: addresses, prefixes, ranges `a-b`; those that there are keep their remarks",
+    ),
     body("address_group.ip_extra_set", Kind::Objects, "all entries with remarks, in place of `ip_set`"),
     body("address_group.ip_extra_set[].ip", Kind::Text, "an address, a prefix, a range `a-b`").required(),
     body("address_group.ip_extra_set[].remarks", Kind::Text, "default: none"),
@@ -241,7 +248,7 @@ fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let fields = call.fields().object("address_group");
         let list = find(&huawei.service.snapshot(), call)?.id.to_string();
         call.change.aims_at(&list);
-        let operation = ModifyList::<PrefixEntry> {
+        let change = ModifyList::<PrefixEntry> {
             list,
             label: LabelChange {
                 name: name(call, &fields)?,
@@ -252,8 +259,34 @@ fn update<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
             entries: entries(call, &fields)?,
             ..ModifyList::default()
         };
+        let operation = ChangeAddressGroup { change, keeps_remarks: fields.texts("ip_set").is_some() };
         submit(huawei, call, operation, |list| Response::of(one(&list))).await
     })
+}
+
+/// Changes an address group.
+struct ChangeAddressGroup {
+    change: ModifyList<PrefixEntry>,
+    /// The new entries were given without remarks: those that there are keep theirs, which another API may have set.
+    keeps_remarks: bool,
+}
+
+impl Change for ChangeAddressGroup {
+    type Output = PrefixList;
+
+    fn run(&self, tx: &mut Tx) -> Result<PrefixList, Refusal> {
+        let mut change = self.change.clone();
+        if self.keeps_remarks {
+            let there = &tx.find_list::<PrefixEntry>(&change.list)?.entries;
+            let remarks: HashMap<_, &str> =
+                there.iter().map(|entry| (entry.value(), entry.description())).collect();
+            for entry in change.entries.iter_mut().flatten() {
+                let kept = remarks.get(entry.value()).map(|remark| (*remark).to_owned());
+                *entry = PrefixEntry::new(entry.value().clone(), kept.unwrap_or_default());
+            }
+        }
+        change.run(tx)
+    }
 }
 
 fn capacity(call: &Call, fields: &Fields<'_>) -> Result<Option<u32>, Fault> {

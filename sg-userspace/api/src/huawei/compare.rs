@@ -1,7 +1,7 @@
 //! Compares what a request says with what its operation declares, before the operation runs: a parameter that is not declared is
 //! refused by its name, and so is one that is not supported here. So nothing is ignored. It must never know what a parameter means.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -25,6 +25,11 @@ pub(super) fn check(operation: Declaration, query: &Query, body: &Value) -> Resu
     }
 }
 
+/// The maximum number of values of a parameter of the query. Each is compared with every object of a list.
+pub(super) const MAX_VALUES: usize = 100;
+/// What is said of more.
+pub(super) const TOO_MANY: &str = "100 values at most are expected";
+
 struct Checked {
     operation: Declaration,
     declared: Vec<&'static Parameter>,
@@ -36,17 +41,21 @@ impl Checked {
     }
 
     fn query(&self, query: &Query) -> Result<(), Fault> {
-        let mut seen = BTreeSet::new();
+        let mut seen = BTreeMap::<&str, usize>::new();
         for (name, value) in &query.0 {
             let Some(parameter) = self.find(Place::Query, name) else {
                 return Err(Fault::unknown(self.operation, name));
             };
             self.is_supported(parameter, name)?;
-            let repeated = !seen.insert(name);
+            let count = seen.entry(name).or_default();
+            *count += 1;
+            if *count > MAX_VALUES {
+                return Err(Fault::malformed(self.operation, name, TOO_MANY));
+            }
             let good = match parameter.kind {
                 Kind::Integers => whole(value).is_some(),
                 Kind::Texts => true,
-                _ if repeated => {
+                _ if *count > 1 => {
                     return Err(Fault::malformed(self.operation, name, "it occurs more than once"));
                 }
                 Kind::Integer => whole(value).is_some(),
@@ -57,7 +66,7 @@ impl Checked {
                 return Err(Fault::malformed(self.operation, name, wanted(parameter.kind)));
             }
         }
-        self.are_there(Place::Query, "", "", |name| seen.contains(&name.to_owned()))
+        self.are_there(Place::Query, "", "", |name| seen.contains_key(name))
     }
 
     /// Checks the fields of an object; `pattern` and `place` are its name with a dot, as declared and as sent.

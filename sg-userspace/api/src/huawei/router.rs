@@ -6,15 +6,19 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     body::Body,
-    http::{self, Request},
+    http::{self, Method, Request},
 };
 use sg_audit::{Api, Entry, Who};
 use sg_records::KeyRole;
+use tokio::{runtime::Handle, task::spawn_blocking};
+use tracing::Span;
 
 use super::{
     Call, Dialect, Fault, Huawei, Operation, Response,
     authenticate::{Caller, authenticate},
-    compare, project, reply,
+    compare,
+    problem::Problem,
+    project, reply,
     route::{Route, route},
     wire::Wire,
 };
@@ -37,7 +41,11 @@ pub fn router(huawei: Huawei) -> Router {
     with_ids(router, Api::Huawei, &["x-request-id", "x-openstack-request-id"], recording)
 }
 
-async fn reply(huawei: &Huawei, RequestId(id): RequestId, request: Request<Body>) -> http::Response<Body> {
+async fn reply(
+    huawei: &Arc<Huawei>,
+    RequestId(id): RequestId,
+    request: Request<Body>,
+) -> http::Response<Body> {
     let from = recording::from(request.extensions().get().copied());
     let facts = request.extensions().get::<Facts>().cloned().unwrap_or_default();
     let mut entry = Entry::new(Api::Huawei, UNKNOWN, Who::default(), from);
@@ -62,7 +70,7 @@ async fn reply(huawei: &Huawei, RequestId(id): RequestId, request: Request<Body>
 }
 
 async fn execute(
-    huawei: &Huawei,
+    huawei: &Arc<Huawei>,
     request: Request<Body>,
     id: &str,
     entry: &mut Entry,
@@ -84,7 +92,7 @@ async fn execute(
     }
     let (operation, call) = call(huawei, wire, route, caller, id, entry)?;
     facts.note(Some(operation.recorded_name()), entry.who.clone());
-    let response = run(huawei, operation, &call).await?;
+    let response = run(huawei, operation, &Arc::new(call)).await?;
     if let Some(key) = &response.issued_to {
         facts.note(Some(operation.recorded_name()), Who::key(key));
     }
@@ -133,7 +141,11 @@ fn call(
     Ok((operation, call))
 }
 
-async fn run(huawei: &Huawei, operation: &Operation, call: &Call) -> Result<Response, Fault> {
+async fn run(
+    huawei: &Arc<Huawei>,
+    operation: &'static Operation,
+    call: &Arc<Call>,
+) -> Result<Response, Fault> {
     if let Some(needed) = operation.role
         && call.role < needed
     {
@@ -142,7 +154,7 @@ async fn run(huawei: &Huawei, operation: &Operation, call: &Call) -> Result<Resp
         return Err(fault);
     }
     let result = match compare::check(call.operation, &call.query, &call.body) {
-        Ok(()) => (operation.handler)(huawei, call).await,
+        Ok(()) => handle(huawei, operation, call).await,
         Err(fault) => Err(fault),
     };
     if let Err(fault) = &result
@@ -152,4 +164,27 @@ async fn run(huawei: &Huawei, operation: &Operation, call: &Call) -> Result<Resp
         call.change.refused(&fault.code, &fault.message).await;
     }
     result
+}
+
+/// Runs an operation. A query may look at every object, which takes milliseconds: then other requests are served meanwhile.
+async fn handle(
+    huawei: &Arc<Huawei>,
+    operation: &'static Operation,
+    call: &Arc<Call>,
+) -> Result<Response, Fault> {
+    if operation.method != Method::GET {
+        return (operation.handler)(huawei, call).await;
+    }
+    let declaration = call.operation;
+    let (huawei, call) = (Arc::clone(huawei), Arc::clone(call));
+    let (runtime, request) = (Handle::current(), Span::current());
+    let done =
+        spawn_blocking(move || request.in_scope(|| runtime.block_on((operation.handler)(&huawei, &call))));
+    done.await.map_err(|_| {
+        Fault::of(
+            declaration,
+            Problem::Unavailable,
+            "The server is ending: send the request again.".to_owned(),
+        )
+    })?
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The maximum number of parameters in a query.
-const MAX_PARAMETERS: usize = 4096;
+const MAX_PARAMETERS: usize = 200;
 /// The media type of a body.
 const JSON: &[&str] = &["application/json"];
 /// The maximum length of a `Host` header in a response.

@@ -1,16 +1,21 @@
 //! Servers: lists and single ones, as ECS v1 and as Nova v2.1 show them. A server here is an instance that was registered, so it is
 //! always active, and it has no flavor, image or disks.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
-use sg_records::{GroupId, Instance, KeyRole, Nic, uuid_of};
+use sg_records::{GroupId, Instance, KeyRole, Nic, Uuid, uuid_of};
 use sg_service::{HostDevices, Service, State};
 
 use super::find;
 use crate::huawei::{
-    Call, Dialect, Fault, Huawei, Operation, Parameter, Response, ids,
+    Call, Dialect, Fault, Huawei, Operation, Parameter, Response,
+    compare::{MAX_VALUES, TOO_MANY},
+    ids,
     operation::Outcome,
     parameters::{Kind, header, query},
     ports,
@@ -201,12 +206,25 @@ fn is_tagged(server: &Instance, wanted: &str) -> bool {
     server.label.tags.get(key).is_some_and(|found| value.is_none_or(|value| value == found))
 }
 
+/// The values of a filter that are separated by commas.
+///
+/// # Errors
+/// If there are too many.
+fn values<'a>(call: &'a Call, name: &'a str) -> Result<Option<BTreeSet<&'a str>>, Fault> {
+    let Some(text) = call.query.text(name) else { return Ok(None) };
+    let values: BTreeSet<&str> = text.split(',').map(str::trim).collect();
+    if values.len() > MAX_VALUES {
+        return Err(call.malformed(name, TOO_MANY));
+    }
+    Ok(Some(values))
+}
+
 /// The servers that the filters which both versions have select, in the order of their ids.
-fn selected<'a>(seen: &'a Seen, call: &Call) -> Vec<&'a Arc<Instance>> {
+fn selected<'a>(seen: &'a Seen, call: &Call) -> Result<Vec<&'a Arc<Instance>>, Fault> {
     let query = &call.query;
     let (name, part, status) = (query.text("name"), query.text("ip"), query.text("status"));
-    let tags = |name| query.text(name).into_iter().flat_map(|text| text.split(',')).map(str::trim);
-    let (tags, other_tags): (Vec<&str>, Vec<&str>) = (tags("tags").collect(), tags("not-tags").collect());
+    let (tags, other_tags) = (values(call, "tags")?, values(call, "not-tags")?);
+    let (tags, other_tags) = (tags.unwrap_or_default(), other_tags.unwrap_or_default());
     let mut found: Vec<&Arc<Instance>> = seen
         .state
         .instances()
@@ -221,7 +239,7 @@ fn selected<'a>(seen: &'a Seen, call: &Call) -> Vec<&'a Arc<Instance>> {
         })
         .collect();
     found.sort_by_cached_key(|server| uuid_of(&server.id));
-    found
+    Ok(found)
 }
 
 /// Whether one of the IPv4 addresses of a server is wanted.
@@ -249,14 +267,16 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let seen = Seen::of(&huawei.service);
         let query = &call.query;
-        let (exact, ids) = (query.text("ip_eq"), query.text("server_id"));
+        let exact = query.text("ip_eq");
+        let ids = values(call, "server_id")?;
+        let ids = ids.map(|ids| ids.into_iter().filter_map(ids::uuid).collect::<BTreeSet<Uuid>>());
         let in_project =
             query.text("enterprise_project_id").is_none_or(|id| ["0", "all_granted_eps"].contains(&id));
-        let mut found = selected(&seen, call);
+        let mut found = selected(&seen, call)?;
         found.retain(|server| {
             in_project
                 && exact.is_none_or(|address| has_address(&seen, server, |text| text == address))
-                && ids.is_none_or(|ids| ids.split(',').any(|id| ids::uuid(id) == Some(uuid_of(&server.id))))
+                && ids.as_ref().is_none_or(|ids| ids.contains(&uuid_of(&server.id)))
         });
         let limit = limit(call, DEFAULT)?;
         let page = query.integer("offset").unwrap_or(1);
@@ -272,7 +292,7 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 fn nova_list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let seen = Seen::of(&huawei.service);
-        let found = selected(&seen, call);
+        let found = selected(&seen, call)?;
         let limit = limit(call, MOST)?;
         let first = behind(call, &found)?.unwrap_or_default();
         let part = found.iter().skip(first).take(limit);

@@ -118,8 +118,9 @@ fn shown(call: &Call, state: &State, group: &Group) -> Value {
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = v1::all_groups(&huawei.service.snapshot(), call, shown);
-        page(call, "security_groups", &all)
+        let state = huawei.service.snapshot();
+        let (all, shown) = v1::all_groups(&state, call, shown);
+        page(call, "security_groups", &all, shown)
     })
 }
 

@@ -115,8 +115,8 @@ fn port(huawei: &Huawei, call: &Call, nic: &Nic) -> serde_json::Value {
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = ports::all(&huawei.service, call, ports::neutron);
-        page(call, "ports", &all)
+        let (all, shown) = ports::all(&huawei.service, call, ports::neutron);
+        page(call, "ports", &all, shown)
     })
 }
 

@@ -93,8 +93,9 @@ pub(super) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = v1::all_rules(&huawei.service.snapshot(), call, shown);
-        page(call, "security_group_rules", &all)
+        let state = huawei.service.snapshot();
+        let (all, shown) = v1::all_rules(&state, call, shown);
+        page(call, "security_group_rules", &all, shown)
     })
 }
 

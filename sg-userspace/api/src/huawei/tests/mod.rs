@@ -4,6 +4,7 @@ mod address_groups;
 mod arbitrary;
 mod declared;
 mod groups;
+mod lists;
 mod page;
 mod ports;
 mod recorded;

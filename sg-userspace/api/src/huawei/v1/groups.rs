@@ -1,8 +1,10 @@
 //! Groups of v1, each with its rules, and what v2.0 does alike.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use serde_json::{Value, json};
-use sg_records::{Group, GroupType, KeyRole, Rule, uuid_of};
+use sg_records::{Group, GroupType, KeyRole, Rule, VpcId, uuid_of};
 use sg_service::{CreateGroup, DeleteGroups, GroupTemplate, NewLabel, State};
 
 use super::{
@@ -12,9 +14,10 @@ use super::{
 use crate::huawei::{
     Call, Dialect, Fault, Huawei, Operation, Response, objects,
     operation::Outcome,
+    paging::{Ordered, ordered},
     parameters::{Kind, body, query},
     problem::Subject,
-    selection::selects,
+    selection::Selection,
     v3::{name, submit},
 };
 
@@ -106,44 +109,36 @@ pub(in crate::huawei) fn rules_of(
     state.rules_of(&group.id).map(|rule| shown(call, state, rule)).collect()
 }
 
-/// The groups that the query selects, in the order of their ids.
-pub(in crate::huawei) fn all(
-    state: &State,
-    call: &Call,
-    shown: impl Fn(&Call, &State, &Group) -> Value,
-) -> Vec<Value> {
-    let mut found: Vec<(String, Value)> = state
-        .groups()
-        .values()
-        .filter(|group| group.region == call.project.region)
-        .map(|group| (group, shown(call, state, group)))
-        .filter(|(group, shown)| {
-            selects(call, shown, |name, values| special(state, call, group, name, values))
-        })
-        .map(|(group, shown)| (uuid_of(&group.id).to_string(), shown))
-        .collect();
-    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    found.into_iter().map(|(_, shown)| shown).collect()
-}
-
-/// A group without a VPC is for the NICs of every one.
-fn special(state: &State, call: &Call, group: &Group, name: &str, values: &[&str]) -> Option<bool> {
-    let is_for = |text: &&str| {
-        objects::vpc(state, call, text).is_some_and(|vpc| group.vpc.as_ref().is_none_or(|id| *id == vpc.id))
+/// All groups, and how one is shown that the query selects. A group without a VPC is for the NICs of every one.
+pub(in crate::huawei) fn all<'a>(
+    state: &'a State,
+    call: &'a Call,
+    shown: impl Fn(&Call, &State, &Group) -> Value + 'a,
+) -> (Ordered<&'a Arc<Group>>, impl Fn(&&'a Arc<Group>) -> Option<Value> + 'a) {
+    let here = state.groups().values().filter(|group| group.region == call.project.region);
+    let selection = Selection::with(call, &["vpc_id"], |_, _| None);
+    let wanted: Vec<&str> = call.query.texts("vpc_id").collect();
+    let vpcs: Vec<&VpcId> = wanted.iter().filter_map(|id| Some(&objects::vpc(state, call, id)?.id)).collect();
+    let is_for_vpc = move |group: &Group| {
+        wanted.is_empty() || group.vpc.as_ref().map_or_else(|| !vpcs.is_empty(), |vpc| vpcs.contains(&vpc))
     };
-    (name == "vpc_id").then(|| values.iter().any(is_for))
+    let shown = move |group: &&Arc<Group>| {
+        is_for_vpc(group).then(|| selection.admit(shown(call, state, group))).flatten()
+    };
+    (ordered(here, |group| uuid_of(&group.id)), shown)
 }
 
 /// The group that the path names.
-pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a std::sync::Arc<Group>, Fault> {
+pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a Arc<Group>, Fault> {
     let text = call.value("security_group_id");
     objects::group(state, call, text).ok_or_else(|| call.not_found(Subject::Group, "Security group", text))
 }
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = all(&huawei.service.snapshot(), call, shown);
-        page(call, "security_groups", &all)
+        let state = huawei.service.snapshot();
+        let (all, shown) = all(&state, call, shown);
+        page(call, "security_groups", &all, shown)
     })
 }
 

@@ -134,8 +134,8 @@ fn port(huawei: &Huawei, call: &Call, nic: &Nic) -> Response {
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = ports::all(&huawei.service, call, ports::former);
-        page(call, "ports", &all)
+        let (all, shown) = ports::all(&huawei.service, call, ports::former);
+        page(call, "ports", &all, shown)
     })
 }
 

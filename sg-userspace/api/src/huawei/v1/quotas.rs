@@ -10,7 +10,7 @@ use crate::huawei::{
     operation::Outcome,
     parameters::{Kind, query},
     problem::Subject,
-    selection::selects,
+    selection::Selection,
 };
 
 pub(in crate::huawei) const QUOTAS: &[Operation] = &[Operation {
@@ -37,7 +37,8 @@ fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         ];
         let shown =
             all.map(|(name, used, quota)| json!({ "type": name, "used": used, "quota": quota, "min": 0 }));
-        let resources: Vec<Value> = shown.into_iter().filter(|one| selects(call, one, |_, _| None)).collect();
+        let selection = Selection::of(call);
+        let resources: Vec<Value> = shown.into_iter().filter_map(|one| selection.admit(one)).collect();
         Ok(Response::of(json!({ "quotas": { "resources": resources } })))
     })
 }

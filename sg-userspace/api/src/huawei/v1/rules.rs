@@ -1,6 +1,8 @@
 //! Rules of v1, and what v2.0 shows of rules alike: one range of ports, and neither action nor priority. A rule that is created here
 //! accepts, and is the last by priority.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 use sg_model::{Bounded, HeaderNumbers};
@@ -13,10 +15,11 @@ use super::paging::{PAGE, page};
 use crate::huawei::{
     Call, Dialect, Fault, Huawei, Operation, Parameter, Response, objects,
     operation::Outcome,
+    paging::{Ordered, ordered},
     parameters::{Fields, Kind, body, query},
     problem::Subject,
-    selection::selects,
-    v3::{rule_filter, shown_rule, submit},
+    selection::Selection,
+    v3::{rule_form, shown_rule, submit},
 };
 
 /// The priority of a rule that is created without one.
@@ -125,27 +128,21 @@ fn numbers(matches: &Match) -> (Option<u16>, Option<u16>) {
     }
 }
 
-/// The rules that the query selects, in the order of their ids.
-pub(in crate::huawei) fn all(
-    state: &State,
-    call: &Call,
-    shown: impl Fn(&Call, &State, &Rule) -> Value,
-) -> Vec<Value> {
+/// All rules, and how one is shown that the query selects.
+pub(in crate::huawei) fn all<'a>(
+    state: &'a State,
+    call: &'a Call,
+    shown: impl Fn(&Call, &State, &Rule) -> Value + 'a,
+) -> (Ordered<&'a Arc<Rule>>, impl Fn(&&'a Arc<Rule>) -> Option<Value> + 'a) {
     let of_project =
-        |rule: &Rule| state.group(&rule.group).is_some_and(|group| group.region == call.project.region);
-    let mut found: Vec<(String, Value)> = state
-        .rules()
-        .values()
-        .filter(|rule| of_project(rule))
-        .map(|rule| (uuid_of(&rule.id).to_string(), shown(call, state, rule)))
-        .filter(|(_, shown)| selects(call, shown, |name, values| rule_filter(shown, name, values)))
-        .collect();
-    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    found.into_iter().map(|(_, shown)| shown).collect()
+        |rule: &&Arc<Rule>| state.group(&rule.group).is_some_and(|group| group.region == call.project.region);
+    let selection = Selection::with(call, &[], rule_form);
+    let shown = move |rule: &&Arc<Rule>| selection.admit(shown(call, state, rule));
+    (ordered(state.rules().values().filter(of_project), |rule| uuid_of(&rule.id)), shown)
 }
 
 /// The rule that the path names.
-pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a std::sync::Arc<Rule>, Fault> {
+pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a Arc<Rule>, Fault> {
     let text = call.value("security_group_rule_id");
     let found = objects::rule(state, call, text);
     found.ok_or_else(|| call.not_found(Subject::Rule, "Security group rule", text))
@@ -280,8 +277,9 @@ fn remote(state: &State, call: &Call, fields: &Fields<'_>) -> Result<Remote, Fau
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = all(&huawei.service.snapshot(), call, shown);
-        page(call, "security_group_rules", &all)
+        let state = huawei.service.snapshot();
+        let (all, shown) = all(&state, call, shown);
+        page(call, "security_group_rules", &all, shown)
     })
 }
 

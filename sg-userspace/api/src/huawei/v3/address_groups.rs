@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use sg_records::{Family, KeyRole, ListEntry as _, PrefixEntry, PrefixFamily, PrefixList};
+use sg_records::{Family, KeyRole, ListEntry as _, PrefixEntry, PrefixFamily, PrefixList, uuid_of};
 use sg_service::{
     CreateList, DeleteLists, LabelChange, ModifyList, NewLabel, Operation as Change, Refusal, State, Tx,
     list_associations,
@@ -16,11 +16,10 @@ use super::common::{
 use crate::huawei::{
     Call, Dialect, Fault, Huawei, Operation, Parameter, Response, ids, objects,
     operation::Outcome,
-    paging::{PAGE, page},
+    paging::{PAGE, ordered, page},
     parameters::{Fields, Kind, body, query},
     problem::Subject,
-    refusals::fault,
-    selection::selects,
+    selection::Selection,
 };
 
 const ALL: &str = "/v3/{project_id}/vpc/address-groups";
@@ -169,10 +168,9 @@ fn here<'a>(state: &'a State, call: &'a Call) -> impl Iterator<Item = &'a Arc<Pr
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
-        let selected =
-            |list: &&Arc<PrefixList>| Some(shown(list)).filter(|shown| selects(call, shown, |_, _| None));
-        let shown_id = |list: &&Arc<PrefixList>| ids::shown(&list.id);
-        let (lists, info) = page(call, here(&state, call), shown_id, selected)?;
+        let selection = Selection::of(call);
+        let all = ordered(here(&state, call), |list| uuid_of(&list.id));
+        let (lists, info) = page(call, &all, |list| selection.admit(shown(list)))?;
         Ok(Response::of(json!({ "address_groups": lists, "page_info": info })))
     })
 }
@@ -342,9 +340,9 @@ fn deleted<'a>(huawei: &'a Huawei, call: &'a Call, with_rules: bool) -> Outcome<
 fn dependency<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
-        let depending = |list: &PrefixList| -> Result<Value, Fault> {
-            let by = list_associations::<PrefixEntry>(&state, list.id.as_str());
-            let by = by.map_err(|refusal| fault(call, &refusal))?;
+        let depending = |list: &PrefixList| {
+            // The list is of the same state, so it is there.
+            let by = list_associations::<PrefixEntry>(&state, list.id.as_str()).unwrap_or_default();
             let groups = by.iter().filter_map(|by| state.group(&by.group));
             let dependency: Vec<Value> = groups
                 .map(|group| {
@@ -355,18 +353,15 @@ fn dependency<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
                     })
                 })
                 .collect();
-            Ok(json!({
+            json!({
                 "id": ids::shown(&list.id),
                 "enterprise_project_id": ENTERPRISE_PROJECT,
                 "dependency": dependency,
-            }))
+            })
         };
-        let all: Vec<(String, Value)> = here(&state, call)
-            .map(|list| Ok((ids::shown(&list.id), depending(list)?)))
-            .collect::<Result<_, Fault>>()?;
-        let selected =
-            |(_, shown): &(String, Value)| selects(call, shown, |_, _| None).then(|| shown.clone());
-        let (lists, info) = page(call, all, |(id, _)| id.clone(), selected)?;
+        let selection = Selection::of(call);
+        let all = ordered(here(&state, call), |list| uuid_of(&list.id));
+        let (lists, info) = page(call, &all, |list| selection.admit(depending(list)))?;
         Ok(Response::of(json!({ "address_groups": lists, "page_info": info })))
     })
 }

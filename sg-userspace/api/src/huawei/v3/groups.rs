@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use sg_records::{Group, GroupType, KeyRole};
+use sg_records::{Group, GroupType, KeyRole, uuid_of};
 use sg_service::{CreateGroup, DeleteGroups, GroupTemplate, LabelChange, ModifyGroup, NewLabel, State};
 
 use super::{
@@ -14,10 +14,10 @@ use super::{
 use crate::huawei::{
     Call, Dialect, Fault, Huawei, Operation, Response, ids, objects,
     operation::Outcome,
-    paging::{PAGE, page},
+    paging::{PAGE, ordered, page},
     parameters::{Fields, Kind, body, query},
     problem::Subject,
-    selection::selects,
+    selection::Selection,
 };
 
 const ALL: &str = "/v3/{project_id}/vpc/security-groups";
@@ -116,9 +116,9 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
         let all = state.groups().values().filter(|group| group.region == call.project.region);
-        let selected =
-            |group: &&Arc<Group>| Some(shown(call, group)).filter(|shown| selects(call, shown, |_, _| None));
-        let (groups, info) = page(call, all, |group| ids::shown(&group.id), selected)?;
+        let all = ordered(all, |group| uuid_of(&group.id));
+        let selection = Selection::of(call);
+        let (groups, info) = page(call, &all, |group| selection.admit(shown(call, group)))?;
         Ok(Response::of(json!({ "security_groups": groups, "page_info": info })))
     })
 }

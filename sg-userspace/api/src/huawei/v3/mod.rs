@@ -14,4 +14,4 @@ pub(super) use common::{name, submit, time};
 pub(super) use groups::GROUPS;
 pub(super) use ports::PORTS;
 pub(super) use quotas::QUOTAS;
-pub(super) use rules::{RULES, shown as shown_rule, special as rule_filter};
+pub(super) use rules::{RULES, form as rule_form, shown as shown_rule};

@@ -1,7 +1,7 @@
 //! Ports of v3, and the groups of one in order: insert at a place, and remove.
 
 use axum::http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use sg_records::{KeyRole, Nic};
 use sg_service::{Join, Leave};
 
@@ -137,9 +137,8 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
 
 fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let all = ports::all(&huawei.service, call, ports::v3);
-        let id = |port: &Value| port["id"].as_str().unwrap_or_default().to_owned();
-        let (part, info) = page(call, all, id, |port| Some(port.clone()))?;
+        let (all, shown) = ports::all(&huawei.service, call, ports::v3);
+        let (part, info) = page(call, &all, shown)?;
         Ok(Response::of(json!({ "ports": part, "page_info": info })))
     })
 }

@@ -1,10 +1,12 @@
 //! Rules of v3.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use sg_records::{Action, Family, KeyRole, OnlyFamily, PortSet, Ports, Protocol, Remote, Rule, net};
+use sg_records::{
+    Action, Family, GroupId, KeyRole, OnlyFamily, PortSet, Ports, Protocol, Remote, Rule, net, uuid_of,
+};
 use sg_service::{AddRules, Authorize, Duplicates, Revoke, Sameness, State};
 
 use super::{
@@ -15,10 +17,10 @@ use super::{
 use crate::huawei::{
     Call, Dialect, Fault, Huawei, Operation, Response, ids, objects,
     operation::Outcome,
-    paging::{PAGE, page},
+    paging::{PAGE, ordered, page},
     parameters::{Kind, body, query},
     problem::Subject,
-    selection::selects,
+    selection::Selection,
 };
 
 const ALL: &str = "/v3/{project_id}/vpc/security-group-rules";
@@ -136,40 +138,28 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let all: Vec<&Arc<Rule>> = if of_groups.is_empty() {
             state.rules().values().filter(here).collect()
         } else {
-            let groups = of_groups.iter().filter_map(|id| objects::group(&state, call, id));
-            let mut all: Vec<_> = groups.flat_map(|group| state.rules_of(&group.id)).collect();
             // A group may be named twice.
-            all.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-            all.dedup_by(|one, other| one.id == other.id);
-            all
+            let groups: BTreeSet<&GroupId> =
+                of_groups.iter().filter_map(|id| Some(&objects::group(&state, call, id)?.id)).collect();
+            groups.into_iter().flat_map(|group| state.rules_of(group)).collect()
         };
-        let selected = |rule: &&Arc<Rule>| {
-            Some(shown(call, &state, rule))
-                .filter(|shown| selects(call, shown, |name, wanted| special(shown, name, wanted)))
-        };
-        let (rules, info) = page(call, all, |rule| ids::shown(&rule.id), selected)?;
+        let all = ordered(all, |rule| uuid_of(&rule.id));
+        let selection = Selection::with(call, &[], form);
+        let (rules, info) = page(call, &all, |rule| selection.admit(shown(call, &state, rule)))?;
         Ok(Response::of(json!({ "security_group_rules": rules, "page_info": info })))
     })
 }
 
-/// Filters whose values can be written in several ways.
-pub(in crate::huawei) fn special(shown: &Value, name: &str, wanted: &[&str]) -> Option<bool> {
-    let text = || shown[name].as_str().unwrap_or_default();
+/// The one form of what can be written in several ways.
+pub(in crate::huawei) fn form(name: &str, text: &str) -> Option<String> {
     match name {
-        "ethertype" => Some(wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(text()))),
-        "remote_ip_prefix" => {
-            let here = net(text());
-            Some(wanted.iter().any(|wanted| *wanted == text() || (here.is_some() && net(wanted) == here)))
-        }
-        "protocol" => {
-            let number = |text: &str| if text == "icmpv6" { Ok(Protocol::Number(58)) } else { text.parse() };
-            let here = number(text()).ok();
-            Some(
-                wanted
-                    .iter()
-                    .any(|wanted| *wanted == text() || (here.is_some() && number(wanted).ok() == here)),
-            )
-        }
+        "ethertype" => Some(text.to_ascii_lowercase()),
+        "remote_ip_prefix" => net(text).map(|net| net.to_string()),
+        "protocol" if text == "icmpv6" => Some("58".to_owned()),
+        "protocol" => match text.parse() {
+            Ok(Protocol::Number(number)) => Some(number.to_string()),
+            Ok(Protocol::All) | Err(_) => None,
+        },
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use sg_model::{DeviceFacts, HeaderNumbers, OnlyFamily};
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts};
-use sg_records::{Action, Direction, Group, GroupType, Nic, NicType, Order, RuleSpec, VpcId};
+use sg_records::{Action, Direction, Group, GroupId, GroupType, Nic, NicType, Order, RuleSpec, VpcId};
 
 use super::{World, new_group, tcp, with};
 use crate::{
@@ -238,6 +238,26 @@ fn a_group_of_the_region_is_matched_in_order() {
     world.rule("then", Direction::Ingress, drop).unwrap();
     let nic = world.run(&register(Some("net"), "10.0.0.1", &["first", "then"])).unwrap();
     assert!(verdict(&world, &nic, Direction::Ingress, "10.9.9.9", 22).0, "the VPC's order is merged");
+}
+
+#[test]
+fn groups_of_the_region_and_of_the_classic_network_may_share_a_name() {
+    let mut world = world(&["app", "web"]);
+    let classic = ["app", "web"]
+        .map(|name| world.run(&CreateGroup { label: label(name), ..CreateGroup::default() }).unwrap().id);
+    let regional: Vec<GroupId> = world
+        .tx
+        .groups()
+        .values()
+        .filter(|group| group.is_regional())
+        .map(|group| group.id.clone())
+        .collect();
+    for of in [&classic[..], &regional] {
+        let [one, other] = of else { panic!("{of:?}") };
+        let name = &world.tx.group(other).unwrap().label.name.clone();
+        let rule = world.rule(one.as_str(), Direction::Ingress, tcp(22, name)).unwrap();
+        assert_eq!(rule.spec.matches.remote, sg_records::Remote::Group(other.clone()));
+    }
 }
 
 #[test]

@@ -37,10 +37,20 @@ impl<O> Idempotent<O> {
             return Err(Refusal::invalid(Field::ClientToken, token, allowed));
         }
         let request = serde_json::to_vec(request).unwrap_or_default();
-        let digest = Sha256::digest([std::any::type_name::<O>().as_bytes(), &request].concat());
+        let digest =
+            Sha256::digest([operation_name(std::any::type_name::<O>()).as_bytes(), &request].concat());
         let fingerprint = STANDARD_NO_PAD.encode(digest);
         Ok(Self { token: format!("{caller}/{token}"), fingerprint, operation })
     }
+}
+
+/// The name of an operation without its modules: where it is declared changes with versions, while responses are kept.
+fn operation_name(path: &str) -> String {
+    let mut name = String::new();
+    for part in path.split_inclusive(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':'))) {
+        name.push_str(part.rsplit_once("::").map_or(part, |(_, last)| last));
+    }
+    name
 }
 
 fn fits(token: &str) -> bool {
@@ -103,5 +113,26 @@ fn forget(tx: &mut Tx, oldest: Timestamp) {
     let old: Vec<Key> = old.map(|(_, token)| Key::Token(token.token.clone())).collect();
     for key in old {
         tx.delete(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sg_api_types::Authorize;
+
+    use super::*;
+    use crate::Guarded;
+
+    #[test]
+    fn a_request_is_the_same_in_a_version_that_declares_its_operation_elsewhere() {
+        assert_eq!(operation_name("sg_api_types::rules::Authorize"), "Authorize");
+        assert_eq!(operation_name(std::any::type_name::<Guarded<Authorize>>()), "Guarded<Authorize>");
+        let list = "sg_api_types::lists::CreateList<sg_records::list::PrefixEntry>";
+        assert_eq!(operation_name(list), "CreateList<PrefixEntry>");
+        let earlier = Sha256::digest(["Guarded<Authorize>".as_bytes(), b"7"].concat());
+        let guarded =
+            Guarded::new(Authorize::of("web", sg_records::Direction::Ingress, Vec::new()), Vec::new());
+        let now = Idempotent::new("uid 0", "t", &7, guarded).unwrap();
+        assert_eq!(now.fingerprint, STANDARD_NO_PAD.encode(earlier));
     }
 }

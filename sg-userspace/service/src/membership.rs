@@ -5,7 +5,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, Moved, SetGroups};
-use sg_records::{Group, GroupId, GroupType, Member, Nic, NicType};
+use sg_records::{Group, GroupId, GroupType, Member, Nic, NicType, Order};
 use sg_store::Key;
 
 use super::{Field, Operation, Refusal, State, Tx, order_of, quota};
@@ -13,10 +13,36 @@ use super::{Field, Operation, Refusal, State, Tx, order_of, quota};
 /// Checks whether a NIC may hold its groups. `before` are the groups that it already held, which gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
     fit_together(tx, nic, |kind| u64::from(quota::groups_per_nic(&tx.settings().quotas, kind).1))?;
+    // An older state may have such NICs. Their groups can still be taken away and moved.
+    if !mixes(tx, before) {
+        in_one_order(tx, nic)?;
+    }
     for id in nic.groups.iter().filter(|id| !before.contains(id)) {
         quota::members_of_group(tx, tx.find_group(id.as_str())?)?;
     }
     quota::rules_of_nic(tx, nic, &mut HashMap::new())
+}
+
+/// Whether groups of a region and of a VPC are among these.
+fn mixes(state: &State, groups: &[GroupId]) -> bool {
+    let mut regional = groups.iter().filter_map(|id| state.group(id)).map(|group| group.is_regional());
+    regional.next().is_some_and(|first| regional.any(|other| other != first))
+}
+
+/// Checks that a group of the region does not change how the groups of the VPC combine: with one, a NIC has the order `sequence`, and
+/// under `merged` a rule that was behind could come first.
+pub(super) fn in_one_order(state: &State, nic: &Nic) -> Result<(), Refusal> {
+    let Some(vpc) = nic.vpc.as_ref().and_then(|vpc| state.vpc(vpc)) else { return Ok(()) };
+    if vpc.order == Order::Sequence || !mixes(state, &nic.groups) {
+        return Ok(());
+    }
+    let allowed = format!(
+        "{} would hold groups of this VPC and closed groups without a VPC, which are evaluated in order: set the order of VPC {} to \
+         sequence first, or use groups of one of both",
+        state.called_nic(nic),
+        vpc.id
+    );
+    Err(Refusal::invalid(Field::Vpc, &vpc.label.name, allowed))
 }
 
 /// Checks that the groups of a NIC exist, are at most as many as are allowed of their type, are in its network, and are of one type.

@@ -142,7 +142,7 @@ impl State {
         by_name(E::KIND, text, all.map(|list| (list.id.as_ref(), list.label.name.as_str(), list)))
     }
 
-    /// The group with this id, or with this name in the VPC of `near`. If no group there has the name, a group elsewhere that has
+    /// The group with this id, or with this name in the network of `near`. If no group there has the name, a group elsewhere that has
     /// it: the error that it cannot be named explains more than that it does not exist.
     ///
     /// # Errors
@@ -152,7 +152,11 @@ impl State {
             return Ok(group);
         }
         let all = self.groups().values().filter(|_| !GroupId::has_form(text));
-        let near = all.filter(|group| group.vpc == near.vpc && group.region == near.region);
+        // Groups of the classic network and closed groups of the region have no VPC, and name only their own kind.
+        let is_near = |group: &&Arc<Group>| {
+            (&group.vpc, &group.region, group.is_regional()) == (&near.vpc, &near.region, near.is_regional())
+        };
+        let near = all.filter(is_near);
         let found = by_name(
             Kind::Group,
             text,

@@ -366,7 +366,8 @@ impl Namer<'_, '_> {
         let Projection { state, parts: _, indices } = &*self.projection;
         let of_nic = |nic: &Arc<Nic>| nic.vpc.clone().map_or(Part::Whole, Part::Vpc);
         self.part = match over {
-            Over::Device(device) => state.nic_of_device(device).map(of_nic),
+            // Of a NIC that is gone, no packet is, whoever the members are.
+            Over::Device(device) => Some(state.nic_of_device(device).map_or(Part::Whole, of_nic)),
             Over::Group(group) => {
                 let held = indices.held.iter().find(|(.., index)| index == group);
                 held.and_then(|(_, part, index)| match part {

@@ -10,6 +10,7 @@ use sg_store::Key;
 use super::{
     Field, Kind, Operation, Refusal, Tx,
     labels::{changed, label, region},
+    membership::in_one_order,
 };
 
 impl Operation for CreateVpc {
@@ -59,7 +60,11 @@ impl Operation for ModifyVpc {
         vpc.takeover = self.takeover.unwrap_or(vpc.takeover);
         vpc.default = self.default.unwrap_or(vpc.default);
         let vpc = tx.dated(vpc);
+        let reorders = tx.vpc(&vpc.id).is_some_and(|before| before.order != vpc.order);
         tx.put(vpc.clone());
+        if reorders {
+            tx.nics_of_vpc(&vpc.id).try_for_each(|nic| in_one_order(tx, nic))?;
+        }
         Ok(vpc)
     }
 }

@@ -3,13 +3,13 @@
 use sg_model::{DeviceFacts, HeaderNumbers, OnlyFamily};
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts};
-use sg_records::{Action, Direction, Group, GroupType, Nic, NicType, Order, RuleSpec};
+use sg_records::{Action, Direction, Group, GroupId, GroupType, Nic, NicType, Order, RuleSpec, VpcId};
 
 use super::{World, new_group, tcp, with};
 use crate::{
-    ChangeMembers, CloneGroup, CreateGroup, CreateVpc, DeleteGroups, Field, Join, LabelChange, ModifyGroup,
-    ModifyQuotas, NewLabel, Quota, Refusal, RegisterNic, RestoreRules, Scope, check_stored, group_of, lint,
-    order_of, policy, policy_for,
+    ChangeMembers, CloneGroup, CreateGroup, CreateVpc, DeleteGroups, Field, Join, LabelChange, Leave,
+    ModifyGroup, ModifyQuotas, ModifyVpc, NewLabel, Quota, Refusal, RegisterNic, RestoreRules, Scope,
+    check_stored, group_of, lint, order_of, policy, policy_for,
 };
 
 fn label(name: &str) -> NewLabel {
@@ -190,10 +190,44 @@ fn what_a_group_of_the_region_may_be_with() {
     let refused = world.rule("app", Direction::Ingress, internet);
     assert!(matches!(refused, Err(Refusal::Invalid { field: Field::NicType, .. })), "{refused:?}");
     // With closed groups of its VPC, in one order.
+    let refused = world.run(&register(Some("net"), "10.0.0.1", &["shut", "app"])).unwrap_err();
+    assert!(matches!(refused, Refusal::Invalid { field: Field::Vpc, .. }), "{refused:?}");
+    world.run(&ordered(&vpc.id, Order::Sequence)).unwrap();
     let nic = world.run(&register(Some("net"), "10.0.0.1", &["shut", "app"])).unwrap();
     assert_eq!(order_of(&world.tx, &nic), Order::Sequence);
     let only = world.run(&register(Some("net"), "10.0.0.2", &["shut"])).unwrap();
+    assert_eq!(order_of(&world.tx, &only), Order::Sequence, "as the VPC says");
+    let refused = world.run(&ordered(&vpc.id, Order::Merged)).unwrap_err();
+    assert!(refused.to_string().contains(nic.id.as_str()), "{refused}");
+    let leave = Leave { groups: vec!["app".to_owned()], targets: vec![nic.id.to_string()] };
+    world.run(&leave).unwrap();
+    world.run(&ordered(&vpc.id, Order::Merged)).unwrap();
     assert_eq!(order_of(&world.tx, &only), Order::Merged, "as the VPC says");
+}
+
+fn ordered(vpc: &VpcId, order: Order) -> ModifyVpc {
+    ModifyVpc { vpc: vpc.to_string(), order: Some(order), ..ModifyVpc::default() }
+}
+
+/// Joining a group that has no rule opens nothing.
+#[test]
+fn a_group_of_the_region_does_not_reorder_the_groups_of_a_vpc() {
+    let mut world = world(&["app"]);
+    let vpc = world.vpc.clone();
+    for (name, action, priority) in [("first", Action::Accept, 50), ("then", Action::Drop, 1)] {
+        world.run(&CreateGroup { kind: GroupType::Closed, ..new_group(name, &vpc) }).unwrap();
+        let rule = RuleSpec { action, priority, ..tcp(22, "any") };
+        world.rule(name, Direction::Ingress, rule).unwrap();
+    }
+    let nic = world.nic("10.0.0.1", &["first", "then"]);
+    assert!(!verdict(&world, &nic, Direction::Ingress, "10.9.9.9", 22).0);
+    let join = Join { groups: vec!["app".to_owned()], targets: vec![nic.id.to_string()], place: None };
+    let refused = world.run(&join).unwrap_err().to_string();
+    let said = format!("set the order of VPC {} to sequence first", vpc.id);
+    assert!(refused.starts_with("VPC \"net\": NIC ") && refused.contains(&said), "{refused}");
+    assert!(!verdict(&world, &nic, Direction::Ingress, "10.9.9.9", 22).0);
+    world.run(&ordered(&vpc.id, Order::Sequence)).unwrap();
+    world.run(&join).unwrap();
 }
 
 #[test]
@@ -204,6 +238,26 @@ fn a_group_of_the_region_is_matched_in_order() {
     world.rule("then", Direction::Ingress, drop).unwrap();
     let nic = world.run(&register(Some("net"), "10.0.0.1", &["first", "then"])).unwrap();
     assert!(verdict(&world, &nic, Direction::Ingress, "10.9.9.9", 22).0, "the VPC's order is merged");
+}
+
+#[test]
+fn groups_of_the_region_and_of_the_classic_network_may_share_a_name() {
+    let mut world = world(&["app", "web"]);
+    let classic = ["app", "web"]
+        .map(|name| world.run(&CreateGroup { label: label(name), ..CreateGroup::default() }).unwrap().id);
+    let regional: Vec<GroupId> = world
+        .tx
+        .groups()
+        .values()
+        .filter(|group| group.is_regional())
+        .map(|group| group.id.clone())
+        .collect();
+    for of in [&classic[..], &regional] {
+        let [one, other] = of else { panic!("{of:?}") };
+        let name = &world.tx.group(other).unwrap().label.name.clone();
+        let rule = world.rule(one.as_str(), Direction::Ingress, tcp(22, name)).unwrap();
+        assert_eq!(rule.spec.matches.remote, sg_records::Remote::Group(other.clone()));
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What documents, and tests by themselves, demand of every later change.
 
 use serde_json::json;
-use sg_records::{Direction, DocumentName, PolicyTest};
+use sg_records::{Direction, DocumentName, GroupType, PolicyTest};
 
 use super::{World, tcp};
 use crate::{
-    Apply, Authorize, ChangeMembers, DeleteGroups, DeleteVpc, Guarded, Insists, Refusal, ReplaceTests,
-    Revoke, demanded_tests,
+    Apply, Authorize, ChangeMembers, CreateGroup, DeleteGroups, DeleteVpc, Guarded, Insists, NewLabel,
+    Refusal, ReplaceTests, Revoke, demanded_tests,
 };
 
 const DOCUMENT: &str = "
@@ -115,6 +115,22 @@ fn what_was_skipped_once_does_not_forbid_what_follows() {
     // It fails before and after. The other test is asked.
     world.run(&open(80, "203.0.113.0/24")).unwrap();
     assert_eq!(world.run(&open(80, "198.51.100.7/32")).unwrap_err().code(), "failing_test");
+}
+
+/// Nobody knows which members of a group of the region it means, and it need not be known.
+#[test]
+fn a_test_of_a_nic_that_is_gone_forbids_nothing() {
+    let mut world = with("");
+    let label = |name: &str| NewLabel { name: name.to_owned(), ..NewLabel::default() };
+    let app = CreateGroup { label: label("app"), kind: GroupType::Closed, ..CreateGroup::default() };
+    world.run(&app).unwrap();
+    let of_app = json!({"nic": "eth0", "direction": "ingress", "from": [{"group": "app"}], "protocol": "udp", "expect": "drop"});
+    world.run(&ReplaceTests { tests: vec![test(of_app)] }).unwrap();
+    world.run(&crate::RemoveNics { nics: vec!["eth0".to_owned()] }).unwrap();
+    world.run(&open(80, "203.0.113.0/24")).unwrap();
+    // What it names stays, for when the NIC comes again.
+    let refused = world.run(&DeleteGroups { groups: vec!["app".to_owned()] }).unwrap_err();
+    assert!(refused.to_string().contains("does not exist"), "{refused}");
 }
 
 #[test]

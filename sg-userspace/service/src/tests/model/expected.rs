@@ -96,7 +96,18 @@ impl Model {
         if wanted.iter().map(|&group| self.weight(group)).sum::<u64>() > RULES_PER_NIC {
             why.push("rules_per_nic");
         }
+        let is_merged = vpc(nic) == 0;
+        if is_merged && self.is_mixed(wanted) && !self.is_mixed(before) {
+            why.push("invalid");
+        }
         why
+    }
+
+    /// Whether groups of the region and of a VPC are among these.
+    fn is_mixed(&self, groups: &[usize]) -> bool {
+        let regional =
+            groups.iter().filter_map(|&group| self.groups[group].as_ref()).map(|group| group.regional);
+        regional.clone().any(|regional| regional) && regional.clone().any(|regional| !regional)
     }
 
     pub(super) fn too_many_rules(&self) -> bool {

@@ -280,7 +280,7 @@ impl Change for ChangeAddressGroup {
                 there.iter().map(|entry| (entry.value(), entry.description())).collect();
             for entry in change.entries.iter_mut().flatten() {
                 let kept = remarks.get(entry.value()).map(|remark| (*remark).to_owned());
-                *entry = PrefixEntry::new(entry.value().clone(), kept.unwrap_or_default());
+                *entry = PrefixEntry::new(*entry.value(), kept.unwrap_or_default());
             }
         }
         change.run(tx)

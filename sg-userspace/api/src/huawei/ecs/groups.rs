@@ -81,7 +81,8 @@ fn list<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
 
 /// A group in the form of Nova, which knows inbound rules that accept, and one range of ports.
 fn shown(call: &Call, state: &State, group: &Group) -> Value {
-    let inbound = state.rules_of(&group.id).filter(|rule| rule.direction == Direction::Ingress);
+    let inbound =
+        state.rules_of(&group.id).filter(|rule| rule.direction == Direction::Ingress && v1::can_say(rule));
     let rules: Vec<Value> = inbound
         .map(|rule| {
             let rule = v1::shown_rule(call, state, rule);

@@ -23,7 +23,7 @@ pub(in crate::huawei) const RULES: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::Neutron,
         subject: Subject::Rule,
-        about: "Lists rules.",
+        about: "Lists the rules that accept and are enabled.",
         role: Some(KeyRole::Viewer),
         handler: list,
         parameters: &[
@@ -63,7 +63,7 @@ pub(in crate::huawei) const RULES: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::Neutron,
         subject: Subject::Rule,
-        about: "Shows a rule.",
+        about: "Shows a rule. One that denies or is not enabled is refused with 404.",
         role: Some(KeyRole::Viewer),
         handler: show,
         parameters: &[],
@@ -75,7 +75,7 @@ pub(in crate::huawei) const RULES: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::Neutron,
         subject: Subject::Rule,
-        about: "Deletes a rule.",
+        about: "Deletes a rule, also one that is not shown.",
         role: Some(KeyRole::Editor),
         handler: v1::delete_rule,
         parameters: &[],
@@ -106,7 +106,7 @@ fn rule(call: &Call, state: &State, rule: &Rule) -> Value {
 fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
-        Ok(Response::of(rule(call, &state, v1::find_rule(&state, call)?)))
+        Ok(Response::of(rule(call, &state, v1::find_shown_rule(&state, call)?)))
     })
 }
 

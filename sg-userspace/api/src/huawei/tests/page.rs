@@ -23,7 +23,7 @@ name, and so is one that is listed as refused. `null` in a body is the same as n
 | project | A region is a project. Its id is in the path, in `X-Project-Id`, or that of the token; if they differ, or there is no such project, 400 `VPC.0007`. `GET /v3/projects?name=REGION` tells it. |
 | ids | UUIDs, which are computed from the ids of other APIs; those show them as `uuid`. |
 | groups | A new group is a [closed group](../glossary.md) without a VPC, in the region of the project. Groups of other types are listed, too. |
-| rules | A rule has one family. Two rules of a group and direction that match the same packets are duplicates, whatever their actions and priorities. A rule of another API for both families is shown with `ethertype` null; `drop` is shown as `deny`; a port list as its ports; source ports, local addresses, the DSCP and types of ICMP messages are not shown in v3. |
+| rules | A rule has one family. Two rules of a group and direction that match the same packets are duplicates, whatever their actions and priorities. A rule of another API for both families is shown with `ethertype` null; `drop` is shown as `deny`; a port list as its ports; source ports, local addresses, the DSCP and types of ICMP messages are not shown in v3. v1, v2.0 and Nova have neither actions nor switches, so a rule that denies or is not enabled is not shown there, in no list and no group; it can be deleted by its id, and a new rule for the same packets is refused as a duplicate of it. |
 | errors | v3: `error_code`, `error_msg`; v1: `code`, `message`; v2.0: `NeutronError`; ECS: `error`; Nova: the name of the error. Each response has the header `X-Request-Id`, which is in the log of sgd, too. |
 
 | type | how it is written |

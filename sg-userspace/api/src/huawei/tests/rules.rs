@@ -183,3 +183,32 @@ async fn filters_of_several_values_and_pages() {
     }
     assert!(seen.is_sorted() && seen.len() == 4);
 }
+
+/// What a client reads as accepting does accept.
+#[tokio::test]
+async fn versions_without_actions_show_only_what_accepts() {
+    let face = face();
+    let group = group(&face, "web").await;
+    let mut made = Vec::new();
+    for fields in
+        [json!({}), json!({ "action": "deny" }), json!({ "action": "reject" }), json!({ "enabled": false })]
+    {
+        let mut fields = fields;
+        fields["protocol"] = "tcp".into();
+        fields["multiport"] = (made.len() + 1).into();
+        let reply = send(&face, Method::POST, RULES, &rule(&group, &fields)).await;
+        made.push(reply.json()["security_group_rule"]["id"].as_str().unwrap().to_owned());
+    }
+    for version in ["/v1/{project_id}", "/v2.0"] {
+        let list = get(&face, &format!("{version}/security-group-rules?security_group_id={group}")).await;
+        let whole = get(&face, &format!("{version}/security-groups/{group}")).await;
+        for (number, id) in made.iter().enumerate() {
+            let one = get(&face, &format!("{version}/security-group-rules/{id}")).await;
+            assert_eq!(one.status, if number == 0 { 200 } else { 404 }, "{one:?}");
+            assert_eq!(list.text.contains(id), number == 0, "{list:?}");
+            assert_eq!(whole.text.contains(id), number == 0, "{whole:?}");
+        }
+    }
+    let target = format!("/v2.0/security-group-rules/{}", made[1]);
+    assert_eq!(send(&face, Method::DELETE, &target, &Value::Null).await.status, 204);
+}

@@ -99,14 +99,18 @@ fn shown(call: &Call, state: &State, group: &Group) -> Value {
     })
 }
 
-/// The rules of a group.
+/// The rules of a group that these versions can say.
 pub(in crate::huawei) fn rules_of(
     call: &Call,
     state: &State,
     group: &Group,
     shown: impl Fn(&Call, &State, &Rule) -> Value,
 ) -> Vec<Value> {
-    state.rules_of(&group.id).map(|rule| shown(call, state, rule)).collect()
+    state
+        .rules_of(&group.id)
+        .filter(|rule| rules::can_say(rule))
+        .map(|rule| shown(call, state, rule))
+        .collect()
 }
 
 /// All groups, and how one is shown that the query selects. A group without a VPC is for the NICs of every one.

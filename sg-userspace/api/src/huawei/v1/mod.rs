@@ -15,6 +15,6 @@ pub(super) use paging::limit;
 pub(super) use ports::{LABEL_AND_GROUPS, NEW_PORT, PORTS, delete as delete_port, registered, updated};
 pub(super) use quotas::QUOTAS;
 pub(super) use rules::{
-    AddRule, NEW_RULE, RULES, all as all_rules, delete as delete_rule, find as find_rule,
-    given as given_rule, shown as shown_rule,
+    AddRule, NEW_RULE, RULES, all as all_rules, can_say, delete as delete_rule,
+    find_shown as find_shown_rule, given as given_rule, shown as shown_rule,
 };

@@ -17,7 +17,7 @@ use crate::huawei::{
     operation::Outcome,
     paging::{Ordered, ordered},
     parameters::{Fields, Kind, body, query},
-    problem::Subject,
+    problem::{Problem, Subject},
     selection::Selection,
     v3::{rule_form, shown_rule, submit},
 };
@@ -52,7 +52,7 @@ pub(in crate::huawei) const RULES: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::V1,
         subject: Subject::Rule,
-        about: "Lists rules.",
+        about: "Lists the rules that accept and are enabled.",
         role: Some(KeyRole::Viewer),
         handler: list,
         parameters: &[
@@ -79,7 +79,7 @@ pub(in crate::huawei) const RULES: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::V1,
         subject: Subject::Rule,
-        about: "Shows a rule.",
+        about: "Shows a rule. One that denies or is not enabled is refused with 404.",
         role: Some(KeyRole::Viewer),
         handler: show,
         parameters: &[],
@@ -91,12 +91,18 @@ pub(in crate::huawei) const RULES: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::V1,
         subject: Subject::Rule,
-        about: "Deletes a rule.",
+        about: "Deletes a rule, also one that is not shown.",
         role: Some(KeyRole::Editor),
         handler: delete,
         parameters: &[],
     },
 ];
+
+/// Whether these versions can say what a rule does. They have neither actions nor switches, so every rule of theirs is read as one that
+/// accepts: what denies, or is not enabled, must not be shown.
+pub(in crate::huawei) fn can_say(rule: &Rule) -> bool {
+    rule.spec.enabled && rule.spec.action == Action::Accept
+}
 
 /// A rule. What v1 does not have is left out; several ranges of ports are shown as none.
 pub(in crate::huawei) fn shown(call: &Call, state: &State, rule: &Rule) -> Value {
@@ -137,7 +143,8 @@ pub(in crate::huawei) fn all<'a>(
     let of_project =
         |rule: &&Arc<Rule>| state.group(&rule.group).is_some_and(|group| group.region == call.project.region);
     let selection = Selection::with(call, &[], rule_form);
-    let shown = move |rule: &&Arc<Rule>| selection.admit(shown(call, state, rule));
+    let shown =
+        move |rule: &&Arc<Rule>| can_say(rule).then(|| selection.admit(shown(call, state, rule))).flatten();
     (ordered(state.rules().values().filter(of_project), |rule| uuid_of(&rule.id)), shown)
 }
 
@@ -146,6 +153,19 @@ pub(in crate::huawei) fn find<'a>(state: &'a State, call: &Call) -> Result<&'a A
     let text = call.value("security_group_rule_id");
     let found = objects::rule(state, call, text);
     found.ok_or_else(|| call.not_found(Subject::Rule, "Security group rule", text))
+}
+
+/// The rule that the path names, to show it.
+///
+/// # Errors
+/// If there is none, or none that these versions can say.
+pub(in crate::huawei) fn find_shown<'a>(state: &'a State, call: &Call) -> Result<&'a Arc<Rule>, Fault> {
+    let rule = find(state, call)?;
+    if can_say(rule) {
+        return Ok(rule);
+    }
+    let message = "The security group rule denies or is not enabled, so it could not be found in this version, which has only rules that accept: use VPC v3.";
+    Err(call.fault(Problem::NotFound(Subject::Rule), message.to_owned()))
 }
 
 /// The rule that a request describes, its direction, and its group.
@@ -290,7 +310,7 @@ fn rule(call: &Call, state: &State, rule: &Rule) -> Response {
 fn show<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
         let state = huawei.service.snapshot();
-        Ok(rule(call, &state, find(&state, call)?))
+        Ok(rule(call, &state, find_shown(&state, call)?))
     })
 }
 

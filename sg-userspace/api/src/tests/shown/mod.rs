@@ -192,8 +192,12 @@ impl Both {
                 shown["tags"] = tags.into();
                 shown["security_group_rules"] = Value::Null;
             } else {
-                let rules =
-                    self.model.rules_of(number).map(|rule| self.rule_of_huawei(version, rule)).collect();
+                let rules = self
+                    .model
+                    .rules_of(number)
+                    .filter(|rule| is_shown(version, rule))
+                    .map(|rule| self.rule_of_huawei(version, rule))
+                    .collect();
                 shown["security_group_rules"] = rules;
             }
             shown
@@ -218,7 +222,12 @@ impl Both {
             let mut shown = self.faces.show(&target);
             let shown = &mut shown["security_group"];
             let rules = shown["security_group_rules"].as_array().cloned().unwrap_or_default();
-            let wanted = self.model.rules_of(number).map(|rule| self.rule_of_huawei(version, rule)).collect();
+            let wanted = self
+                .model
+                .rules_of(number)
+                .filter(|rule| is_shown(version, rule))
+                .map(|rule| self.rule_of_huawei(version, rule))
+                .collect();
             agrees(&target, &sorted(rules, "id"), &sorted(wanted, "id"))?;
             agrees(&target, shown, &json!({ "name": group.name, "id": group.ids.uuid }))?;
         }
@@ -227,7 +236,13 @@ impl Both {
 
     fn rules_of_huawei(&self) -> Result<(), String> {
         for version in [Version::V3, Version::V1, Version::V2] {
-            let all = self.model.rules.iter().map(|rule| self.rule_of_huawei(version, rule)).collect();
+            let all = self
+                .model
+                .rules
+                .iter()
+                .filter(|rule| is_shown(version, rule))
+                .map(|rule| self.rule_of_huawei(version, rule))
+                .collect();
             let found = self.parts(version, "security-group-rules", "")?;
             agrees("security_group_rules", &found.into(), &sorted(all, "id"))?;
         }
@@ -338,4 +353,9 @@ impl Both {
         }
         Ok(())
     }
+}
+
+/// Before v3, there are only rules that accept.
+fn is_shown(version: Version, rule: &Rule) -> bool {
+    version == Version::V3 || (rule.spec.enabled && rule.spec.action == Action::Accept)
 }

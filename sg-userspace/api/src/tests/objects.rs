@@ -225,6 +225,10 @@ impl Model {
         if !groups.iter().all(fits) {
             why.push(Why::OtherNetwork);
         }
+        let regional = groups.iter().filter(|group| self.groups[*group].is_regional()).count();
+        if (1..groups.len()).contains(&regional) {
+            why.push(Why::TwoOrders);
+        }
         why
     }
 }
@@ -241,6 +245,8 @@ pub(super) enum Why {
     TooMany,
     Twice,
     OtherNetwork,
+    /// Groups of a region beside those of a VPC, whose order is merged.
+    TwoOrders,
     AlreadyMember,
     NotMember,
     Place,

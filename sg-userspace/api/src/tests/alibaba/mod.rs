@@ -27,6 +27,7 @@ const fn of_membership(why: Why) -> &'static [(u16, &'static str)] {
         Why::TooMany => &[(403, "InstanceSecurityGroupLimitExceeded")],
         Why::Twice => &[(404, "InvalidParameter.SecurityGroupIdRepeated")],
         Why::OtherNetwork => &[(403, "InvalidOperation.VpcMismatch"), (403, "InvalidSecurityGroupId.NotVpc")],
+        Why::TwoOrders => &[(400, "InvalidParameter")],
         Why::AlreadyMember => &[(403, "InvalidInstanceId.AlreadyExists")],
         Why::NotMember => &[(400, "InvalidSecurityGroupAssociation.NotFound")],
         _ => &[],

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use sg_records::{Direction, Group, KeyRole, Nic, uuid_of};
-use sg_service::{Join, Leave, State};
+use sg_records::{Direction, Group, KeyRole, uuid_of};
+use sg_service::State;
 
-use super::find;
+use super::{
+    find,
+    membership::{Change, ChangeServer},
+};
 use crate::huawei::{
     Call, Dialect, Fault, Huawei, Operation, Response, objects,
     operation::Outcome,
@@ -109,14 +112,11 @@ fn shown(call: &Call, state: &State, group: &Group) -> Value {
     })
 }
 
-/// The group that the body names by its id or its name, and the interfaces of the server.
-fn named(huawei: &Huawei, call: &Call, action: &str) -> Result<(Arc<Group>, Vec<Arc<Nic>>), Fault> {
-    let state = huawei.service.snapshot();
-    let server = find::server(&state, call)?;
-    let nics: Vec<Arc<Nic>> = find::interfaces(&state, server).into_iter().cloned().collect();
+/// The group that the body names by its id or its name.
+fn named<'a>(state: &'a State, call: &Call, action: &str) -> Result<&'a Arc<Group>, Fault> {
     let text = call.fields().object(action).text("name").unwrap_or_default();
-    if let Some(group) = objects::group(&state, call, text) {
-        return Ok((Arc::clone(group), nics));
+    if let Some(group) = objects::group(state, call, text) {
+        return Ok(group);
     }
     let of_name = |group: &&Arc<Group>| group.region == call.project.region && group.label.name == text;
     let mut found = state.groups().values().filter(of_name);
@@ -125,42 +125,27 @@ fn named(huawei: &Huawei, call: &Call, action: &str) -> Result<(Arc<Group>, Vec<
         let message = "Several security groups have this name: use the id of one.";
         return Err(call.fault(Problem::Conflict, message.to_owned()));
     }
-    Ok((Arc::clone(first), nics))
+    Ok(first)
 }
 
-/// The interfaces that a change is about, as the service knows them.
-fn targets(nics: &[Arc<Nic>], is_one: impl Fn(&Nic) -> bool) -> Vec<String> {
-    nics.iter().filter(|nic| is_one(nic)).map(|nic| nic.id.to_string()).collect()
-}
-
-fn done() -> Response {
-    Response::accepted(Value::Null)
+/// The change that a request is.
+fn change(huawei: &Huawei, call: &Call, action: &str, change: Change) -> Result<ChangeServer, Fault> {
+    let state = huawei.service.snapshot();
+    let server = find::server(&state, call)?.id.to_string();
+    let group = named(&state, call, action)?.id.to_string();
+    Ok(ChangeServer { server, group, change })
 }
 
 fn add<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let (group, nics) = named(huawei, call, "addSecurityGroup")?;
-        let targets = targets(&nics, |nic| !nic.groups.contains(&group.id));
-        if nics.is_empty() {
-            return Err(call.fault(Problem::Malformed, "The server has no interface.".to_owned()));
-        }
-        if targets.is_empty() {
-            return Ok(done());
-        }
-        let operation = Join { groups: vec![group.id.to_string()], targets, place: None };
-        submit(huawei, call, operation, |_| done()).await
+        let operation = change(huawei, call, "addSecurityGroup", Change::Join)?;
+        submit(huawei, call, operation, |()| Response::accepted(Value::Null)).await
     })
 }
 
 fn remove<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
     Box::pin(async move {
-        let (group, nics) = named(huawei, call, "removeSecurityGroup")?;
-        let targets = targets(&nics, |nic| nic.groups.contains(&group.id));
-        if targets.is_empty() {
-            let message = "The security group is not associated with the server.";
-            return Err(call.fault(Problem::Malformed, message.to_owned()));
-        }
-        let operation = Leave { groups: vec![group.id.to_string()], targets };
-        submit(huawei, call, operation, |_| done()).await
+        let operation = change(huawei, call, "removeSecurityGroup", Change::Leave)?;
+        submit(huawei, call, operation, |()| Response::accepted(Value::Null)).await
     })
 }

@@ -5,6 +5,7 @@
 mod find;
 mod groups;
 mod interfaces;
+mod membership;
 mod servers;
 
 pub(super) use groups::GROUPS;

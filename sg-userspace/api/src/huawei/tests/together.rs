@@ -9,7 +9,8 @@ use axum::{Router, http::Method};
 use serde_json::{Value, json};
 use sg_records::{Family, ListEntry, PrefixEntry, PrefixFamily, uuid_of};
 use sg_service::{
-    AttachNic, CreateList, CreateVpc, ModifyList, NewLabel, RegisterInstance, RegisterNic, Service,
+    AttachNic, CreateGroup, CreateList, CreateVpc, Leave, ModifyList, NewLabel, RegisterInstance,
+    RegisterNic, Service,
     in_memory::{InForce, Remembers},
 };
 use tokio::{join, task::yield_now};
@@ -141,4 +142,40 @@ async fn addresses_without_remarks_leave_those_that_another_api_sets() {
     let replaced = send(&world.face, Method::PUT, &path, &body).await;
     let wanted = json!([{ "ip": "10.0.0.1", "remarks": "" }]);
     assert_eq!(replaced.json()["address_group"]["ip_extra_set"], wanted, "{replaced:?}");
+}
+
+#[tokio::test]
+async fn a_group_joins_a_server_twice_at_once_and_leaves_it_once() {
+    let world = World::new().await;
+    let server = world.instance("i-web").await;
+    let nics = [world.nic("10.0.0.1", Some("i-web")).await, world.nic("10.0.0.2", Some("i-web")).await];
+    let label = NewLabel { name: "web".to_owned(), ..NewLabel::default() };
+    let group = CreateGroup { label, vpc: Some("net".to_owned()), ..CreateGroup::default() };
+    let group = world.service.submit(group).await.unwrap().id;
+    let path = format!("/v2.1/{{project_id}}/servers/{server}/action");
+    let holding = || {
+        let state = world.service.snapshot();
+        nics.iter().filter(|nic| state.nic(&nic.id).unwrap().groups.contains(&group)).count()
+    };
+
+    let body = json!({ "addSecurityGroup": { "name": "web" } });
+    let add = || send(&world.face, Method::POST, &path, &body);
+    let (first, second) = world.together(add(), add()).await;
+    assert_eq!((first.status.as_u16(), second.status.as_u16(), holding()), (202, 202, 2), "{second:?}");
+
+    // One interface leaves by itself: the other one still does.
+    let body = json!({ "removeSecurityGroup": { "name": uuid_of(&group) } });
+    let remove = || send(&world.face, Method::POST, &path, &body);
+    let leave = Leave { groups: vec![group.to_string()], targets: vec![nics[0].id.to_string()] };
+    let (left, removed) = world.together(world.service.submit(leave), remove()).await;
+    left.unwrap();
+    assert_eq!((removed.status.as_u16(), holding()), (202, 0), "{removed:?}");
+    let again = remove().await;
+    assert!(again.status == 400 && again.text.contains("no interface of the server holds"), "{again:?}");
+
+    let empty = world.instance("i-empty").await;
+    let path = format!("/v2.1/{{project_id}}/servers/{empty}/action");
+    let body = json!({ "addSecurityGroup": { "name": "web" } });
+    let refused = send(&world.face, Method::POST, &path, &body).await;
+    assert!(refused.status == 400 && refused.text.contains("no interface"), "{refused:?}");
 }

@@ -17,7 +17,9 @@ use super::{
     Call, Dialect, Fault, Huawei, Operation, Response,
     authenticate::{Caller, authenticate},
     call::PathValues,
-    compare, ids, project, reply,
+    compare, ids,
+    project::{self, Project},
+    reply,
     route::route,
     wire::Wire,
 };
@@ -153,12 +155,22 @@ fn call(
     request_id: &str,
     change: PendingChange,
 ) -> Result<Call, Fault> {
-    let header = wire.header("x-project-id");
-    let token = caller.as_ref().and_then(|caller| caller.project.as_ref()).map(|project| project.id.as_str());
-    let path = values.get("project_id").map(String::as_str);
-    let named = path.into_iter().chain(header).chain(token);
-    let project = project::only(&huawei.region, &huawei.service.snapshot(), named)
-        .map_err(|(problem, message)| Fault::of(operation.declaration(), problem, message))?;
+    let project = match &caller {
+        Some(caller) => {
+            let header = wire.header("x-project-id");
+            let token = caller.project.as_ref().map(|project| project.id.as_str());
+            let path = values.get("project_id").map(String::as_str);
+            let named = path.into_iter().chain(header).chain(token);
+            project::only(&huawei.region, &huawei.service.snapshot(), named)
+                .map_err(|(problem, message)| Fault::of(operation.declaration(), problem, message))?
+        }
+        // Which projects there are, only callers learn.
+        None if values.get("project_id").is_none_or(|id| project::is_id(id)) => Project::of(&huawei.region),
+        None => {
+            let wanted = "32 hexadecimal digits are expected";
+            return Err(Fault::malformed(operation.declaration(), "project_id", wanted));
+        }
+    };
     let host = wire.host();
     let caller =
         caller.unwrap_or_else(|| Caller { key_id: String::new(), role: KeyRole::Viewer, project: None });

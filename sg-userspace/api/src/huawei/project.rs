@@ -26,6 +26,11 @@ impl Project {
     }
 }
 
+/// Whether a text has the form of a project's id, whether there is such a project or not.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// All projects: that of the region of this server, `own`, and those of regions that have an object.
 pub(super) fn projects<'a>(own: &'a str, state: &'a State) -> impl Iterator<Item = Project> + use<'a> {
     let mut regions: BTreeSet<&str> = state.regions().collect();

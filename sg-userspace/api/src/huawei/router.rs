@@ -8,18 +8,22 @@ use axum::{
     body::Body,
     http::{self, Method, Request},
 };
+use serde_json::Value;
 use sg_audit::{Api, Entry, Who};
-use sg_records::KeyRole;
+use sg_records::{GroupId, KeyRole, PrefixListId, RuleId, id_of};
+use sg_service::State;
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tracing::Span;
 
 use super::{
     Call, Dialect, Fault, Huawei, Operation, Response,
     authenticate::{Caller, authenticate},
-    compare,
+    call::PathValues,
+    compare, ids,
     problem::Problem,
-    project, reply,
-    route::{Route, route},
+    project::{self, Project},
+    reply,
+    route::route,
     wire::Wire,
 };
 use crate::{
@@ -90,24 +94,6 @@ async fn execute(
     if let Some(claim) = claim.filter(|_| caller.is_some()) {
         claim.accept();
     }
-    let (operation, call) = call(huawei, wire, route, caller, id, entry)?;
-    facts.note(Some(operation.recorded_name()), entry.who.clone());
-    let response = run(huawei, operation, &Arc::new(call)).await?;
-    if let Some(key) = &response.issued_to {
-        facts.note(Some(operation.recorded_name()), Who::key(key));
-    }
-    Ok((operation.dialect, response))
-}
-
-/// The call that a request is, which nothing is known to be wrong with but what its parameters say.
-fn call(
-    huawei: &Huawei,
-    wire: Wire,
-    route: Route,
-    caller: Option<Caller>,
-    request_id: &str,
-    entry: &mut Entry,
-) -> Result<(&'static Operation, Call), Fault> {
     let body = wire.json();
     let operation = match &body {
         Ok(body) => route.choose(body),
@@ -115,30 +101,100 @@ fn call(
     };
     let operation = operation.ok_or_else(Fault::no_operation)?;
     entry.operation = operation.recorded_name();
-    let header = wire.header("x-project-id");
-    let token = caller.as_ref().and_then(|caller| caller.project.as_ref()).map(|project| project.id.as_str());
-    let path = route.values.get("project_id").map(String::as_str);
-    let named = path.into_iter().chain(header).chain(token);
-    let project = project::only(&huawei.region, &huawei.service.snapshot(), named)
-        .map_err(|(problem, message)| Fault::of(operation.declaration(), problem, message))?;
+    facts.note(Some(operation.recorded_name()), entry.who.clone());
+    let change = PendingChange::new(&huawei.recording.trail, entry.clone());
+    if let Some(target) = target(&huawei.service.snapshot(), operation, &route.values) {
+        change.aims_at(&target);
+    }
+    allowed(operation, caller.as_ref(), &change).await?;
+    let call = match call(huawei, operation, wire, (route.values, body), caller, id, change.clone()) {
+        Ok(call) => call,
+        Err(fault) => {
+            if operation.role > Some(KeyRole::Viewer) {
+                change.refused(&fault.code, &fault.message).await;
+            }
+            return Err(fault);
+        }
+    };
+    let response = run(huawei, operation, &Arc::new(call)).await?;
+    if let Some(key) = &response.issued_to {
+        facts.note(Some(operation.recorded_name()), Who::key(key));
+    }
+    Ok((operation.dialect, response))
+}
+
+/// Refuses what the role of the caller does not allow, before anything else of the request is looked at.
+async fn allowed(
+    operation: &Operation,
+    caller: Option<&Caller>,
+    change: &PendingChange,
+) -> Result<(), Fault> {
+    if let (Some(needed), Some(caller)) = (operation.role, caller)
+        && caller.role < needed
+    {
+        let fault = Fault::not_allowed(operation.declaration(), needed, caller.role);
+        change.not_allowed(&fault.code, &fault.message).await;
+        return Err(fault);
+    }
+    Ok(())
+}
+
+/// The object that the path of a request names last, as the domain calls it. A text that is no id of this server is none: nothing of
+/// it belongs into the audit trail.
+fn target(state: &State, operation: &Operation, values: &PathValues) -> Option<String> {
+    let name = operation.path.rsplit('/').find_map(|part| part.strip_prefix('{')?.strip_suffix('}'))?;
+    let uuid = ids::uuid(values.get(name).filter(|_| name != "project_id")?)?;
+    let nic = || state.nic_by_uuid(uuid).map(|nic| nic.id.to_string());
+    let instance = || state.instance_by_uuid(uuid).map(|instance| instance.id.to_string());
+    let group = || id_of::<GroupId>(uuid).map(|id| id.to_string());
+    let rule = || id_of::<RuleId>(uuid).map(|id| id.to_string());
+    let list = || id_of::<PrefixListId>(uuid).map(|id| id.to_string());
+    nic().or_else(instance).or_else(group).or_else(rule).or_else(list)
+}
+
+/// The call that a request is, which nothing is known to be wrong with but what its parameters say.
+fn call(
+    huawei: &Huawei,
+    operation: &Operation,
+    wire: Wire,
+    (values, body): (PathValues, Result<Value, Fault>),
+    caller: Option<Caller>,
+    request_id: &str,
+    change: PendingChange,
+) -> Result<Call, Fault> {
+    let project = match &caller {
+        Some(caller) => {
+            let header = wire.header("x-project-id");
+            let token = caller.project.as_ref().map(|project| project.id.as_str());
+            let path = values.get("project_id").map(String::as_str);
+            let named = path.into_iter().chain(header).chain(token);
+            project::only(&huawei.region, &huawei.service.snapshot(), named)
+                .map_err(|(problem, message)| Fault::of(operation.declaration(), problem, message))?
+        }
+        // Which projects there are, only callers learn.
+        None if values.get("project_id").is_none_or(|id| project::is_id(id)) => Project::of(&huawei.region),
+        None => {
+            let wanted = "32 hexadecimal digits are expected";
+            return Err(Fault::malformed(operation.declaration(), "project_id", wanted));
+        }
+    };
     let host = wire.host();
     let caller =
         caller.unwrap_or_else(|| Caller { key_id: String::new(), role: KeyRole::Viewer, project: None });
-    let call = Call {
+    Ok(Call {
         operation: operation.declaration(),
         project,
         key_id: caller.key_id,
         role: caller.role,
         request_id: request_id.to_owned(),
-        change: PendingChange::new(&huawei.recording.trail, entry.clone()),
+        change,
         host,
         peer: wire.peer,
         headers: wire.headers,
-        values: route.values,
+        values,
         query: wire.query,
         body: body?,
-    };
-    Ok((operation, call))
+    })
 }
 
 async fn run(
@@ -146,13 +202,6 @@ async fn run(
     operation: &'static Operation,
     call: &Arc<Call>,
 ) -> Result<Response, Fault> {
-    if let Some(needed) = operation.role
-        && call.role < needed
-    {
-        let fault = Fault::not_allowed(call.operation, needed, call.role);
-        call.change.not_allowed(&fault.code, &fault.message).await;
-        return Err(fault);
-    }
     let result = match compare::check(call.operation, &call.query, &call.body) {
         Ok(()) => handle(huawei, operation, call).await,
         Err(fault) => Err(fault),

@@ -205,3 +205,19 @@ async fn clients_without_a_token_learn_which_versions_there_are() {
     assert_eq!(unknown.status, 401, "what there is, only callers learn");
     assert_eq!(get(&face, "/v4").await.refusal(), (404, "APIGW.0101".to_owned()));
 }
+
+/// Whoever has no key does not learn from a header which projects there are.
+#[tokio::test]
+async fn strangers_do_not_learn_which_projects_there_are() {
+    let face = router(huawei());
+    let versions = async |project: &str| {
+        let headers = [("x-project-id", project)];
+        let path = format!("/v2.1/{project}");
+        let reply = plain(&face, Method::GET, &path, &headers, &Value::Null).await;
+        (reply.status, reply.text)
+    };
+    let (status, text) = versions(&project()).await;
+    assert_eq!(status, 200);
+    assert_eq!(versions("0123456789abcdef0123456789abcdef").await, (status, text));
+    assert_eq!(versions("no-project").await.0, 400);
+}

@@ -75,3 +75,54 @@ async fn changes_are_recorded_and_queries_are_not() {
     let text = Value::from(entries).to_string();
     assert!(!text.to_lowercase().contains("hush") && !text.contains(KEY.1), "{text}");
 }
+
+/// A change that the router refuses before its handler is a change, too. An object in the path is its target, in every version.
+#[tokio::test]
+async fn changes_that_never_reach_their_handlers_are_recorded() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join(sg_audit::FILE);
+    let thread = TrailThread::spawn(path.clone(), ROTATION).unwrap();
+    for role in [KeyRole::Editor, KeyRole::Viewer] {
+        let mut huawei = huawei_with(role);
+        huawei.recording = Recording { trail: thread.trail(), ..Recording::default() };
+        let face = router(huawei);
+        let group = sg_records::GroupId::from("sg-23456789abcdefghi");
+        let shown = sg_records::uuid_of(&group);
+        let elsewhere = GROUPS.replace("{project_id}", "0123456789abcdef0123456789abcdef");
+        let wanted = json!({ "security_group": { "name": "web" } });
+        send(&face, Method::POST, &elsewhere, &wanted).await;
+        // A query of the same kind is not recorded.
+        assert_eq!(get(&face, &elsewhere).await.status, 400);
+        ask(&face, sign(unsigned(Method::POST, GROUPS, "{\"a\":1,\"a\":2}")).await).await;
+        let mut text = unsigned(Method::POST, GROUPS, "{}");
+        text.headers_mut().insert("content-type", "text/plain".parse().unwrap());
+        ask(&face, sign(text).await).await;
+        for target in [
+            format!("/v1/{{project_id}}/security-groups/{shown}"),
+            format!("/v2.0/security-groups/{shown}"),
+            "/v2.0/security-groups/hush".to_owned(),
+        ] {
+            send(&face, Method::DELETE, &target, &Value::Null).await;
+        }
+        let page = read(&path, &HistoryQuery::default()).unwrap();
+        let mut seen: Vec<(Option<String>, Option<String>)> =
+            page.items.iter().take(6).map(|entry| (entry.code.clone(), entry.target.clone())).collect();
+        seen.reverse();
+        let code = |of_editor: &str, of_viewer: &str| {
+            Some(if role == KeyRole::Editor { of_editor } else { of_viewer }.to_owned())
+        };
+        let target = Some(group.to_string());
+        assert_eq!(
+            seen,
+            [
+                (code("VPC.0007", "VPC.2201"), None),
+                (code("APIGW.0201", "VPC.2201"), None),
+                (code("APIGW.0201", "VPC.2201"), None),
+                (code("VPC.0603", "VPC.2201"), target.clone()),
+                (code("SecurityGroupNotFound", "PolicyNotAuthorized"), target),
+                (code("SecurityGroupNotFound", "PolicyNotAuthorized"), None),
+            ],
+            "{role}"
+        );
+    }
+}

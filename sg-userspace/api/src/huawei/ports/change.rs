@@ -5,9 +5,10 @@
 use std::net::IpAddr;
 
 use sg_model::AddressPair;
-use sg_records::{GroupType, Nic};
+use sg_records::{GroupType, Nic, Order};
 use sg_service::{
-    CreateInterface, LabelChange, ModifyNic, NewLabel, Operation, Refusal, RegisterNic, SetGroups, State, Tx,
+    CreateInterface, Field, Join, LabelChange, ModifyNic, NewLabel, Operation, Refusal, RegisterNic,
+    SetGroups, State, Tx, order_of,
 };
 
 use crate::huawei::{Call, Fault, objects, parameters::Fields};
@@ -27,12 +28,56 @@ impl Operation for ChangePort {
 
     fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
         if let Some(groups) = &self.groups {
-            SetGroups { target: self.nic.clone(), groups: groups.clone() }.run(tx)?;
+            let before = tx.find_nic(&self.nic)?.groups.clone();
+            let nic = SetGroups { target: self.nic.clone(), groups: groups.clone() }.run(tx)?;
+            let is_same = nic.groups.len() == before.len() && nic.groups.iter().all(|id| before.contains(id));
+            if is_same && nic.groups != before && self.name.is_none() && self.pairs.is_none() {
+                has_order(tx, &nic, Field::Groups, groups.join(", "))?;
+            }
         }
         let label = LabelChange { name: self.name.clone(), ..LabelChange::default() };
         let allowed_address_pairs = self.pairs.clone();
         ModifyNic { nic: self.nic.clone(), label, allowed_address_pairs, ..ModifyNic::default() }.run(tx)
     }
+}
+
+/// Inserts groups among those of a port.
+#[derive(Clone, Debug)]
+pub(in crate::huawei) struct InsertGroups(pub(in crate::huawei) Join);
+
+impl Operation for InsertGroups {
+    type Output = Vec<Nic>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<Nic>, Refusal> {
+        let Self(join) = self;
+        let nics = join.run(tx)?;
+        let Some(place) = join.place else { return Ok(nics) };
+        // The end is where they would be without a place.
+        for nic in nics.iter().filter(|nic| place + join.groups.len() != nic.groups.len()) {
+            has_order(tx, nic, Field::Place, place.to_string())?;
+        }
+        Ok(nics)
+    }
+}
+
+/// Refuses places of groups where they change no verdict.
+fn has_order(state: &State, nic: &Nic, field: Field, found: String) -> Result<(), Refusal> {
+    if order_of(state, nic) == Order::Sequence {
+        return Ok(());
+    }
+    let vpc = nic.vpc.as_ref().and_then(|id| state.vpc(id));
+    let allowed = match vpc {
+        Some(vpc) => {
+            let called = if vpc.label.name.is_empty() { vpc.id.as_str() } else { &vpc.label.name };
+            format!(
+                "the order of VPC {called} is merged, so the places of groups change no verdict: `sgctl vpc modify VPC --order sequence` makes each group come before those behind it"
+            )
+        }
+        None => {
+            "the order of the classic network is merged, so the places of groups change no verdict".to_owned()
+        }
+    };
+    Err(Refusal::Invalid { field, found, allowed })
 }
 
 /// The groups that a field of the body names, as the service knows them.

@@ -8,6 +8,6 @@ mod change;
 mod find;
 mod shown;
 
-pub(super) use change::{ChangePort, address_pairs, groups, register};
+pub(super) use change::{ChangePort, InsertGroups, address_pairs, groups, register};
 pub(super) use find::{all, find};
 pub(super) use shown::{former, network, neutron, status, v3};

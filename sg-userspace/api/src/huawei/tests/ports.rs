@@ -3,9 +3,9 @@
 use axum::{Router, http::Method};
 use serde_json::{Value, json};
 use sg_model::DeviceFacts;
-use sg_records::uuid_of;
+use sg_records::{Order, uuid_of};
 use sg_service::{
-    CreateVpc, NewLabel, RegisterInstance, RegisterNic, Service,
+    CreateGroup, CreateVpc, ModifyVpc, NewLabel, RegisterInstance, RegisterNic, Service,
     in_memory::{InForce, Remembers},
 };
 
@@ -207,4 +207,48 @@ async fn ports_have_the_addresses_of_their_devices() {
     assert_eq!(servers["count"], 1, "{servers}");
     let addresses = servers["servers"][0]["addresses"].as_object().unwrap();
     assert_eq!(addresses[""][0]["OS-EXT-IPS-MAC:mac_addr"], "02:00:00:00:00:05");
+}
+
+#[tokio::test]
+async fn an_order_that_changes_no_verdict_is_refused() {
+    let huawei = huawei();
+    let service = huawei.service.clone();
+    let label = |name: &str| NewLabel { name: name.to_owned(), ..NewLabel::default() };
+    let vpc = CreateVpc { label: label("prod"), region: REGION.to_owned(), ..CreateVpc::default() };
+    let vpc = service.submit(vpc).await.unwrap().id.to_string();
+    let mut groups = Vec::new();
+    for name in ["web", "db", "log"] {
+        let group = CreateGroup { label: label(name), vpc: Some(vpc.clone()), ..CreateGroup::default() };
+        groups.push(uuid_of(&service.submit(group).await.unwrap().id).to_string());
+    }
+    let nic = RegisterNic {
+        vpc: Some(vpc.clone()),
+        region: REGION.to_owned(),
+        addresses: vec!["10.0.0.1".parse().unwrap()],
+        groups: vec!["web".to_owned()],
+        ..RegisterNic::default()
+    };
+    let nic = uuid_of(&service.submit(nic).await.unwrap().id).to_string();
+    let face = router(huawei);
+    let insert = format!("/v3/{{project_id}}/ports/{nic}/insert-security-groups");
+    let at = |group: &str, index: Value| json!({ "port": { "security_groups": [group], "index": index } });
+    let (v1, v2) = (format!("/v1/{{project_id}}/ports/{nic}"), format!("/v2.0/ports/{nic}"));
+    let all = |order: [usize; 2]| json!({ "port": { "security_groups": order.map(|at| &groups[at]) } });
+
+    let says = "the order of VPC prod is merged";
+    let refused = send(&face, Method::PUT, &insert, &at(&groups[1], json!(0))).await;
+    assert_eq!(refused.refusal(), (400, "VPC.9902".to_owned()), "{refused:?}");
+    assert!(refused.text.contains(says) && refused.text.contains("--order sequence"), "{refused:?}");
+    assert_eq!(send(&face, Method::PUT, &insert, &at(&groups[1], json!(1))).await.status, 200, "the end");
+    for path in [&v1, &v2] {
+        let refused = send(&face, Method::PUT, path, &all([1, 0])).await;
+        assert!(refused.status == 400 && refused.text.contains(says), "{refused:?}");
+        assert_eq!(send(&face, Method::PUT, path, &all([0, 1])).await.status, 200, "as they are");
+    }
+    assert_eq!(get(&face, &v1).await.json()["port"]["security_groups"], json!(groups[..2]));
+
+    let sequence = ModifyVpc { vpc, order: Some(Order::Sequence), ..ModifyVpc::default() };
+    service.submit(sequence).await.unwrap();
+    assert_eq!(send(&face, Method::PUT, &v1, &all([1, 0])).await.status, 200);
+    assert_eq!(send(&face, Method::PUT, &insert, &at(&groups[2], json!(0))).await.status, 200);
 }

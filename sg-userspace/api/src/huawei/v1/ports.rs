@@ -109,7 +109,7 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::V1,
         subject: Subject::Port,
-        about: "Changes a port: its name, and all of its groups in order.",
+        about: "Changes a port: its name, and all of its groups in order. A change of nothing but the order is refused where `AddSecurityGroups` refuses a place.",
         role: Some(KeyRole::Editor),
         handler: update,
         parameters: &[LABEL_AND_GROUPS],

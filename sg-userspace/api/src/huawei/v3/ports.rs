@@ -95,7 +95,7 @@ pub(in crate::huawei) const PORTS: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::V3,
         subject: Subject::Port,
-        about: "Inserts groups at a place among those of a port. The first group of a port decides first.",
+        about: "Inserts groups at a place among those of a port. The first group of a port decides first; where the order of the VPC is `merged` and none of the groups is a closed one without a VPC, places change no verdict, and another one than the end is refused.",
         role: Some(KeyRole::Editor),
         handler: insert,
         parameters: &[
@@ -171,8 +171,8 @@ fn insert<'a>(huawei: &'a Huawei, call: &'a Call) -> Outcome<'a> {
         let (nic, groups) = named(huawei, call)?;
         let place = call.fields().object("port").integer("index").map(usize::try_from).transpose();
         let place = place.map_err(|_| call.malformed("port.index", "0 or more is expected"))?;
-        submit(huawei, call, Join { groups, targets: vec![nic], place }, |nics| changed(huawei, call, &nics))
-            .await
+        let operation = ports::InsertGroups(Join { groups, targets: vec![nic], place });
+        submit(huawei, call, operation, |nics| changed(huawei, call, &nics)).await
     })
 }
 

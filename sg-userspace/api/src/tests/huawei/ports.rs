@@ -23,6 +23,11 @@ impl Both {
         (there(&named), ids)
     }
 
+    /// Whether the places of these groups change nothing: in VPCs the order is merged.
+    fn is_merged(&self, groups: &[u32]) -> bool {
+        !groups.iter().any(|group| self.model.groups[group].is_regional())
+    }
+
     pub(super) fn insert(&mut self, nic: usize, groups: &[u16], index: Option<usize>) -> Result<(), String> {
         let (new, ids) = self.named(groups, |pick| self.model.group_for(nic, pick));
         let mut after = self.model.nics[nic].groups.clone();
@@ -41,7 +46,11 @@ impl Both {
                 if place > after.len() {
                     why.push(Why::Place);
                 } else {
+                    let is_end = place == after.len();
                     after.splice(place..place, new);
+                    if !is_end && self.is_merged(&after) {
+                        why.push(Why::Place);
+                    }
                     why.extend(self.model.cannot_hold(nic, &after));
                 }
             }
@@ -87,7 +96,15 @@ impl Both {
         let (new, ids) = self.named(groups, |pick| self.model.group_for(nic, pick));
         let why = match &new {
             None => vec![Why::Unknown],
-            Some(new) => self.model.cannot_hold(nic, new),
+            Some(new) => {
+                let mut why = self.model.cannot_hold(nic, new);
+                let before = &self.model.nics[nic].groups;
+                let is_same = new.len() == before.len() && new.iter().all(|group| before.contains(group));
+                if is_same && new != before && self.is_merged(new) {
+                    why.push(Why::Place);
+                }
+                why
+            }
         };
         let body = json!({ "port": { "security_groups": ids } });
         let target = format!("{}/{}", version.path("ports"), self.model.nics[nic].ids.uuid);

@@ -51,7 +51,8 @@ pub enum Duplicates {
     /// refused.
     #[default]
     Existing,
-    /// The same, and of several rules of the request that are the same, the first is added.
+    /// The same, and of several rules of the request that are the same, the first is added. A rule is refused if another that is the
+    /// same has another action, or is enabled where it is not: left out, it would not be missed.
     Ignore,
     /// The request is refused, and the refusal names the rule.
     Refuse,

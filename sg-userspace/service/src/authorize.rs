@@ -3,7 +3,7 @@
 //! It says which rules are there already, and what becomes of those; `rule_check` checks each rule by itself. What a duplicate is, is an
 //! argument of the operation: every API calls it through `Service` and says it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sg_api_types::{Authorize, Duplicates, Sameness};
@@ -11,7 +11,7 @@ use sg_records::{Direction, Group, Rule, RuleSpec};
 
 use super::{
     Field, Operation, Refusal, Tx,
-    quota::{group_references, rules_of_nics},
+    quota::{group_references, more_rules},
     rule_check::{Strictness, checked},
     rules::{Identity, count, put_each},
 };
@@ -69,17 +69,18 @@ fn add(request: &Authorize, tx: &mut Tx) -> Result<Vec<Authorized>, Refusal> {
         wanted.push((direction, checked(tx, &group, &rule.spec, Strictness::Cloud)?));
     }
     let identity = |direction, spec: &RuleSpec| (direction, of(*same, spec));
-    let there: HashMap<_, _> = tx
-        .rules_of(&group.id)
-        .map(|rule| (identity(rule.direction, &rule.spec), Rule::clone(rule)))
-        .collect();
+    let mut there: HashMap<_, Vec<Arc<Rule>>> = HashMap::new();
+    for rule in tx.rules_of(&group.id) {
+        there.entry(identity(rule.direction, &rule.spec)).or_default().push(Arc::clone(rule));
+    }
     // By identity, the place in the request and that among the new ones.
     let mut seen: HashMap<_, (usize, Option<usize>)> = HashMap::new();
     let (mut found, mut new) = (Vec::with_capacity(wanted.len()), Vec::new());
     for (place, (direction, spec)) in wanted.into_iter().enumerate() {
         let own = identity(direction, &spec);
         if let Some((first, at)) = seen.get(&own) {
-            if *duplicates != Duplicates::Ignore {
+            let does_the_same = || rules.get(*first).is_some_and(|first| does_the_same(&first.spec, &spec));
+            if *duplicates != Duplicates::Ignore || !does_the_same() {
                 return Err(Refusal::Repeated { first: first + 1, second: place + 1 });
             }
             if let Some(at) = at {
@@ -87,13 +88,19 @@ fn add(request: &Authorize, tx: &mut Tx) -> Result<Vec<Authorized>, Refusal> {
                 continue;
             }
         }
-        match there.get(&own) {
-            Some(rule) if *duplicates == Duplicates::Refuse => {
-                return Err(Refusal::DuplicateRule { rule: rule.id.clone() });
-            }
+        let there = there.get(&own).map(Vec::as_slice).unwrap_or_default();
+        let hinders = |rule: &&Arc<Rule>| match duplicates {
+            Duplicates::Existing => false,
+            Duplicates::Ignore => !does_the_same(&rule.spec, &spec),
+            Duplicates::Refuse => true,
+        };
+        if let Some(rule) = there.iter().find(hinders) {
+            return Err(Refusal::DuplicateRule { rule: rule.id.clone() });
+        }
+        match there.last() {
             Some(rule) => {
                 seen.insert(own, (place, None));
-                found.push((Found::There(Box::new(rule.clone())), false));
+                found.push((Found::There(Box::new(Rule::clone(rule))), false));
             }
             None => {
                 seen.insert(own, (place, Some(new.len())));
@@ -103,7 +110,7 @@ fn add(request: &Authorize, tx: &mut Tx) -> Result<Vec<Authorized>, Refusal> {
         }
     }
     let made = put_each(tx, &group.id, new);
-    rules_of_nics(tx, &group.id)?;
+    more_rules(tx, &group.id)?;
     group_references(tx, &group)?;
     let authorized = found.into_iter().filter_map(|(found, is_new)| {
         let rule = match found {
@@ -113,6 +120,12 @@ fn add(request: &Authorize, tx: &mut Tx) -> Result<Vec<Authorized>, Refusal> {
         Some(Authorized { rule, is_new })
     });
     Ok(authorized.collect())
+}
+
+/// Whether two rules that are the same may stand for each other. Left out beside a rule that allows what it denies, or beside one that
+/// is disabled, a rule would be missing without a word.
+fn does_the_same(one: &RuleSpec, other: &RuleSpec) -> bool {
+    (one.action, one.enabled) == (other.action, other.enabled)
 }
 
 /// What tells a rule from others.

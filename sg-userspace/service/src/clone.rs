@@ -9,7 +9,7 @@ use sg_records::{Direction, Group, NicType, Remote, Rule, RuleSpec};
 
 use super::{
     Field, Operation, Refusal, Tx,
-    quota::rules_of_nics,
+    quota::more_rules,
     rule_check::{Strictness, checked},
     rules::put_rules,
 };
@@ -64,7 +64,7 @@ impl Operation for CloneGroup {
                 rules += put_rules(tx, &group.id, direction, specs).len();
             }
         }
-        rules_of_nics(tx, &group.id)?;
+        more_rules(tx, &group.id)?;
         Ok(Cloned { group, rules, left_out })
     }
 }

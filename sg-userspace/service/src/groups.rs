@@ -12,7 +12,7 @@ use sg_store::Key;
 use super::{
     Field, Operation, Quota, Refusal, State, Tx,
     labels::{Wording, changed_as, label_as, region},
-    quota::rules_of_nics,
+    quota::more_rules,
     rules::put_each,
     template,
 };
@@ -37,7 +37,7 @@ impl Operation for CreateGroup {
         let rules = template::rules_of(self.template, &group)?;
         tx.put(group.clone());
         put_each(tx, &group.id, rules);
-        rules_of_nics(tx, &group.id)?;
+        more_rules(tx, &group.id)?;
         Ok(group)
     }
 }
@@ -195,5 +195,6 @@ pub(super) fn default_group(
     let (id, rules) = (group.id.clone(), template::of_default(&group));
     tx.put(group);
     put_each(tx, &id, rules);
+    more_rules(tx, &id)?;
     Ok(id)
 }

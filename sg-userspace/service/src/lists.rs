@@ -3,13 +3,15 @@
 //! This file never changes rules. Every API calls it through `Service`.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
+    net::{IpAddr, Ipv6Addr},
     sync::Arc,
 };
 
 use imbl::OrdMap;
 use jiff::Timestamp;
 use sg_api_types::{CreateList, DeleteLists, ModifyList};
+use sg_model::Addresses;
 use sg_records::{EntryList, Family, GroupId, Id as _, ListEntry, PortEntry, PrefixEntry};
 use sg_store::{Key, Record};
 
@@ -34,6 +36,12 @@ pub trait StoredEntry: ListEntry<Id: Into<Key>> {
 
     fn record(list: EntryList<Self>) -> Record;
 
+    /// Checks what only this kind of list requires of an entry that is new.
+    ///
+    /// # Errors
+    /// What is wrong, and what is allowed.
+    fn check_new(entry: &Self) -> Result<(), Refusal>;
+
     /// Checks what only this kind of list requires.
     ///
     /// # Errors
@@ -52,6 +60,15 @@ impl StoredEntry for PrefixEntry {
 
     fn record(list: EntryList<Self>) -> Record {
         list.into()
+    }
+
+    /// No packet has such an address. Stores of earlier versions may have them, and stay readable.
+    fn check_new(entry: &Self) -> Result<(), Refusal> {
+        if is_mapped(entry.addresses) {
+            let allowed = "the IPv4 addresses themselves, without ::ffff:";
+            return invalid::<Self, _>(Field::Cidr, &entry.addresses, allowed);
+        }
+        Ok(())
     }
 
     fn check(list: &EntryList<Self>) -> Result<(), Refusal> {
@@ -76,6 +93,17 @@ impl StoredEntry for PrefixEntry {
     }
 }
 
+/// Whether addresses are those that stand for IPv4 ones in IPv6: `::ffff:0:0/96`.
+fn is_mapped(addresses: Addresses) -> bool {
+    let (first, last) = match addresses {
+        Addresses::Net(net) => (net.network(), net.broadcast()),
+        Addresses::Range(range) => (range.first(), range.last()),
+    };
+    let mapped =
+        |address| matches!(address, IpAddr::V6(address) if Ipv6Addr::to_ipv4_mapped(&address).is_some());
+    mapped(first) && mapped(last)
+}
+
 impl StoredEntry for PortEntry {
     const KIND: Kind = Kind::PortList;
     const VALUE: Field = Field::PortRange;
@@ -87,6 +115,10 @@ impl StoredEntry for PortEntry {
 
     fn record(list: EntryList<Self>) -> Record {
         list.into()
+    }
+
+    fn check_new(_: &Self) -> Result<(), Refusal> {
+        Ok(())
     }
 
     fn check(_: &EntryList<Self>) -> Result<(), Refusal> {
@@ -166,6 +198,14 @@ impl<E: StoredEntry> Operation for DeleteLists<E> {
             let id = tx.find_list::<E>(text)?.id.clone();
             let rules: Vec<Key> = tx.rules_naming(&id).map(|rule| Key::Rule(rule.id.clone())).collect();
             if self.with_rules {
+                let of_documents = groups_naming(tx, &id).into_iter().filter_map(|id| {
+                    let document = tx.group(&id)?.label.owner.as_ref()?;
+                    Some(format!("rules of group {id} of document {document}"))
+                });
+                let by: Vec<String> = of_documents.collect();
+                if !by.is_empty() {
+                    return Err(Refusal::InUse { kind: E::KIND, id: id.to_string(), by });
+                }
                 for rule in rules {
                     tx.delete(rule);
                 }
@@ -184,6 +224,9 @@ impl<E: StoredEntry> Operation for DeleteLists<E> {
 fn put<E: StoredEntry>(tx: &mut Tx, list: EntryList<E>) -> Result<EntryList<E>, Refusal> {
     let (_, limit) = E::QUOTA;
     check_list(tx, &list, limit(&tx.settings().quotas))?;
+    let before = E::lists(tx).get(&list.id).map_or(&[][..], |list| &list.entries);
+    let before: HashSet<_> = before.iter().map(E::value).collect();
+    list.entries.iter().filter(|entry| !before.contains(entry.value())).try_for_each(E::check_new)?;
     let list = tx.dated(list);
     tx.put(E::record(list.clone()));
     Ok(list)
@@ -227,7 +270,7 @@ fn groups_naming(state: &State, list: &(impl Clone + Into<Key>)) -> BTreeSet<Gro
 
 /// Checks the rule quota of every NIC that holds one of `groups`.
 fn recount(state: &State, groups: &BTreeSet<GroupId>) -> Result<(), Refusal> {
-    let mut weights = HashMap::new();
+    let mut weights = quota::Weights::new();
     let mut nics = groups.iter().flat_map(|group| state.nics_of(group));
     nics.try_for_each(|nic| quota::rules_of_nic(state, nic, &mut weights))
 }

@@ -2,16 +2,29 @@
 //!
 //! This file never changes the rules of a group. Every API calls it through `Service`; `nics` and `apply` call its checks.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
 
 use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, Moved, SetGroups};
 use sg_records::{Group, GroupId, GroupType, Member, Nic, NicType, Order};
 use sg_store::Key;
 
-use super::{Field, Operation, Refusal, State, Tx, order_of, quota};
+use super::{
+    Field, Operation, Refusal, State, Tx, order_of,
+    quota::{self, Weights},
+};
 
 /// Checks whether a NIC may hold its groups. `before` are the groups that it already held, which gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
+    check_each(tx, nic, before, &mut Weights::new())
+}
+
+/// The same, of one of many NICs: `weights` caches the groups that were already counted.
+pub(super) fn check_each(
+    tx: &Tx,
+    nic: &Nic,
+    before: &[GroupId],
+    weights: &mut Weights,
+) -> Result<(), Refusal> {
     fit_together(tx, nic, |kind| u64::from(quota::groups_per_nic(&tx.settings().quotas, kind).1))?;
     // An older state may have such NICs. Their groups can still be taken away and moved.
     if !mixes(tx, before) {
@@ -20,7 +33,7 @@ pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(),
     for id in nic.groups.iter().filter(|id| !before.contains(id)) {
         quota::members_of_group(tx, tx.find_group(id.as_str())?)?;
     }
-    quota::rules_of_nic(tx, nic, &mut HashMap::new())
+    quota::rules_of_nic(tx, nic, weights)
 }
 
 /// Whether groups of a region and of a VPC are among these.

@@ -37,51 +37,66 @@ pub(super) const fn groups_per_nic(quotas: &Quotas, kind: GroupType) -> (Quota, 
     }
 }
 
-/// Checks the rule quota of every NIC that holds `group`, and of its region if it is closed.
-pub(super) fn rules_of_nics(state: &State, group: &GroupId) -> Result<(), Refusal> {
+/// What the rules of a group count as.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weight {
+    rules: u64,
+    /// Those that stand for many, if the group is closed: by direction and family, in the order of their `ALL`.
+    composite: [[u64; OnlyFamily::ALL.len()]; Direction::ALL.len()],
+}
+
+/// What groups count as that were already counted in one state.
+pub(super) type Weights = HashMap<GroupId, Weight>;
+
+/// Checks the quotas of a group that got more rules: of every NIC that holds it, and of its region if it is closed.
+pub(super) fn more_rules(state: &State, group: &GroupId) -> Result<(), Refusal> {
     if let Some(group) = state.group(group).filter(|group| group.kind == GroupType::Closed) {
         rules_of_region(state, &group.region)?;
     }
+    rules_of_nics(state, group)
+}
+
+/// Checks the rule quota of every NIC that holds `group`.
+pub(super) fn rules_of_nics(state: &State, group: &GroupId) -> Result<(), Refusal> {
     let mut weights = HashMap::new();
     state.nics_of(group).try_for_each(|nic| rules_of_nic(state, nic, &mut weights))
 }
 
 /// Checks the rule quota of a NIC. `weights` caches the groups that were already counted.
-pub(super) fn rules_of_nic(
-    state: &State,
-    nic: &Nic,
-    weights: &mut HashMap<GroupId, u64>,
-) -> Result<(), Refusal> {
-    let allowed = state.settings().quotas.rules_per_nic;
-    let groups = nic.groups.iter();
-    let needed =
-        groups.map(|group| *weights.entry(group.clone()).or_insert_with(|| group_weight(state, group))).sum();
-    Quota::RulesPerNic.check(state.called_nic(nic), needed, allowed)?;
-    composite_rules(state, nic)
-}
-
-/// Checks how many rules that stand for many a NIC gets from its closed groups.
-fn composite_rules(state: &State, nic: &Nic) -> Result<(), Refusal> {
-    let allowed = state.settings().quotas.composite_rules_per_nic;
-    let groups = nic.groups.iter().filter_map(|id| state.group(id));
-    let closed = groups.filter(|group| group.kind == GroupType::Closed);
-    let rules: Vec<&Arc<Rule>> = closed
-        .flat_map(|group| state.rules_of(&group.id))
-        .filter(|rule| rule.spec.enabled && stands_for_many(rule))
-        .collect();
-    for direction in Direction::ALL {
-        for family in OnlyFamily::ALL {
-            let of_list = |list: &PrefixListId| state.prefix_list(list)?.extra.family.map(Into::into);
-            let counts = |rule: &&&Arc<Rule>| {
-                let only = rule.spec.matches.only_family(of_list);
-                rule.direction == direction && only.is_none_or(|only| only == family.family())
-            };
-            let needed = rules.iter().filter(counts).count() as u64;
+pub(super) fn rules_of_nic(state: &State, nic: &Nic, weights: &mut Weights) -> Result<(), Refusal> {
+    let quotas = &state.settings().quotas;
+    let weigh = |group: &GroupId| *weights.entry(group.clone()).or_insert_with(|| Weight::of(state, group));
+    let weights: Vec<Weight> = nic.groups.iter().map(weigh).collect();
+    let needed = weights.iter().map(|weight| weight.rules).sum();
+    Quota::RulesPerNic.check(state.called_nic(nic), needed, quotas.rules_per_nic)?;
+    for (at, direction) in Direction::ALL.into_iter().enumerate() {
+        for (of, family) in OnlyFamily::ALL.into_iter().enumerate() {
+            let counted = weights.iter().filter_map(|weight| weight.composite.get(at)?.get(of));
             let what = fmt::from_fn(|f| write!(f, "{}, {direction} {family},", state.called_nic(nic)));
-            Quota::CompositeRulesPerNic.check(what, needed, allowed)?;
+            Quota::CompositeRulesPerNic.check(what, counted.sum(), quotas.composite_rules_per_nic)?;
         }
     }
     Ok(())
+}
+
+impl Weight {
+    fn of(state: &State, group: &GroupId) -> Self {
+        let rules = group_weight(state, group);
+        let is_closed = state.group(group).is_some_and(|group| group.kind == GroupType::Closed);
+        let all = state.rules_of(group).filter(|rule| rule.spec.enabled && stands_for_many(rule));
+        let many: Vec<&Arc<Rule>> = all.filter(|_| is_closed).collect();
+        let composite = Direction::ALL.map(|direction| {
+            OnlyFamily::ALL.map(|family| {
+                let of_list = |list: &PrefixListId| state.prefix_list(list)?.extra.family.map(Into::into);
+                let counts = |rule: &&&Arc<Rule>| {
+                    let only = rule.spec.matches.only_family(of_list);
+                    rule.direction == direction && only.is_none_or(|only| only == family.family())
+                };
+                many.iter().filter(counts).count() as u64
+            })
+        });
+        Self { rules, composite }
+    }
 }
 
 /// Whether a rule stands for many: it names a group or a list, or has several port ranges.
@@ -91,12 +106,28 @@ fn stands_for_many(rule: &Rule) -> bool {
     rule.spec.matches.named().next().is_some() || several(ports) || several(source_ports)
 }
 
+/// How many closed groups a region has, and how many rules they have.
+pub(super) fn closed_of_region(state: &State, region: &str) -> (u64, u64) {
+    let closed = |group: &&Arc<Group>| group.kind == GroupType::Closed && group.region == region;
+    let rules = state.groups().values().filter(closed).map(|group| state.rules_of(&group.id).count() as u64);
+    rules.fold((0, 0), |(groups, all), rules| (groups + 1, all + rules))
+}
+
 /// Checks how many rules the closed groups of a region have.
 fn rules_of_region(state: &State, region: &str) -> Result<(), Refusal> {
-    let closed = |group: &&Arc<Group>| group.kind == GroupType::Closed && group.region == region;
-    let rules = state.groups().values().filter(closed).map(|group| state.rules_of(&group.id).count());
-    let (needed, allowed) = (rules.sum::<usize>() as u64, state.settings().quotas.closed_rules_per_region);
+    let (_, needed) = closed_of_region(state, region);
+    let allowed = state.settings().quotas.closed_rules_per_region;
     Quota::ClosedRulesPerRegion.check(format_args!("region {region}"), needed, allowed)
+}
+
+/// Checks the quotas of closed groups of a region that had fewer `before`, and of their rules.
+pub(super) fn more_closed(state: &State, region: &str, before: (u64, u64)) -> Result<(), Refusal> {
+    let (groups, rules) = closed_of_region(state, region);
+    if groups > before.0 {
+        let allowed = state.settings().quotas.closed_groups_per_region;
+        Quota::ClosedGroupsPerRegion.check(format_args!("region {region}"), groups, allowed)?;
+    }
+    if rules > before.1 { rules_of_region(state, region) } else { Ok(()) }
 }
 
 /// Checks how many rules of a group name a group. Those of a closed group count on each NIC.

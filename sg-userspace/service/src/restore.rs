@@ -10,7 +10,7 @@ use sg_store::Key;
 
 use super::{
     Identity, Operation, Refusal, Tx,
-    quota::{group_references, rules_of_nics},
+    quota::{group_references, more_rules, rules_of_nics},
     rule_check::{Strictness, checked},
     rules::put_rules,
 };
@@ -72,7 +72,9 @@ impl Operation for RestoreRules {
             let specs: Vec<RuleSpec> = new.into_iter().map(|rule| rule.spec.clone()).collect();
             restored.added.extend(put_rules(tx, &group.id, direction, specs));
         }
-        rules_of_nics(tx, &group.id)?;
+        let is_more = restored.added.len() > restored.removed.len();
+        let check = if is_more { more_rules } else { rules_of_nics };
+        check(tx, &group.id)?;
         group_references(tx, &group)?;
         Ok(restored)
     }

@@ -190,7 +190,13 @@ impl Operation for Revoke {
     }
 }
 
-/// Deletes the rules of a group that match given ones. If none match, nothing changes.
+/// Whether a remote names a group or a list, which may have addresses of both families.
+const fn names_addresses(remote: &Remote) -> bool {
+    matches!(remote, Remote::Group(_) | Remote::PrefixList(_))
+}
+
+/// Deletes the rules of a group that match given ones. If none match, nothing changes. One that names a group or a list and has no
+/// family matches rules of any.
 #[derive(Clone, Debug)]
 pub struct RevokeMatching {
     /// Id or name of the group.
@@ -212,7 +218,11 @@ impl Operation for RevokeMatching {
             let wanted = checked(tx, &group, spec, Strictness::Document)?;
             let same = |rule: &Rule| {
                 let priority = if *with_priority { rule.spec.priority } else { wanted.priority };
-                let rule_as_wanted = Identity { priority, ..Identity::of(&rule.spec) };
+                let mut rule_as_wanted = Identity { priority, ..Identity::of(&rule.spec) };
+                // Who revokes by fields and cannot say a family means the rules of every one.
+                if names_addresses(&wanted.matches.remote) && wanted.matches.family.is_none() {
+                    rule_as_wanted.matches.family = None;
+                }
                 rule.direction == self.direction && rule_as_wanted == Identity::of(&wanted)
             };
             revoked.extend(tx.rules_of(&group.id).filter(|rule| same(rule)).map(|rule| rule.id.clone()));

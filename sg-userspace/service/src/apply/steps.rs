@@ -20,7 +20,7 @@ use super::{
     plan::{Plan, differs, sets},
     rules,
 };
-use crate::{Kind, Refusal, labels::free_name, membership::check_groups, referencing};
+use crate::{Kind, Refusal, labels::free_name, membership::check_each, quota, referencing};
 
 impl Plan<'_> {
     /// Applies all of `parts`.
@@ -31,6 +31,7 @@ impl Plan<'_> {
             free_name(name)?;
         }
         let vpc = self.vpc(parts);
+        let closed = quota::closed_of_region(self.tx, &vpc.region);
         self.prefix_lists = self.lists::<PrefixEntry, _, _>(&parts.prefix_lists, Prefixes::entries);
         self.port_lists = self.lists::<PortEntry, _, _>(&parts.port_lists, |ranges| {
             ranges.iter().map(|range| PortSet::range(*range))
@@ -49,6 +50,7 @@ impl Plan<'_> {
         let nics =
             parts.nics.iter().map(|nic| self.nic(&vpc, nic)).collect::<Result<BTreeSet<NicId>, _>>()?;
         self.remove(&nics)?;
+        quota::more_closed(self.tx, &vpc.region, closed)?;
         self.check()
     }
 
@@ -277,6 +279,7 @@ impl Plan<'_> {
             .flat_map(|group| self.tx.nics_of(group))
             .map(|nic| (nic.id.clone(), Nic::clone(nic)))
             .collect();
-        nics.values().try_for_each(|nic| check_groups(self.tx, nic, &[]))
+        let mut weights = quota::Weights::new();
+        nics.values().try_for_each(|nic| check_each(self.tx, nic, &[], &mut weights))
     }
 }

@@ -357,6 +357,28 @@ fn rules_that_stand_for_many_are_refused_and_not_ignored() {
         matches!(refused, Refusal::TooMany { quota: Quota::ClosedRulesPerRegion, needed: 7, .. }),
         "{refused}"
     );
+    // Who adds none changes and restores them, however many there are.
+    world.run(&ModifyQuotas { closed_rules_per_region: Some(5), ..ModifyQuotas::default() }).unwrap();
+    let rule = world.tx.rules().values().find(|rule| rule.spec.enabled).unwrap().id.to_string();
+    world.run(&ModifyRule { rule, enabled: Some(false), ..ModifyRule::default() }).unwrap();
+    let restore = RestoreRules { group: "base".to_owned(), from: "app".to_owned(), complete: true };
+    let refused = world.run(&restore).unwrap_err();
+    assert!(
+        matches!(refused, Refusal::TooMany { quota: Quota::ClosedRulesPerRegion, .. }),
+        "it adds rules: {refused}"
+    );
+    let fewer = RestoreRules { group: "app".to_owned(), from: "base".to_owned(), complete: true };
+    let mark = world.tx.mark();
+    world.run(&ModifyQuotas { closed_rules_per_region: Some(0), ..ModifyQuotas::default() }).unwrap_or(());
+    assert_eq!(world.run(&fewer).unwrap().removed.len(), 6);
+    world.tx.go_back(mark);
+    // The default group of a region has rules, and so have groups of documents.
+    let default = RegisterNic { default_type: Some(GroupType::Closed), ..register(None, "10.0.0.3", &[]) };
+    let document = "version: 1\ngroups:\n  shut:\n    type: closed\n    ingress:\n      - { protocol: tcp, ports: 22 }\n";
+    let apply = Apply::new("shut.yaml".to_owned(), document.to_owned());
+    for refused in [world.run(&default).map(drop).unwrap_err(), world.run(&apply).map(drop).unwrap_err()] {
+        assert!(matches!(refused, Refusal::TooMany { quota: Quota::ClosedRulesPerRegion, .. }), "{refused}");
+    }
     // Whoever gets the rules by joining is refused, too.
     world.run(&ModifyQuotas { composite_rules_per_nic: Some(1), ..ModifyQuotas::default() }).unwrap();
     let refused = world.run(&register(Some("net"), "10.0.0.2", &["app"])).unwrap_err();

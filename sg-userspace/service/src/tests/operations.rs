@@ -373,6 +373,12 @@ fn a_family_tells_rules_apart_where_it_says_something() {
         rules: vec![(tcp(80, "192.0.2.0/24"), true), (tcp(80, "::/0"), true)],
     };
     assert_eq!(world.run(&gone).unwrap().len(), 2);
+    // Who cannot say a family means both.
+    let of_group = |spec| RevokeMatching { rules: vec![(spec, true)], ..gone.clone() };
+    assert_eq!(world.run(&of_group(only(v6, tcp(80, "ops")))).unwrap(), []);
+    world.rule("web", Direction::Ingress, only(v6, tcp(80, "ops"))).unwrap();
+    assert_eq!(world.run(&of_group(only(v6, tcp(80, "ops")))).unwrap().len(), 1);
+    assert_eq!(world.run(&of_group(tcp(80, "ops"))).unwrap().len(), 2);
 }
 
 #[test]
@@ -648,4 +654,46 @@ fn a_group_begins_with_the_rules_of_its_template() {
     assert!(matches!(&refused, Refusal::Invalid { field: Field::Template, .. }), "{refused}");
     assert!(world.tx.find_group("old").is_err());
     assert_eq!(crate::check_stored(&world.tx), Ok(()));
+}
+
+#[test]
+fn entries_that_no_packet_has_are_refused_where_they_are_new() {
+    let mut world = World::new();
+    let entry = |text: &str| PrefixEntry { addresses: text.parse().unwrap(), description: String::new() };
+    let ipv6 = PrefixFamily { family: Some(Family::V6) };
+    let list = world.run(&new_list("far", ipv6, 9, vec![entry("2001:db8::/32"), entry("::/0")])).unwrap();
+    let add = |text| ModifyList::<PrefixEntry> {
+        list: "far".to_owned(),
+        add: vec![entry(text)],
+        ..ModifyList::default()
+    };
+    for mapped in ["::ffff:203.0.113.1-::ffff:203.0.113.9", "::ffff:10.0.0.0/104", "::ffff:10.0.0.1/128"] {
+        let refused = world.run(&add(mapped)).unwrap_err();
+        assert!(matches!(refused, Refusal::Invalid { field: Field::Cidr, .. }), "{mapped}: {refused}");
+        let new = new_list("other", ipv6, 9, vec![entry(mapped)]);
+        assert!(matches!(world.run(&new), Err(Refusal::Invalid { field: Field::Cidr, .. })));
+    }
+    // One of an earlier version stays, and does not hinder others.
+    let mut stored = EntryList::clone(&world.tx.prefix_lists()[&list.id]);
+    stored.entries.push(entry("::ffff:10.0.0.1/128"));
+    world.tx.put(stored);
+    assert_eq!(check_stored(&world.tx), Ok(()));
+    assert_eq!(world.run(&add("2001:db9::/32")).unwrap().entries.len(), 4);
+}
+
+#[test]
+fn a_list_is_not_deleted_with_rules_of_documents() {
+    let mut world = World::new();
+    world.run(&new_list::<PrefixEntry>("office", IPV4, 5, Vec::new())).unwrap();
+    let web = world.group("web");
+    world.rule("web", Direction::Ingress, tcp(22, "office")).unwrap();
+    let mut owned = Group::clone(&world.group("owned"));
+    owned.label.owner = Some("owned".to_owned());
+    world.rule("owned", Direction::Ingress, tcp(22, "office")).unwrap();
+    world.tx.put(owned.clone());
+    let delete = DeleteLists::<PrefixEntry>::new(texts(&["office"])).with_rules(true);
+    let refused = world.run(&delete).unwrap_err();
+    let Refusal::InUse { by, .. } = &refused else { panic!("{refused}") };
+    assert_eq!(*by, [format!("rules of group {} of document owned", owned.id)]);
+    assert_eq!((world.tx.rules().len(), world.tx.rules_of(&web.id).count()), (2, 1));
 }

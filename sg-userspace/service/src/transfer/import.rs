@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::RuleFile;
 use crate::{
     Identity, Operation, Refusal, Tx,
-    quota::{group_references, rules_of_nics},
+    quota::{group_references, more_rules},
     refusal::excerpt,
     rule_check::{Strictness, checked},
     rules::put_rules,
@@ -85,7 +85,7 @@ impl Operation for ImportRules {
             }
             rows.push(report);
         }
-        rules_of_nics(tx, &group.id)?;
+        more_rules(tx, &group.id)?;
         group_references(tx, &group)?;
         let added = rows.iter().filter(|row| row.outcome == Imported::Added).count();
         Ok(ImportReport { skipped: rows.len() - added, added, rows })

@@ -138,6 +138,19 @@ async fn a_batch_is_all_or_nothing() {
     assert_eq!(rules.as_array().unwrap().len(), 1, "what is there is left out: {rules}");
     assert_eq!(rules[0]["multiport"], "22");
     assert_eq!(count().await, before + 3);
+    // What does something else is not left out: the template lets everything out.
+    let mut shut =
+        batch(json!([{ "direction": "egress", "ethertype": "IPv4", "action": "deny", "priority": 1 }]));
+    let mut twice = batch(json!([
+        { "direction": "ingress", "protocol": "tcp", "multiport": "99" },
+        { "direction": "ingress", "protocol": "tcp", "multiport": "99", "action": "deny" },
+    ]));
+    for body in [&mut shut, &mut twice] {
+        body["ignore_duplicate"] = true.into();
+        let refused = send(&face, Method::POST, &target, body).await;
+        assert_eq!(refused.status, 409, "{refused:?}");
+    }
+    assert_eq!(count().await, before + 3);
 }
 
 #[tokio::test]

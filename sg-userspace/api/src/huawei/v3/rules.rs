@@ -95,7 +95,7 @@ pub(in crate::huawei) const RULES: &[Operation] = &[
                 body(
                     "ignore_duplicate",
                     Kind::Boolean,
-                    "`true`: rules that match the same packets as another are left out, of the response, too; default `false`: refused",
+                    "`true`: rules that match the same packets as another, with the same `action` and `enabled`, are left out, of the response, too; default `false`: refused",
                 ),
                 body("security_group_rules", Kind::Objects, "").required(),
             ],

@@ -152,7 +152,11 @@ impl Both {
             return Ok(());
         }
         let alike = |other: &Spec| {
-            let other = Spec { priority: rule.spec.priority, ..other.clone() };
+            let mut other = Spec { priority: rule.spec.priority, ..other.clone() };
+            // No parameter has a family: of a group or a list, the rules of every one are meant.
+            if !matches!(other.remote, Remote::Net(_) | Remote::Any) {
+                other.family = None;
+            }
             other.ingress == rule.spec.ingress
                 && other.action == rule.spec.action
                 && other.same(&rule.spec, &self.model, false) == Same::Yes

@@ -149,7 +149,16 @@ impl Both {
             }
             let exists = because.contains(&Why::Exists) || beside.contains(&Same::Yes);
             why.extend(because.into_iter().filter(|why| *why != Why::Exists));
-            if exists && !ignore {
+            // What does something else is not left out.
+            let decides = |spec: &Spec| (spec.action, spec.enabled);
+            let is_other = |other: &Spec| {
+                other.ingress == spec.ingress
+                    && other.same(&spec, &self.model, true) == Same::Yes
+                    && decides(other) != decides(&spec)
+            };
+            let there = self.model.rules.iter().filter(|rule| rule.group == group).map(|rule| &rule.spec);
+            let differs = there.chain(new.iter().map(|(_, other)| other)).any(is_other);
+            if exists && (!ignore || differs) {
                 why.push(Why::Exists);
             } else if !exists {
                 new.push((description, spec));

@@ -142,9 +142,16 @@ impl Both {
             let is_same = |placed: &PlacedRule| {
                 placed.group == group && identity(same, placed.ingress, &placed.rule) == own
             };
-            let earlier = rules[..place].iter().any(|(ingress, rule)| identity(same, *ingress, rule) == own);
-            if earlier && duplicates != Duplicates::Ignore {
+            let mut earlier =
+                rules[..place].iter().filter(|(ingress, rule)| identity(same, *ingress, rule) == own);
+            let hinders =
+                |(_, other): &(bool, MRule)| duplicates != Duplicates::Ignore || other.drop != rule.drop;
+            if earlier.any(hinders) {
                 why.push("repeated");
+            }
+            let there = self.model.rules[..before].iter().filter(|placed| is_same(placed));
+            if duplicates == Duplicates::Ignore && there.clone().any(|placed| placed.rule.drop != rule.drop) {
+                why.push("duplicate_rule");
             }
             // Of several that are the same, any may be named.
             if let Some(at) = self.model.rules.iter().position(is_same) {

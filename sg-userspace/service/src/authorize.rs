@@ -97,16 +97,13 @@ fn add(request: &Authorize, tx: &mut Tx) -> Result<Vec<Authorized>, Refusal> {
         if let Some(rule) = there.iter().find(hinders) {
             return Err(Refusal::DuplicateRule { rule: rule.id.clone() });
         }
-        match there.last() {
-            Some(rule) => {
-                seen.insert(own, (place, None));
-                found.push((Found::There(Box::new(Rule::clone(rule))), false));
-            }
-            None => {
-                seen.insert(own, (place, Some(new.len())));
-                found.push((Found::New(new.len()), true));
-                new.push((direction, spec));
-            }
+        if let Some(rule) = there.last() {
+            seen.insert(own, (place, None));
+            found.push((Found::There(Box::new(Rule::clone(rule))), false));
+        } else {
+            seen.insert(own, (place, Some(new.len())));
+            found.push((Found::New(new.len()), true));
+            new.push((direction, spec));
         }
     }
     let made = put_each(tx, &group.id, new);

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use sg_model::HeaderNumbers;
 use sg_records::{
-    Action, Direction, Group, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily, PortEntry, Ports,
-    PrefixEntry, PrefixFamily, Protocol, Remote, Role, RuleSpec,
+    Action, Direction, EntryList, Family, Group, GroupId, GroupType, Hook, Nic, NicType, OnlyFamily,
+    PortEntry, Ports, PrefixEntry, PrefixFamily, Protocol, Remote, Role, RuleSpec,
 };
 
 use super::{IPV4, World, new_group, new_list, tcp, with};
+use crate::check_stored;
 use crate::{
     ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, GroupTemplate, Join,
     LabelChange, Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup,
@@ -653,7 +654,7 @@ fn a_group_begins_with_the_rules_of_its_template() {
     let refused = world.run(&classic).unwrap_err();
     assert!(matches!(&refused, Refusal::Invalid { field: Field::Template, .. }), "{refused}");
     assert!(world.tx.find_group("old").is_err());
-    assert_eq!(crate::check_stored(&world.tx), Ok(()));
+    assert_eq!(check_stored(&world.tx), Ok(()));
 }
 
 #[test]
@@ -684,12 +685,14 @@ fn entries_that_no_packet_has_are_refused_where_they_are_new() {
 #[test]
 fn a_list_is_not_deleted_with_rules_of_documents() {
     let mut world = World::new();
-    world.run(&new_list::<PrefixEntry>("office", IPV4, 5, Vec::new())).unwrap();
+    let list = world.run(&new_list::<PrefixEntry>("office", IPV4, 5, Vec::new())).unwrap();
+    let mut spec = tcp(22, "any");
+    spec.matches.remote = Remote::PrefixList(list.id);
     let web = world.group("web");
-    world.rule("web", Direction::Ingress, tcp(22, "office")).unwrap();
+    world.rule("web", Direction::Ingress, spec.clone()).unwrap();
     let mut owned = Group::clone(&world.group("owned"));
     owned.label.owner = Some("owned".to_owned());
-    world.rule("owned", Direction::Ingress, tcp(22, "office")).unwrap();
+    world.rule("owned", Direction::Ingress, spec).unwrap();
     world.tx.put(owned.clone());
     let delete = DeleteLists::<PrefixEntry>::new(texts(&["office"])).with_rules(true);
     let refused = world.run(&delete).unwrap_err();

@@ -64,9 +64,10 @@ async fn a_family_is_shown_by_the_addresses_that_it_stands_for() {
     assert_eq!(describe(all).len(), 4);
     let done = call("RevokeSecurityGroup", &every).await;
     assert!(done["Code"].is_null(), "{done}");
-    // A rule that says more than the request is none that it describes.
+    // A rule for one family that names a group is shown without the family, and is described by what is shown.
     let named = [("IpProtocol", "tcp"), ("PortRange", "82/82"), ("SourceGroupId", &*ops)];
     call("RevokeSecurityGroup", &named).await;
     let all = call("DescribeSecurityGroupAttribute", &[]).await;
-    assert_eq!(describe(all), wanted(&others));
+    let left: Vec<_> = others.iter().filter(|rule| rule[0] != "82/82").copied().collect();
+    assert_eq!(describe(all), wanted(&left));
 }

@@ -8,7 +8,10 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use serde_json::Value;
 
-use super::{Call, Kind, Parameter, Place, parameters::truth};
+use super::{
+    Call, Kind, Parameter, Place, ids,
+    parameters::{truth, whole},
+};
 
 /// Parameters of lists that select nothing.
 const NO_FILTERS: [&str; 5] = ["limit", "marker", "page_reverse", "fields", "offset"];
@@ -74,6 +77,11 @@ impl Selection {
     }
 }
 
+/// Whether a field has ids, which a query may write in capitals.
+fn is_id(name: &str) -> bool {
+    name == "id" || name == "security_groups" || name.ends_with("_id")
+}
+
 /// A value of the query as fields are shown.
 fn wanted<'a>(parameter: &Parameter, value: &'a str, form: Form) -> Cow<'a, str> {
     if let Some(text) = form(parameter.name, value) {
@@ -81,6 +89,8 @@ fn wanted<'a>(parameter: &Parameter, value: &'a str, form: Form) -> Cow<'a, str>
     }
     let written = match parameter.kind {
         Kind::Boolean => truth(value).map(|truth| truth.to_string()),
+        Kind::Integer | Kind::Integers => whole(value).map(|number| number.to_string()),
+        Kind::Text | Kind::Texts if is_id(parameter.name) => ids::uuid(value).map(|id| id.to_string()),
         _ => None,
     };
     written.map_or(Cow::Borrowed(value), Cow::Owned)

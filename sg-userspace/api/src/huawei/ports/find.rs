@@ -10,7 +10,7 @@ use sg_service::{Service, State};
 
 use super::shown::network;
 use crate::huawei::{
-    Call, Fault, objects,
+    Call, Fault, ids, objects,
     paging::{Ordered, ordered},
     problem::Subject,
     selection::Selection,
@@ -60,7 +60,8 @@ impl<'a> Apart<'a> {
         for value in call.query.texts("private_ips").chain(call.query.texts("fixed_ips")) {
             let address = match value.split_once('=') {
                 Some(("subnet_id" | "subnet_cidr_id", subnet)) => {
-                    subnets.insert(subnet.to_owned());
+                    let id = ids::uuid(subnet).map(|id| id.to_string());
+                    subnets.insert(id.unwrap_or_else(|| subnet.to_owned()));
                     continue;
                 }
                 Some(("ip_address", address)) => address,

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 
+use axum::http::Method;
 use serde_json::{Value, json};
 use sg_records::Uuid;
 
-use super::{READ, face, get};
+use super::{READ, face, get, send};
 use crate::huawei::paging::Part;
 
 /// Every value is compared with every object, so there are not many.
@@ -68,4 +69,40 @@ fn a_part_shows_what_it_has_and_one_more() {
     assert!(part.more);
     assert_eq!(part.values(), [1, 3, 5]);
     assert_eq!(shown.get(), 8);
+}
+
+/// No response has all that there is, whatever the version and the limit.
+#[tokio::test]
+async fn a_response_has_at_most_2000_objects() {
+    let face = face();
+    let groups = "/v3/{project_id}/vpc/security-groups";
+    let made =
+        send(&face, Method::POST, groups, &json!({ "security_group": { "name": "web" } })).await.json();
+    let group = made["security_group"]["id"].as_str().unwrap();
+    let rule = |port: &u16| json!({ "direction": "ingress", "protocol": "tcp", "multiport": port });
+    let target = format!("{groups}/{group}/security-group-rules/batch-create");
+    let ports: Vec<u16> = (1..=2001).collect();
+    for ports in ports.chunks(100) {
+        let rules: Vec<Value> = ports.iter().map(rule).collect();
+        let reply = send(&face, Method::POST, &target, &json!({ "security_group_rules": rules })).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+    for list in ["/v1/{project_id}/security-group-rules", "/v2.0/security-group-rules"] {
+        for query in ["", "&limit=2147483647"] {
+            let part = get(&face, &format!("{list}?security_group_id={group}{query}")).await.json();
+            let rules = part["security_group_rules"].as_array().unwrap();
+            assert_eq!(rules.len(), 2000, "{list}{query}");
+            let next = if list.starts_with("/v1") {
+                let last = rules[1999]["id"].as_str().unwrap();
+                format!("{list}?security_group_id={group}&marker={last}")
+            } else {
+                let links = part["security_group_rules_links"].as_array().unwrap();
+                let next = links.iter().find(|link| link["rel"] == "next").unwrap()["href"].as_str().unwrap();
+                next.strip_prefix("http://127.0.0.1:8751").unwrap().to_owned()
+            };
+            let rest = get(&face, &next).await.json();
+            // With those that every group begins with.
+            assert_eq!(rest["security_group_rules"].as_array().unwrap().len(), 5, "{next}");
+        }
+    }
 }

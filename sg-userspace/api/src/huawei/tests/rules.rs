@@ -225,3 +225,17 @@ async fn versions_without_actions_show_only_what_accepts() {
     let target = format!("/v2.0/security-group-rules/{}", made[1]);
     assert_eq!(send(&face, Method::DELETE, &target, &Value::Null).await.status, 204);
 }
+
+#[tokio::test]
+async fn filters_compare_what_is_meant_and_not_how_it_is_written() {
+    let face = face();
+    let group = group(&face, "web").await;
+    let reply = send(&face, Method::POST, RULES, &rule(&group, &json!({ "priority": 7 }))).await;
+    let id = reply.json()["security_group_rule"]["id"].as_str().unwrap().to_uppercase();
+    for query in [format!("id={id}"), format!("security_group_id={}&priority=007", group.to_uppercase())] {
+        let list = get(&face, &format!("{RULES}?{query}")).await.json();
+        assert_eq!(list["page_info"]["current_count"], 1, "{query}");
+    }
+    let list = get(&face, &format!("/v2.0/security-groups?id={}", group.to_uppercase())).await.json();
+    assert_eq!(list["security_groups"].as_array().map(Vec::len), Some(1), "{list}");
+}

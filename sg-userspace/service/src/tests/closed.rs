@@ -359,7 +359,9 @@ fn rules_that_stand_for_many_are_refused_and_not_ignored() {
     );
     // Who adds none changes and restores them, however many there are.
     world.run(&ModifyQuotas { closed_rules_per_region: Some(5), ..ModifyQuotas::default() }).unwrap();
-    let rule = world.tx.rules().values().find(|rule| rule.spec.enabled).unwrap().id.to_string();
+    // One that stands for none but itself.
+    let is_single = |spec: &RuleSpec| spec.enabled && spec.matches.ports.to_string() == "8080";
+    let rule = world.tx.rules().values().find(|rule| is_single(&rule.spec)).unwrap().id.to_string();
     world.run(&ModifyRule { rule, enabled: Some(false), ..ModifyRule::default() }).unwrap();
     let restore = RestoreRules { group: "base".to_owned(), from: "app".to_owned(), complete: true };
     let refused = world.run(&restore).unwrap_err();

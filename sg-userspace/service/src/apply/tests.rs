@@ -3,7 +3,7 @@ use sg_records::Direction;
 
 use super::{Apply, Difference};
 use crate::{
-    Refusal, policy,
+    ModifyQuotas, Quota, Refusal, policy,
     tests::{World, tcp},
 };
 
@@ -175,4 +175,32 @@ fn a_document_with_a_test_that_fails_changes_nothing() {
     assert!(world.tx.nics().is_empty() && world.tx.rules().is_empty());
     apply(&mut world, &test("accept")).unwrap();
     assert_eq!(world.tx.rules().len(), 3);
+}
+
+#[test]
+fn the_closed_groups_of_a_document_count_in_their_region() {
+    let shut = |ports: &str| {
+        let rule = format!("{{ protocol: tcp, ports: [{ports}] }}");
+        format!("groups: {{ shut: {{ type: closed, ingress: [{rule}, {{ protocol: udp, ports: 53 }}] }} }}")
+    };
+    let limit = |world: &mut World, groups, rules| {
+        let quotas = ModifyQuotas {
+            closed_groups_per_region: Some(groups),
+            closed_rules_per_region: Some(rules),
+            ..ModifyQuotas::default()
+        };
+        world.run(&quotas).unwrap();
+    };
+    let mut world = World::new();
+    for (groups, rules, quota) in [(0, 9, Quota::ClosedGroupsPerRegion), (9, 1, Quota::ClosedRulesPerRegion)]
+    {
+        limit(&mut world, groups, rules);
+        let refused = apply(&mut world, &shut("22")).unwrap_err();
+        assert!(matches!(refused, Refusal::TooMany { quota: found, .. } if found == quota), "{refused}");
+    }
+    limit(&mut world, 1, 2);
+    apply(&mut world, &shut("22")).unwrap();
+    // What adds none is not refused, however many there are.
+    limit(&mut world, 0, 0);
+    apply(&mut world, &shut("2222")).unwrap();
 }

@@ -36,8 +36,8 @@ The tables of rules have `[Permissions.N.]` before names that stand either in an
 alone, for one rule; a request uses one of the two forms.
 
 The cloud has no parameter for ICMP types and codes and for the DSCP. A rule that has one, from a document or the native API, is shown without
-it, and is no rule that a request describes by its other fields: change or revoke it by `SecurityGroupRuleId`. The same holds for the `family` of a
-rule whose remote is a group or a prefix list. One of `family: ipv4` or `ipv6` whose remote is `any` is shown with `0.0.0.0/0` or `::/0` alone, and
+it, and is no rule that a request describes by its other fields: change or revoke it by `SecurityGroupRuleId`. The `family` of a rule whose
+remote is a group or a prefix list is not shown, either, and a request that describes such a rule means those of every family. One of `family: ipv4` or `ipv6` whose remote is `any` is shown with `0.0.0.0/0` or `::/0` alone, and
 is the rule that a request with these addresses describes.
 
 <!-- Written by a test from the tables in the code: SG_WRITE_DOCS=1 cargo test --workspace --lib ecs_api_page -->

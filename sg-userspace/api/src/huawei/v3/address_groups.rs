@@ -142,7 +142,7 @@ pub(in crate::huawei) const ADDRESS_GROUPS: &[Operation] = &[
         chosen_by: None,
         dialect: Dialect::V3,
         subject: Subject::AddressGroup,
-        about: "Deletes an address group with the rules that name it.",
+        about: "Deletes an address group with the rules that name it, also those that deny. Refused where one is of a document.",
         role: Some(KeyRole::Editor),
         handler: delete_with_rules,
         parameters: &[],

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use sg_common::verdict::{Reason, Verdict};
-use sg_model::{Decider, GroupIndex, Policy, RuleIndex};
+use sg_model::{Decider, GroupIndex, Policy, RuleIndex, whole_group};
 
 /// The verdict on a packet, and what decided it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl CheckResult {
         WrittenResult {
             verdict: self.verdict.name(),
             reason: self.reason.name(),
-            group: self.group.map(|group| policy.group(group).name.as_str()),
+            group: self.group.map(|group| whole_group(&policy.group(group).name)),
             rule: self.rule.map(|rule| policy.rule(rule).id.as_str()),
         }
     }
@@ -72,5 +72,28 @@ impl fmt::Display for WrittenResult<'_> {
             (Some(group), None) => write!(f, "{} by {} of group {group}", self.verdict, self.reason),
             _ => write!(f, "{} by {}", self.verdict, self.reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sg_model::{Group, GroupType, PolicyParts};
+
+    use super::*;
+
+    #[test]
+    fn what_decides_is_a_group_and_no_part_of_one() {
+        let group = |name: &str| Group {
+            name: name.to_owned(),
+            kind: GroupType::Closed,
+            inner_access: false,
+            description: None,
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        };
+        let groups = vec![group("sg-abcdefghijkmnpqrs/vpc-abcdefghijkmnpqrs")];
+        let policy = Policy::new(PolicyParts { groups, ..PolicyParts::default() }).unwrap();
+        let result = CheckResult::of(Decider::IntraGroup(GroupIndex(0)), Verdict::Accept).written(&policy);
+        assert_eq!(result.to_string(), "accept by intra-group of group sg-abcdefghijkmnpqrs");
     }
 }

@@ -15,9 +15,8 @@ use sg_diff::{
     By, Counts, Difference, Line, Options, Undecided, WrittenLine, WrittenOutcome, WrittenPackets, compare,
 };
 use sg_inspect::impact::{After, impact};
-use sg_model::Family;
-use sg_records::{KeyRole::Viewer, RuleId};
-use sg_service::group_of;
+use sg_model::{Family, whole_group};
+use sg_records::{GroupId, KeyRole::Viewer, RuleId};
 
 use super::{
     Native, compared::Compared, error::Failed, in_force::device, request::RequestContext, route::Route,
@@ -107,7 +106,7 @@ impl Wanted {
             }
         }
         let names = names([old, next], &lines, flows.as_ref());
-        let called = |id: &str| names.get(id).cloned();
+        let called = |id: &str| names.get(whole_group(id)).cloned();
         let shown = lines.iter().zip(in_lines.iter().copied().map(Some).chain(std::iter::repeat(None)));
         let shown = shown.take(self.most).map(|(line, flows)| {
             let nic = next.policy.nic(line.nic).or_else(|| before.nic(line.nic));
@@ -133,8 +132,9 @@ fn names(
 ) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     let mut add = |group: Option<&str>, rule: Option<&str>| {
+        let group = group.map(whole_group);
         for state in policies.iter().filter_map(|one| one.state.as_ref()) {
-            let found = group.and_then(|id| Some((id, &state.group(&group_of(id))?.label.name)));
+            let found = group.and_then(|id| Some((id, &state.group(&GroupId::from(id))?.label.name)));
             let rule = rule.and_then(|id| Some((id, &state.rule(&RuleId::from(id))?.spec.name)));
             for (id, name) in found.into_iter().chain(rule).filter(|(_, name)| !name.is_empty()) {
                 names.insert(id.to_owned(), name.clone());
@@ -204,7 +204,21 @@ pub(super) fn line_packets(of: &Line<'_>, packets: WrittenPackets<'_>) -> LinePa
 pub(super) fn outcome(WrittenOutcome { verdict, group, rule }: WrittenOutcome<'_>) -> DiffOutcome {
     DiffOutcome {
         verdict: verdict.to_owned(),
-        group: group.map(str::to_owned),
+        group: group.map(|group| whole_group(group).to_owned()),
         rule: rule.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_decides_is_a_group_and_no_part_of_one() {
+        let group = "sg-abcdefghijkmnpqrs";
+        for part in [group, "sg-abcdefghijkmnpqrs/vpc-abcdefghijkmnpqrs"] {
+            let by = WrittenOutcome { verdict: "accept", group: Some(part), rule: None };
+            assert_eq!(outcome(by).group.as_deref(), Some(group));
+        }
     }
 }

@@ -9,11 +9,13 @@ use std::{
 use sg_api_types::{Found, FoundLine, FoundQuery, Search, UndecidedNic};
 use sg_diff::{By, Line, WrittenFound, search};
 use sg_inspect::InspectError;
-use sg_model::{Family, GroupIndex, Indices, Over, Packets, Policy, PortListIndex, PrefixListIndex, Resolve};
+use sg_model::{
+    Family, GroupIndex, Indices, Over, Packets, Policy, PortListIndex, PrefixListIndex, Resolve, whole_group,
+};
 use sg_records::{
     GroupId, Ids, InPolicy, KeyRole::Viewer, PortEntry, PortListId, PrefixEntry, PrefixListId, RuleId,
 };
-use sg_service::{Namer, Refusal, State, group_of, policy_with};
+use sg_service::{Namer, Refusal, State, policy_with};
 
 use super::{
     Native,
@@ -152,7 +154,7 @@ fn of_policy(
     }
     lines.sort_by_key(|line| line.remote.is_some());
     let names = state.map(|state| names(state, lines.iter().take(most))).unwrap_or_default();
-    let called = |id: &str| names.get(id).cloned();
+    let called = |id: &str| names.get(whole_group(id)).cloned();
     let shown = lines.iter().take(most).map(|line| {
         let text = format!("{}: {}", line.packets(&called), line.after.words(&called));
         written(line, line.written_found(policy.nic(line.nic)), text)
@@ -180,7 +182,8 @@ fn names<'l>(state: &State, lines: impl Iterator<Item = &'l Line<'l>>) -> BTreeM
             By::Rule { group, rule } => (Some(group), Some(rule)),
             By::Reason(_) | By::Default | By::Unfiltered => (None, None),
         };
-        let group = group.and_then(|id| Some((id, &state.group(&group_of(id))?.label.name)));
+        let group =
+            group.map(whole_group).and_then(|id| Some((id, &state.group(&GroupId::from(id))?.label.name)));
         let rule = rule.and_then(|id| Some((id, &state.rule(&RuleId::from(id))?.spec.name)));
         let found = group.into_iter().chain(rule).filter(|(_, name)| !name.is_empty());
         names.extend(found.map(|(id, name)| (id.to_owned(), name.clone())));

@@ -3,7 +3,11 @@
 //! It must never look at devices, nor wait for whoever does: it reads the policy that is in force, into which the agent has filled
 //! the facts. Every API calls it through [`Service::devices`](super::Service::devices).
 
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use sg_api_types::{DeviceField, InstanceView, NicView};
 use sg_model::{DeviceFacts, Mac, Policy, identifies};
@@ -15,26 +19,28 @@ use super::State;
 #[derive(Clone, Debug, Default)]
 pub struct HostDevices {
     policy: Option<Arc<Policy>>,
-    /// The places of the policy's NICs, sorted by the names of their devices.
-    places: Vec<usize>,
+    /// The places of the policy's NICs, sorted by the names of their devices. Most requests look at no device.
+    places: OnceLock<Vec<usize>>,
 }
 
 impl HostDevices {
     /// The devices of the policy that is in force; `None`: there is none yet.
     #[must_use]
-    pub fn of(policy: Option<Arc<Policy>>) -> Self {
-        let nics = policy.as_ref().map_or(&[][..], |policy| policy.nics());
-        let mut places: Vec<usize> = (0..nics.len()).collect();
-        places.sort_unstable_by_key(|place| nics.get(*place).map(|nic| &nic.device));
-        Self { policy, places }
+    pub const fn of(policy: Option<Arc<Policy>>) -> Self {
+        Self { policy, places: OnceLock::new() }
     }
 
     /// The facts about the device of a NIC; `None` for a NIC of another host.
     fn facts(&self, nic: &Nic) -> Option<&DeviceFacts> {
         let (device, nics) = (nic.device.as_ref()?, self.policy.as_ref()?.nics());
         let device_at = |place: &usize| nics.get(*place).map(|nic| &nic.device);
-        let found = self.places.binary_search_by_key(&Some(device), device_at).ok()?;
-        Some(&nics.get(*self.places.get(found)?)?.device_facts)
+        let places = self.places.get_or_init(|| {
+            let mut places: Vec<usize> = (0..nics.len()).collect();
+            places.sort_unstable_by_key(device_at);
+            places
+        });
+        let found = places.binary_search_by_key(&Some(device), device_at).ok()?;
+        Some(&nics.get(*places.get(found)?)?.device_facts)
     }
 
     /// The addresses of a NIC: its own or, if it has none, those of its device that can make it a member of a group. In order; empty

@@ -22,8 +22,7 @@ const JSON: &[&str] = &["application/json"];
 /// The maximum length of a `Host` header in a response.
 const MAX_HOST: usize = 255;
 
-/// A request that was read.
-#[derive(Debug)]
+/// A request that was read. It has no `Debug`: its headers and its body may have a token or a secret.
 pub(super) struct Wire {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
